@@ -1,0 +1,1 @@
+"""The commands, one module a theme; each parses nothing, calls the service, prints."""

@@ -1,0 +1,377 @@
+"""The words of the domain as values: entries, rules, jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal, NewType
+
+Kind = Literal["user", "group"]
+KINDS: tuple[Kind, Kind] = ("user", "group")
+
+SourceId = NewType("SourceId", str)
+"""The anchor: what the source calls an entry, for ever."""
+TargetId = NewType("TargetId", str)
+"""What the target calls an account or a group."""
+
+Attributes = Mapping[str, Any]
+"""A source entry's attributes by name: str, bool, int, float, None, or a list or dict of these."""
+Resource = dict[str, Any]
+"""The mapped part of an account, flat: canonical target path (see `core.paths`) → value.
+
+A value is str, bool, int, float, or a list of these or of dicts. A path without a value is not in the dict.
+A reference holds the target id of what it points to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One canonical path whose value must become `new` (None: the target has none any more). Values as in Resource."""
+
+    path: str
+    old: Any
+    new: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One user or group as the source gives it."""
+
+    kind: Kind
+    id: SourceId
+    attributes: Attributes
+    gone: bool = False
+    """The source itself says that it was deleted (a tombstone). Never inferred from absence."""
+    purged: bool = False
+    """The source itself says that it was deleted for good; implies `gone`."""
+
+
+class Operator(StrEnum):
+    """The operators of a clause, by the names that Entra's filters have (entra-behaviour 4.2)."""
+
+    EQUALS = "EQUALS"
+    NOT_EQUALS = "NOT EQUALS"
+    IS_NULL = "IS NULL"
+    IS_NOT_NULL = "IS NOT NULL"
+    IS_TRUE = "IS TRUE"
+    IS_FALSE = "IS FALSE"
+    REGEX_MATCH = "REGEX MATCH"
+    NOT_REGEX_MATCH = "NOT REGEX MATCH"
+    INCLUDES = "Includes"
+    ENDS_WITH = "ENDS_WITH"
+    GREATER_THAN = "Greater_Than"
+    GREATER_THAN_OR_EQUALS = "Greater_Than_OR_EQUALS"
+    BITS_PRESENT = "&"
+    BITS_ABSENT = "!&"
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    attribute: str
+    operator: Operator
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MemberOf:
+    """Is a member of the group (by its source id or display name); `nested` follows groups in groups."""
+
+    group: str
+    nested: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    of: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    of: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Negation:
+    of: Condition
+
+
+Condition = Clause | MemberOf | AllOf | AnyOf | Negation
+"""A tree that is true, false or unknown of an entry. Filters and role conditions are both written with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A re-usable role: who fulfils `when` has it. `value` is what the target calls it (the name by default)."""
+
+    name: str
+    when: Condition
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class AssignedUser:
+    user: str
+    """The source id, or any of the attributes that matching reads (userPrincipalName, userName, mail)."""
+    role: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AssignedGroup:
+    group: str
+    """The source id or the display name."""
+    role: str | None = None
+
+
+AssignmentRule = AssignedUser | AssignedGroup
+
+
+@dataclass(frozen=True, slots=True)
+class AppRole:
+    """A role that somebody has in the app, in the shape of Entra's appRoleAssignments."""
+
+    value: str
+    display_name: str
+
+
+class Scope(StrEnum):
+    ALL = "all"
+    ASSIGNED = "assigned"
+    ROLES = "roles"
+
+
+class Apply(StrEnum):
+    """When an attribute flows: always, on create only, never taking away values, or only where the target has none."""
+
+    ALWAYS = "always"
+    CREATE = "create"
+    ADD_ONLY = "add_only"
+    IF_EMPTY = "if_empty"
+
+
+class WhenNull(StrEnum):
+    """What a source value of null does on update: nothing (as Entra), or it clears the target's value."""
+
+    KEEP = "keep"
+    CLEAR = "clear"
+
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    attribute: str
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class FromExpression:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Untouched:
+    """Entra's mapping type None: the default is written where the target is empty, nothing else."""
+
+
+MappingSource = Direct | Constant | FromExpression | Untouched
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeMapping:
+    to: str
+    """The canonical target path, as `core.paths.canonical` writes it."""
+    source: MappingSource
+    match: int | None = None
+    """Matching precedence, lowest first; None: not a matching attribute."""
+    apply: Apply = Apply.ALWAYS
+    when_null: WhenNull = WhenNull.KEEP
+    default: Any = None
+    """Used when the source evaluates to null on create (with `Untouched`: whenever the target is empty)."""
+
+
+class ValueType(StrEnum):
+    STRING = "String"
+    BOOLEAN = "Boolean"
+    INTEGER = "Integer"
+    DECIMAL = "Decimal"
+    DATETIME = "DateTime"
+    BINARY = "Binary"
+    REFERENCE = "Reference"
+    COMPLEX = "Complex"
+
+
+@dataclass(frozen=True, slots=True)
+class TargetAttribute:
+    """What the profile knows of one path of the target."""
+
+    path: str
+    type: ValueType = ValueType.STRING
+    multivalued: bool = False
+    case_exact: bool = False
+    required: bool = False
+    read_only: bool = False
+    write_once: bool = False
+    """May be set on create and never changed."""
+    never_null: bool = False
+    references: Kind | None = None
+    allowed: tuple[str, ...] = ()
+
+
+class PatchDialect(StrEnum):
+    RFC = "rfc"
+    """RFC 7644 §3.5.2: lower-case operations, real booleans, one operation an attribute, `members[value eq "id"]`."""
+    ENTRA = "entra"
+    """The Entra legacy form: `Add`/`Replace`/`Remove`, "False" for false, Remove with a list of members."""
+    PUT = "put"
+    """No PATCH at all: GET, change, PUT."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What is special about one vendor, as data. No vendor's name stands in code."""
+
+    name: str
+    user_attributes: Mapping[str, TargetAttribute]
+    """By canonical path. A path that is not listed is an ordinary single-valued, case-insensitive String."""
+    group_attributes: Mapping[str, TargetAttribute]
+    user_mappings: tuple[AttributeMapping, ...] = ()
+    group_mappings: tuple[AttributeMapping, ...] = ()
+    patch: PatchDialect = PatchDialect.RFC
+    page_size: int = 100
+    members_per_request: int = 100
+    can_filter: bool = True
+    can_rename_groups: bool = True
+    can_disable: bool = True
+    can_delete: bool = True
+    requests_per_second: float | None = None
+    hints: Mapping[str, str] = field(default_factory=dict)
+    """What to tell an administrator, by fault: {"unauthorized": "…", "not_found": "…"}."""
+
+    def attribute(self, kind: Kind, path: str) -> TargetAttribute:
+        known = (self.user_attributes if kind == "user" else self.group_attributes).get(path)
+        return known if known is not None else TargetAttribute(path)
+
+
+class DeprovisionAction(StrEnum):
+    DISABLE = "disable"
+    DELETE = "delete"
+    KEEP = "keep"
+    SET = "set"
+
+
+class Cause(StrEnum):
+    """Why somebody must leave, strongest first."""
+
+    GONE = "gone"
+    INACTIVE = "inactive"
+    ROLE_LOST = "role_lost"
+    OUT_OF_SCOPE = "out_of_scope"
+
+
+@dataclass(frozen=True, slots=True)
+class Deprovision:
+    """What each cause does. Waiting times in seconds; `delete_after_seconds` None: never."""
+
+    gone: DeprovisionAction = DeprovisionAction.DISABLE
+    inactive: DeprovisionAction = DeprovisionAction.DISABLE
+    role_lost: DeprovisionAction = DeprovisionAction.DISABLE
+    out_of_scope: DeprovisionAction = DeprovisionAction.DISABLE
+    disable_after_seconds: float = 0.0
+    delete_after_seconds: float | None = 30 * 86400.0
+
+    def action(self, cause: Cause) -> DeprovisionAction:
+        match cause:
+            case Cause.GONE:
+                return self.gone
+            case Cause.INACTIVE:
+                return self.inactive
+            case Cause.ROLE_LOST:
+                return self.role_lost
+            case Cause.OUT_OF_SCOPE:
+                return self.out_of_scope
+
+
+class Action(StrEnum):
+    """Entra's target object actions."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRules:
+    """The rules of one job for one kind."""
+
+    kind: Kind
+    mappings: tuple[AttributeMapping, ...]
+    actions: frozenset[Action] = frozenset(Action)
+    filter: Condition | None = None
+    members: Literal["owned", "exact"] = "owned"
+
+
+@dataclass(frozen=True, slots=True)
+class SafeguardLimits:
+    """A cycle's negative operations are held when n > min(threshold, max(5, share × managed accounts))."""
+
+    deletion_threshold: int = 500
+    deletion_share: float = 0.10
+    window_seconds: float = 86400.0
+    member_removals_min: int = 20
+    member_removals_share: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveRule:
+    """Which source attribute says that somebody is active.
+
+    `is_in` empty: a true boolean (or "True", "1", "yes") is active; else the value must be one of `is_in`.
+    Null is unknown and so neither active nor inactive, unless `is_in` names it with an empty string.
+    """
+
+    attribute: str
+    is_in: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One source, one target, and the rules between them."""
+
+    name: str
+    source: str
+    target: str
+    users: ObjectRules | None
+    groups: ObjectRules | None
+    enabled: bool = True
+    interval_seconds: float = 2400.0
+    scope: Scope = Scope.ASSIGNED
+    assigned: tuple[AssignmentRule, ...] = ()
+    nested: bool = False
+    """Whether an assigned group entitles the members of the groups within it. False, as Entra."""
+    roles: tuple[Role, ...] = ()
+    role_choice: Literal["first", "all"] = "first"
+    active: ActiveRule | None = None
+    person: str | None = None
+    """The source attribute that is the same for one human under several ids."""
+    deprovision: Deprovision = Deprovision()
+    safeguards: SafeguardLimits = SafeguardLimits()
+    protected: tuple[str, ...] = ()
+    """Accounts of the target that are never touched, by the value of a matching attribute or by target id."""
+    notify: tuple[str, ...] = ()
+
+    def rules(self, kind: Kind) -> ObjectRules | None:
+        return self.users if kind == "user" else self.groups
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a source or a target is, so that links are never applied to another: type, place and key or tenant."""
+
+    type: str
+    place: str
+    key: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.place}" + (f" ({self.key})" if self.key else "")

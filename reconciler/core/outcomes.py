@@ -1,0 +1,115 @@
+"""What the world answers, as values: nothing that is normal raises."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from reconciler.core.model import Resource, TargetId
+
+
+class Fault(StrEnum):
+    """What went wrong, told apart only where we do something different."""
+
+    UNREACHABLE = "unreachable"  # DNS, refused, TLS, proxy: nothing was sent
+    INTERRUPTED = "interrupted"  # timeout or cut after sending: it may have been done
+    THROTTLED = "throttled"  # 429, or 503 with Retry-After
+    UNAUTHORIZED = "unauthorized"  # 401
+    FORBIDDEN = "forbidden"  # 403
+    NOT_FOUND = "not_found"  # 404 on an id or an endpoint
+    CONFLICT = "conflict"  # 409
+    PRECONDITION = "precondition"  # 412
+    TOO_LARGE = "too_large"  # 413
+    INVALID = "invalid"  # 400, 422 and every other 4xx
+    NO_TARGET = "no_target"  # 400 with scimType noTarget
+    UNSUPPORTED = "unsupported"  # 405 or 501
+    SERVER_ERROR = "server_error"  # every other 5xx
+    NOT_SCIM = "not_scim"  # an answer that cannot be what was asked for; a redirect
+
+
+ERROR_CODES: dict[Fault, str] = {
+    Fault.UNREACHABLE: "WebExceptionProtocolError",
+    Fault.INTERRUPTED: "Timeout",
+    Fault.THROTTLED: "TooManyRequests",
+    Fault.UNAUTHORIZED: "Unauthorized",
+    Fault.FORBIDDEN: "InsufficientRights",
+    Fault.NOT_FOUND: "InvalidAnchor",
+    Fault.CONFLICT: "EntryConflict",
+    Fault.PRECONDITION: "PreconditionFailed",
+    Fault.TOO_LARGE: "UnprocessableEntity",
+    Fault.INVALID: "UnprocessableEntity",
+    Fault.NO_TARGET: "UnprocessableEntity",
+    Fault.UNSUPPORTED: "NotImplemented",
+    Fault.SERVER_ERROR: "InternalServerError",
+    Fault.NOT_SCIM: "SystemForCrossDomainIdentityManagementServiceIncompatible",
+}
+"""The code that the provisioning log shows for a fault, by Entra's names (entra-behaviour 7.7) where it has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A call that did not do what was asked; `reason` is a sentence for an administrator, without secrets."""
+
+    fault: Fault
+    reason: str
+    status: int | None = None
+    wait_seconds: float | None = None
+    """What the target asked us to wait (Retry-After)."""
+    attribute: str | None = None
+    """The attribute that the target named, where it named one."""
+
+    @property
+    def error_code(self) -> str:
+        return ERROR_CODES[self.fault]
+
+    @property
+    def may_have_been_done(self) -> bool:
+        return self.fault in (Fault.INTERRUPTED, Fault.SERVER_ERROR)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account or group as the target shows it: its id and the values at the paths that the job maps."""
+
+    id: TargetId
+    resource: Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The target did it. `account` is what it answered, None where it answered nothing to learn from."""
+
+    account: Account | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Rows that the target returned and that truly have the value asked for (each was checked again)."""
+
+    accounts: tuple[Account, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """The target says that there is no such id."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListPage:
+    accounts: list[Account]
+
+
+@dataclass(frozen=True, slots=True)
+class ListEnd:
+    """The end of a listing. Only when `complete` may absence be believed; `why` says what was short."""
+
+    complete: bool
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MembersDone:
+    """Which member ids are now as asked, and which were refused with what."""
+
+    done: tuple[TargetId, ...] = ()
+    refused: dict[TargetId, Failed] = field(default_factory=dict)

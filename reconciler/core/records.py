@@ -1,0 +1,112 @@
+"""What is remembered of one entry, and what is written down about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+
+from reconciler.core.model import Kind, Resource, SourceId, TargetId
+
+
+class Verdict(StrEnum):
+    """The last thing that was decided about an entry."""
+
+    NEW = "new"
+    IN_SCOPE = "in_scope"
+    INACTIVE = "inactive"
+    ROLE_LOST = "role_lost"
+    OUT_OF_SCOPE = "out_of_scope"
+    GONE = "gone"
+    UNKNOWN = "unknown"
+
+
+Origin = Literal["created", "adopted", "manual"]
+
+
+@dataclass(slots=True)
+class Link:
+    """Source id ↔ target id, and the last agreed resource."""
+
+    target_id: TargetId
+    origin: Origin
+    agreed: Resource
+    """What we last wrote or read there, mapped paths only, references as target ids."""
+    linked_at: float
+    disabled_at: float | None = None
+    """When we disabled it; only what we disabled is ever enabled again."""
+    disabled_because: str = ""
+    delete_at: float | None = None
+    unkept: dict[str, int] = field(default_factory=dict)
+    """Path → how often the target took the value and did not keep it."""
+
+
+@dataclass(slots=True)
+class Escrow:
+    """A failed operation that waits for its next try (the record's `due_at`)."""
+
+    failures: int
+    first_failed_at: float
+    error_code: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Record:
+    """One row per entry and job: the memory that makes the next cycle cheap."""
+
+    kind: Kind
+    source_id: SourceId
+    row_id: int | None = None
+    """None until it was first written. Grows, is never used again."""
+    fingerprint: bytes | None = None
+    """None: look at the entry again, whatever it says."""
+    verdict: Verdict = Verdict.NEW
+    why: str = ""
+    name: str = ""
+    """What a person calls the entry (userName, displayName): for logs and commands."""
+    person: str | None = None
+    link: Link | None = None
+    due_at: float | None = None
+    """When the entry must be looked at although it did not change (escrow, grace, delete)."""
+    escrow: Escrow | None = None
+    attempted_at: float | None = None
+    """A create was sent and no link is known: ask the target before sending another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the provisioning log: import, scoping, matching, processing, referenceResolution, export."""
+
+    type: str
+    status: Literal["success", "warning", "failure", "skipped"]
+    description: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Modified:
+    path: str
+    old: Any
+    new: Any
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """One record of the provisioning log: per entry and change of verdict."""
+
+    at: float
+    kind: Kind
+    source_id: SourceId
+    name: str
+    action: str
+    """create, update, delete, disable, stagedDelete, other (Graph's names; adopt and enable are updates)."""
+    operation: str
+    """Our own, finer word: create, adopt, update, enable, disable, delete, leave, members."""
+    status: Literal["success", "failure", "skipped", "warning"]
+    target_id: TargetId | None = None
+    error_code: str = ""
+    reason: str = ""
+    steps: tuple[Step, ...] = ()
+    modified: tuple[Modified, ...] = ()
+    took_ms: int = 0

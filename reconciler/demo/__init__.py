@@ -1,0 +1,1 @@
+"""A sample organisation, with the story that `reconciler demo` tells."""

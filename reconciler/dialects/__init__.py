@@ -1,0 +1,1 @@
+"""Pure shapes of requests and answers, one module a protocol."""

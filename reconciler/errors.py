@@ -1,0 +1,60 @@
+"""The errors that are raised; everything else that goes wrong in the world is a value.
+
+ReconcilerError
+├── ConfigError            the configuration cannot be used; carries every problem        exit 2
+├── ExpressionSyntaxError  a mapping expression cannot be parsed; says where              exit 2
+├── EvaluationError        an expression has no value for this entry; fails that entry only
+└── StateError             the state cannot be used as it is                              exit 2
+    ├── StateLocked        another process writes to it; names that process
+    └── IdentityChanged    source or target is not the one that the links belong to
+"""
+
+from dataclasses import dataclass
+
+
+class ReconcilerError(Exception):
+    """Something that a person has to mend; its text says what, where and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong in a configuration: `where` is `file: key path`, `hint` what to do (may be empty)."""
+
+    where: str
+    problem: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.problem}" + (f" ({self.hint})" if self.hint else "")
+
+
+class ConfigError(ReconcilerError):
+    """The configuration cannot be used. Holds every problem that was found, not only the first."""
+
+    def __init__(self, *problems: Problem) -> None:
+        self.problems = problems
+        super().__init__("\n".join(str(problem) for problem in problems))
+
+
+class ExpressionSyntaxError(ReconcilerError):
+    """A mapping expression cannot be parsed. `position` counts characters from 0."""
+
+    def __init__(self, problem: str, position: int, hint: str = "") -> None:
+        self.problem, self.position, self.hint = problem, position, hint
+        super().__init__(f"{problem} at character {position + 1}" + (f" ({hint})" if hint else ""))
+
+
+class EvaluationError(ReconcilerError):
+    """An expression has no value for this entry. Never holds the value of an attribute."""
+
+
+class StateError(ReconcilerError):
+    """The state cannot be used as it is."""
+
+
+class StateLocked(StateError):
+    """Another process writes to the state; the text names it."""
+
+
+class IdentityChanged(StateError):
+    """Source or target is not the one that the links belong to; `reconciler rebind` decides what that means."""

@@ -1,0 +1,517 @@
+"""Where the house ends: what is asked of the world, as Protocols, and the values that cross.
+
+An adapter stands behind each of them. The simulator replaces all of them at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from reconciler.core.model import Change, Entry, Identity, Kind, Resource, SourceId, TargetId
+from reconciler.core.outcomes import Account, Done, Failed, Found, ListEnd, ListPage, MembersDone, Missing
+from reconciler.core.records import LogRecord, Record
+
+# --- time and chance ---------------------------------------------------------------------------------------------
+
+
+class Clock(Protocol):
+    def now(self) -> float:
+        """Seconds since 1970-01-01 UTC."""
+        ...
+
+    def monotonic(self) -> float: ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class Dice(Protocol):
+    def uniform(self, low: float, high: float) -> float: ...
+
+    def hex(self, digits: int) -> str:
+        """Return an identifier of so many hexadecimal digits."""
+        ...
+
+
+class Ticks(Protocol):
+    """Wakes the schedule: one moment per job, replaced when it is set again."""
+
+    def set(self, job: str, at: float, wake: Callable[[], Awaitable[None]]) -> None: ...
+
+    def cancel(self, job: str) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+# --- the wire ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request. `url` is absolute and encoded; `body` is sent as it is."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    deadline_seconds: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One HTTP answer. Header names are lower-case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Exchange(Protocol):
+    """One request, one answer: no retry, no redirect, no decision. The simulator stands here."""
+
+    async def __call__(self, request: Request) -> Response | Failed:
+        """Return the answer, or Failed with UNREACHABLE (nothing was sent) or INTERRUPTED (it may have been done)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """One line of a connection test."""
+
+    step: str
+    ok: bool
+    text: str
+    hint: str = ""
+
+
+# --- the source --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a job needs of a source: the attributes that its rules read, and whether groups and members matter."""
+
+    user_attributes: frozenset[str]
+    group_attributes: frozenset[str]
+    users: bool = True
+    groups: bool = False
+    """Group entries are to be read (the job provisions groups)."""
+    memberships: bool = False
+    """Memberships are to be read (the job provisions groups, or scope or roles ask who is in a group)."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupMembers:
+    """The members of one group: the whole list, or with `partial` just these additions and removals."""
+
+    group_id: SourceId
+    name: str
+    members: Sequence[SourceId]
+    removed: Sequence[SourceId] = ()
+    partial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MembershipPage:
+    groups: Sequence[GroupMembers]
+
+
+@dataclass(frozen=True, slots=True)
+class EntryPage:
+    """At most 1,000 entries of one kind, full entries, no id twice in one reading."""
+
+    kind: Kind
+    entries: Sequence[Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadEnd:
+    """Nothing more comes of this part. Only when `complete` may absence be believed.
+
+    `problems` name place and cause, one sentence each ("users.csv line 17: …").
+    """
+
+    part: Literal["memberships", "user", "group"]
+    complete: bool
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """The last thing that a reading gives: the token for the next one, None where the source has none."""
+
+    token: str | None
+
+
+ReadEvent = MembershipPage | EntryPage | ReadEnd | Watermark
+
+
+class Source(Protocol):
+    """Reads what should be."""
+
+    @property
+    def identity(self) -> Identity: ...
+
+    @property
+    def incremental(self) -> bool:
+        """Whether the source can give just what changed since a watermark."""
+        ...
+
+    def read(self, wanted: Wanted, since: str | None) -> AsyncIterator[ReadEvent]:
+        """Yield memberships, then users, then groups, each part closed by ReadEnd; at last the Watermark.
+
+        A part that `wanted` does not name is left out altogether. What cannot be read becomes ReadEnd(complete=False,
+        problems), never an exception and never silence. A part is judged as a whole before its entries are given
+        where that is cheap: an unusable part gives no entries.
+        """
+        ...
+
+    async def fetch(self, kind: Kind, ids: Sequence[SourceId], wanted: Wanted) -> Mapping[SourceId, Entry | None]:
+        """Return full entries for ids; None: the source is sure that there is none; left out: not known."""
+        ...
+
+    async def test(self) -> list[Diagnosis]: ...
+
+    async def close(self) -> None: ...
+
+
+# --- the target --------------------------------------------------------------------------------------------------
+
+
+class Target(Protocol):
+    """Reads what is, sends one operation. Retries, rate limit, dialect and profile are behind it."""
+
+    @property
+    def identity(self) -> Identity: ...
+
+    @property
+    def requests(self) -> Mapping[str, int]:
+        """How many requests were sent, by method, since the target was opened."""
+        ...
+
+    async def find(self, kind: Kind, path: str, value: str) -> Found | Failed:
+        """Ask for accounts whose `path` is `value`. Every returned row has been checked again."""
+        ...
+
+    def listing(self, kind: Kind) -> AsyncIterator[ListPage | ListEnd | Failed]:
+        """Yield the whole target in pages; the last event is ListEnd or Failed."""
+        ...
+
+    async def get(self, kind: Kind, target_id: TargetId) -> Account | Missing | Failed: ...
+
+    async def create(self, kind: Kind, resource: Resource) -> Done | Failed:
+        """Create. Done always has an account: where the answer has no id, the target was asked again."""
+        ...
+
+    async def update(
+        self, kind: Kind, target_id: TargetId, changes: Sequence[Change], agreed: Resource
+    ) -> Done | Failed:
+        """Send exactly these changes. `agreed` is what the target last had, for the forms that need the whole."""
+        ...
+
+    async def delete(self, kind: Kind, target_id: TargetId) -> Done | Missing | Failed: ...
+
+    async def change_members(
+        self, group: TargetId, add: Sequence[TargetId], remove: Sequence[TargetId]
+    ) -> MembersDone | Failed:
+        """Add, then remove, in batches; never more per request than the profile allows, halved where refused."""
+        ...
+
+    async def members(self, group: TargetId) -> frozenset[TargetId] | Missing | Failed:
+        """Return who is in the group at the target, for members = "exact" and for --full."""
+        ...
+
+    async def test(self) -> list[Diagnosis]: ...
+
+    async def close(self) -> None: ...
+
+
+# --- the store ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """What is remembered of a job when a cycle opens."""
+
+    job_id: int
+    epoch: int
+    """Fencing: grows by one with each opened cycle; a write with an older one is refused (StateError)."""
+    fingerprint_key: bytes
+    watermark: str | None
+    completed_rules: str | None
+    """The version of the rules under which a cycle last completed; None: never."""
+    ceiling: int
+    """The highest row id when the cycle opened: what is younger cannot have been missed by the reading."""
+
+
+class Seen:
+    """Which rows a reading has met: a bitmap over row ids (1 MB for eight million rows)."""
+
+    __slots__ = ("_bits",)
+
+    def __init__(self, ceiling: int) -> None:
+        self._bits = bytearray(ceiling // 8 + 1)
+
+    def add(self, row_id: int) -> bool:
+        """Mark the row; return whether it was marked before. Rows above the ceiling are ignored."""
+        byte, bit = row_id >> 3, 1 << (row_id & 7)
+        if byte >= len(self._bits):
+            return False
+        if self._bits[byte] & bit:
+            return True
+        self._bits[byte] |= bit
+        return False
+
+    def __contains__(self, row_id: int) -> bool:
+        byte = row_id >> 3
+        return byte < len(self._bits) and bool(self._bits[byte] & (1 << (row_id & 7)))
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who holds an account of the target: a link of this or another job."""
+
+    job: str
+    kind: Kind
+    source_id: SourceId
+    verdict: str
+    person: str | None
+    source: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class PendingReference:
+    """A reference that waits until what it points to has a target id."""
+
+    kind: Kind
+    source_id: SourceId
+    path: str
+    wanted_kind: Kind
+    wanted_id: SourceId
+
+
+@dataclass(frozen=True, slots=True)
+class MemberDelta:
+    """What a group's membership at the target lacks or has too much, by the ledger."""
+
+    add: tuple[tuple[SourceId, TargetId], ...]
+    remove: tuple[tuple[SourceId, TargetId], ...]
+    unresolved: tuple[SourceId, ...]
+    """Members in the source that are not linked or not in scope: left out, and looked at again when they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one commit writes, all or nothing."""
+
+    records: Sequence[Record] = ()
+    """Upserted whole by (job, kind, source id); row_id is filled in on the objects given."""
+    log: Sequence[LogRecord] = ()
+    pending_add: Sequence[PendingReference] = ()
+    pending_drop: Sequence[tuple[Kind, SourceId]] = ()
+    """Entries all of whose pending references are dropped (before pending_add)."""
+    members_added: Sequence[tuple[SourceId, SourceId, TargetId]] = ()
+    """(group source id, member source id, member target id), into the ledger."""
+    members_removed: Sequence[tuple[SourceId, TargetId]] = ()
+    """(group source id, member target id), out of the ledger."""
+    groups_settled: Sequence[SourceId] = ()
+    """Groups whose membership is now as wanted: no longer dirty."""
+    forget: Sequence[tuple[Kind, SourceId]] = ()
+    """Records to drop altogether."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOperation:
+    kind: Kind
+    source_id: SourceId
+    name: str
+    operation: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogQuery:
+    job: str | None = None
+    user: str | None = None
+    """Matches source id, target id or name exactly, or the beginning of the name."""
+    action: str | None = None
+    status: str | None = None
+    since: float | None = None
+    limit: int | None = None
+
+
+class Store(Protocol):
+    """Remembers. One writer, any number of readers. Calls are batches; each write is one transaction."""
+
+    async def open_job(self, job: str, source: Identity, target: Identity, now: float) -> JobState:
+        """Open a cycle: make the job's row where it is new, raise its epoch, empty its scratch tables.
+
+        Raises IdentityChanged when the job's links belong to another source or target.
+        """
+        ...
+
+    async def stage_memberships(
+        self, job_id: int, groups: Sequence[GroupMembers], *, additive: bool
+    ) -> frozenset[SourceId]:
+        """Write memberships; return members whose groups changed. `additive`: nobody is taken out (incomplete read).
+
+        A group whose member list is as it was costs no write (a digest is compared). A changed group becomes dirty.
+        Names are kept, so that a group can be found by its display name.
+        """
+        ...
+
+    async def groups_named(self, job_id: int, names: Sequence[str]) -> Mapping[str, tuple[SourceId, ...]]:
+        """Return the ids of staged groups by id or display name (case-insensitive); names without any are left out."""
+        ...
+
+    async def memberships(
+        self, job_id: int, members: Sequence[SourceId], groups: Sequence[SourceId], *, nested: bool
+    ) -> Mapping[SourceId, frozenset[SourceId]]:
+        """Return for each of `members` which of `groups` it is in; `nested` follows groups in groups (cycles end)."""
+        ...
+
+    async def compare(
+        self, job_id: int, kind: Kind, page: Sequence[tuple[SourceId, bytes]], seen: Seen, now: float
+    ) -> Mapping[SourceId, Record]:
+        """Tell the changed from the unchanged: return records of what is new, changed or due; mark all as seen.
+
+        `page` is (source id, fingerprint). A new one comes back as a fresh Record that has no row yet.
+        """
+        ...
+
+    async def unseen(self, job_id: int, kind: Kind, seen: Seen, ceiling: int, after: int, limit: int) -> list[Record]:
+        """Return records (row id > after, ≤ ceiling, in order) that the reading did not meet and that matter:
+
+        linked, or with a verdict other than GONE."""
+        ...
+
+    async def due(self, job_id: int, kind: Kind, now: float, after: int, limit: int) -> list[Record]:
+        """Return records whose due_at has come, in order of row id."""
+        ...
+
+    async def records(self, job_id: int, kind: Kind, source_ids: Sequence[SourceId]) -> Mapping[SourceId, Record]: ...
+
+    async def links_of(
+        self, job_id: int, kind: Kind, source_ids: Sequence[SourceId]
+    ) -> Mapping[SourceId, TargetId]: ...
+
+    async def owners(self, target: Identity, kind: Kind, ids: Sequence[TargetId]) -> Mapping[TargetId, Owner]: ...
+
+    async def linked_count(self, job_id: int) -> int:
+        """Return how many accounts and groups the job manages (linked and not disabled by us)."""
+        ...
+
+    async def negatives_since(self, job_id: int, since: float) -> int:
+        """Return how many disables and deletes succeeded since then (approved ones excepted)."""
+        ...
+
+    async def commit(self, job_id: int, epoch: int, batch: Batch) -> Sequence[tuple[Kind, SourceId]]:
+        """Write a batch; return the entries whose link was refused because another entry holds that account."""
+        ...
+
+    # the target, listed once
+    async def listing_put(
+        self, job_id: int, kind: Kind, accounts: Sequence[Account], keys: Sequence[tuple[str, ...]]
+    ) -> int:
+        """Stage accounts with their match keys ("path=value", normalised); return how many ids were new."""
+        ...
+
+    async def listing_find(self, job_id: int, kind: Kind, keys: Sequence[str]) -> Mapping[str, tuple[Account, ...]]: ...
+
+    async def listing_get(self, job_id: int, kind: Kind, ids: Sequence[TargetId]) -> Mapping[TargetId, Account]: ...
+
+    async def orphans(self, job_id: int, target: Identity, kind: Kind) -> list[Account]:
+        """Return staged accounts that no link of any job holds."""
+        ...
+
+    # the spool: operations that wait, in order
+    async def spool(self, job_id: int, queue: str, blobs: Sequence[bytes]) -> None: ...
+
+    async def unspool(self, job_id: int, queue: str, limit: int) -> list[bytes]:
+        """Take the oldest blobs out of a queue."""
+        ...
+
+    # references and members
+    async def resolvable(self, job_id: int, after: int, limit: int) -> list[tuple[int, PendingReference, TargetId]]:
+        """Return pending references whose wanted entry is linked now, and whose own entry is linked too."""
+        ...
+
+    async def pending_count(self, job_id: int) -> int: ...
+
+    async def touch_groups_of(self, job_id: int, members: Sequence[SourceId]) -> None:
+        """Mark the groups that these entries are members of (in the source or by the ledger) as dirty."""
+        ...
+
+    async def dirty_groups(self, job_id: int, after: str, limit: int) -> list[SourceId]: ...
+
+    async def member_delta(self, job_id: int, group: SourceId) -> MemberDelta:
+        """Compare wanted members (in the source, linked, in scope or inactive) with the ledger.
+
+        A member whose record is linked and UNKNOWN, or kept although out of scope, is neither added nor removed.
+        """
+        ...
+
+    async def ledger(self, job_id: int, group: SourceId) -> Mapping[TargetId, SourceId]: ...
+
+    # holds
+    async def hold(self, job_id: int, cycle_id: str, now: float, why: str, operations: Sequence[HeldOperation]) -> None:
+        """Replace the job's open hold with this one."""
+        ...
+
+    async def release(self, job_id: int) -> None:
+        """Close the job's open hold, if any."""
+        ...
+
+    # what the target said of itself
+    async def remembered(self, target: Identity) -> dict[str, Any] | None: ...
+
+    async def remember(self, target: Identity, facts: dict[str, Any], now: float) -> None: ...
+
+    # the end
+    async def close_cycle(
+        self, job_id: int, epoch: int, *, watermark: str | None, rules: str | None, summary: dict[str, Any], now: float
+    ) -> None:
+        """Write the history; move watermark and completed rules (each only where not None). Empties scratch tables."""
+        ...
+
+    async def set_next_due(self, job: str, at: float | None) -> None: ...
+
+    async def next_due(self, job: str) -> float | None: ...
+
+    # for people
+    async def history(self, job: str, limit: int) -> list[dict[str, Any]]: ...
+
+    def log(self, query: LogQuery) -> AsyncIterator[dict[str, Any]]:
+        """Yield log rows, oldest first: the fields of LogRecord and job, cycle_id, change_id, source, target."""
+        ...
+
+    async def list_links(self, job: str, name: str | None) -> list[Record]: ...
+
+    async def link(self, job: str, kind: Kind, source_id: SourceId, target_id: TargetId, now: float) -> None: ...
+
+    async def unlink(self, job: str, kind: Kind, source_id: SourceId) -> bool: ...
+
+    async def forget(self, job: str) -> None:
+        """Drop everything known of a job but its log. Touches no target."""
+        ...
+
+    async def rebind(self, job: str, source: Identity, target: Identity, *, keep_links: bool) -> None: ...
+
+    async def held(self, job: str | None = None) -> list[tuple[str, str, float, str, list[HeldOperation]]]:
+        """Return open holds: job, hold id, since, why, operations."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Progress(Protocol):
+    """Shows long work to a person; says nothing where nobody looks."""
+
+    def advance(self, part: str, done: int, total: int | None = None) -> None: ...
+
+
+def chunks(items: Sequence[Any], size: int) -> Iterable[Sequence[Any]]:
+    """Cut a sequence into runs of at most `size`."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -1,0 +1,1 @@
+"""Drives: asks the world, lets the core decide, writes down what happened."""

@@ -1,0 +1,1 @@
+"""Remembers: links, fingerprints, holds, logs, watermarks."""

@@ -1,0 +1,1 @@
+"""Read what is, send one operation."""

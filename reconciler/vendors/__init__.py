@@ -1,0 +1,1 @@
+"""What is special about one vendor, as data: one TOML each."""
