@@ -1,0 +1,302 @@
+"""Paths: one spelling, and what is written at a path is read there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.core.paths import (
+    ENTERPRISE_SCHEMA,
+    Equals,
+    Path,
+    PathError,
+    canonical,
+    clash,
+    parse,
+    read,
+    reader,
+    write,
+)
+
+MANAGER = f"{ENTERPRISE_SCHEMA}:manager"
+WSOS = "urn:ietf:params:scim:schemas:extension:wsos:2.0:User"
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("userName", Path(None, "userName")),
+        ("name.givenName", Path(None, "name", (), ("givenName",))),
+        ('emails[type eq "work"].value', Path(None, "emails", (Equals("type", "work"),), ("value",))),
+        ('roles[primary eq "True"].value', Path(None, "roles", (Equals("primary", "True"),), ("value",))),
+        (
+            'emails[type eq "work" and primary eq true].value',
+            Path(None, "emails", (Equals("type", "work"), Equals("primary", True)), ("value",)),
+        ),
+        (MANAGER, Path(ENTERPRISE_SCHEMA, "manager")),
+        (f"{WSOS}:name.familyNamePhonetic", Path(WSOS, "name", (), ("familyNamePhonetic",))),
+        (
+            'urn:example:schema:1.0:phones[type eq "a:b.c"].value',
+            Path("urn:example:schema:1.0", "phones", (Equals("type", "a:b.c"),), ("value",)),
+        ),
+        ('members[value eq "2819"]', Path(None, "members", (Equals("value", "2819"),))),
+        ("members.$ref", Path(None, "members", (), ("$ref",))),
+    ],
+)
+def test_a_canonical_path_is_taken_apart_and_spelled_the_same(text: str, path: Path) -> None:
+    assert parse(text) == path
+    assert canonical(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "spelled"),
+    [
+        ("  userName ", "userName"),
+        ("urn:ietf:params:scim:schemas:core:2.0:User:userName", "userName"),
+        ('urn:ietf:params:scim:schemas:core:2.0:User:emails[type eq "work"].value', 'emails[type eq "work"].value'),
+        ("urn:ietf:params:scim:schemas:core:2.0:Group:displayName", "displayName"),
+        ("URN:IETF:params:scim:schemas:extension:ENTERPRISE:2.0:user:manager", MANAGER),
+        ("accounts.^[type=='slack'].value", 'accounts[type eq "slack"].value'),
+        ("roles.^[primary==true].value", "roles[primary eq true].value"),
+        ("roles.^[primary=='true'].value", 'roles[primary eq "true"].value'),
+        ("roles.^[primary==true && type=='x'].value", 'roles[primary eq true and type eq "x"].value'),
+        ('emails[ type  EQ "work" ].value', 'emails[type eq "work"].value'),
+        ("levels[weight eq 0.0000001].value", "levels[weight eq 1e-07].value"),
+    ],
+)
+def test_other_spellings_have_one_canonical_path(text: str, spelled: str) -> None:
+    assert canonical(text) == spelled
+    assert canonical(spelled) == spelled
+
+
+def test_the_type_of_a_literal_is_part_of_the_path() -> None:
+    assert parse('roles[primary eq "true"].value').where[0].value == "true"
+    assert parse("roles[primary eq true].value").where[0].value is True
+    assert canonical("roles[primary eq 1].value") != canonical("roles[primary eq true].value")
+
+
+@pytest.mark.parametrize(
+    ("text", "position", "says"),
+    [
+        ("", 0, "empty"),
+        ("   ", 0, "empty"),
+        ("name..givenName", 5, "name is missing"),
+        ("emails[type eq work].value", 15, "quotes"),
+        ('emails[type co "work"].value', 11, "compares with eq"),
+        ('emails[type eq "work".value', 21, "not closed"),
+        ('name.emails[type eq "work"]', 11, "only follow the attribute"),
+        ('emails[type eq "\\ud800"].value', 15, "half a character"),
+        ("levels[weight eq 1e999]", 17, "too large"),
+        ("display Name", 7, "unexpected"),
+        (ENTERPRISE_SCHEMA, len(ENTERPRISE_SCHEMA) - 4, "no attribute"),
+        (f"{ENTERPRISE_SCHEMA}.manager", len(ENTERPRISE_SCHEMA) - 4, "no attribute"),
+        ("urn:", 0, "urn:…:attribute"),
+        (f"{ENTERPRISE_SCHEMA}:", len(ENTERPRISE_SCHEMA) + 1, "name is missing"),
+    ],
+)
+def test_what_is_no_path_is_refused_with_its_place(text: str, position: int, says: str) -> None:
+    with pytest.raises(PathError) as refused:
+        canonical(text)
+    assert refused.value.position == position
+    assert says in refused.value.problem
+
+
+USER: dict[str, Any] = {
+    "schemas": [ENTERPRISE_SCHEMA],
+    "userName": "ann@example.com",
+    "Active": True,
+    "title": None,
+    "phoneNumbers": [],
+    "name": {"GIVENNAME": "Ann"},
+    "emails": [{"type": "home", "value": "a@home.example"}, {"type": "Work", "value": "ann@example.com"}],
+    "roles": [{"value": "user"}, {"primary": True, "value": "admin"}],
+    "addresses": {"type": "work", "locality": "Oslo"},
+    ENTERPRISE_SCHEMA.upper(): {"manager": {"value": "42"}, "costCenter": "C1"},
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("userName", "ann@example.com"),
+        ("USERNAME", "ann@example.com"),
+        ("active", True),
+        ("title", None),
+        ("nickName", None),
+        ("phoneNumbers", None),
+        ("name.givenName", "Ann"),
+        ("name.givenName.deeper", None),
+        ('emails[type eq "work"].value', "ann@example.com"),
+        ('emails[type eq "other"].value', None),
+        ('emails[type eq "work"]', {"type": "Work", "value": "ann@example.com"}),
+        ("emails.value", ["a@home.example", "ann@example.com"]),
+        ("emails", USER["emails"]),
+        ('roles[primary eq "True"].value', "admin"),
+        ("roles[primary eq true].value", "admin"),
+        ('roles[primary eq true and value eq "user"].value', None),
+        ('addresses[type eq "work"].locality', "Oslo"),
+        (MANAGER, "42"),
+        (f"{MANAGER}.value", "42"),
+        (f"{ENTERPRISE_SCHEMA}:costCenter", "C1"),
+        (f"{WSOS}:name.familyNamePhonetic", None),
+    ],
+)
+def test_reading_finds_what_the_target_shows_whatever_its_case(path: str, value: object) -> None:
+    assert read(USER, path) == value
+
+
+@pytest.mark.parametrize("shown", [True, "True", "true", "TRUE"])
+@pytest.mark.parametrize("path", ['roles[primary eq "True"].value', "roles[primary eq true].value"])
+def test_the_boolean_and_the_word_match_each_other(path: str, shown: object) -> None:
+    assert read({"roles": [{"primary": False, "value": "x"}, {"primary": shown, "value": "admin"}]}, path) == "admin"
+
+
+def test_a_number_in_a_filter_is_not_a_boolean() -> None:
+    assert read({"roles": [{"level": True, "value": "x"}]}, "roles[level eq 1].value") is None
+    assert read({"roles": [{"level": 1, "value": "x"}]}, "roles[level eq 1].value") == "x"
+
+
+@pytest.mark.parametrize("shown", [{"value": "7"}, {"Value": "7", "displayName": "Bo"}, "7", [{"value": "7"}], ["7"]])
+def test_a_manager_is_an_id_however_the_target_shows_it(shown: object) -> None:
+    assert read({ENTERPRISE_SCHEMA: {"manager": shown}}, MANAGER) == "7"
+    assert reader("boss", reference=True)({"boss": shown}) == "7"
+
+
+@pytest.mark.parametrize("shown", [None, "", [], {}, {"value": None}, {"value": ""}])
+def test_no_manager_is_none_however_the_target_shows_it(shown: object) -> None:
+    assert read({ENTERPRISE_SCHEMA: {"manager": shown}}, MANAGER) is None
+
+
+def test_many_writes_make_one_nested_body() -> None:
+    body: dict[str, Any] = {}
+    for path, value in [
+        ("userName", "ann"),
+        ("name.givenName", "Ann"),
+        ("name.familyName", "Berg"),
+        ('emails[type eq "work"].value', "a@w"),
+        ('emails[type eq "work"].primary', True),
+        ('emails[type eq "home"].value', "a@h"),
+        ("roles[primary eq true].value", "admin"),
+        (MANAGER, "42"),
+        (f"{WSOS}:name.familyNamePhonetic", "ベルグ"),
+    ]:
+        write(body, path, value)
+    assert body == {
+        "userName": "ann",
+        "name": {"givenName": "Ann", "familyName": "Berg"},
+        "emails": [{"type": "work", "value": "a@w", "primary": True}, {"type": "home", "value": "a@h"}],
+        "roles": [{"primary": True, "value": "admin"}],
+        ENTERPRISE_SCHEMA: {"manager": {"value": "42"}},
+        WSOS: {"name": {"familyNamePhonetic": "ベルグ"}},
+    }
+
+
+def test_a_literal_is_written_in_its_own_type() -> None:
+    body: dict[str, Any] = {}
+    write(body, 'roles[primary eq "True"].value', "admin")
+    assert body == {"roles": [{"primary": "True", "value": "admin"}]}
+
+
+def test_a_later_write_leaves_an_earlier_value_as_it_was_given() -> None:
+    given_list = [{"type": "home", "value": "a@h"}]
+    body: dict[str, Any] = {}
+    write(body, "emails", given_list)
+    write(body, 'emails[type eq "home"].value', "b@h")
+    write(body, 'emails[type eq "work"].value', "a@w")
+    assert given_list == [{"type": "home", "value": "a@h"}]
+    assert read(body, 'emails[type eq "home"].value') == "b@h"
+
+
+def test_a_write_never_runs_over_a_value_that_is_in_the_way() -> None:
+    with pytest.raises(PathError, match="name"):
+        write({"name": "Ann"}, "name.givenName", "Ann")
+    with pytest.raises(PathError, match="emails"):
+        write({"emails": "a@w"}, 'emails[type eq "work"].value', "a@w")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "clashes"),
+    [
+        ("userName", "userName", True),
+        ("userName", "username", True),
+        ("name", "name.givenName", True),
+        ("name.givenName", "name.familyName", False),
+        ('emails[type eq "work"].value', 'emails[type eq "home"].value', False),
+        ('emails[type eq "work"]', 'emails[type eq "work"].value', True),
+        (MANAGER, "manager", False),
+    ],
+)
+def test_paths_that_cannot_stand_together_are_known_beforehand(first: str, second: str, clashes: bool) -> None:
+    assert clash(first, second) is clashes
+    assert clash(second, first) is clashes
+
+
+names = st.from_regex(r"[A-Za-z][A-Za-z0-9]{0,8}", fullmatch=True)
+texts = st.text(st.characters(codec="utf-8"), max_size=12)
+conditions = st.builds(
+    Equals,
+    names.map(lambda name: f"c{name}"),
+    texts | st.booleans() | st.integers(-(10**12), 10**12) | st.floats(-1e9, 1e9).map(lambda f: round(f, 6)),
+)
+
+
+def without_doubles(path: Path) -> bool:
+    """Two conditions on one attribute can hold of no element that we could write."""
+    folded = [equals.attribute.lower() for equals in path.where]
+    return len(folded) == len(set(folded))
+
+
+paths = st.builds(
+    Path,
+    st.none() | st.sampled_from([ENTERPRISE_SCHEMA, WSOS, "urn:example:v:1.0"]),
+    names,
+    st.lists(conditions, max_size=2).map(tuple),
+    st.lists(names.map(lambda name: f"s{name}"), max_size=3).map(tuple),
+).filter(without_doubles)
+scalars = texts.filter(bool) | st.booleans() | st.integers() | st.floats(allow_nan=False)
+
+
+@given(paths)
+def test_the_spelling_of_a_path_is_a_path_with_that_spelling(path: Path) -> None:
+    assert parse(str(path)) == path
+    assert canonical(str(path)) == str(path)
+
+
+@given(st.text() | st.text(alphabet="aU:.urn[]\" ^=&eq\\tru'12-", max_size=40))
+def test_any_text_is_a_path_or_a_path_error(text: str) -> None:
+    try:
+        spelled = canonical(text)
+    except PathError as refused:
+        assert 0 <= refused.position <= len(text)
+    else:
+        assert canonical(spelled) == spelled
+
+
+@given(paths.filter(lambda path: not path.where or path.sub), scalars | st.lists(scalars, min_size=1))
+def test_what_is_written_is_read(path: Path, value: object) -> None:
+    body: dict[str, Any] = {}
+    write(body, path, value, reference=False)
+    assert read(body, path, reference=False) == value
+
+
+@given(paths, texts.filter(bool))
+def test_a_reference_that_is_written_is_read(path: Path, target_id: str) -> None:
+    body: dict[str, Any] = {}
+    write(body, path, target_id, reference=True)
+    assert read(body, path, reference=True) == target_id
+
+
+@given(st.lists(st.tuples(paths.filter(lambda path: bool(path.sub)), scalars), max_size=6))
+def test_writes_that_do_not_clash_do_not_disturb_each_other(writes: list[tuple[Path, object]]) -> None:
+    body: dict[str, Any] = {}
+    kept: list[tuple[Path, object]] = []
+    for path, value in writes:
+        apart = all(path.whole.lower() != other.whole.lower() for other, _ in kept)
+        if apart:
+            write(body, path, value, reference=False)
+            kept.append((path, value))
+    for path, value in kept:
+        assert read(body, path, reference=False) == value
