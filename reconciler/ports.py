@@ -317,6 +317,8 @@ class Batch:
     """(group source id, member target id), out of the ledger."""
     groups_settled: Sequence[SourceId] = ()
     """Groups whose membership is now as wanted: no longer dirty."""
+    touched: Sequence[SourceId] = ()
+    """Entries whose link or scope changed: the groups they are members of become dirty in the same commit."""
     forget: Sequence[tuple[Kind, SourceId]] = ()
     """Records to drop altogether."""
 

@@ -238,6 +238,8 @@ class Profile:
     group_attributes: Mapping[str, TargetAttribute]
     user_mappings: tuple[AttributeMapping, ...] = ()
     group_mappings: tuple[AttributeMapping, ...] = ()
+    active: str = "active"
+    """The path that says whether an account can be used; its going to false is a disable."""
     patch: PatchDialect = PatchDialect.RFC
     page_size: int = 100
     members_per_request: int = 100

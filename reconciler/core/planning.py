@@ -1,0 +1,400 @@
+"""Decides, for one entry, the one operation that brings its account to what the rules say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from reconciler.core import diffing
+from reconciler.core.mapping import Mapped
+from reconciler.core.model import (
+    Action,
+    Cause,
+    Change,
+    DeprovisionAction,
+    Job,
+    Kind,
+    ObjectRules,
+    Profile,
+    Resource,
+    SourceId,
+    TargetId,
+)
+from reconciler.core.outcomes import Account
+from reconciler.core.records import Link, Record, Verdict
+from reconciler.core.scoping import InScope, Leaving, Standing
+
+Word = Literal["create", "adopt", "update", "enable", "disable", "delete"]
+
+UNKEPT_MAX = 3
+"""How often a value is sent again that the target takes and does not keep."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A reference whose target id is not known yet."""
+
+    path: str
+    kind: Kind
+    source_id: SourceId
+
+
+@dataclass(slots=True)
+class Operation:
+    """What will be done to one account, with its why. `record` is the entry's memory as it is before."""
+
+    word: Word
+    record: Record
+    why: str
+    verdict: Verdict
+    fingerprint: bytes | None
+    changes: tuple[Change, ...] = ()
+    resource: Resource = field(default_factory=dict)
+    """With create: the whole account."""
+    account: Account | None = None
+    """With adopt: what the target showed."""
+    pending: tuple[Pending, ...] = ()
+    match: tuple[tuple[str, str], ...] = ()
+    """(path, value) to ask the target with, in order of precedence."""
+    cause: Cause | None = None
+    redacted: frozenset[str] = frozenset()
+
+    @property
+    def negative(self) -> bool:
+        return self.word in ("disable", "delete")
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Nothing is sent; `code` is the reason's name in the provisioning log."""
+
+    why: str
+    code: str
+    verdict: Verdict
+    due_at: float | None = None
+    """When the entry must be looked at again although nothing changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """The entry fails before anything is sent; it is tried again later."""
+
+    error_code: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """The target must be asked whether it has an account for this entry."""
+
+    match: tuple[tuple[str, str], ...]
+
+
+Decision = Operation | Leave | Reject | Ask
+
+_VERDICTS = {
+    Cause.GONE: Verdict.GONE,
+    Cause.INACTIVE: Verdict.INACTIVE,
+    Cause.ROLE_LOST: Verdict.ROLE_LOST,
+    Cause.OUT_OF_SCOPE: Verdict.OUT_OF_SCOPE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """Plans for one kind of one job."""
+
+    job: Job
+    rules: ObjectRules
+    profile: Profile
+
+    def plan(
+        self,
+        record: Record,
+        standing: InScope | Leaving,
+        mapped: Mapped | None,
+        references: Mapping[str, TargetId | list[TargetId]],
+        pending: tuple[Pending, ...],
+        fingerprint: bytes | None,
+        now: float,
+        found: Account | None = None,
+    ) -> Decision:
+        """Return what is to be done.
+
+        `mapped` is None only where nothing was mapped (the entry is gone). `found` is what the target shows in a
+        full cycle; without it the last agreed resource counts.
+        """
+        if record.link is None:
+            return self._plan_unlinked(record, standing, mapped)
+        if self._is_protected(record.link.target_id, record.link.agreed, mapped):
+            return Leave("the account is protected: it is never touched", "Protected", verdict_of(standing))
+        if isinstance(standing, Leaving) and not standing.entitled:
+            return self._plan_leaver(record, record.link, standing, fingerprint, now, found)
+        assert mapped is not None
+        return self._plan_linked(record, record.link, standing, mapped, references, pending, fingerprint, found, now)
+
+    def plan_matched(
+        self,
+        record: Record,
+        standing: InScope | Leaving,
+        mapped: Mapped,
+        references: Mapping[str, TargetId | list[TargetId]],
+        pending: tuple[Pending, ...],
+        fingerprint: bytes | None,
+        account: Account | None,
+        now: float,
+    ) -> Decision:
+        """Return create or adopt for an entry without a link, now that the target has answered."""
+        if account is not None:
+            return self._adopt(record, standing, mapped, references, pending, fingerprint, account, now)
+        if isinstance(standing, Leaving):
+            return Leave(f"{standing.why}; no account is made for somebody inactive", "NotActive", verdict_of(standing))
+        if Action.CREATE not in self.rules.actions:
+            return Leave("no account matches, and create is not among the actions", "CreateNotAllowed", Verdict.IN_SCOPE)
+        creation, failures = mapped.on_create()
+        if failures:
+            return Reject(failures[0].error_code, f"{failures[0].path}: {failures[0].reason}")
+        resource = {**creation, **{path: value for path, value in references.items()}}
+        return Operation(
+            word="create",
+            record=record,
+            why=f"in scope through {standing.through}; no account matches",
+            verdict=Verdict.IN_SCOPE,
+            fingerprint=fingerprint,
+            resource=resource,
+            pending=pending,
+            match=mapped.match_values,
+            redacted=mapped.redacted,
+        )
+
+    def _plan_unlinked(self, record: Record, standing: InScope | Leaving, mapped: Mapped | None) -> Decision:
+        if isinstance(standing, Leaving) and not standing.entitled:
+            return Leave(f"{standing.why}; it has no account", _skip_code(standing.cause), verdict_of(standing))
+        assert mapped is not None
+        if mapped.ignored:
+            return Leave("the mapping ignores this entry (IgnoreObjectFlow)", "IgnoreObjectFlow", verdict_of(standing))
+        if not mapped.match_values:
+            failed = {failure.path: failure for failure in mapped.problems}
+            for mapping in sorted((m for m in self.rules.mappings if m.match is not None), key=lambda m: m.match or 0):
+                if mapping.to in failed:
+                    return Reject(failed[mapping.to].error_code, f"{mapping.to}: {failed[mapping.to].reason}")
+            return Reject("ImportSkipped", "no matching attribute has a value")
+        if self._is_protected(None, {}, mapped):
+            return Leave("the account is protected: it is never touched", "Protected", verdict_of(standing))
+        return Ask(mapped.match_values)
+
+    def _plan_linked(
+        self,
+        record: Record,
+        link: Link,
+        standing: InScope | Leaving,
+        mapped: Mapped,
+        references: Mapping[str, TargetId | list[TargetId]],
+        pending: tuple[Pending, ...],
+        fingerprint: bytes | None,
+        found: Account | None,
+        now: float,
+    ) -> Decision:
+        agreed = found.resource if found is not None else link.agreed
+        if mapped.ignored:
+            return Leave("the mapping ignores this entry (IgnoreObjectFlow)", "IgnoreObjectFlow", verdict_of(standing))
+        if isinstance(standing, Leaving):
+            action = self.job.deprovision.action(standing.cause)
+            if action is not DeprovisionAction.DISABLE or mapped.problems or not self._maps_active:
+                return self._plan_leaver(record, link, standing, fingerprint, now, found)
+            waits = self._waits(record, link, standing, now)
+            if waits is not None:
+                return waits
+        elif mapped.problems:
+            return Reject(mapped.problems[0].error_code, f"{mapped.problems[0].path}: {mapped.problems[0].reason}")
+        changes = self._changes({**mapped.on_update(agreed), **references}, agreed, link)
+        if not changes:
+            return self._settled(record, link, standing, now)
+        if Action.UPDATE not in self.rules.actions:
+            return Leave("update is not among the actions", "UpdateNotAllowed", verdict_of(standing))
+        word, why = self._word(changes, standing)
+        return Operation(
+            word=word,
+            record=record,
+            why=why,
+            verdict=verdict_of(standing),
+            fingerprint=fingerprint,
+            changes=changes,
+            pending=pending,
+            match=mapped.match_values,
+            cause=standing.cause if isinstance(standing, Leaving) else None,
+            redacted=mapped.redacted,
+        )
+
+    def _plan_leaver(
+        self,
+        record: Record,
+        link: Link,
+        standing: Leaving,
+        fingerprint: bytes | None,
+        now: float,
+        found: Account | None,
+    ) -> Decision:
+        verdict = verdict_of(standing)
+        action = DeprovisionAction.DELETE if standing.purged else self.job.deprovision.action(standing.cause)
+        if self.rules.kind == "group" and action is DeprovisionAction.DISABLE:
+            action = DeprovisionAction.DELETE  # a group cannot be disabled (entra-behaviour 5.8)
+        delete = Operation("delete", record, standing.why, verdict, fingerprint, cause=standing.cause)
+        match action:
+            case DeprovisionAction.KEEP:
+                return Leave(f"{standing.why}; the account is kept by the rules", "SkipOutOfScopeDeletion", verdict)
+            case DeprovisionAction.SET:
+                return Leave(f"{standing.why}; the rules only set attributes", "SkipOutOfScopeDeletion", verdict)
+            case DeprovisionAction.DELETE:
+                if self.rules.kind == "group" and link.origin == "adopted":
+                    return Leave(f"{standing.why}; an adopted group is never deleted", "AdoptedGroup", verdict)
+                if Action.DELETE not in self.rules.actions or not self.profile.can_delete:
+                    return Leave(f"{standing.why}; delete is not among the actions", "DeleteNotAllowed", verdict)
+                return delete
+            case DeprovisionAction.DISABLE:
+                pass
+        if link.disabled_at is not None and (found is None or not _is_active(found.resource, self.profile.active)):
+            if link.delete_at is None or Action.DELETE not in self.rules.actions or not self.profile.can_delete:
+                return Leave(f"{standing.why}; the account is disabled already", "RedundantExport", verdict)
+            if link.delete_at > now:
+                why = f"{standing.why}; the account is disabled already and waits to be deleted"
+                return Leave(why, "RedundantExport", verdict, due_at=link.delete_at)
+            delete.why = f"{standing.why}; disabled long enough, so the account is deleted"
+            return delete
+        if not self._maps_active or not self.profile.can_disable:
+            return Leave(f"{standing.why}; nothing is mapped to {self.profile.active}", "DisableNotAllowed", verdict)
+        if Action.UPDATE not in self.rules.actions:
+            return Leave(f"{standing.why}; update is not among the actions", "UpdateNotAllowed", verdict)
+        waits = self._waits(record, link, standing, now)
+        if waits is not None:
+            return waits
+        agreed = found.resource if found is not None else link.agreed
+        if agreed.get(self.profile.active) is False:
+            return self._settled(record, link, standing, now)
+        changes = (Change(self.profile.active, agreed.get(self.profile.active), False),)
+        return Operation("disable", record, standing.why, verdict, fingerprint, changes=changes, cause=standing.cause)
+
+    def _adopt(
+        self,
+        record: Record,
+        standing: InScope | Leaving,
+        mapped: Mapped,
+        references: Mapping[str, TargetId | list[TargetId]],
+        pending: tuple[Pending, ...],
+        fingerprint: bytes | None,
+        account: Account,
+        now: float,
+    ) -> Decision:
+        if self._is_protected(account.id, account.resource, mapped):
+            return Leave("the account is protected: it is never touched", "Protected", verdict_of(standing))
+        if mapped.problems and isinstance(standing, InScope):
+            return Reject(mapped.problems[0].error_code, f"{mapped.problems[0].path}: {mapped.problems[0].reason}")
+        link = Link(account.id, "adopted", account.resource, now)
+        wanted = {**mapped.on_update(account.resource), **references}
+        changes = self._changes(wanted, account.resource, link) if Action.UPDATE in self.rules.actions else ()
+        disables = any(c.path == self.profile.active and c.new is False for c in changes)
+        return Operation(
+            word="disable" if disables else "adopt",
+            record=record,
+            why=f"{standing.why if isinstance(standing, Leaving) else 'in scope through ' + standing.through}; "
+            f"an account with the same {mapped.match_values[0][0]} exists",
+            verdict=verdict_of(standing),
+            fingerprint=fingerprint,
+            changes=changes,
+            account=account,
+            pending=pending,
+            match=mapped.match_values,
+            cause=standing.cause if isinstance(standing, Leaving) else None,
+            redacted=mapped.redacted,
+        )
+
+    def _changes(self, wanted: Resource, agreed: Resource, link: Link) -> tuple[Change, ...]:
+        kind = self.rules.kind
+        found = diffing.changes(wanted, agreed, lambda path: self.profile.attribute(kind, path))
+        if not found:
+            return found
+        return tuple(change for change in found if self._may_change(change, link))
+
+    def _may_change(self, change: Change, link: Link) -> bool:
+        attribute = self.profile.attribute(self.rules.kind, change.path)
+        if attribute.read_only or attribute.write_once or (attribute.never_null and change.new is None):
+            return False
+        if self.rules.kind == "group" and change.path == "displayName" and not self.profile.can_rename_groups:
+            return False
+        return link.unkept.get(change.path, 0) < UNKEPT_MAX
+
+    def _word(self, changes: tuple[Change, ...], standing: InScope | Leaving) -> tuple[Word, str]:
+        for change in changes:
+            if change.path == self.profile.active:
+                if change.new is False:
+                    return "disable", standing.why if isinstance(standing, Leaving) else "the mapping says not active"
+                if change.old is False:
+                    return "enable", _why_in(standing)
+        names = ", ".join(change.path for change in changes)
+        return "update", f"{_why_in(standing)}; changed: {names}"
+
+    def _waits(self, record: Record, link: Link, standing: Leaving, now: float) -> Leave | None:
+        """Return Leave while the grace period of a leaver runs."""
+        grace = self.job.deprovision.disable_after_seconds
+        if not grace or link.disabled_at is not None:
+            return None
+        began = record.verdict == verdict_of(standing) and record.due_at is not None
+        until = record.due_at if began and record.due_at is not None else now + grace
+        if until <= now:
+            return None
+        return Leave(f"{standing.why}; waits {grace / 86400:g} days", "GracePeriod", verdict_of(standing), due_at=until)
+
+    def _settled(self, record: Record, link: Link, standing: InScope | Leaving, now: float) -> Decision:
+        verdict = verdict_of(standing)
+        if isinstance(standing, InScope):
+            return Leave(f"{_why_in(standing)}; the account is as it should be", "RedundantExport", verdict)
+        if link.disabled_at is None or link.delete_at is None or Action.DELETE not in self.rules.actions:
+            return Leave(f"{standing.why}; the account is disabled already", "RedundantExport", verdict)
+        if link.delete_at > now:
+            why = f"{standing.why}; the account is disabled already and waits to be deleted"
+            return Leave(why, "RedundantExport", verdict, due_at=link.delete_at)
+        why = f"{standing.why}; disabled long enough, so the account is deleted"
+        return Operation("delete", record, why, verdict, record.fingerprint, cause=standing.cause)
+
+    def _is_protected(self, target_id: TargetId | None, agreed: Resource, mapped: Mapped | None) -> bool:
+        if not self.job.protected:
+            return False
+        names = {value.casefold() for value in self.job.protected}
+        if target_id is not None and target_id.casefold() in names:
+            return True
+        values = [str(agreed[m.to]) for m in self.rules.mappings if m.match is not None and m.to in agreed]
+        values += [value for _, value in mapped.match_values] if mapped is not None else []
+        return any(value.casefold() in names for value in values)
+
+    @property
+    def _maps_active(self) -> bool:
+        return any(mapping.to == self.profile.active for mapping in self.rules.mappings)
+
+
+def verdict_of(standing: Standing) -> Verdict:
+    """Return what is remembered of a standing."""
+    match standing:
+        case InScope():
+            return Verdict.IN_SCOPE
+        case Leaving(cause=cause):
+            return _VERDICTS[cause]
+        case _:
+            return Verdict.UNKNOWN
+
+
+def _why_in(standing: InScope | Leaving) -> str:
+    return f"in scope through {standing.through}" if isinstance(standing, InScope) else standing.why
+
+
+def _skip_code(cause: Cause) -> str:
+    return {
+        Cause.GONE: "Gone",
+        Cause.INACTIVE: "NotActive",
+        Cause.ROLE_LOST: "NotEffectivelyEntitled",
+        Cause.OUT_OF_SCOPE: "NotEffectivelyEntitled",
+    }[cause]
+
+
+def _is_active(resource: Resource, active: str) -> bool:
+    return resource.get(active) is not False

@@ -1,0 +1,102 @@
+"""Writes down what happened, a thousand records or a quarter of a second at a time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import anyio
+
+from reconciler.core.model import Kind, SourceId, TargetId
+from reconciler.core.records import LogRecord, Record
+from reconciler.ports import Batch, Clock, PendingReference, Store
+
+RECORDS_MAX = 1000
+FLUSH_SECONDS = 0.25
+
+
+class Journal:
+    """Collects records and log records of one cycle and commits them in batches, in the order they came."""
+
+    def __init__(self, store: Store, job_id: int, epoch: int, clock: Clock) -> None:
+        self._store, self._job_id, self._epoch, self._clock = store, job_id, epoch, clock
+        self._writing = anyio.Lock()
+        self._empty()
+        self.counts: Counter[str] = Counter()
+        self.refused: list[tuple[Kind, SourceId]] = []
+        """Entries whose link the store refused: another entry holds that account."""
+
+    def _empty(self) -> None:
+        self._records: list[Record] = []
+        self._log: list[LogRecord] = []
+        self._pending_add: list[PendingReference] = []
+        self._pending_drop: list[tuple[Kind, SourceId]] = []
+        self._members_added: list[tuple[SourceId, SourceId, TargetId]] = []
+        self._members_removed: list[tuple[SourceId, TargetId]] = []
+        self._groups_settled: list[SourceId] = []
+        self._touched: list[SourceId] = []
+
+    async def entry(
+        self,
+        record: Record,
+        log: LogRecord | None = None,
+        *,
+        pending: Sequence[PendingReference] | None = None,
+        touches_groups: bool = False,
+    ) -> None:
+        """Write down one entry. `pending` (also empty) replaces the references that it waits for."""
+        self._records.append(record)
+        if log is not None:
+            self._log.append(log)
+        if pending is not None:
+            self._pending_drop.append((record.kind, record.source_id))
+            self._pending_add.extend(pending)
+        if touches_groups:
+            self._touched.append(record.source_id)
+        if len(self._records) >= RECORDS_MAX:
+            await self.flush()
+
+    async def members(
+        self,
+        group: SourceId,
+        log: Sequence[LogRecord],
+        added: Sequence[tuple[SourceId, TargetId]],
+        removed: Sequence[TargetId],
+        *,
+        settled: bool,
+    ) -> None:
+        """Write down what became of one group's members."""
+        self._log.extend(log)
+        self._members_added.extend((group, source_id, target_id) for source_id, target_id in added)
+        self._members_removed.extend((group, target_id) for target_id in removed)
+        if settled:
+            self._groups_settled.append(group)
+        if len(self._members_added) + len(self._members_removed) >= RECORDS_MAX:
+            await self.flush()
+
+    def log(self, record: LogRecord) -> None:
+        self._log.append(record)
+
+    async def flush(self) -> None:
+        """Commit what has been collected. Raises StateError where the state cannot be written."""
+        async with self._writing:
+            if not (self._records or self._log or self._members_added or self._members_removed or self._groups_settled):
+                return
+            batch = Batch(
+                records=self._records,
+                log=self._log,
+                pending_add=self._pending_add,
+                pending_drop=self._pending_drop,
+                members_added=self._members_added,
+                members_removed=self._members_removed,
+                groups_settled=self._groups_settled,
+                touched=self._touched,
+            )
+            self._empty()
+            self.refused.extend(await self._store.commit(self._job_id, self._epoch, batch))
+
+    async def keep_flushing(self) -> None:
+        """Commit at intervals, so that a kill loses at most a quarter of a second of knowledge."""
+        while True:
+            await self._clock.sleep(FLUSH_SECONDS)
+            await self.flush()

@@ -1,0 +1,151 @@
+"""Keeps operations until they are sent: in memory up to some thousands, then in the store."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+import anyio
+import orjson
+
+from reconciler.core.model import Cause, Change, TargetId
+from reconciler.core.outcomes import Account
+from reconciler.core.planning import Operation, Pending
+from reconciler.core.records import Escrow, Link, Record, Verdict
+from reconciler.ports import Store
+
+IN_MEMORY_MAX = 4000
+PER_BLOB = 250
+
+
+class Spool:
+    """Two queues, urgent before ordinary. Reading never waits for the target, and memory stays flat."""
+
+    def __init__(self, store: Store, job_id: int) -> None:
+        self._store, self._job_id = store, job_id
+        self._urgent: deque[Operation] = deque()
+        self._ordinary: deque[Operation] = deque()
+        self._overflow: list[Operation] = []
+        self._stored = 0
+        self._closed = False
+        self._changed = anyio.Event()
+        self._refilling = anyio.Lock()
+
+    async def put(self, operations: Sequence[Operation]) -> None:
+        """Add ordinary operations, behind all others."""
+        room = IN_MEMORY_MAX - len(self._ordinary)
+        if self._stored or self._overflow or len(operations) > room:
+            self._overflow.extend(operations)
+            await self._store_overflow()
+        else:
+            self._ordinary.extend(operations)
+        self._wake()
+
+    def put_urgent(self, operations: Sequence[Operation]) -> None:
+        """Add operations that go before every ordinary one that still waits."""
+        self._urgent.extend(operations)
+        self._wake()
+
+    def close(self) -> None:
+        """Say that nothing more comes: `take` ends when all is taken."""
+        self._closed = True
+        self._wake()
+
+    async def take(self) -> Operation | None:
+        """Return the next operation; wait for one; None at the end."""
+        while True:
+            if self._urgent:
+                return self._urgent.popleft()
+            if self._ordinary:
+                return self._ordinary.popleft()
+            if self._stored or self._overflow:
+                await self._refill()
+                continue
+            if self._closed:
+                return None
+            await self._changed.wait()
+
+    def _wake(self) -> None:
+        waiting, self._changed = self._changed, anyio.Event()
+        waiting.set()
+
+    async def _store_overflow(self) -> None:
+        async with self._refilling:
+            full = len(self._overflow) // PER_BLOB * PER_BLOB
+            rows, self._overflow = self._overflow[:full], self._overflow[full:]
+            blobs = [orjson.dumps([_pack(o) for o in rows[i : i + PER_BLOB]]) for i in range(0, full, PER_BLOB)]
+            if blobs:
+                await self._store.spool(self._job_id, "ordinary", blobs)
+                self._stored += len(blobs)
+
+    async def _refill(self) -> None:
+        async with self._refilling:
+            if self._ordinary or self._urgent:
+                return
+            if self._stored:
+                blobs = await self._store.unspool(self._job_id, "ordinary", 4)
+                self._stored -= len(blobs)
+                for blob in blobs:
+                    self._ordinary.extend(_unpack(row) for row in orjson.loads(blob))
+                return
+            self._ordinary.extend(self._overflow)
+            self._overflow.clear()
+
+
+def _pack(operation: Operation) -> dict[str, object]:
+    record = operation.record
+    return {
+        "word": operation.word,
+        "why": operation.why,
+        "verdict": operation.verdict,
+        "fingerprint": operation.fingerprint.hex() if operation.fingerprint is not None else None,
+        "changes": [(c.path, c.old, c.new) for c in operation.changes],
+        "resource": operation.resource,
+        "account": (operation.account.id, operation.account.resource) if operation.account is not None else None,
+        "pending": [(p.path, p.kind, p.source_id) for p in operation.pending],
+        "match": operation.match,
+        "cause": operation.cause,
+        "redacted": sorted(operation.redacted),
+        "record": {
+            "kind": record.kind,
+            "source_id": record.source_id,
+            "row_id": record.row_id,
+            "fingerprint": record.fingerprint.hex() if record.fingerprint is not None else None,
+            "verdict": record.verdict,
+            "why": record.why,
+            "name": record.name,
+            "person": record.person,
+            "link": record.link,
+            "due_at": record.due_at,
+            "escrow": record.escrow,
+            "attempted_at": record.attempted_at,
+        },
+    }
+
+
+def _unpack(row: dict[str, object]) -> Operation:
+    fields = dict(row)
+    record = dict(fields.pop("record"))  # type: ignore[call-overload]  # because JSON enters here
+    for name, build in (("link", Link), ("escrow", Escrow)):
+        if record[name] is not None:
+            record[name] = build(**record[name])
+    record["verdict"] = Verdict(record["verdict"])
+    if record["fingerprint"] is not None:
+        record["fingerprint"] = bytes.fromhex(record["fingerprint"])
+    account = fields.pop("account")
+    fingerprint = fields.pop("fingerprint")
+    cause = fields.pop("cause")
+    return Operation(
+        word=fields["word"],  # type: ignore[arg-type]  # because JSON enters here
+        why=str(fields["why"]),
+        verdict=Verdict(fields["verdict"]),
+        fingerprint=bytes.fromhex(str(fingerprint)) if fingerprint is not None else None,
+        changes=tuple(Change(*change) for change in fields["changes"]),  # type: ignore[attr-defined]  # because JSON
+        resource=fields["resource"],  # type: ignore[arg-type]  # because JSON enters here
+        account=Account(TargetId(account[0]), account[1]) if account else None,  # type: ignore[index]  # because JSON
+        pending=tuple(Pending(*pending) for pending in fields["pending"]),  # type: ignore[attr-defined]  # because JSON
+        match=tuple(tuple(pair) for pair in fields["match"]),  # type: ignore[attr-defined]  # because JSON
+        cause=Cause(cause) if cause else None,
+        redacted=frozenset(fields["redacted"]),  # type: ignore[call-overload]  # because JSON enters here
+        record=Record(**record),
+    )
