@@ -1,0 +1,210 @@
+"""Sends one HTTP request over aiohttp, behind `ports.Exchange`.
+
+No retry, no redirect, no cookie, no decision. What goes wrong before anything was sent is UNREACHABLE, everything
+after that is INTERRUPTED. No text here ever holds a path, a query or a body: these carry people's values and secrets.
+"""
+
+from __future__ import annotations
+
+import io
+import ssl
+from functools import lru_cache
+from pathlib import Path
+
+import aiohttp
+from yarl import URL
+
+from reconciler import __version__
+from reconciler.core.outcomes import Failed, Fault
+from reconciler.errors import ConfigError, Problem
+from reconciler.ports import Request, Response
+
+USER_AGENT = f"reconciler/{__version__}"
+CONNECT_SECONDS = 8.0
+"""How long one connection (DNS, TCP, TLS) may take to be made."""
+_IDLE_SECONDS = 4.0
+"""How long an idle connection is kept: less than the 5 s after which common servers close theirs."""
+_BODY_BYTES_MAX = 32 * 1024 * 1024
+_COPIED_BODY_BYTES_MAX = 1024 * 1024
+"""A longer request body is handed over as a stream: aiohttp would block the loop while it writes it."""
+
+
+def tls_context(
+    ca_file: Path | None = None, client_cert: Path | None = None, client_key: Path | None = None
+) -> ssl.SSLContext:
+    """Return a verifying context for TLS 1.2 and later; with `ca_file` it trusts that authority and no other.
+
+    Raises ConfigError when a file cannot be read or holds no certificate.
+    """
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(_unusable("ca_file", ca_file, error, "a PEM file with the certificate authority")) from error
+    if client_cert is not None:
+        try:
+            context.load_cert_chain(client_cert, client_key)
+        except (OSError, ssl.SSLError) as error:
+            hint = "a PEM file with certificate and key, or name the key in client_key"
+            raise ConfigError(_unusable("client_cert", client_cert, error, hint)) from error
+    return context
+
+
+class AiohttpExchange:
+    """One session and its pool of connections. Opened at the first request, within the running loop."""
+
+    __slots__ = ("_body_bytes_max", "_connections", "_proxy", "_session", "_tls")
+
+    def __init__(
+        self,
+        *,
+        ca_file: Path | None = None,
+        client_cert: Path | None = None,
+        client_key: Path | None = None,
+        proxy: str | None = None,
+        connections: int = 16,
+        body_bytes_max: int = _BODY_BYTES_MAX,
+    ) -> None:
+        self._tls = tls_context(ca_file, client_cert, client_key)
+        self._proxy = proxy
+        self._connections = connections
+        self._body_bytes_max = body_bytes_max
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __call__(self, request: Request) -> Response | Failed:
+        try:
+            url = _encoded(request.url)
+        except ValueError:
+            return Failed(Fault.UNREACHABLE, "the url is not one that can be asked: check the url")
+        body: bytes | io.BytesIO | None = request.body
+        if request.body is not None and len(request.body) > _COPIED_BODY_BYTES_MAX:
+            body = io.BytesIO(request.body)
+        try:
+            answer = await (self._session or self._open()).request(
+                request.method,
+                url,
+                data=body,
+                headers=request.headers,
+                timeout=_timeout(request.deadline_seconds),
+                allow_redirects=False,
+            )
+            try:
+                content = await self._read(answer)
+            except BaseException:
+                answer.close()
+                raise
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            return _failed(error, url, request.deadline_seconds, self._proxy)
+        if content is None:
+            answer.close()
+            reason = f"{_place(url)} answered with more than {self._body_bytes_max} bytes; the rest was not read"
+            return Failed(Fault.INTERRUPTED, reason, answer.status)
+        return Response(answer.status, {name.lower(): value for name, value in answer.headers.items()}, content)
+
+    async def _read(self, answer: aiohttp.ClientResponse) -> bytes | None:
+        """Return the whole body, None when it is longer than allowed (as sent, or once unpacked)."""
+        length = answer.content_length
+        if length is not None and "Content-Encoding" not in answer.headers:
+            return await answer.read() if length <= self._body_bytes_max else None
+        content = bytearray()
+        async for chunk in answer.content.iter_any():
+            content += chunk
+            if len(content) > self._body_bytes_max:
+                return None
+        return bytes(content)
+
+    def _open(self) -> aiohttp.ClientSession:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=self._connections, ssl=self._tls, keepalive_timeout=_IDLE_SECONDS, ttl_dns_cache=60
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": USER_AGENT},
+            proxy=self._proxy,
+            trust_env=False,
+        )
+        return self._session
+
+    async def aclose(self) -> None:
+        """Close the connections; a later request would open new ones."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+
+@lru_cache(maxsize=256)
+def _encoded(url: str) -> URL:
+    return URL(url, encoded=True)
+
+
+@lru_cache(maxsize=64)
+def _timeout(deadline_seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=deadline_seconds, sock_connect=CONNECT_SECONDS)
+
+
+def _failed(error: Exception, url: URL, deadline_seconds: float, proxy: str | None) -> Failed:
+    """Say what happened; UNREACHABLE only where it is certain that nothing was sent."""
+    place = _place(url)
+    match error:
+        case aiohttp.ClientProxyConnectionError():
+            return Failed(Fault.UNREACHABLE, f"no connection to the proxy {_place(URL(proxy or ''))}: is it right?")
+        case aiohttp.ClientHttpProxyError():
+            return Failed(Fault.UNREACHABLE, f"the proxy refused the way to {place} with status {error.status}")
+        case aiohttp.ClientConnectorDNSError():
+            return Failed(Fault.UNREACHABLE, f"the name {url.host} was not found (DNS): check the url")
+        case aiohttp.ClientConnectorCertificateError():
+            return Failed(Fault.UNREACHABLE, _distrust(place, error.certificate_error))
+        case aiohttp.ClientConnectorSSLError():
+            return Failed(Fault.UNREACHABLE, f"{place} does not speak TLS as expected: {_tls_words(error.os_error)}")
+        case aiohttp.ClientConnectorError():
+            return Failed(Fault.UNREACHABLE, _no_connection(place, error.os_error))
+        case aiohttp.ConnectionTimeoutError():
+            seconds = min(CONNECT_SECONDS, deadline_seconds)
+            return Failed(Fault.UNREACHABLE, f"no connection to {place} within {seconds:g} s: firewall, or down?")
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
+            return Failed(Fault.UNREACHABLE, f"the url of {place} is not a URL that can be asked: check the url")
+        case TimeoutError():
+            return Failed(Fault.INTERRUPTED, f"{place} did not answer within {deadline_seconds:g} s")
+        case aiohttp.ClientPayloadError():
+            return Failed(Fault.INTERRUPTED, f"the answer of {place} was cut short or could not be unpacked")
+        case ssl.SSLError():
+            return Failed(Fault.INTERRUPTED, f"{place} broke off the TLS connection: {_tls_words(error)}")
+        case aiohttp.ClientResponseError():
+            return Failed(Fault.INTERRUPTED, f"{place} answered with something that is not HTTP: is it the right port?")
+        case aiohttp.ServerDisconnectedError() | OSError():
+            return Failed(Fault.INTERRUPTED, _broken_off(place, error))
+        case _:
+            return Failed(Fault.INTERRUPTED, f"the exchange with {place} broke off ({type(error).__name__})")
+
+
+def _broken_off(place: str, error: Exception) -> str:
+    cause = error.__cause__ or error.__context__
+    if isinstance(cause, ssl.SSLError):
+        return f"{place} broke off the TLS connection: {_tls_words(cause)}"
+    return f"{place} closed the connection before it had answered"
+
+
+def _no_connection(place: str, error: OSError) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return f"{place} refuses connections: nothing listens there"
+    return f"no connection to {place}: {error.strerror or type(error).__name__}"
+
+
+def _distrust(place: str, error: Exception) -> str:
+    words = getattr(error, "verify_message", "") or _tls_words(error)
+    return f"the certificate of {place} is not trusted ({words}): for an authority of your own set ca_file"
+
+
+def _tls_words(error: Exception) -> str:
+    reason = getattr(error, "reason", None)
+    return str(reason).lower().replace("_", " ") if reason else type(error).__name__
+
+
+def _place(url: URL) -> str:
+    """Return host and port, and nothing else of the URL."""
+    host = url.host or "?"
+    return f"{host}:{url.port}" if url.port is not None else host
+
+
+def _unusable(what: str, path: Path | None, error: Exception, hint: str) -> Problem:
+    words = (error.strerror if isinstance(error, OSError) else None) or _tls_words(error)
+    return Problem(f"{what} {path}", f"cannot be used: {words}", f"it must be {hint}")
