@@ -1,0 +1,282 @@
+"""Says who is entitled to an app: by assignment, by role, or because everybody is.
+
+A group that the rules name and the source lacks is unknown, not empty; so is a membership that an incomplete reading
+did not show. Nobody is judged out because of either. Who is entitled by another rule is in all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from reconciler.core.conditions import CompiledCondition, MemberLookup, compile_condition
+from reconciler.core.model import (
+    AppRole,
+    AssignedGroup,
+    AssignedUser,
+    Attributes,
+    Cause,
+    Entry,
+    Job,
+    MemberOf,
+    Role,
+    Scope,
+    SourceId,
+)
+
+LOGIN_ATTRIBUTES = ("userPrincipalName", "userName", "mail")
+"""Where an assigned user's name is looked for, beside the source id. Letter case does not matter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entitled:
+    """Takes part. `through` says by which rule: "group APP-Phone", "assigned directly", "scope all", "role agent"."""
+
+    through: str
+    roles: tuple[AppRole, ...] = ()
+    roles_unknown: str = ""
+    """Why there may be other roles than these; empty: these are all. Do not take a role away because of an unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotEntitled:
+    cause: Cause
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class EntitlementUnknown:
+    why: str
+
+
+Entitlement = Entitled | NotEntitled | EntitlementUnknown
+
+
+@dataclass(frozen=True, slots=True)
+class Memberships:
+    """The groups that one entry is in, of those that the rules ask for."""
+
+    direct: frozenset[SourceId] = frozenset()
+    nested: frozenset[SourceId] = frozenset()
+    """Also through groups in groups."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownGroups:
+    """What this cycle knows of the groups that the rules name."""
+
+    named: Mapping[str, tuple[SourceId, ...]]
+    """Name as the rules write it → source ids. A name that the source lacks is left out or has none."""
+    complete: bool
+    """Whether the memberships were read completely; otherwise a missing one is unknown."""
+
+    def holds(self, membership: MemberOf, of: Memberships) -> bool | None:
+        """Return whether somebody with these memberships is in the group; None: not known."""
+        ids = self.named.get(membership.group)
+        if not ids:
+            return None
+        if not (of.nested if membership.nested else of.direct).isdisjoint(ids):
+            return True
+        return False if self.complete else None
+
+    def ids(self, names: tuple[str, ...]) -> tuple[SourceId, ...]:
+        """Return the ids behind these names, each once: what to ask the store's memberships for."""
+        return tuple(dict.fromkeys(one for name in names for one in self.named.get(name, ())))
+
+    def missing(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the names that the source has no group for: worth a warning."""
+        return tuple(name for name in names if not self.named.get(name))
+
+
+@dataclass(frozen=True, slots=True)
+class _RoleRule:
+    role: AppRole
+    name: str
+    when: CompiledCondition
+
+
+@dataclass(frozen=True, slots=True)
+class _GroupRule:
+    group: MemberOf
+    role: AppRole | None
+
+
+@dataclass(frozen=True, slots=True)
+class Assignments:
+    """The rules of one job that say who is entitled, ready for many entries."""
+
+    scope: Scope
+    choose_first: bool
+    reads: frozenset[str]
+    """The attributes that role conditions look at."""
+    reads_if_present: frozenset[str]
+    """The attributes in which assigned users are looked for: an entry without them is just not found by them."""
+    groups: tuple[MemberOf, ...]
+    _roles: tuple[_RoleRule, ...]
+    _users_by_id: Mapping[str, tuple[AppRole | None, ...]]
+    _users_by_login: Mapping[str, tuple[AppRole | None, ...]]
+    """By case-folded name."""
+    _groups: tuple[_GroupRule, ...]
+    _because_not_assigned: str
+
+    @classmethod
+    def compile(cls, job: Job) -> Assignments:
+        """Return the job's rules ready for use. Raises ConfigError for a role condition that cannot be evaluated."""
+        by_name = {role.name: _app_role(role) for role in job.roles}
+        roles = tuple(
+            _RoleRule(_app_role(role), role.name, compile_condition(role.when, f"role {role.name}"))
+            for role in job.roles
+        )
+        by_id: dict[str, tuple[AppRole | None, ...]] = {}
+        by_login: dict[str, tuple[AppRole | None, ...]] = {}
+        groups: list[_GroupRule] = []
+        for rule in job.assigned if job.scope is Scope.ASSIGNED else ():
+            role = None if rule.role is None else by_name.get(rule.role, AppRole(rule.role, rule.role))
+            match rule:
+                case AssignedUser(user):
+                    by_id[user] = (*by_id.get(user, ()), role)
+                    by_login[user.casefold()] = (*by_login.get(user.casefold(), ()), role)
+                case AssignedGroup(group):
+                    groups.append(_GroupRule(MemberOf(group, job.nested), role))
+        asked = dict.fromkeys(one for rule in roles for one in rule.when.groups)
+        asked.update(dict.fromkeys(rule.group for rule in groups))
+        return cls(
+            scope=job.scope,
+            choose_first=job.role_choice == "first",
+            reads=frozenset[str]().union(*(rule.when.reads for rule in roles)),
+            reads_if_present=frozenset(LOGIN_ATTRIBUTES) if by_id else frozenset(),
+            groups=tuple(asked),
+            _roles=roles,
+            _users_by_id=by_id,
+            _users_by_login=by_login,
+            _groups=tuple(groups),
+            _because_not_assigned=_because_not_assigned(groups),
+        )
+
+    def entitle(self, attributes: Attributes, source_id: SourceId, groups: KnownGroups, of: Memberships) -> Entitlement:
+        """Say whether a user takes part, through what, with which roles. Whether he is active is not asked here."""
+
+        def member_of(membership: MemberOf) -> bool | None:
+            return groups.holds(membership, of)
+
+        match self.scope:
+            case Scope.ALL:
+                return self._conditionally("scope all", attributes, member_of)
+            case Scope.ASSIGNED:
+                return self._by_assignment(attributes, source_id, member_of)
+            case Scope.ROLES:
+                return self._by_role(attributes, member_of)
+
+    def entitle_group(self, group: Entry, groups: KnownGroups) -> Entitlement:
+        """Say whether a group itself takes part: when everything does, or it is assigned, else its filter decides."""
+        match self.scope:
+            case Scope.ALL:
+                return Entitled("scope all")
+            case Scope.ROLES:
+                return Entitled("groups by filter")
+            case Scope.ASSIGNED:
+                return self._group_by_assignment(group, groups)
+
+    def _by_assignment(self, attributes: Attributes, source_id: SourceId, member_of: MemberLookup) -> Entitlement:
+        direct = self._directly(attributes, source_id)
+        through = "assigned directly" if direct else ""
+        roles: dict[AppRole, None] = dict.fromkeys(role for role in direct if role is not None)
+        unknown: list[str] = []
+        for rule in self._groups:
+            match member_of(rule.group):
+                case True:
+                    through = through or f"group {rule.group.group}"
+                    if rule.role is not None:
+                        roles[rule.role] = None
+                case None:
+                    unknown.append(rule.group.group)
+                case False:
+                    pass
+        if through:
+            roles_unknown = _memberships_unknown(unknown) if self._roles_hang_on(unknown) else ""
+            otherwise = (
+                Entitled(through, tuple(roles)) if roles else self._conditionally(through, attributes, member_of)
+            )
+            return replace(otherwise, roles_unknown=roles_unknown) if roles_unknown else otherwise
+        if unknown:
+            return EntitlementUnknown(_memberships_unknown(unknown))
+        return NotEntitled(Cause.OUT_OF_SCOPE, self._because_not_assigned)
+
+    def _directly(self, attributes: Attributes, source_id: SourceId) -> tuple[AppRole | None, ...]:
+        if not self._users_by_id:
+            return ()
+        found = self._users_by_id.get(source_id, ())
+        for name in LOGIN_ATTRIBUTES:
+            value = attributes.get(name)
+            if isinstance(value, str) and value:
+                found += self._users_by_login.get(value.casefold(), ())
+        return found
+
+    def _roles_hang_on(self, names: list[str]) -> bool:
+        return any(rule.role is not None and rule.group.group in names for rule in self._groups)
+
+    def _by_role(self, attributes: Attributes, member_of: MemberLookup) -> Entitlement:
+        had, unknown = self._conditional_roles(attributes, member_of)
+        if had:
+            return Entitled(f"role {had[0].name}", tuple(rule.role for rule in had), unknown)
+        if unknown:
+            return EntitlementUnknown(unknown)
+        return NotEntitled(Cause.ROLE_LOST, self._because_no_role(attributes, member_of))
+
+    def _conditionally(self, through: str, attributes: Attributes, member_of: MemberLookup) -> Entitled:
+        if not self._roles:
+            return Entitled(through)
+        had, unknown = self._conditional_roles(attributes, member_of)
+        return Entitled(through, tuple(rule.role for rule in had), unknown)
+
+    def _conditional_roles(self, attributes: Attributes, member_of: MemberLookup) -> tuple[list[_RoleRule], str]:
+        """Return the roles whose condition is true, and why there may be others."""
+        had: list[_RoleRule] = []
+        unknown = ""
+        for rule in self._roles:
+            truth = rule.when.truth(attributes, member_of)
+            if truth:
+                had.append(rule)
+                if self.choose_first:
+                    break
+            elif truth is None and not unknown:
+                unknown = f"role {rule.name}: {rule.when.explain(attributes, member_of)}"
+        return had, unknown
+
+    def _because_no_role(self, attributes: Attributes, member_of: MemberLookup) -> str:
+        if not self._roles:
+            return "the job has no roles"
+        whys = [f"role {rule.name}: {rule.when.explain(attributes, member_of)}" for rule in self._roles[:3]]
+        more = len(self._roles) - len(whys)
+        return "has no role: " + "; ".join(whys) + (f"; {more} more roles" if more else "")
+
+    def _group_by_assignment(self, group: Entry, groups: KnownGroups) -> Entitlement:
+        display_name = group.attributes.get("displayName")
+        folded = display_name.casefold() if isinstance(display_name, str) else None
+        for rule in self._groups:
+            name = rule.group.group
+            if name == group.id or name.casefold() == folded or group.id in groups.named.get(name, ()):
+                return Entitled("assigned directly")
+        missing = [rule.group.group for rule in self._groups if not groups.named.get(rule.group.group)]
+        if missing:
+            return EntitlementUnknown(
+                f"group {missing[0]} is assigned but the source has none of that name: this may be it, renamed"
+            )
+        return NotEntitled(Cause.OUT_OF_SCOPE, "the group is not assigned")
+
+
+def _app_role(role: Role) -> AppRole:
+    return AppRole(role.value, role.name)
+
+
+def _memberships_unknown(names: list[str]) -> str:
+    listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return f"not known whether a member of {listed}"
+
+
+def _because_not_assigned(rules: list[_GroupRule]) -> str:
+    if not rules:
+        return "not assigned"
+    names = [rule.group.group for rule in rules]
+    listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return f"not assigned: neither directly nor through {listed}"

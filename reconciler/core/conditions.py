@@ -1,0 +1,392 @@
+"""Says of an entry whether a condition is true, false or unknown.
+
+The truth comes from closures that were compiled once; the sentence that explains it is built only where somebody will
+read it, that is when the condition is not true. Three-valued logic is Kleene's: unknown counts only where it decides.
+
+What is unknown: a membership that is not known, or a value that the operator cannot read (`Greater_Than` on "abc",
+`IS TRUE` on "maybe"). A negation of either stays unknown, so odd data neither lets anybody in nor turns anybody out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.core.model import AllOf, AnyOf, Attributes, Clause, Condition, MemberOf, Negation, Operator
+from reconciler.errors import ConfigError, Problem
+
+MemberLookup = Callable[[MemberOf], bool | None]
+"""Says whether the entry is in a group; None: not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a condition is of an entry: true, false, or None for unknown. `why` names the clause that decided.
+
+    `why` is empty when it is true. It may hold attribute values: it belongs in the provisioning log, never in
+    the process log.
+    """
+
+    truth: bool | None
+    why: str = ""
+
+
+HOLDS = Judgement(True)
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledCondition:
+    """A condition that is ready to be asked of many entries."""
+
+    reads: frozenset[str]
+    """The attributes that it looks at."""
+    groups: tuple[MemberOf, ...]
+    """The memberships that it asks for, each once."""
+    truth: Callable[[Attributes, MemberLookup], bool | None]
+    """The verdict without the sentence: for counting, and where it is true anyway."""
+    explain: Callable[[Attributes, MemberLookup], str]
+
+    def judge(self, attributes: Attributes, member_of: MemberLookup) -> Judgement:
+        """Return whether the condition is true of these attributes. An attribute that is not there is null."""
+        truth = self.truth(attributes, member_of)
+        return HOLDS if truth else Judgement(truth, self.explain(attributes, member_of))
+
+
+def compile_condition(condition: Condition, where: str = "filter") -> CompiledCondition:
+    """Return the condition ready for use. Raises ConfigError, at `where`, for a clause that can never be evaluated."""
+    reads: set[str] = set()
+    groups: dict[MemberOf, None] = {}
+    problems: list[Problem] = []
+    for leaf in _leaves(condition):
+        if isinstance(leaf, MemberOf):
+            groups[leaf] = None
+        else:
+            reads.add(leaf.attribute)
+            problems.extend(_problems(leaf, where))
+    if problems:
+        raise ConfigError(*problems)
+    node = _compile(condition)
+    return CompiledCondition(frozenset(reads), tuple(groups), node.truth, node.explain)
+
+
+def described(condition: Condition) -> str:
+    """Return the condition as a person would write it on one line."""
+    match condition:
+        case Clause(attribute, operator, value):
+            return f"{attribute} {operator} {value}" if operator not in _UNARY else f"{attribute} {operator}"
+        case MemberOf(group, nested):
+            return f"member of {group}" + (" (nested)" if nested else "")
+        case AllOf(of):
+            return "(" + _several([described(part) for part in of], " and ") + ")"
+        case AnyOf(of):
+            return "(" + _several([described(part) for part in of], " or ") + ")"
+        case Negation(of):
+            return f"not {described(of)}"
+
+
+def is_null(value: object) -> bool:
+    """Return whether a value counts as null: None, empty, or a list of nothing else (entra-behaviour 4.2)."""
+    if value is None or value == "":
+        return True
+    if isinstance(value, (list, tuple)):
+        return all(is_null(item) for item in value)
+    return isinstance(value, dict) and not value
+
+
+def as_text(value: object) -> str | None:
+    """Return a simple value as text, numbers without a needless fraction; None for a structure."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "True" if value else "False"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else repr(value)
+    return None
+
+
+def as_boolean(value: object) -> bool | None:
+    """Return what a value says as a boolean, whatever its letter case; None where it says neither."""
+    if isinstance(value, bool):
+        return value
+    text = as_text(value)
+    return None if text is None else _BOOLEANS.get(text.strip().lower())
+
+
+def as_integer(value: object) -> int | None:
+    """Return a whole number, also one that is written as text; None for anything else."""
+    if isinstance(value, bool):
+        return None
+    text = as_text(value)
+    return int(text) if text is not None and _INTEGER.fullmatch(text.strip()) else None
+
+
+# --- the operators -----------------------------------------------------------------------------------------------
+
+_Test = Callable[[Any], bool | None]
+"""One value, never null → whether the operator holds of it; None where it cannot read the value."""
+
+_UNARY = frozenset({Operator.IS_NULL, Operator.IS_NOT_NULL, Operator.IS_TRUE, Operator.IS_FALSE})
+_NUMERIC = frozenset(
+    {Operator.GREATER_THAN, Operator.GREATER_THAN_OR_EQUALS, Operator.BITS_PRESENT, Operator.BITS_ABSENT}
+)
+_PATTERNS = frozenset({Operator.REGEX_MATCH, Operator.NOT_REGEX_MATCH})
+_NEGATIVE = frozenset({Operator.NOT_EQUALS, Operator.NOT_REGEX_MATCH, Operator.BITS_ABSENT})
+"""Of a list these must hold of every value; the others of at least one."""
+
+_BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+_INTEGER = re.compile(r"[+-]?[0-9]{1,40}")
+_NAMED_GROUP = re.compile(r"(?<!\\)\(\?<(?![=!])")
+_SHOWN_MAX = 120
+_LISTED_MAX = 3
+
+
+def _problems(clause: Clause, where: str) -> Iterable[Problem]:
+    if clause.operator in _NUMERIC and as_integer(clause.value) is None:
+        yield Problem(where, f"{clause.attribute} {clause.operator} {clause.value!r}: the value is not a whole number")
+    if clause.operator in _PATTERNS:
+        try:
+            _pattern(clause.value)
+        except re.error as error:
+            yield Problem(
+                where,
+                f"{clause.attribute} {clause.operator} {clause.value!r}: {error}",
+                "the pattern is not a valid regular expression",
+            )
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    """Return a .NET pattern compiled: its named groups are written `(?<name>…)`, Python's `(?P<name>…)`."""
+    return re.compile(_NAMED_GROUP.sub("(?P<", text))
+
+
+def _test(clause: Clause) -> _Test:
+    match clause.operator:
+        case Operator.EQUALS:
+            return _equals(clause.value)
+        case Operator.NOT_EQUALS:
+            return _opposite(_equals(clause.value))
+        case Operator.IS_TRUE:
+            return as_boolean
+        case Operator.IS_FALSE:
+            return _opposite(as_boolean)
+        case Operator.REGEX_MATCH:
+            return _matches(_pattern(clause.value))
+        case Operator.NOT_REGEX_MATCH:
+            return _opposite(_matches(_pattern(clause.value)))
+        case Operator.INCLUDES:
+            part = clause.value
+            return lambda value: None if (text := as_text(value)) is None else part in text
+        case Operator.ENDS_WITH:
+            end = clause.value
+            return lambda value: None if (text := as_text(value)) is None else text.endswith(end)
+        case Operator.GREATER_THAN:
+            least = _whole(clause.value)
+            return lambda value: None if (number := as_integer(value)) is None else number > least
+        case Operator.GREATER_THAN_OR_EQUALS:
+            least = _whole(clause.value)
+            return lambda value: None if (number := as_integer(value)) is None else number >= least
+        case Operator.BITS_PRESENT:
+            return _has_bits(_whole(clause.value))
+        case Operator.BITS_ABSENT:
+            return _opposite(_has_bits(_whole(clause.value)))
+        case Operator.IS_NULL:
+            return lambda value: False
+        case Operator.IS_NOT_NULL:
+            return lambda value: True
+
+
+def _equals(wanted: str) -> _Test:
+    lowered = wanted.strip().lower()
+
+    def equals(value: Any) -> bool | None:
+        if isinstance(value, str):
+            return value == wanted
+        if isinstance(value, bool):
+            return lowered == ("true" if value else "false")
+        text = as_text(value)
+        return None if text is None else text == wanted
+
+    return equals
+
+
+def _matches(pattern: re.Pattern[str]) -> _Test:
+    search = pattern.search
+    return lambda value: None if (text := as_text(value)) is None else search(text) is not None
+
+
+def _has_bits(bits: int) -> _Test:
+    return lambda value: None if (number := as_integer(value)) is None else number & bits == bits
+
+
+def _opposite(test: _Test) -> _Test:
+    return lambda value: None if (truth := test(value)) is None else not truth
+
+
+def _whole(text: str) -> int:
+    number = as_integer(text)
+    assert number is not None, "compile_condition refuses it"
+    return number
+
+
+# --- the tree ----------------------------------------------------------------------------------------------------
+
+_Truth = Callable[[Attributes, MemberLookup], bool | None]
+_Explain = Callable[[Attributes, MemberLookup], str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    truth: _Truth
+    explain: _Explain
+    """Why the node is not true; asked only then."""
+
+
+def _leaves(condition: Condition) -> Iterable[Clause | MemberOf]:
+    match condition:
+        case Clause() | MemberOf():
+            yield condition
+        case AllOf(of) | AnyOf(of):
+            for part in of:
+                yield from _leaves(part)
+        case Negation(of):
+            yield from _leaves(of)
+
+
+def _compile(condition: Condition) -> _Node:
+    match condition:
+        case Clause():
+            return _clause(condition)
+        case MemberOf():
+            return _member(condition)
+        case AllOf(of):
+            return _all([_compile(part) for part in of])
+        case AnyOf(of):
+            return _any([_compile(part) for part in of])
+        case Negation(of):
+            return _negation(of, _compile(of))
+
+
+def _clause(clause: Clause) -> _Node:
+    attribute, test = clause.attribute, _test(clause)
+    of_null = clause.operator is Operator.IS_NULL
+    every = clause.operator in _NEGATIVE
+    said = described(clause)
+
+    def truth(attributes: Attributes, _: MemberLookup) -> bool | None:
+        value = attributes.get(attribute)
+        if value is None or value == "":
+            return of_null
+        if not isinstance(value, (list, tuple, dict)):
+            return test(value)
+        if is_null(value):
+            return of_null
+        if isinstance(value, dict):
+            return test(value)
+        return _of_many([test(item) for item in value if not is_null(item)], every)
+
+    def explain(attributes: Attributes, member_of: MemberLookup) -> str:
+        shown = _shown(attributes.get(attribute))
+        return f"{said}: was {shown}" if truth(attributes, member_of) is False else f"{said}: cannot be told of {shown}"
+
+    return _Node(truth, explain)
+
+
+def _of_many(truths: Sequence[bool | None], every: bool) -> bool | None:
+    """Return Kleene's `all` or `any` of the values of a list."""
+    decisive = not every
+    if decisive in truths:
+        return decisive
+    return None if None in truths else every
+
+
+def _member(membership: MemberOf) -> _Node:
+    said = described(membership)
+
+    def truth(_: Attributes, member_of: MemberLookup) -> bool | None:
+        return member_of(membership)
+
+    def explain(_: Attributes, member_of: MemberLookup) -> str:
+        return f"{said}: is not" if member_of(membership) is False else f"{said}: the membership is not known"
+
+    return _Node(truth, explain)
+
+
+def _all(parts: list[_Node]) -> _Node:
+    truths = [part.truth for part in parts]
+
+    def truth(attributes: Attributes, member_of: MemberLookup) -> bool | None:
+        known = True
+        for part in truths:
+            if not (one := part(attributes, member_of)):
+                if one is False:
+                    return False
+                known = False
+        return True if known else None
+
+    def explain(attributes: Attributes, member_of: MemberLookup) -> str:
+        decided = truth(attributes, member_of)
+        return next(p.explain(attributes, member_of) for p in parts if p.truth(attributes, member_of) is decided)
+
+    return _Node(truth, explain)
+
+
+def _any(parts: list[_Node]) -> _Node:
+    truths = [part.truth for part in parts]
+
+    def truth(attributes: Attributes, member_of: MemberLookup) -> bool | None:
+        known = True
+        for part in truths:
+            if one := part(attributes, member_of):
+                return True
+            if one is None:
+                known = False
+        return False if known else None
+
+    def explain(attributes: Attributes, member_of: MemberLookup) -> str:
+        if not parts:
+            return "any of nothing"
+        decided = truth(attributes, member_of)
+        deciding = [part for part in parts if part.truth(attributes, member_of) is decided]
+        whys = [part.explain(attributes, member_of) for part in deciding[:_LISTED_MAX]]
+        return "; ".join(whys) + (f"; {more} more" if (more := len(deciding) - len(whys)) else "")
+
+    return _Node(truth, explain)
+
+
+def _negation(condition: Condition, inner: _Node) -> _Node:
+    said = described(condition)
+
+    def truth(attributes: Attributes, member_of: MemberLookup) -> bool | None:
+        one = inner.truth(attributes, member_of)
+        return None if one is None else not one
+
+    def explain(attributes: Attributes, member_of: MemberLookup) -> str:
+        if inner.truth(attributes, member_of) is None:
+            return f"not ({inner.explain(attributes, member_of)})"
+        if isinstance(condition, Clause):
+            return f"not {said}: was {_shown(attributes.get(condition.attribute))}"
+        return f"not {said}: it is so"
+
+    return _Node(truth, explain)
+
+
+def _shown(value: object) -> str:
+    """Return a value as a person may read it in one line, shortened."""
+    if is_null(value):
+        return "null"
+    if isinstance(value, (list, tuple)):
+        return _several([_shown(item) for item in value], ", ")
+    text = as_text(value)
+    if text is None:
+        return "a structure"
+    return text if len(text) <= _SHOWN_MAX else text[: _SHOWN_MAX - 1] + "…"
+
+
+def _several(parts: Sequence[str], between: str) -> str:
+    if len(parts) <= _LISTED_MAX:
+        return between.join(parts)
+    return between.join(parts[:_LISTED_MAX]) + f"{between}{len(parts) - _LISTED_MAX} more"

@@ -1,0 +1,30 @@
+"""Says when an operation that failed is tried again (entra-behaviour 7.2)."""
+
+from __future__ import annotations
+
+from reconciler.core.records import Escrow
+
+KEPT_SECONDS = 28 * 86400.0
+"""So long after its first failure an operation is tried again; then only when its entry or the rules change."""
+
+_HOUR = 3600.0
+_WAITS_SECONDS = (0.0, 6 * _HOUR, 12 * _HOUR, 24 * _HOUR)
+"""After the first, second, third, and every later failure. None after the first: the next cycle tries it."""
+
+
+def after_failure(previous: Escrow | None, now: float, error_code: str, reason: str) -> tuple[Escrow, float | None]:
+    """Return what to remember of a failure, and when to try again: `now` is the next cycle, None is never."""
+    failures = 1 if previous is None else previous.failures + 1
+    first_failed_at = now if previous is None else previous.first_failed_at
+    escrow = Escrow(failures, first_failed_at, error_code, reason)
+    if now - first_failed_at >= KEPT_SECONDS:
+        return escrow, None
+    return escrow, now + _WAITS_SECONDS[min(failures, len(_WAITS_SECONDS)) - 1]
+
+
+def due_for_disable(now: float) -> float:
+    """Return when a disable that failed is tried again: in the next cycle, whatever it failed with how often.
+
+    Nothing stands between a leaver and the disable, so it has neither growing waits nor an end.
+    """
+    return now

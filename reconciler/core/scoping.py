@@ -1,0 +1,208 @@
+"""Decides whether an entry takes part in a job.
+
+Causes for leaving, strongest first: gone > inactive > role lost > out of scope. What is known decides; where the answer
+hangs on something unknown, the standing is unknown, and nothing is done because of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.core.assignments import (
+    Assignments,
+    Entitlement,
+    EntitlementUnknown,
+    KnownGroups,
+    Memberships,
+    NotEntitled,
+)
+from reconciler.core.conditions import (
+    HOLDS,
+    CompiledCondition,
+    Judgement,
+    as_boolean,
+    as_text,
+    compile_condition,
+    is_null,
+)
+from reconciler.core.model import ActiveRule, AppRole, Attributes, Cause, Entry, Job, Kind, MemberOf, Scope
+
+__all__ = [
+    "CompiledCondition",
+    "InScope",
+    "Judgement",
+    "Leaving",
+    "ScopeRules",
+    "Standing",
+    "StandingUnknown",
+    "compile_condition",
+    "is_soft_deleted",
+    "judge",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class InScope:
+    """Takes part, through what and as what."""
+
+    through: str
+    roles: tuple[AppRole, ...] = ()
+    roles_unknown: str = ""
+    """Why there may be other roles than these; empty: these are all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """Does not take part. `cause` is the strongest that is known."""
+
+    cause: Cause
+    why: str
+    also: Leaving | None = None
+    """The next weaker cause of somebody inactive, for when the stronger one's row says `keep`."""
+
+    @property
+    def entitled(self) -> bool:
+        """Whether only inactivity stands in the way: nothing is known that would keep an active one out."""
+        return self.cause is Cause.INACTIVE and self.also is None
+
+
+@dataclass(frozen=True, slots=True)
+class StandingUnknown:
+    """It cannot be told. The account stays as it is."""
+
+    why: str
+
+
+Standing = InScope | Leaving | StandingUnknown
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeRules:
+    """What decides on the entries of one kind in one job, ready for many of them."""
+
+    kind: Kind
+    assignments: Assignments
+    filter: CompiledCondition | None
+    active: ActiveRule | None
+    reads: frozenset[str]
+    """The attributes that filter, role conditions and `active` look at: a source must have them."""
+    reads_if_present: frozenset[str]
+    """The attributes that are looked at where an entry has them (how assigned users and groups are found)."""
+    direct_groups: tuple[str, ...]
+    """The groups whose direct members matter, by the names that the rules use: look them up, then the memberships."""
+    nested_groups: tuple[str, ...]
+    """Likewise, for the members of groups within them too."""
+
+    @property
+    def group_names(self) -> tuple[str, ...]:
+        """Every group that the rules name, each once."""
+        return tuple(dict.fromkeys((*self.direct_groups, *self.nested_groups)))
+
+    @classmethod
+    def compile(cls, job: Job, kind: Kind) -> ScopeRules:
+        """Return the job's rules for one kind. Raises ConfigError for a condition that can never be evaluated."""
+        assignments = Assignments.compile(job)
+        rules = job.rules(kind)
+        filtering = None
+        if rules is not None and rules.filter is not None:
+            filtering = compile_condition(rules.filter, f"jobs.{job.name}.{kind}s filter")
+        active = job.active if kind == "user" else None
+        reads = set(filtering.reads) if filtering else set[str]()
+        asked: dict[MemberOf, None] = dict.fromkeys(assignments.groups)
+        if filtering:
+            asked.update(dict.fromkeys(filtering.groups))
+        if kind == "user":
+            reads |= assignments.reads
+            if_present = assignments.reads_if_present
+        else:
+            if_present = frozenset({"displayName"}) if job.scope is Scope.ASSIGNED else frozenset[str]()
+        if active:
+            reads.add(active.attribute)
+        return cls(
+            kind=kind,
+            assignments=assignments,
+            filter=filtering,
+            active=active,
+            reads=frozenset(reads),
+            reads_if_present=if_present - reads,
+            direct_groups=tuple(one.group for one in asked if not one.nested),
+            nested_groups=tuple(one.group for one in asked if one.nested),
+        )
+
+
+_NO_MEMBERSHIPS = Memberships()
+
+
+def judge(entry: Entry, rules: ScopeRules, groups: KnownGroups, of: Memberships = _NO_MEMBERSHIPS) -> Standing:
+    """Say where an entry stands. `of` are its memberships in the groups that `rules` name.
+
+    An entry that the source reports as deleted is judged by that alone: a tombstone has no attributes to rely on.
+    """
+    if entry.gone or entry.purged:
+        return Leaving(Cause.GONE, "deleted for good in the source" if entry.purged else "deleted in the source")
+    standing = _place(entry, rules, groups, of)
+    if rules.active is None:
+        return standing
+    activity = _activity(rules.active, entry.attributes)
+    if activity.truth is False:
+        return Leaving(Cause.INACTIVE, activity.why, standing if isinstance(standing, Leaving) else None)
+    if activity.truth is None and isinstance(standing, InScope):
+        return StandingUnknown(activity.why)
+    return standing
+
+
+def is_soft_deleted(standing: Standing) -> bool | None:
+    """Return the value of [IsSoftDeleted]: true for every cause of leaving (entra-behaviour 5.1); None: not known."""
+    match standing:
+        case InScope():
+            return False
+        case Leaving():
+            return True
+        case StandingUnknown():
+            return None
+
+
+def _place(entry: Entry, rules: ScopeRules, groups: KnownGroups, of: Memberships) -> Standing:
+    """Say where an active entry stands: entitled, and not filtered out."""
+    entitlement = _entitlement(entry, rules, groups, of)
+    if isinstance(entitlement, NotEntitled):
+        return Leaving(entitlement.cause, entitlement.why)
+    filtered = HOLDS
+    if rules.filter is not None:
+        filtered = rules.filter.judge(entry.attributes, lambda membership: groups.holds(membership, of))
+    if filtered.truth is False:
+        return Leaving(Cause.OUT_OF_SCOPE, f"filter: {filtered.why}")
+    if isinstance(entitlement, EntitlementUnknown):
+        return StandingUnknown(entitlement.why)
+    if filtered.truth is None:
+        return StandingUnknown(f"filter: {filtered.why}")
+    return InScope(entitlement.through, entitlement.roles, entitlement.roles_unknown)
+
+
+def _entitlement(entry: Entry, rules: ScopeRules, groups: KnownGroups, of: Memberships) -> Entitlement:
+    if rules.kind == "group":
+        return rules.assignments.entitle_group(entry, groups)
+    return rules.assignments.entitle(entry.attributes, entry.id, groups, of)
+
+
+def _activity(rule: ActiveRule, attributes: Attributes) -> Judgement:
+    """Say whether somebody is active by the source's own word; null, and what cannot be read, is unknown."""
+    value = attributes.get(rule.attribute)
+    if is_null(value):
+        return HOLDS if "" in rule.is_in else Judgement(None, f"{rule.attribute} is null: neither active nor inactive")
+    truth = as_boolean(value) if not rule.is_in else _is_one_of(value, rule.is_in)
+    if truth:
+        return HOLDS
+    shown = as_text(value)
+    if truth is None:
+        said = f"was {shown}" if shown is not None else "is not a single value"
+        return Judgement(None, f"{rule.attribute} {said}: neither active nor inactive")
+    return Judgement(False, f"{rule.attribute} was {shown}")
+
+
+def _is_one_of(value: object, words: tuple[str, ...]) -> bool | None:
+    text = as_text(value)
+    if text is None:
+        return None
+    folded = text.strip().casefold()
+    return any(folded == word.strip().casefold() for word in words)
