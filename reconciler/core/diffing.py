@@ -28,7 +28,7 @@ def changes(wanted: Resource, agreed: Resource, attribute: Known) -> tuple[Chang
             continue
         if found is None:
             found = []
-        found.append(Change(path, None if _is_empty(old) else old, None if _is_empty(new) else new))
+        found.append(Change(path, None if is_empty(old) else old, None if is_empty(new) else new))
     if found is None:
         return ()
     return tuple(sorted(found, key=_path_of))
@@ -52,7 +52,7 @@ def same(a: Any, b: Any, attribute: TargetAttribute) -> bool:
     the attribute is case-exact (a reference always is). Numbers, booleans and moments are compared by what they say.
     In complex values `$ref`, nulls and `primary: false` do not count (RFC 7643 §2.4: no primary is primary false).
     """
-    a_is_empty, b_is_empty = _is_empty(a), _is_empty(b)
+    a_is_empty, b_is_empty = is_empty(a), is_empty(b)
     if a_is_empty or b_is_empty:
         return a_is_empty and b_is_empty
     key = _KEYS[attribute.type]
@@ -61,6 +61,19 @@ def same(a: Any, b: Any, attribute: TargetAttribute) -> bool:
         a_keys, b_keys = ({key(each, exact) for each in _as_list(value)} for value in (a, b))
         return a_keys == b_keys
     return key(a, exact) == key(b, exact)
+
+
+def is_empty(value: Any) -> bool:
+    """Whether this is no value: null, an empty text, an empty object, or a list of nothing but these."""
+    if isinstance(value, list):
+        return all(is_empty(each) for each in value)
+    return value is None or value == "" or value == {}
+
+
+def union(old: Any, new: Any, attribute: TargetAttribute) -> list[Any]:
+    """Return the values of `old` and then those of `new` that `old` does not have."""
+    had = _as_list(old) if not is_empty(old) else []
+    return had + [each for each in _as_list(new) if not any(same(each, other, attribute) for other in had)]
 
 
 def boolean(value: Any) -> bool | None:
@@ -109,14 +122,8 @@ def _path_of(change: Change) -> str:
     return change.path
 
 
-def _is_empty(value: Any) -> bool:
-    if isinstance(value, list):
-        return all(_is_empty(each) for each in value)
-    return value is None or value == "" or value == {}
-
-
 def _as_list(value: Any) -> list[Any]:
-    return [each for each in value if not _is_empty(each)] if isinstance(value, list) else [value]
+    return [each for each in value if not is_empty(each)] if isinstance(value, list) else [value]
 
 
 def _content_key(value: Any, exact: bool) -> Hashable:
@@ -124,7 +131,7 @@ def _content_key(value: Any, exact: bool) -> Hashable:
         return frozenset(
             (name.lower(), _content_key(each, exact))
             for name, each in value.items()
-            if not _is_empty(each) and name != "$ref" and not (name.lower() == "primary" and boolean(each) is False)
+            if not is_empty(each) and name != "$ref" and not (name.lower() == "primary" and boolean(each) is False)
         )
     if isinstance(value, list):
         return ("list", frozenset(_content_key(each, exact) for each in value))
