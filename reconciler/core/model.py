@@ -15,6 +15,9 @@ SourceId = NewType("SourceId", str)
 TargetId = NewType("TargetId", str)
 """What the target calls an account or a group."""
 
+PSEUDO_ATTRIBUTES: frozenset[str] = frozenset({"IsSoftDeleted", "appRoleAssignments"})
+"""What rules may read although no source has it: computed from the causes and the assignments."""
+
 Attributes = Mapping[str, Any]
 """A source entry's attributes by name: str, bool, int, float, None, or a list or dict of these."""
 Resource = dict[str, Any]

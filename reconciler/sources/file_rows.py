@@ -1,0 +1,243 @@
+"""Reads the rows of a JSON Lines, JSON, CSV or TSV file in steps of bounded size."""
+
+from __future__ import annotations
+
+import csv
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+import orjson
+
+from reconciler.sources.file_json import STEP_BYTES, array_pages, fault_of
+from reconciler.sources.file_page import Row, RowPage
+
+_PAGE_ROWS = 1000
+_CELL_CHARACTERS_MAX = 16 * 1024 * 1024
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A file that cannot be read at all; `why` continues a sentence that begins with its name."""
+
+    why: str
+
+
+class RowFile:
+    """An open file of rows. Reading raises OSError where the disk does; everything else is told in the pages."""
+
+    __slots__ = ("_file", "_opened", "_path", "_suffix")
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        self._path = path
+        self._suffix = path.suffix.lower()
+        self._file = file
+        self._opened = os.fstat(file.fileno())
+
+    def __enter__(self) -> RowFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    @property
+    def modified_at(self) -> float:
+        return self._opened.st_mtime
+
+    def changed(self) -> bool:
+        """Return whether another file stands at the path now, or this one was written to since it was opened."""
+        return _version(self._path.stat()) != _version(self._opened)
+
+    def pages(self) -> Iterator[RowPage]:
+        """Yield the rows from the beginning, each step in a few milliseconds; rows are dicts by column."""
+        self._file.seek(0)
+        start = self._file.read(4)
+        if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            yield RowPage(unusable="is UTF-16; save it as UTF-8")
+            return
+        self._file.seek(len(_BYTE_ORDER_MARK) if start.startswith(_BYTE_ORDER_MARK) else 0)
+        if self._suffix == ".json":
+            yield from array_pages(self._file)
+        elif is_delimited(self._path):
+            yield from _delimited_pages(self._file, _DELIMITERS[self._suffix])
+        else:
+            yield from _line_pages(self._file)
+
+
+def open_rows(path: Path) -> RowFile | Unreadable:
+    """Open a file by its suffix. Never waits: a FIFO or a device is refused."""
+    if path.suffix.lower() not in (".jsonl", ".ndjson", ".json", *_DELIMITERS):
+        return Unreadable("has none of the endings .jsonl .json .csv .tsv")
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return Unreadable("there is no such file")
+    except OSError as error:
+        return Unreadable(f"cannot be opened: {error.strerror}")
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        return Unreadable("is a directory, not a file" if stat.S_ISDIR(mode) else "is not an ordinary file")
+    return RowFile(path, open(descriptor, "rb"))  # noqa: PTH123  # Path cannot open without waiting
+
+
+def is_delimited(path: Path) -> bool:
+    """Return whether a file has cells (CSV, TSV) instead of JSON values."""
+    return path.suffix.lower() in _DELIMITERS
+
+
+def unit(path: Path) -> str:
+    """Return what a place in a file counts: its lines, or the entries of its JSON list."""
+    return "entry" if path.suffix.lower() == ".json" else "line"
+
+
+def _version(status: os.stat_result) -> tuple[int, int, int, int]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _line_pages(file: BinaryIO) -> Iterator[RowPage]:
+    first = 1
+    while lines := file.readlines(STEP_BYTES):
+        following = first + len(lines)
+        try:
+            rows = list(map(orjson.loads, lines))
+        except orjson.JSONDecodeError:
+            rows = []
+        if len(rows) == len(lines) and set(map(type, rows)) == {dict}:
+            yield RowPage(rows, range(first, following))
+        else:
+            yield _judged_lines(lines, first)
+        first = following
+
+
+def _judged_lines(lines: Sequence[bytes], first: int) -> RowPage:
+    rows: list[Row] = []
+    places: list[int] = []
+    faults: list[tuple[int, str]] = []
+    for number, line in enumerate(lines, first):
+        if line.isspace():
+            continue
+        try:
+            row = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            cut = "" if line.endswith(b"\n") else "the file is cut short: "
+            faults.append((number, cut + fault_of(line, error)))
+            continue
+        if type(row) is dict:
+            rows.append(row)
+            places.append(number)
+        else:
+            faults.append((number, "is not a JSON object"))
+    return RowPage(rows, places, faults)
+
+
+def _delimited_pages(file: BinaryIO, delimiter: str) -> Iterator[RowPage]:
+    # The limit belongs to the whole process; its default of 131,072 characters is too low for the members of a group.
+    csv.field_size_limit(_CELL_CHARACTERS_MAX)
+    start = file.tell()
+    try:
+        first_line = file.readline().decode()
+    except UnicodeDecodeError:
+        yield RowPage(unusable="has a header that is not UTF-8")
+        return
+    file.seek(start)
+    steps = _Steps(file)
+    reader = csv.reader(
+        map(bytes.decode, chain.from_iterable(steps)), delimiter=_delimiter(first_line, delimiter), strict=True
+    )
+    header = _header(reader)
+    if isinstance(header, RowPage):
+        yield header
+        return
+    yield RowPage(columns=tuple(filter(None, header)))
+    yield from _cell_pages(reader, header, steps)
+
+
+class _Steps:
+    """The lines of a file, some at a time; `taken` counts how often lines were taken."""
+
+    __slots__ = ("_file", "taken")
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.taken = 0
+
+    def __iter__(self) -> _Steps:
+        return self
+
+    def __next__(self) -> list[bytes]:
+        self.taken += 1
+        if lines := self._file.readlines(STEP_BYTES):
+            return lines
+        raise StopIteration
+
+
+def _delimiter(first_line: str, usual: str) -> str:
+    """Return the delimiter: a header without the usual one is split at semicolon or tab, as spreadsheets write it."""
+    if usual in first_line:
+        return usual
+    return next((other for other in (";", "\t", ",") if other in first_line), usual)
+
+
+def _header(reader: Any) -> list[str] | RowPage:
+    try:
+        names = [name.strip() for name in next(reader, [])]
+    except (csv.Error, UnicodeDecodeError):
+        return RowPage(unusable="has a header that cannot be read")
+    if not any(names):
+        return RowPage(unusable="has no header line")
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    return RowPage(unusable=f"has the column '{twice[0]}' twice") if twice else names
+
+
+def _cell_pages(reader: Any, header: list[str], steps: _Steps) -> Iterator[RowPage]:
+    rows: list[Row] = []
+    places: list[int] = []
+    faults: list[tuple[int, str]] = []
+    width, unnamed = len(header), "" in header
+    undecoded = 0  # lines that never reached the reader, which counts the others
+    ended_at = reader.line_num
+    taken = steps.taken
+    while True:
+        if len(rows) >= _PAGE_ROWS or steps.taken != taken:
+            yield RowPage(rows, places, faults)
+            rows, places, faults = [], [], []
+            taken = steps.taken
+        try:
+            cells = next(reader, None)
+        except UnicodeDecodeError:
+            undecoded += 1
+            ended_at = reader.line_num + undecoded
+            faults.append((ended_at, "is not UTF-8"))
+            continue
+        except csv.Error as error:
+            faults.append((ended_at + 1, _quoting_fault(error, reader.line_num + undecoded)))
+            ended_at = reader.line_num + undecoded
+            continue
+        if cells is None:
+            break
+        if len(cells) == width:
+            row: Row = dict(zip(header, [cell or None for cell in cells], strict=True))
+            if unnamed:
+                del row[""]
+            rows.append(row)
+            places.append(ended_at + 1)
+        elif cells:
+            faults.append((ended_at + 1, f"has {len(cells)} cells, the header has {width}"))
+        ended_at = reader.line_num + undecoded
+    yield RowPage(rows, places, faults)
+
+
+def _quoting_fault(error: csv.Error, line: int) -> str:
+    if "end of data" in str(error):
+        return f"has a quote that is not closed up to the end of the file, line {line}"
+    return f"has a quote in the wrong place or one that is not closed, found in line {line}"
