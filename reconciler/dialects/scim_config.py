@@ -68,4 +68,4 @@ def _get(part: Mapping[str, Any], name: str) -> Any:
     if name in part:
         return part[name]
     folded = name.lower()
-    return next((value for key, value in part.items() if isinstance(key, str) and key.lower() == folded), None)
+    return next((value for key, value in part.items() if key.lower() == folded), None)

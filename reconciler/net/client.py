@@ -108,7 +108,7 @@ class Lane:
 
     def silent(self, since: float, now: float, reason: str) -> None:
         """Take note of a call that ran out of time; the second one in a row, or the first ever, means dead."""
-        if self._heard_at >= since:
+        if self._heard_at > since:
             return
         if self._suspect or since - self._heard_at > _LATELY_SECONDS:
             self.found_dead(since, now, reason)
@@ -116,7 +116,7 @@ class Lane:
 
     def found_dead(self, since: float, now: float, reason: str) -> None:
         """Let the host rest, unless somebody heard of it since then."""
-        if self._heard_at < since:
+        if self._heard_at <= since:
             self._dead_because, self._rests_until = reason, now + REST_SECONDS
 
     async def acquire(self) -> None:
