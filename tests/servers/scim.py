@@ -1,0 +1,265 @@
+"""An honest SCIM 2.0 server in the test's own event loop: it follows RFC 7643 and 7644, and refuses what they refuse.
+
+It comes from the RFCs, not from our code. `Quirks` makes it one of the servers that do not follow them, `script` makes
+it fail. It knows no clock but the loop's, so it runs in virtual time too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any, Literal
+from urllib.parse import unquote
+
+import orjson
+from aiohttp import web
+
+from tests.servers import answers
+from tests.servers.answers import Answer
+from tests.servers.engine import Engine, Json, Seen
+from tests.servers.faults import (
+    CutBody,
+    Delay,
+    Drop,
+    DropAfterCommit,
+    ErrorInside200,
+    Fault,
+    Script,
+    Status,
+    Throttle,
+    Unauthorized,
+    WrongJson,
+)
+from tests.servers.quirks import Quirks
+from tests.servers.refusals import Refusal
+from tests.servers.schemas import GROUPS, USERS
+
+BASE_PATH = "/scim/v2"
+LOOP_ZERO = datetime(2026, 1, 1, tzinfo=UTC)
+"""What the server takes for the time when the loop's clock stands at zero."""
+
+
+class ScimServer:
+    """A server on 127.0.0.1, inside `async with`. A resource that a test reads or changes is the server's own."""
+
+    def __init__(self, quirks: Quirks | None = None, *, token: str = "double-token") -> None:
+        self.token = token
+        self.script = Script()
+        self.requests: list[Seen] = []
+        self.in_flight_max = 0
+        """The most requests that were being answered at one time."""
+        self._engine = Engine(quirks or Quirks(), token, "", self._moment)
+        self._in_flight = 0
+        self._port = 0
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def url(self) -> str:
+        return self._engine.base_url
+
+    @property
+    def quirks(self) -> Quirks:
+        return self._engine.quirks
+
+    @quirks.setter
+    def quirks(self, quirks: Quirks) -> None:
+        """The server's maker has changed something, or mended it."""
+        self._engine.quirks = quirks
+
+    @property
+    def users(self) -> dict[str, Json]:
+        return self._engine.users
+
+    @property
+    def groups(self) -> dict[str, Json]:
+        return self._engine.groups
+
+    def user(self, user_name: str) -> Json:
+        """Return the one user of this name (case-insensitive); KeyError where there is none or more than one."""
+        return _only(self.users, "userName", user_name)
+
+    def group(self, display_name: str) -> Json:
+        return _only(self.groups, "displayName", display_name)
+
+    def members(self, display_name: str) -> set[str]:
+        """Return the ids of a group's members."""
+        return {each["value"] for each in self.group(display_name).get("members") or []}
+
+    def put(self, kind: Literal["user", "group"], **resource: Any) -> str:
+        """Store a resource as its administrator would, without a request; return its id. Quirks apply."""
+        resource_type = USERS if kind == "user" else GROUPS
+        declared = [resource_type.core.urn, *(urn for urn in resource_type.extensions if urn in resource)]
+        return self._engine.put(resource_type, {"schemas": declared, **resource})
+
+    def forget(self) -> None:
+        """Lose every resource, as a server that keeps them in memory does when it is restarted."""
+        self.users.clear()
+        self.groups.clear()
+
+    def clear_requests(self) -> None:
+        self.requests.clear()
+
+    def sent(self, method: str) -> list[Seen]:
+        """Return the requests of one method, in order."""
+        return [seen for seen in self.requests if seen.method == method]
+
+    async def start(self) -> None:
+        """Listen; after `stop`, again on the same port."""
+        application = web.Application(client_max_size=1 << 30)
+        application.router.add_route("*", "/{path:.*}", self._serve)
+        self._runner = web.AppRunner(
+            application,
+            access_log=None,
+            keepalive_timeout=self.quirks.keep_alive_seconds,
+            shutdown_timeout=1.0,
+        )
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
+        self._port = self._runner.addresses[0][1]
+        self._engine.base_url = f"http://127.0.0.1:{self._port}{BASE_PATH}"
+
+    async def stop(self) -> None:
+        """Close the port and every connection; the resources stay."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
+
+    async def __aenter__(self) -> ScimServer:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    # --- one request ---
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        seen = await _seen(request)
+        self.requests.append(seen)
+        self._in_flight += 1
+        self.in_flight_max = max(self.in_flight_max, self._in_flight)
+        try:
+            most = self.quirks.requests_at_once_max
+            if most is not None and self._in_flight > most:
+                return _dropped(request)
+            await self._take_time(seen)
+            return await self._answer(request, seen, self.script.take(seen))
+        finally:
+            self._in_flight -= 1
+
+    async def _take_time(self, seen: Seen) -> None:
+        seconds = self.quirks.seconds_per_request
+        if self.quirks.seconds_per_member and seen.segments[:1] == ("Groups",) and len(seen.segments) == 2:
+            members = self.groups.get(seen.segments[1], {}).get("members") or []
+            seconds += self.quirks.seconds_per_member * len(members)
+        if seconds:
+            await _wait(seconds)
+
+    async def _answer(self, request: web.Request, seen: Seen, fault: Fault | None) -> web.StreamResponse:
+        match fault:
+            case None:
+                return self._response(self._done(seen))
+            case Drop():
+                return _dropped(request)
+            case DropAfterCommit():
+                self._done(seen)
+                return _dropped(request)
+            case CutBody():
+                return await _cut(request, self._done(seen))
+            case Delay(seconds, done=True):
+                answer = self._done(seen)
+                await _wait(seconds)
+                return self._response(answer)
+            case Delay(seconds):
+                await _wait(seconds)
+                return self._response(self._done(seen))
+            case Status(done=True):
+                self._done(seen)
+                return self._response(_scripted(fault))
+            case WrongJson(body):
+                return self._response(Answer(self._done(seen).status, body, {"Content-Type": answers.SCIM_JSON}))
+            case ErrorInside200(code):
+                return self._response(answers.json(200, Refusal(code, "the request was not done").document()))
+            case Status() | Throttle() | Unauthorized():
+                return self._response(_scripted(fault))
+
+    def _done(self, seen: Seen) -> Answer:
+        return self._engine.handle(seen)
+
+    def _response(self, answer: Answer) -> web.Response:
+        response = web.Response(status=answer.status, body=answer.body or None, headers=dict(answer.headers))
+        if self.quirks.closes_connections:
+            response.force_close()
+        return response
+
+    def _moment(self) -> str:
+        moment = LOOP_ZERO + timedelta(seconds=asyncio.get_running_loop().time())
+        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _only(rows: dict[str, Json], name: str, value: str) -> Json:
+    found = [row for row in rows.values() if str(row[name]).lower() == value.lower()]
+    if len(found) != 1:
+        raise KeyError(f"{len(found)} resources with {name} {value}")
+    return found[0]
+
+
+async def _seen(request: web.Request) -> Seen:
+    raw_path = request.raw_path.partition("?")[0].removeprefix(BASE_PATH)
+    segments = tuple(unquote(segment) for segment in raw_path.split("/") if segment)
+    raw = await request.read()
+    return Seen(
+        method=request.method,
+        path="/" + "/".join(segments),
+        query=dict(request.query),
+        body=_parsed(raw),
+        headers={name.lower(): value for name, value in request.headers.items()},
+        at=asyncio.get_running_loop().time(),
+        segments=segments,
+        raw=raw,
+    )
+
+
+def _parsed(raw: bytes) -> Any:
+    try:
+        return orjson.loads(raw) if raw else None
+    except orjson.JSONDecodeError:
+        return raw
+
+
+def _scripted(fault: Status | Throttle | Unauthorized) -> Answer:
+    match fault:
+        case Unauthorized():
+            return answers.json(401, Refusal(401, "the token has expired").document())
+        case Throttle(seconds, date, status):
+            after = date if date is not None else None if seconds is None else str(seconds)
+            headers = {} if after is None else {"Retry-After": after}
+            return answers.json(status, Refusal(status, "too many requests").document(), headers)
+        case Status(code, headers, bytes(body)):
+            return Answer(code, body, headers)
+        case Status(code, headers, body):
+            return answers.json(code, Refusal(code, "scripted").document() if body is None else body, headers)
+
+
+def _dropped(request: web.Request) -> web.Response:
+    if request.transport is not None:
+        request.transport.close()
+    return web.Response(status=500)
+
+
+async def _cut(request: web.Request, answer: Answer) -> web.StreamResponse:
+    length = max(2, len(answer.body))
+    headers = {"Content-Type": answers.SCIM_JSON, **answer.headers, "Content-Length": str(length)}
+    response = web.StreamResponse(status=200 if answer.status == 204 else answer.status, headers=headers)
+    await response.prepare(request)
+    await response.write(answer.body[: length // 2] or b"{")
+    if request.transport is not None:
+        request.transport.close()
+    return response
+
+
+async def _wait(seconds: float) -> None:
+    await asyncio.sleep(seconds)  # noqa: TID251  # the double lives on the loop's clock, it has no other
