@@ -1,1 +1,15 @@
 """The mapping language, pure: from the text of an expression to a value."""
+
+from reconciler.language.compiling import Expression, compile_expression
+from reconciler.language.values import IGNORE_FLOW, IGNORE_OBJECT, Context, Dice, Ignored, Redacted
+
+__all__ = [
+    "IGNORE_FLOW",
+    "IGNORE_OBJECT",
+    "Context",
+    "Dice",
+    "Expression",
+    "Ignored",
+    "Redacted",
+    "compile_expression",
+]

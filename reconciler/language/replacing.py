@@ -1,0 +1,198 @@
+"""Replace: five functions in one, told apart by which arguments are given."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from reconciler.errors import EvaluationError
+from reconciler.language.functions import Argument, Evaluate, Function, Invocation
+from reconciler.language.patterns import INPUT_MAX, Pattern, PatternRefused, compile_pattern
+from reconciler.language.syntax import Constant
+from reconciler.language.values import Context, Value, text, text_or_none
+
+
+def _replace(invocation: Invocation) -> Evaluate:
+    source, old, pattern, group, new, attribute, template = invocation.arguments
+    given = [_is_given(argument) for argument in (old, pattern, group, attribute, template)]
+    match given, new.given:
+        case [True, False, False, False, False], True:
+            return _replace_text(source.evaluate, old.evaluate, new.evaluate)
+        case [True, False, False, False, True], False:
+            return _fill_template(source.evaluate, old.evaluate, template.evaluate)
+        case [False, True, False, False, False], True:
+            return _replace_matches(source.evaluate, _pattern(invocation, pattern), new)
+        case [False, True, True, False, False], True:
+            return _replace_group(invocation, source.evaluate, pattern, group, new)
+        case [False, True, _, True, False], _:
+            return _extract_instead(invocation, source.evaluate, pattern, group, attribute.evaluate)
+        case _:
+            raise invocation.refuse(
+                "these arguments do not go together",
+                "give oldValue with replacementValue or with template, or regexPattern with replacementValue, with "
+                "regexGroupName and replacementValue, or with regexGroupName and replacementAttributeName",
+            )
+
+
+def _is_given(argument: Argument) -> bool:
+    """A literal "" counts as an empty argument: nothing can be found by it."""
+    return argument.given and not (isinstance(argument.node, Constant) and argument.node.value == "")
+
+
+def _replace_text(source: Evaluate, old: Evaluate, new: Evaluate) -> Evaluate:
+    def replaced(context: Context) -> Value:
+        whole = text_or_none(source(context))
+        if not whole:
+            return whole
+        wanted = text(old(context))
+        return whole.replace(wanted, text(new(context))) if wanted else whole
+
+    return replaced
+
+
+def _fill_template(source: Evaluate, old: Evaluate, template: Evaluate) -> Evaluate:
+    def filled(context: Context) -> Value:
+        whole = text_or_none(source(context))
+        if whole is None:
+            return None
+        wanted, frame = text(old(context)), text(template(context))
+        return frame.replace(wanted, whole) if wanted else frame
+
+    return filled
+
+
+def _replace_matches(source: Evaluate, pattern: Callable[[Context], Pattern], new: Argument) -> Evaluate:
+    expanded = _expander(new)
+
+    def replaced(context: Context) -> Value:
+        whole = text_or_none(source(context))
+        if not whole:
+            return whole
+        found = pattern(context)
+        return found.compiled.sub(expanded(context, found), _bounded(whole))
+
+    return replaced
+
+
+def _replace_group(
+    invocation: Invocation, source: Evaluate, pattern: Argument, group: Argument, new: Argument
+) -> Evaluate:
+    find_pattern, expanded = _pattern(invocation, pattern), _expander(new)
+    find_group = _group(invocation, pattern, group)
+
+    def replaced(context: Context) -> Value:
+        whole = text_or_none(source(context))
+        if not whole:
+            return whole
+        found = find_pattern(context)
+        number, replacement = find_group(context, found), expanded(context, found)
+
+        def inside(match: re.Match[str]) -> str:
+            start, end = match.span(number)
+            if start < 0:
+                return match.group()
+            return match.string[match.start() : start] + replacement(match) + match.string[end : match.end()]
+
+        return found.compiled.sub(inside, _bounded(whole))
+
+    return replaced
+
+
+def _extract_instead(
+    invocation: Invocation, source: Evaluate, pattern: Argument, group: Argument, other: Evaluate
+) -> Evaluate:
+    find_pattern, find_group = _pattern(invocation, pattern), _group(invocation, pattern, group)
+
+    def extracted(context: Context) -> Value:
+        own = text_or_none(source(context))
+        if own:
+            return own
+        whole = text_or_none(other(context))
+        if whole is None:
+            return None
+        found = find_pattern(context)
+        match = found.compiled.search(_bounded(whole))
+        return None if match is None else match.group(find_group(context, found))
+
+    return extracted
+
+
+def _bounded(whole: str) -> str:
+    if len(whole) > INPUT_MAX:
+        raise EvaluationError(
+            f"Replace applies regular expressions to at most {INPUT_MAX} characters, not to {len(whole)}; "
+            "shorten the source with Left"
+        )
+    return whole
+
+
+def _pattern(invocation: Invocation, argument: Argument) -> Callable[[Context], Pattern]:
+    if argument.constant:
+        try:
+            known = compile_pattern(text(argument.value))
+        except PatternRefused as refused:
+            raise invocation.refuse(str(refused), at=argument) from None
+        return lambda _: known
+
+    def found(context: Context) -> Pattern:
+        try:
+            return compile_pattern(text(argument.evaluate(context)))
+        except PatternRefused:
+            raise EvaluationError("Replace got a regularExpression from an attribute that cannot be used") from None
+
+    return found
+
+
+def _group(invocation: Invocation, pattern: Argument, group: Argument) -> Callable[[Context, Pattern], int]:
+    if not group.given:
+        return lambda *_: 0
+    if group.constant and pattern.constant:
+        number = compile_pattern(text(pattern.value)).group(text(group.value))
+        if number is None:
+            raise invocation.refuse(f"the regular expression has no group {text(group.value)}", at=group)
+        return lambda *_: number
+
+    def found(context: Context, compiled: Pattern) -> int:
+        wanted = compiled.group(text(group.evaluate(context)))
+        if wanted is None:
+            raise EvaluationError("the regular expression of Replace has no group of the name in regexGroupName")
+        return wanted
+
+    return found
+
+
+def _expander(new: Argument) -> Callable[[Context, Pattern], Callable[[re.Match[str]], str]]:
+    if not new.constant:
+        # the value of an attribute is a text, also where it holds a $
+        def literal(context: Context, _: Pattern) -> Callable[[re.Match[str]], str]:
+            value = text(new.evaluate(context))
+            return lambda _: value
+
+        return literal
+    template = text(new.value)
+    last: tuple[Pattern, Callable[[re.Match[str]], str]] | None = None
+
+    def expanded(_: Context, found: Pattern) -> Callable[[re.Match[str]], str]:
+        nonlocal last
+        if last is None or last[0] is not found:
+            last = (found, found.replacement(template))
+        return last[1]
+
+    return expanded
+
+
+FUNCTIONS = (
+    Function(
+        "Replace",
+        (
+            "source",
+            "oldValue?",
+            "regexPattern?",
+            "regexGroupName?",
+            "replacementValue?",
+            "replacementAttributeName?",
+            "template?",
+        ),
+        _replace,
+    ),
+)
