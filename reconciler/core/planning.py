@@ -151,7 +151,9 @@ class Planner:
         if isinstance(standing, Leaving):
             return Leave(f"{standing.why}; no account is made for somebody inactive", "NotActive", verdict_of(standing))
         if Action.CREATE not in self.rules.actions:
-            return Leave("no account matches, and create is not among the actions", "CreateNotAllowed", Verdict.IN_SCOPE)
+            return Leave(
+                "no account matches, and create is not among the actions", "CreateNotAllowed", Verdict.IN_SCOPE
+            )
         creation, failures = mapped.on_create()
         if failures:
             return Reject(failures[0].error_code, f"{failures[0].path}: {failures[0].reason}")
@@ -242,6 +244,8 @@ class Planner:
             action = DeprovisionAction.DELETE  # a group cannot be disabled (entra-behaviour 5.8)
         delete = Operation("delete", record, standing.why, verdict, fingerprint, cause=standing.cause)
         match action:
+            case DeprovisionAction.KEEP if standing.also is not None:
+                return self._plan_leaver(record, link, standing.also, fingerprint, now, found)
             case DeprovisionAction.KEEP:
                 return Leave(f"{standing.why}; the account is kept by the rules", "SkipOutOfScopeDeletion", verdict)
             case DeprovisionAction.SET:

@@ -59,6 +59,8 @@ class Leaving:
     why: str
     also: Leaving | None = None
     """The next weaker cause of somebody inactive, for when the stronger one's row says `keep`."""
+    purged: bool = False
+    """The source deleted it for good: the account is deleted at once."""
 
     @property
     def entitled(self) -> bool:
@@ -139,7 +141,8 @@ def judge(entry: Entry, rules: ScopeRules, groups: KnownGroups, of: Memberships 
     An entry that the source reports as deleted is judged by that alone: a tombstone has no attributes to rely on.
     """
     if entry.gone or entry.purged:
-        return Leaving(Cause.GONE, "deleted for good in the source" if entry.purged else "deleted in the source")
+        why = "deleted for good in the source" if entry.purged else "deleted in the source"
+        return Leaving(Cause.GONE, why, purged=entry.purged)
     standing = _place(entry, rules, groups, of)
     if rules.active is None:
         return standing

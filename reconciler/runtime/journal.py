@@ -31,6 +31,7 @@ class Journal:
         self._log: list[LogRecord] = []
         self._pending_add: list[PendingReference] = []
         self._pending_drop: list[tuple[Kind, SourceId]] = []
+        self._pending_done: list[int] = []
         self._members_added: list[tuple[SourceId, SourceId, TargetId]] = []
         self._members_removed: list[tuple[SourceId, TargetId]] = []
         self._groups_settled: list[SourceId] = []
@@ -42,6 +43,7 @@ class Journal:
         log: LogRecord | None = None,
         *,
         pending: Sequence[PendingReference] | None = None,
+        pending_done: Sequence[int] = (),
         touches_groups: bool = False,
     ) -> None:
         """Write down one entry. `pending` (also empty) replaces the references that it waits for."""
@@ -51,6 +53,7 @@ class Journal:
         if pending is not None:
             self._pending_drop.append((record.kind, record.source_id))
             self._pending_add.extend(pending)
+        self._pending_done.extend(pending_done)
         if touches_groups:
             self._touched.append(record.source_id)
         if len(self._records) >= RECORDS_MAX:
@@ -87,6 +90,7 @@ class Journal:
                 log=self._log,
                 pending_add=self._pending_add,
                 pending_drop=self._pending_drop,
+                pending_done=self._pending_done,
                 members_added=self._members_added,
                 members_removed=self._members_removed,
                 groups_settled=self._groups_settled,

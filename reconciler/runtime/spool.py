@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from typing import Any
 
 import anyio
 import orjson
@@ -50,6 +51,10 @@ class Spool:
         """Say that nothing more comes: `take` ends when all is taken."""
         self._closed = True
         self._wake()
+
+    def reopen(self) -> None:
+        """Take more, after everything was taken."""
+        self._closed = False
 
     async def take(self) -> Operation | None:
         """Return the next operation; wait for one; None at the end."""
@@ -123,29 +128,29 @@ def _pack(operation: Operation) -> dict[str, object]:
     }
 
 
-def _unpack(row: dict[str, object]) -> Operation:
-    fields = dict(row)
-    record = dict(fields.pop("record"))  # type: ignore[call-overload]  # because JSON enters here
+def _unpack(row: dict[str, Any]) -> Operation:
+    record = dict(row["record"])
     for name, build in (("link", Link), ("escrow", Escrow)):
         if record[name] is not None:
             record[name] = build(**record[name])
     record["verdict"] = Verdict(record["verdict"])
-    if record["fingerprint"] is not None:
-        record["fingerprint"] = bytes.fromhex(record["fingerprint"])
-    account = fields.pop("account")
-    fingerprint = fields.pop("fingerprint")
-    cause = fields.pop("cause")
+    record["fingerprint"] = _bytes(record["fingerprint"])
+    account = row["account"]
     return Operation(
-        word=fields["word"],  # type: ignore[arg-type]  # because JSON enters here
-        why=str(fields["why"]),
-        verdict=Verdict(fields["verdict"]),
-        fingerprint=bytes.fromhex(str(fingerprint)) if fingerprint is not None else None,
-        changes=tuple(Change(*change) for change in fields["changes"]),  # type: ignore[attr-defined]  # because JSON
-        resource=fields["resource"],  # type: ignore[arg-type]  # because JSON enters here
-        account=Account(TargetId(account[0]), account[1]) if account else None,  # type: ignore[index]  # because JSON
-        pending=tuple(Pending(*pending) for pending in fields["pending"]),  # type: ignore[attr-defined]  # because JSON
-        match=tuple(tuple(pair) for pair in fields["match"]),  # type: ignore[attr-defined]  # because JSON
-        cause=Cause(cause) if cause else None,
-        redacted=frozenset(fields["redacted"]),  # type: ignore[call-overload]  # because JSON enters here
+        word=row["word"],
+        why=row["why"],
+        verdict=Verdict(row["verdict"]),
+        fingerprint=_bytes(row["fingerprint"]),
+        changes=tuple(Change(*change) for change in row["changes"]),
+        resource=row["resource"],
+        account=Account(TargetId(account[0]), account[1]) if account else None,
+        pending=tuple(Pending(*pending) for pending in row["pending"]),
+        match=tuple((path, value) for path, value in row["match"]),
+        cause=Cause(row["cause"]) if row["cause"] else None,
+        redacted=frozenset(row["redacted"]),
         record=Record(**record),
     )
+
+
+def _bytes(digits: str | None) -> bytes | None:
+    return bytes.fromhex(digits) if digits is not None else None

@@ -1,0 +1,157 @@
+"""Words the provisioning log: one record per entry and change of verdict (entra-behaviour 9)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from reconciler.core.model import TargetId
+from reconciler.core.outcomes import Failed
+from reconciler.core.planning import Leave, Operation
+from reconciler.core.records import LogRecord, Modified, Record, Step
+
+_ACTIONS = {
+    "create": "create",
+    "adopt": "update",
+    "update": "update",
+    "enable": "update",
+    "disable": "disable",
+    "delete": "delete",
+}
+
+
+def sent(
+    operation: Operation, failure: Failed | None, target_id: TargetId | None, at: float, took_ms: int, warning: str = ""
+) -> LogRecord:
+    """Return the record of an operation that went to the target; `warning` is what it did not keep."""
+    status: Literal["success", "failure", "warning"] = "success"
+    if failure is not None:
+        status = "failure"
+    elif warning:
+        status = "warning"
+    verb = operation.word if failure is None else f"{operation.word} failed: {failure.reason}"
+    record = operation.record
+    return LogRecord(
+        at=at,
+        kind=record.kind,
+        source_id=record.source_id,
+        name=record.name,
+        action=_ACTIONS[operation.word],
+        operation=operation.word,
+        status=status,
+        target_id=target_id,
+        error_code=failure.error_code if failure is not None else "",
+        reason=failure.reason if failure is not None else warning or operation.why,
+        steps=(
+            Step("import", "success", f"Read {record.kind} {record.source_id} from the source"),
+            Step("scoping", "success", operation.why),
+            _matching(operation),
+            Step("export", status, warning or verb),
+        ),
+        modified=_modified(operation),
+        took_ms=took_ms,
+    )
+
+
+def staged(operation: Operation, why: str, at: float) -> LogRecord:
+    """Return the record of an operation that a safeguard holds back."""
+    record = operation.record
+    return LogRecord(
+        at=at,
+        kind=record.kind,
+        source_id=record.source_id,
+        name=record.name,
+        action="stagedDelete" if operation.word == "delete" else "stagedAction",
+        operation=operation.word,
+        status="skipped",
+        target_id=record.link.target_id if record.link is not None else None,
+        error_code="TooManyDeletes",
+        reason=f"{operation.why}; held: {why}",
+        steps=(Step("scoping", "success", operation.why), Step("export", "skipped", f"held: {why}")),
+    )
+
+
+def skipped(record: Record, decision: Leave, at: float) -> LogRecord:
+    """Return the record of an entry for which nothing was sent."""
+    return LogRecord(
+        at=at,
+        kind=record.kind,
+        source_id=record.source_id,
+        name=record.name,
+        action="other",
+        operation="leave",
+        status="skipped",
+        target_id=record.link.target_id if record.link is not None else None,
+        error_code=decision.code,
+        reason=decision.why,
+        steps=(
+            Step("import", "success", f"Read {record.kind} {record.source_id} from the source"),
+            Step("scoping", "skipped", decision.why, {"SkipReason": decision.code}),
+        ),
+    )
+
+
+def rejected(record: Record, error_code: str, why: str, at: float, step: str = "processing") -> LogRecord:
+    """Return the record of an entry that failed before anything was sent for it."""
+    return LogRecord(
+        at=at,
+        kind=record.kind,
+        source_id=record.source_id,
+        name=record.name,
+        action="other" if record.link is not None else "create",
+        operation="leave",
+        status="failure",
+        target_id=record.link.target_id if record.link is not None else None,
+        error_code=error_code,
+        reason=why,
+        steps=(
+            Step("import", "success", f"Read {record.kind} {record.source_id} from the source"),
+            Step(step, "failure", why),
+        ),
+    )
+
+
+def members(
+    group: Record, added: int, removed: int, failure: Failed | None, at: float, held: str = "", unresolved: int = 0
+) -> LogRecord:
+    """Return the record of what became of a group's members."""
+    said = [f"{added} added"] * bool(added) + [f"{removed} removed"] * bool(removed)
+    steps = [Step("referenceResolution", "success", ", ".join(said) or "no member changed")]
+    if unresolved:
+        text = f"{unresolved} members have no account yet; they are added when they have one"
+        details = {"SkipReason": "UnableToResolveReferenceAttributeValue"}
+        steps.append(Step("referenceResolution", "skipped", text, details))
+    if held:
+        steps.append(Step("export", "skipped", f"held: {held}"))
+    if failure is not None:
+        steps.append(Step("export", "failure", failure.reason))
+    return LogRecord(
+        at=at,
+        kind="group",
+        source_id=group.source_id,
+        name=group.name,
+        action="update",
+        operation="members",
+        status="failure" if failure is not None else "skipped" if held and not said else "success",
+        target_id=group.link.target_id if group.link is not None else None,
+        error_code=failure.error_code if failure is not None else "TooManyRemovals" if held else "",
+        reason=failure.reason if failure is not None else held or ", ".join(said),
+        steps=tuple(steps),
+    )
+
+
+def _matching(operation: Operation) -> Step:
+    if operation.account is not None:
+        path = operation.match[0][0] if operation.match else "id"
+        return Step("matching", "success", f"matched an existing account by {path}")
+    if operation.record.link is not None:
+        return Step("matching", "success", "linked already")
+    return Step("matching", "success", "no account matches")
+
+
+def _modified(operation: Operation) -> tuple[Modified, ...]:
+    def shown(path: str, value: Any) -> Any:
+        return "[Redact]" if path in operation.redacted and value is not None else value
+
+    if operation.word == "create":
+        return tuple(Modified(path, None, shown(path, value)) for path, value in operation.resource.items())
+    return tuple(Modified(c.path, shown(c.path, c.old), shown(c.path, c.new)) for c in operation.changes)

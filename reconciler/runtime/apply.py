@@ -1,0 +1,297 @@
+"""Sends operations with bounded concurrency, and writes down what became of each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from reconciler.core import settling, telling
+from reconciler.core.model import Change, Job, Kind, Profile, SourceId
+from reconciler.core.outcomes import Account, Done, Failed, Fault, Missing
+from reconciler.core.planning import Operation
+from reconciler.core.records import LogRecord, Record, Verdict
+from reconciler.ports import Clock, Owner, PendingReference, Progress, Store, Target
+from reconciler.runtime.asking import Asking
+from reconciler.runtime.journal import Journal
+from reconciler.runtime.spool import Spool
+
+ROUNDS_MAX = 3
+"""How often an ambiguous create is asked for and sent again within one cycle."""
+FOLLOW_UPS_MAX = 10
+"""How often one path is patched right after a create because the target did not keep it."""
+
+LIVING = frozenset({Verdict.IN_SCOPE, Verdict.INACTIVE, Verdict.UNKNOWN, Verdict.NEW})
+
+
+class Applier:
+    """Takes operations out of the spool until it is closed and empty, or until the target refuses us."""
+
+    def __init__(
+        self,
+        job: Job,
+        profile: Profile,
+        store: Store,
+        target: Target,
+        journal: Journal,
+        spool: Spool,
+        asking: Mapping[Kind, Asking],
+        clock: Clock,
+        progress: Progress,
+    ) -> None:
+        self._job, self._profile, self._store, self._target = job, profile, store, target
+        self._journal, self._spool, self._asking, self._clock = journal, spool, asking, clock
+        self._progress = progress
+        self._follow_ups: Counter[str] = Counter()
+        self.stopped: Failed | None = None
+        """Why nothing more is sent in this cycle."""
+        self.failures: list[dict[str, str]] = []
+        self.aside: list[Operation] = []
+        """Operations that met a name which may become free in this cycle."""
+        self.again: list[tuple[Kind, SourceId]] = []
+        """Entries whose account has vanished at the target: to be matched again."""
+        self.finished = 0
+
+    async def work(self) -> None:
+        """Send operations one after the other; several workers run side by side."""
+        while (operation := await self._spool.take()) is not None:
+            if self.stopped is None:
+                await self.perform(operation)
+
+    async def perform(self, operation: Operation) -> None:
+        """Send one operation and write down what became of it."""
+        began = self._clock.monotonic()
+        outcome = await self._send(operation)
+        took_ms = round((self._clock.monotonic() - began) * 1000)
+        self.finished += 1
+        if self.finished % 50 == 0:
+            self._progress.advance("apply", self.finished)
+        match outcome:
+            case Done(account=account):
+                await self._done(operation, account, took_ms)
+            case Missing():
+                await self._vanished(operation, took_ms)
+            case Failed(fault=Fault.CONFLICT) if operation.word != "delete":
+                await self._conflict(operation, outcome, took_ms)
+            case Failed(fault=Fault.NOT_FOUND) if operation.word != "create":
+                await self._vanished(operation, took_ms)
+            case Failed():
+                await self.fail(operation, outcome, took_ms)
+
+    async def fail(self, operation: Operation, failure: Failed, took_ms: int = 0) -> None:
+        """Write down a failure. Where the target cannot be worked with at all, nothing more is sent."""
+        if failure.fault in (Fault.UNREACHABLE, Fault.UNAUTHORIZED):
+            self.stopped = self.stopped or failure
+            return
+        now = self._clock.now()
+        record = settling.failed(operation, failure, now)
+        target_id = operation.record.link.target_id if operation.record.link is not None else None
+        await self._journal.entry(record, telling.sent(operation, failure, target_id, now, took_ms))
+        self.failed(operation.record.source_id, operation.word, failure.error_code, failure.reason)
+
+    def failed(self, source_id: SourceId, operation: str, error_code: str, reason: str) -> None:
+        """Count a failure and keep it for the summary."""
+        self._journal.counts["failure"] += 1
+        self.failures.append({"id": source_id, "operation": operation, "error_code": error_code, "reason": reason})
+
+    async def _send(self, operation: Operation) -> Done | Missing | Failed:
+        record = operation.record
+        match operation.word:
+            case "create":
+                return await self._create(operation)
+            case "delete":
+                assert record.link is not None
+                return await self._target.delete(record.kind, record.link.target_id)
+            case "adopt" | "update" | "enable" | "disable":
+                return await self._update(operation)
+
+    async def _update(self, operation: Operation) -> Done | Failed:
+        record = operation.record
+        if operation.account is not None:
+            target_id, agreed = operation.account.id, operation.account.resource
+        else:
+            assert record.link is not None
+            target_id, agreed = record.link.target_id, record.link.agreed
+        if not operation.changes:
+            return Done()
+        outcome = await self._target.update(record.kind, target_id, operation.changes, agreed)
+        if isinstance(outcome, Failed) and operation.word == "disable" and outcome.fault in _REFUSED:
+            alone = tuple(c for c in operation.changes if c.path == self._profile.active)
+            if len(alone) < len(operation.changes):
+                # nothing may stand between a leaver and the disable, also not another attribute's refusal
+                operation.changes = alone
+                return await self._target.update(record.kind, target_id, alone, agreed)
+        return outcome
+
+    async def _create(self, operation: Operation) -> Done | Failed:
+        outcome: Done | Failed
+        for _ in range(ROUNDS_MAX):
+            outcome = await self._target.create(operation.record.kind, operation.resource)
+            if not (isinstance(outcome, Failed) and outcome.may_have_been_done):
+                break
+            found = await self._asking[operation.record.kind].ask_one(operation.match)
+            if isinstance(found, Failed):
+                return outcome
+            if len(found) == 1 and not await self._owner(operation.record.kind, found[0]):
+                return Done(found[0])
+            if found:
+                return Failed(Fault.CONFLICT, "an account with this name exists", outcome.status)
+            if outcome.fault is Fault.SERVER_ERROR:
+                break
+        return outcome
+
+    async def _owner(self, kind: Kind, account: Account) -> Owner | None:
+        await self._journal.flush()
+        owners = await self._store.owners(self._target.identity, kind, [account.id])
+        return owners.get(account.id)
+
+    async def _done(self, operation: Operation, account: Account | None, took_ms: int) -> None:
+        now = self._clock.now()
+        warning = ""
+        shown = account
+        if operation.word == "create":
+            assert account is not None
+            warning = await self._follow_up(operation, account)
+        elif shown is not None and shown.resource:
+            warning = self._not_kept(settling.unkept(operation.changes, shown, operation.record.kind, self._profile))
+        record = settling.done(
+            operation, account, self._job.deprovision.delete_after_seconds, self._profile.active, now
+        )
+        if warning and record.link is not None:
+            assert shown is not None
+            asked = operation.changes or _as_changes(operation.resource)
+            paths = settling.unkept(asked, shown, record.kind, self._profile)
+            counts = {path: record.link.unkept.get(path, 0) + 1 for path in paths}
+            record.link = replace(record.link, unkept={**record.link.unkept, **counts})
+        link = record.link or operation.record.link
+        log = telling.sent(operation, None, link.target_id if link is not None else None, now, took_ms, warning)
+        await self._write(record, operation, log)
+        self._journal.counts[operation.word] += 1
+
+    async def _write(self, record: Record, operation: Operation, log: LogRecord) -> None:
+        pending = [
+            PendingReference(record.kind, record.source_id, p.path, p.kind, p.source_id) for p in operation.pending
+        ]
+        touches = operation.word in ("create", "adopt", "delete") or record.verdict != operation.record.verdict
+        await self._journal.entry(record, log, pending=pending, touches_groups=touches)
+
+    async def _follow_up(self, operation: Operation, account: Account) -> str:
+        """Patch at once what a create did not take; return what the target does not keep at all."""
+        if not account.resource:
+            return ""
+        asked = _as_changes(operation.resource)
+        missing = settling.unkept(asked, account, operation.record.kind, self._profile)
+        rest = tuple(
+            replace(c, old=account.resource.get(c.path))
+            for c in asked
+            if c.path in missing and self._follow_ups[c.path] < FOLLOW_UPS_MAX
+        )
+        if not rest:
+            return self._not_kept(missing)
+        for change in rest:
+            self._follow_ups[change.path] += 1
+        outcome = await self._target.update(operation.record.kind, account.id, rest, account.resource)
+        match outcome:
+            case Failed():
+                return self._not_kept(missing)
+            case Done(account=Account() as shown) if shown.resource:
+                return self._not_kept(settling.unkept(rest, shown, operation.record.kind, self._profile))
+            case _:
+                return ""
+
+    def _not_kept(self, paths: Sequence[str]) -> str:
+        return f"the target does not keep: {', '.join(paths)}" if paths else ""
+
+    async def _vanished(self, operation: Operation, took_ms: int) -> None:
+        """A linked account is not there: a negative operation is done by that, any other matches the entry again."""
+        now = self._clock.now()
+        record = replace(operation.record, link=None)
+        if operation.negative:
+            record.verdict, record.why, record.fingerprint = operation.verdict, operation.why, operation.fingerprint
+            record.escrow, record.due_at = None, None
+            log = telling.sent(operation, None, None, now, took_ms, "the account was not there any more")
+            await self._journal.entry(record, log, pending=(), touches_groups=True)
+            self._journal.counts[operation.word] += 1
+            return
+        record.fingerprint, record.verdict = None, Verdict.NEW
+        failure = Failed(Fault.NOT_FOUND, "the linked account is not there any more; the entry is matched again", 404)
+        log = telling.sent(operation, failure, None, now, took_ms)
+        await self._journal.entry(record, replace(log, status="warning"), pending=(), touches_groups=True)
+        self.again.append((record.kind, record.source_id))
+
+    async def _conflict(self, operation: Operation, failure: Failed, took_ms: int) -> None:
+        """Somebody has the name: adopt who is free, wait for who may let it go, else say who it is."""
+        kind = operation.record.kind
+        if operation.word == "create":
+            found = await self._asking[kind].ask_one(operation.match)
+            if isinstance(found, tuple) and len(found) == 1 and await self._owner(kind, found[0]) is None:
+                self.again.append((kind, operation.record.source_id))
+                return
+        self.aside.append(operation)
+
+    async def settle_aside(self) -> None:
+        """Send again what met a taken name, now that everything else has run; two who swap names end right."""
+        for _ in range(ROUNDS_MAX):
+            waiting, self.aside = self.aside, []
+            if not waiting or self.stopped is not None:
+                return
+            for operation in waiting:
+                await self.perform(operation)
+            if len(self.aside) == len(waiting):
+                await self._break_a_ring()
+        waiting, self.aside = self.aside, []
+        for operation in waiting:
+            await self.fail(operation, await self._explain(operation))
+
+    async def _break_a_ring(self) -> None:
+        """Give one of those who wait for each other's names an interim name."""
+        waiting, self.aside = self.aside, []
+        for index, operation in enumerate(waiting):
+            rename = next((c for c in operation.changes if c.path in dict(operation.match)), None)
+            link = operation.record.link
+            if rename is None or link is None or not isinstance(rename.new, str):
+                continue
+            if not await self._held_by_one_of(waiting, operation, rename):
+                continue
+            interim = Change(rename.path, rename.old, f"interim-{link.target_id[:8]}-{rename.new}")
+            outcome = await self._target.update(operation.record.kind, link.target_id, [interim], link.agreed)
+            if isinstance(outcome, Failed):
+                continue
+            link = replace(link, agreed={**link.agreed, interim.path: interim.new})
+            operation.record = replace(operation.record, link=link, fingerprint=None)
+            await self._journal.entry(operation.record)
+            operation.changes = tuple(replace(c, old=interim.new) if c is rename else c for c in operation.changes)
+            # the others first: the name that this one held is free now
+            self.aside = waiting[index + 1 :] + waiting[:index] + [operation]
+            break
+        else:
+            self.aside = waiting
+            return
+        ready, self.aside = self.aside, []
+        for operation in ready:
+            await self.perform(operation)
+
+    async def _held_by_one_of(self, waiting: Sequence[Operation], operation: Operation, rename: Change) -> bool:
+        found = await self._target.find(operation.record.kind, rename.path, str(rename.new))
+        if isinstance(found, Failed):
+            return False
+        holders = {account.id for account in found.accounts}
+        return any(o.record.link is not None and o.record.link.target_id in holders for o in waiting)
+
+    async def _explain(self, operation: Operation) -> Failed:
+        found = await self._asking[operation.record.kind].ask_one(operation.match)
+        if isinstance(found, Failed):
+            return found
+        for account in found:
+            owner = await self._owner(operation.record.kind, account)
+            if owner is not None and owner.source_id != operation.record.source_id:
+                why = f"the account {account.id} belongs to {owner.source_id} of job {owner.job}"
+                return Failed(Fault.CONFLICT, why, 409, code="DuplicateSourceEntries")
+        return Failed(Fault.CONFLICT, "the target says that the name is taken, and does not show by whom", 409)
+
+
+_REFUSED = (Fault.INVALID, Fault.NO_TARGET, Fault.CONFLICT, Fault.UNSUPPORTED)
+
+
+def _as_changes(resource: Mapping[str, object]) -> tuple[Change, ...]:
+    return tuple(Change(path, None, value) for path, value in resource.items())

@@ -1,0 +1,183 @@
+"""Asks the target who is already there: few questions one by one, many by listing the target once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import anyio
+
+from reconciler.core.model import Kind, Profile, SourceId, TargetId
+from reconciler.core.outcomes import Account, Failed, Fault, Found, ListEnd, ListPage
+from reconciler.ports import Store, Target
+
+FEW = 8
+"""So many questions are always asked one by one."""
+
+MatchValues = Sequence[tuple[str, str]]
+"""(path, value) in order of precedence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    source_id: SourceId
+    match: MatchValues
+
+
+class Asking:
+    """What the target has of one kind, asked within one cycle."""
+
+    def __init__(
+        self,
+        store: Store,
+        target: Target,
+        job_id: int,
+        kind: Kind,
+        profile: Profile,
+        match_paths: Sequence[str],
+        *,
+        concurrency: int,
+        expect_many: bool,
+    ) -> None:
+        self._store, self._target, self._job_id, self._kind, self._profile = store, target, job_id, kind, profile
+        self._match_paths = tuple(match_paths)
+        self._concurrency = concurrency
+        self._expect_many = expect_many
+        self._listing = anyio.Lock()
+        self._listed: Literal["not yet", "complete", "incomplete", "given up"] = "not yet"
+
+    @property
+    def listed_completely(self) -> bool:
+        return self._listed == "complete"
+
+    async def ask(
+        self, questions: Sequence[Question], *, afresh: bool = False
+    ) -> Mapping[SourceId, tuple[Account, ...] | Failed]:
+        """Return for each question the accounts that truly have the first matching value; empty: surely none.
+
+        `afresh` asks the target itself, whatever a list said earlier in this cycle.
+        """
+        answers: dict[SourceId, tuple[Account, ...] | Failed] = {}
+        if afresh:
+            await self._ask_each(questions, answers)
+            return answers
+        if len(questions) > FEW and self._listed == "not yet":
+            await self.list_all(len(questions))
+        open_questions = list(questions)
+        if self._listed in ("complete", "incomplete"):
+            open_questions = await self._look_up(questions, answers)
+        await self._ask_each(open_questions, answers)
+        return answers
+
+    async def list_all(self, questions: int | None = None) -> Failed | ListEnd:
+        """Take the whole target into the store, unless `questions` cost fewer requests than the rest of the list."""
+        distinct, first = 0, True
+        end: Failed | ListEnd = ListEnd(False, "the target's list ended without an end")
+        async for event in self._target.listing(self._kind):
+            if isinstance(event, ListPage):
+                keys = [self._keys(account) for account in event.accounts]
+                distinct += await self._store.listing_put(self._job_id, self._kind, event.accounts, keys)
+                if first and questions is not None and self._costs_more(event, questions):
+                    self._listed = "given up"
+                    return ListEnd(False, "asking one by one costs fewer requests")
+                first = False
+            else:
+                end = event
+        self._listed = "complete" if isinstance(end, ListEnd) and end.complete else "incomplete"
+        return end
+
+    def _costs_more(self, page: ListPage, questions: int) -> bool:
+        if self._expect_many or not page.accounts or page.total is None:
+            return False
+        return page.total / len(page.accounts) - 1 > questions
+
+    async def listed(self, ids: Sequence[TargetId]) -> Mapping[TargetId, Account]:
+        return await self._store.listing_get(self._job_id, self._kind, ids)
+
+    def key(self, path: str, value: str) -> str:
+        """Return the key under which a value of a matching path is staged: letter case counts only where it must."""
+        exact = self._profile.attribute(self._kind, path).case_exact
+        return f"{path}={value if exact else value.casefold()}"
+
+    def _keys(self, account: Account) -> tuple[str, ...]:
+        return tuple(
+            self.key(path, str(account.resource[path]))
+            for path in self._match_paths
+            if account.resource.get(path) is not None
+        )
+
+    async def _look_up(
+        self, questions: Sequence[Question], answers: dict[SourceId, tuple[Account, ...] | Failed]
+    ) -> list[Question]:
+        wanted = [self.key(path, value) for question in questions for path, value in question.match]
+        found = await self._store.listing_find(self._job_id, self._kind, wanted)
+        unanswered = []
+        for question in questions:
+            for path, value in question.match:
+                accounts = found.get(self.key(path, value))
+                if accounts:
+                    answers[question.source_id] = accounts
+                    break
+            else:
+                if self._listed == "complete":
+                    answers[question.source_id] = ()
+                else:
+                    unanswered.append(question)
+        return unanswered
+
+    async def _ask_each(
+        self, questions: Sequence[Question], answers: dict[SourceId, tuple[Account, ...] | Failed]
+    ) -> None:
+        waiting = list(reversed(questions))
+
+        async def worker() -> None:
+            while waiting:
+                question = waiting.pop()
+                answers[question.source_id] = answer = await self.ask_one(question.match)
+                if isinstance(answer, Failed) and refuses_us(answer):
+                    for left in waiting:
+                        answers[left.source_id] = answer
+                    waiting.clear()
+
+        if len(questions) == 1:
+            return await worker()
+        async with anyio.create_task_group() as group:
+            for _ in range(min(self._concurrency, len(questions))):
+                group.start_soon(worker)
+        return None
+
+    async def ask_one(self, match: MatchValues) -> tuple[Account, ...] | Failed:
+        """Ask the target itself, one path after the other; stop at the first that has a match."""
+        for path, value in match:
+            answer = await self._target.find(self._kind, path, value)
+            match answer:
+                case Found(accounts=accounts):
+                    if accounts:
+                        return accounts
+                case Failed(fault=Fault.INVALID | Fault.UNSUPPORTED):
+                    async with self._listing:
+                        if self._listed in ("not yet", "given up"):
+                            await self.list_all()
+                    return await self._from_list(match, answer)
+                case Failed():
+                    return answer
+        return ()
+
+    async def _from_list(self, match: MatchValues, refusal: Failed) -> tuple[Account, ...] | Failed:
+        found = await self._store.listing_find(self._job_id, self._kind, [self.key(p, v) for p, v in match])
+        for path, value in match:
+            if self.key(path, value) in found:
+                return found[self.key(path, value)]
+        return () if self._listed == "complete" else refusal
+
+
+def refuses_us(failure: Failed) -> bool:
+    """Whether a failed question means that the target cannot be worked with at all (entra-behaviour 8.1)."""
+    return failure.fault in (
+        Fault.UNREACHABLE,
+        Fault.UNAUTHORIZED,
+        Fault.FORBIDDEN,
+        Fault.NOT_FOUND,
+        Fault.NOT_SCIM,
+    )

@@ -1,0 +1,352 @@
+"""Decides on one page of entries: scope, mapping, matching, plan; hands the operations on."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from reconciler.core import settling, telling
+from reconciler.core.assignments import KnownGroups, Memberships
+from reconciler.core.mapping import Mapped
+from reconciler.core.model import Entry, Job, Kind, SourceId, TargetId
+from reconciler.core.outcomes import Account, Failed, Missing
+from reconciler.core.planning import Ask, Decision, Leave, Operation, Pending, Reject
+from reconciler.core.records import Record, Verdict
+from reconciler.core.scoping import InScope, Leaving, StandingUnknown, is_soft_deleted, judge
+from reconciler.ports import Clock, Owner, PendingReference, Store, Target
+from reconciler.runtime.apply import LIVING, Applier
+from reconciler.runtime.asking import Asking, Question, refuses_us
+from reconciler.runtime.journal import Journal
+from reconciler.runtime.rules import KindRules
+
+NO_MEMBERSHIPS = Memberships()
+
+
+@dataclass(slots=True)
+class Candidate:
+    """One entry on its way through the page."""
+
+    entry: Entry
+    record: Record
+    standing: InScope | Leaving
+    fingerprint: bytes
+    memberships: Memberships
+    mapped: Mapped | None = None
+    references: dict[str, Any] | None = None
+    pending: tuple[Pending, ...] = ()
+    found: Account | None = None
+
+
+class Deciding:
+    """Decides page by page, and keeps what must wait until the reading has ended."""
+
+    def __init__(
+        self,
+        job: Job,
+        job_id: int,
+        store: Store,
+        target: Target,
+        journal: Journal,
+        asking: Mapping[Kind, Asking],
+        applier: Applier,
+        clock: Clock,
+        send: Callable[[Sequence[Operation]], Awaitable[None]],
+        *,
+        full: bool,
+    ) -> None:
+        self._job, self._job_id, self._store, self._target = job, job_id, store, target
+        self._journal, self._asking, self._applier, self._clock = journal, asking, applier, clock
+        self._send = send
+        self._full = full
+        self.negatives: list[Operation] = []
+        """Disables and deletes: they wait until the reading has ended."""
+        self.late: list[tuple[KindRules, Candidate]] = []
+        """Entries whose account belongs to somebody who may be leaving in this cycle."""
+        self._claimed: dict[tuple[Kind, str], SourceId] = {}
+        """Names and accounts spoken for in this cycle, so that two entries of it never share one."""
+
+    async def page(
+        self,
+        rules: KindRules,
+        groups: KnownGroups,
+        entries: Sequence[tuple[Entry, Record, Memberships, bytes]],
+        *,
+        afresh: bool = False,
+        last: bool = False,
+    ) -> None:
+        """Decide on entries of one kind. `afresh`: ask the target itself; `last`: nobody can become free any more."""
+        candidates = []
+        for entry, record, memberships, fingerprint in entries:
+            standing = judge(entry, rules.scope, groups, memberships)
+            record = replace(record, name=rules.name_of(entry), person=rules.person_of(entry) or record.person)
+            if isinstance(standing, StandingUnknown):
+                await self._leave_unknown(record, standing)
+                continue
+            candidate = Candidate(entry, record, standing, fingerprint, memberships)
+            if isinstance(standing, InScope) or standing.entitled:
+                candidate.mapped = self._map(rules, candidate)
+            candidates.append(candidate)
+        await self._resolve_references(candidates)
+        if self._full:
+            await self._compare_with_target(rules, candidates)
+        await self._decide(rules, candidates, afresh=afresh, last=last)
+
+    async def decide_late(self, *, last: bool) -> None:
+        """Match again the entries whose account belonged to somebody, now that the leavers are known."""
+        late, self.late = self.late, []
+        by_kind: dict[Kind, tuple[KindRules, list[Candidate]]] = {}
+        for rules, candidate in late:
+            by_kind.setdefault(rules.kind, (rules, []))[1].append(candidate)
+        for rules, candidates in by_kind.values():
+            await self._decide(rules, candidates, afresh=True, last=last)
+
+    def _map(self, rules: KindRules, candidate: Candidate) -> Mapped:
+        standing = candidate.standing
+        roles = standing.roles if isinstance(standing, InScope) else ()
+        attributes = {
+            **candidate.entry.attributes,
+            "IsSoftDeleted": "True" if is_soft_deleted(standing) else "False",
+            "appRoleAssignments": [{"value": r.value, "displayName": r.display_name} for r in roles],
+        }
+        return rules.mapper.wanted(attributes, now=lambda: datetime.fromtimestamp(self._clock.now(), UTC))
+
+    async def _leave_unknown(self, record: Record, standing: StandingUnknown) -> None:
+        self._journal.counts["skip"] += 1
+        log = None
+        if record.verdict is not Verdict.UNKNOWN:
+            decision = Leave(standing.why, "Unknown", Verdict.UNKNOWN)
+            log = replace(telling.skipped(record, decision, self._clock.now()), status="warning")
+        await self._journal.entry(replace(record, verdict=Verdict.UNKNOWN, why=standing.why, fingerprint=None), log)
+
+    async def _resolve_references(self, candidates: Sequence[Candidate]) -> None:
+        """Put target ids where the source says who; what has none yet is pending."""
+        wanted: dict[Kind, set[SourceId]] = {}
+        flows: dict[SourceId, Mapping[str, tuple[Kind, str | list[str]]]] = {}
+        for candidate in candidates:
+            if candidate.mapped is not None and candidate.mapped.references:
+                link = candidate.record.link
+                mapped = candidate.mapped
+                flows[candidate.entry.id] = mapped.references_on_update(link.agreed) if link else mapped.references
+                for kind, ids in flows[candidate.entry.id].values():
+                    wanted.setdefault(kind, set()).update(_ids(ids))
+        known: dict[Kind, Mapping[SourceId, TargetId]] = {}
+        for kind, sources in wanted.items():
+            known[kind] = await self._store.links_of(self._job_id, kind, sorted(sources))
+        for candidate in candidates:
+            candidate.references = {}
+            pending = []
+            for path, (kind, value) in flows.get(candidate.entry.id, {}).items():
+                there = [known[kind][source_id] for source_id in _ids(value) if source_id in known[kind]]
+                if isinstance(value, list):
+                    candidate.references[path] = there
+                elif there:
+                    candidate.references[path] = there[0]
+                pending += [Pending(path, kind, one) for one in _ids(value) if one not in known[kind]]
+            candidate.pending = tuple(pending)
+
+    async def _compare_with_target(self, rules: KindRules, candidates: Sequence[Candidate]) -> None:
+        """Take what the target shows instead of what was agreed; an account that is surely not there has no link."""
+        asking = self._asking[rules.kind]
+        linked = [c for c in candidates if c.record.link is not None]
+        listed = await asking.listed([c.record.link.target_id for c in linked if c.record.link is not None])
+        for candidate in linked:
+            link = candidate.record.link
+            assert link is not None
+            candidate.found = listed.get(link.target_id)
+            if candidate.found is not None:
+                shown = candidate.found.resource
+                kept = {path: n for path, n in link.unkept.items() if shown.get(path) != link.agreed.get(path)}
+                candidate.record.link = replace(link, agreed=shown, unkept=kept)
+                continue
+            answer = await self._target.get(rules.kind, link.target_id)
+            match answer:
+                case Account():
+                    candidate.found = answer
+                case Missing():
+                    candidate.record = replace(candidate.record, link=None, verdict=Verdict.NEW)
+                case Failed():
+                    pass
+
+    async def _decide(self, rules: KindRules, candidates: Sequence[Candidate], *, afresh: bool, last: bool) -> None:
+        now = self._clock.now()
+        positives: list[Operation] = []
+        asked: list[tuple[Candidate, Ask]] = []
+        for candidate in candidates:
+            decision = rules.planner.plan(
+                candidate.record,
+                candidate.standing,
+                candidate.mapped,
+                candidate.references or {},
+                candidate.pending,
+                candidate.fingerprint,
+                now,
+                candidate.found,
+            )
+            if isinstance(decision, Ask):
+                asked.append((candidate, decision))
+            else:
+                await self._take(candidate, decision, positives)
+        if asked:
+            await self._match(rules, asked, positives, afresh=afresh, last=last)
+        creates = [operation for operation in positives if operation.word == "create"]
+        if creates:
+            for operation in creates:
+                operation.record.attempted_at = now
+                await self._journal.entry(replace(operation.record, fingerprint=None))
+            await self._journal.flush()
+        if positives:
+            await self._send(positives)
+
+    async def _take(self, candidate: Candidate, decision: Decision, positives: list[Operation]) -> None:
+        match decision:
+            case Operation() if decision.negative:
+                self.negatives.append(decision)
+            case Operation():
+                positives.append(decision)
+            case Leave():
+                await self._leave(candidate, decision)
+            case Reject():
+                await self.reject(candidate, decision)
+            case Ask():
+                raise AssertionError("a question is not a decision yet")
+
+    async def _leave(self, candidate: Candidate, decision: Leave) -> None:
+        self._journal.counts["skip"] += 1
+        before = candidate.record
+        record = settling.left(before, decision, candidate.fingerprint)
+        changed = before.row_id is None or before.verdict is not decision.verdict or before.escrow is not None
+        log = telling.skipped(record, decision, self._clock.now()) if changed else None
+        waits = (
+            [_pending_row(candidate.record, pending) for pending in candidate.pending]
+            if record.link is not None
+            else []
+        )
+        await self._journal.entry(record, log, pending=waits, touches_groups=changed)
+
+    async def reject(self, candidate: Candidate, decision: Reject) -> None:
+        """Write down an entry that failed before anything was sent for it."""
+        now = self._clock.now()
+        record = settling.rejected(candidate.record, candidate.fingerprint, decision.error_code, decision.why, now)
+        await self._journal.entry(record, telling.rejected(record, decision.error_code, decision.why, now))
+        self._applier.failed(record.source_id, "match", decision.error_code, decision.why)
+
+    async def _match(
+        self,
+        rules: KindRules,
+        asked: Sequence[tuple[Candidate, Ask]],
+        positives: list[Operation],
+        *,
+        afresh: bool,
+        last: bool,
+    ) -> None:
+        free = []
+        for candidate, ask in asked:
+            if last or self._claim(rules.kind, candidate, ask):
+                free.append((candidate, ask))
+            else:
+                self.late.append((rules, candidate))
+        questions = [Question(candidate.record.source_id, ask.match) for candidate, ask in free]
+        answers = await self._asking[rules.kind].ask(questions, afresh=afresh)
+        await self._journal.flush()
+        ids = [a.id for answer in answers.values() if not isinstance(answer, Failed) for a in answer]
+        owners = await self._store.owners(self._target.identity, rules.kind, ids)
+        for candidate, ask in free:
+            answer = answers[candidate.record.source_id]
+            if isinstance(answer, Failed):
+                await self._unanswered(candidate, answer)
+            elif len(answer) > 1:
+                why = f"{len(answer)} accounts of the target have this {ask.match[0][0]}"
+                await self.reject(candidate, Reject("DuplicateTargetEntries", why))
+            else:
+                account = answer[0] if answer else None
+                if account is not None and not await self._may_take(rules, candidate, account, owners, last=last):
+                    continue
+                await self._take(candidate, self._matched(rules, candidate, account), positives)
+
+    def _claim(self, kind: Kind, candidate: Candidate, ask: Ask) -> bool:
+        """Speak for the entry's names; False where another entry of this cycle has done so already."""
+        keys = [(kind, self._asking[kind].key(path, value)) for path, value in ask.match[:1]]
+        if any(self._claimed.get(key, candidate.entry.id) != candidate.entry.id for key in keys):
+            return False
+        self._claimed.update(dict.fromkeys(keys, candidate.entry.id))
+        return True
+
+    async def _unanswered(self, candidate: Candidate, failure: Failed) -> None:
+        if refuses_us(failure):
+            self._applier.stopped = self._applier.stopped or failure
+            return
+        await self.reject(candidate, Reject(failure.error_code, f"the target could not be asked: {failure.reason}"))
+
+    def _matched(self, rules: KindRules, candidate: Candidate, account: Account | None) -> Decision:
+        assert candidate.mapped is not None
+        return rules.planner.plan_matched(
+            candidate.record,
+            candidate.standing,
+            candidate.mapped,
+            candidate.references or {},
+            candidate.pending,
+            candidate.fingerprint,
+            account,
+            self._clock.now(),
+        )
+
+    async def _may_take(
+        self,
+        rules: KindRules,
+        candidate: Candidate,
+        account: Account,
+        owners: Mapping[TargetId, Owner],
+        *,
+        last: bool,
+    ) -> bool:
+        """Whether the account is free for this entry: one account, one owner."""
+        claim = (rules.kind, f"id={account.id}")
+        if self._claimed.setdefault(claim, candidate.entry.id) != candidate.entry.id:
+            why = f"the account {account.id} was matched by {self._claimed[claim]} already"
+            await self.reject(candidate, Reject("DuplicateSourceEntries", why))
+            return False
+        owner = owners.get(account.id)
+        if owner is None or (owner.job == self._job.name and owner.source_id == candidate.entry.id):
+            return True
+        same_person = candidate.record.person is not None and owner.person == candidate.record.person
+        if owner.job != self._job.name:
+            same_person = same_person or owner.source_id == candidate.entry.id
+        leaving = owner.job == self._job.name and any(
+            negative.record.kind == rules.kind and negative.record.source_id == owner.source_id
+            for negative in self.negatives
+        )
+        if same_person and (leaving or Verdict(owner.verdict) not in LIVING):
+            await self._take_over(rules.kind, owner)
+            return True
+        if not last:
+            del self._claimed[claim]
+            self.late.append((rules, candidate))
+            return False
+        why = f"the account {account.id} belongs to {owner.source_id}"
+        why += f" of job {owner.job}" if owner.job != self._job.name else ""
+        await self.reject(candidate, Reject("DuplicateSourceEntries", why))
+        return False
+
+    async def _take_over(self, kind: Kind, owner: Owner) -> None:
+        """Release an account from a leaver to the same person under a new id."""
+        self.negatives = [
+            n for n in self.negatives if not (n.record.kind == kind and n.record.source_id == owner.source_id)
+        ]
+        if owner.job != self._job.name:
+            await self._store.unlink(owner.job, kind, owner.source_id)
+            return
+        held = (await self._store.records(self._job_id, kind, [owner.source_id])).get(owner.source_id)
+        if held is not None:
+            why = "the same person came back under a new id and has the account now"
+            await self._journal.entry(replace(held, link=None, verdict=Verdict.GONE, why=why, due_at=None))
+            await self._journal.flush()
+
+
+def _ids(value: str | list[str]) -> list[SourceId]:
+    return [SourceId(one) for one in (value if isinstance(value, list) else [value])]
+
+
+def _pending_row(record: Record, pending: Pending) -> PendingReference:
+    return PendingReference(record.kind, record.source_id, pending.path, pending.kind, pending.source_id)

@@ -1,0 +1,82 @@
+"""The rules of one job for one kind, compiled once for many entries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import orjson
+
+from reconciler.core.assignments import Memberships
+from reconciler.core.mapping import Mapper
+from reconciler.core.model import PSEUDO_ATTRIBUTES, Direct, Entry, Job, Kind, ObjectRules, Profile
+from reconciler.core.planning import Planner
+from reconciler.core.scoping import ScopeRules
+
+Fingerprint = Callable[[Entry, Memberships], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class KindRules:
+    """Scope, mapping and planning of one kind."""
+
+    kind: Kind
+    rules: ObjectRules
+    scope: ScopeRules
+    mapper: Mapper
+    planner: Planner
+    reads: frozenset[str]
+    """The attributes that a source must have."""
+    name_attribute: str
+    """The source attribute that people know an entry by."""
+    person_attribute: str | None
+
+    @classmethod
+    def compile(cls, job: Job, kind: Kind, profile: Profile) -> KindRules | None:
+        """Return the rules, or None where the job has nothing to do with this kind."""
+        rules = job.rules(kind)
+        if rules is None:
+            return None
+        scope = ScopeRules.compile(job, kind)
+        mapper = Mapper.compile(rules, profile)
+        person = job.person if kind == "user" else None
+        named = [m.source.attribute for m in mapper.match_mappings if isinstance(m.source, Direct)]
+        reads = mapper.reads | scope.reads | ({person} if person else set())
+        return cls(
+            kind=kind,
+            rules=rules,
+            scope=scope,
+            mapper=mapper,
+            planner=Planner(job, rules, profile),
+            reads=frozenset(reads - PSEUDO_ATTRIBUTES),
+            name_attribute=named[0] if named else "displayName",
+            person_attribute=person,
+        )
+
+    def fingerprinter(self, key: bytes, rules_version: str) -> Fingerprint:
+        """Return the function that tells whether anything that decides on an entry has changed.
+
+        A keyed hash (nobody can guess a value from it) of the attributes that the rules read, of the memberships that
+        count, and of the version of the rules.
+        """
+        names = tuple(sorted(self.reads | self.scope.reads_if_present))
+
+        def fingerprint(entry: Entry, of: Memberships) -> bytes:
+            get = entry.attributes.get
+            decides = [rules_version, entry.gone, entry.purged, sorted(of.direct), sorted(of.nested)]
+            decides += [get(name) for name in names]
+            return blake2b(orjson.dumps(decides, option=orjson.OPT_SORT_KEYS), key=key, digest_size=16).digest()
+
+        return fingerprint
+
+    def name_of(self, entry: Entry) -> str:
+        """Return what a person calls the entry."""
+        value = entry.attributes.get(self.name_attribute) or entry.attributes.get("displayName")
+        return value if isinstance(value, str) else str(entry.id)
+
+    def person_of(self, entry: Entry) -> str | None:
+        if self.person_attribute is None:
+            return None
+        value = entry.attributes.get(self.person_attribute)
+        return str(value) if value not in (None, "") else None
