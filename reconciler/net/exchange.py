@@ -133,12 +133,20 @@ class AiohttpExchange:
 
 @lru_cache(maxsize=256)
 def _encoded(url: str) -> URL:
-    return URL(url, encoded=True)
+    encoded = URL(url, encoded=True)
+    if not encoded.raw_host:
+        raise ValueError("no host")
+    return encoded
 
 
 @lru_cache(maxsize=64)
 def _timeout(deadline_seconds: float) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=deadline_seconds, sock_connect=CONNECT_SECONDS)
+    return aiohttp.ClientTimeout(total=deadline_seconds, connect=_connect_seconds(deadline_seconds))
+
+
+def _connect_seconds(deadline_seconds: float) -> float:
+    """Return a limit that ends before the deadline does, so that it is known that nothing was sent."""
+    return min(CONNECT_SECONDS, 0.9 * deadline_seconds)
 
 
 def _failed(error: Exception, url: URL, deadline_seconds: float, proxy: str | None) -> Failed:
@@ -158,7 +166,7 @@ def _failed(error: Exception, url: URL, deadline_seconds: float, proxy: str | No
         case aiohttp.ClientConnectorError():
             return Failed(Fault.UNREACHABLE, _no_connection(place, error.os_error))
         case aiohttp.ConnectionTimeoutError():
-            seconds = min(CONNECT_SECONDS, deadline_seconds)
+            seconds = _connect_seconds(deadline_seconds)
             return Failed(Fault.UNREACHABLE, f"no connection to {place} within {seconds:g} s: firewall, or down?")
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
             return Failed(Fault.UNREACHABLE, f"the url of {place} is not a URL that can be asked: check the url")
