@@ -137,7 +137,36 @@ def write(body: dict[str, Any], path: str | Path, value: Any, *, reference: bool
         names = path.sub
     for name in names[:-1]:
         holder = _object_in(holder, name, path)
-    holder[names[-1]] = _copied(value)
+    holder[_spelled(holder, names[-1])] = _copied(value)
+
+
+def remove(body: dict[str, Any], path: str | Path) -> None:
+    """Take the value at a path out of a nested body, with what is left empty by it.
+
+    An element that the filter chooses goes as a whole when its `value` goes: without it, it says nothing.
+    """
+    path = parse(path) if isinstance(path, str) else path
+    holder: Any = body if path.schema is None else body.get(_spelled(body, path.schema))
+    if not isinstance(holder, dict):
+        return
+    if not path.where:
+        _remove_below(holder, (path.attribute, *path.sub))
+    else:
+        name = _spelled(holder, path.attribute)
+        elements = holder.get(name)
+        if not isinstance(elements, list):
+            return
+        kept = [each for each in elements if not (isinstance(each, dict) and _is_chosen(each, path.where))]
+        if path.sub and path.sub != ("value",):
+            kept = elements
+            for element in elements:
+                if isinstance(element, dict) and _is_chosen(element, path.where):
+                    _remove_below(element, path.sub)
+        holder[name] = kept
+        if not kept:
+            del holder[name]
+    if path.schema is not None and not holder:
+        del body[_spelled(body, path.schema)]
 
 
 def clash(first: str, second: str) -> bool:
@@ -329,22 +358,46 @@ def _comparison(expected: Literal) -> Callable[[Any], bool]:
 
 
 def _object_in(holder: dict[str, Any], name: str, path: Path) -> dict[str, Any]:
-    inner = holder.setdefault(name, {})
+    inner = holder.setdefault(_spelled(holder, name), {})
     if not isinstance(inner, dict):
         raise PathError(f"{path} cannot be written: {name} has a value of its own already")
     return inner
 
 
 def _element_in(holder: dict[str, Any], path: Path) -> dict[str, Any]:
-    elements = holder.setdefault(path.attribute, [])
+    elements = holder.setdefault(_spelled(holder, path.attribute), [])
     if not isinstance(elements, list):
         raise PathError(f"{path} cannot be written: {path.attribute} has a value of its own already")
     for element in elements:
-        if isinstance(element, dict) and all(_comparison(e.value)(element.get(e.attribute)) for e in path.where):
+        if isinstance(element, dict) and _is_chosen(element, path.where):
             return element
     made: dict[str, Any] = {equals.attribute: equals.value for equals in path.where}
     elements.append(made)
     return made
+
+
+def _remove_below(holder: dict[str, Any], names: tuple[str, ...]) -> None:
+    name = _spelled(holder, names[0])
+    if len(names) == 1:
+        holder.pop(name, None)
+        return
+    inner = holder.get(name)
+    if isinstance(inner, dict):
+        _remove_below(inner, names[1:])
+        if not inner:
+            del holder[name]
+
+
+def _spelled(holder: dict[str, Any], name: str) -> str:
+    """Return the name as the body already spells it (names are alike whatever their case), else as it is."""
+    if name in holder:
+        return name
+    folded = name.lower()
+    return next((known for known in holder if known.lower() == folded), name)
+
+
+def _is_chosen(element: dict[str, Any], where: tuple[Equals, ...]) -> bool:
+    return all(_comparison(equals.value)(element.get(_spelled(element, equals.attribute))) for equals in where)
 
 
 def _copied(value: Any) -> Any:

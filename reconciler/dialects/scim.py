@@ -1,0 +1,312 @@
+"""The payloads of SCIM 2.0 (RFC 7643, RFC 7644): from resources and changes to bodies, and back.
+
+Nothing here encodes a URL or sends anything. All bodies are plain dicts, ready for JSON.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+from reconciler.core import diffing, paths
+from reconciler.core.model import Change, Kind, PatchDialect, Profile, Resource, TargetAttribute, TargetId, ValueType
+from reconciler.core.paths import ENTERPRISE_SCHEMA, GROUP_SCHEMA, USER_SCHEMA, Path, Reader
+
+PATCH_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
+CORE_SCHEMAS: dict[Kind, str] = {"user": USER_SCHEMA, "group": GROUP_SCHEMA}
+MEMBERS = "members"
+
+RemoveForm = Literal["filter", "list"]
+"""How members leave: one `members[value eq "id"]` each (RFC 7644 §3.5.2.2), or one operation with a list of them.
+
+By the letter of the RFC the list form empties the whole group: only for targets that are known to read it as meant.
+"""
+
+
+def create_body(kind: Kind, resource: Resource, profile: Profile) -> dict[str, Any]:
+    """Return the body of a POST: nested, without nulls, a group without its members.
+
+    `schemas` names the core schema and every extension that is used (in the Entra form of custom extensions none).
+    """
+    body: dict[str, Any] = {"schemas": [CORE_SCHEMAS[kind]]}
+    given = [(paths.parse(text), value) for text, value in resource.items() if not diffing.is_empty(value)]
+    for path, value in sorted(given, key=_is_filtered):
+        if kind == "group" and path.attribute == MEMBERS and path.schema is None:
+            continue
+        _write(body, path, value, profile.attribute(kind, str(path)))
+        _declare(body, path, profile.patch)
+    return body
+
+
+def patch_body(
+    kind: Kind, changes: Sequence[Change], profile: Profile, agreed: Resource, *, whole_element: bool = False
+) -> dict[str, Any]:
+    """Return the body of a PATCH with one operation for each attribute (RFC 7644 §3.5.2).
+
+    A list that only grew is sent as `add` of what is new, any other as `replace`. `whole_element` is the form for a
+    target that answered noTarget: values of an element that `agreed` does not know are added with their element
+    (`add emails [{"type": "work", "value": …}]`); if `agreed` knows all of them, all are. `Operations` may then be
+    empty: what should be removed is not there.
+    """
+    assert profile.patch is not PatchDialect.PUT, "a target without PATCH gets put_body"
+    remaining = diffing.apply(changes, agreed)
+    whole = _elements_to_add(changes, agreed) if whole_element else set()
+    added: set[Path] = set()
+    operations: list[dict[str, Any]] = []
+    for change in changes:
+        path = paths.parse(change.path)
+        element = _element(path)
+        if element not in whole:
+            operations.append(_operation(change, path, profile.attribute(kind, change.path), profile, remaining))
+        elif element is not None and element not in added:
+            added.add(element)
+            operations.extend(_add_element(kind, element, remaining, profile))
+    return {"schemas": [PATCH_SCHEMA], "Operations": operations}
+
+
+def put_body(kind: Kind, found: Mapping[str, Any], changes: Sequence[Change], profile: Profile) -> dict[str, Any]:
+    """Return the body of a PUT: what the target has just shown (`found`, left as it is) with the changes made.
+
+    Everything else that the target showed goes back to it, so a PUT takes nothing away that is not ours.
+    """
+    body: dict[str, Any] = copy.deepcopy({name: value for name, value in found.items() if name.lower() != "meta"})
+    if not isinstance(body.get("schemas"), list):
+        body["schemas"] = [CORE_SCHEMAS[kind]]
+    for change in changes:
+        path = paths.parse(change.path)
+        if change.new is None:
+            paths.remove(body, path)
+        else:
+            _write(body, path, change.new, profile.attribute(kind, change.path))
+            _declare(body, path, profile.patch)
+    return body
+
+
+def members_body(
+    profile: Profile,
+    *,
+    add: Iterable[TargetId] = (),
+    remove: Iterable[TargetId] = (),
+    form: RemoveForm | None = None,
+) -> dict[str, Any]:
+    """Return the body of a PATCH that adds members in one operation and removes members in the given form.
+
+    Left out, the form is the dialect's own: "filter" by the RFC, "list" in the Entra legacy form.
+    """
+    assert profile.patch is not PatchDialect.PUT, "a target without PATCH gets put_members_body"
+    legacy = profile.patch is PatchDialect.ENTRA
+    adding, removing = _values(add), _values(remove)
+    operations: list[dict[str, Any]] = []
+    if adding:
+        operations.append({"op": "Add" if legacy else "add", "path": MEMBERS, "value": adding})
+    verb = "Remove" if legacy else "remove"
+    if form == "list" or (form is None and legacy):
+        if removing:
+            operations.append({"op": verb, "path": MEMBERS, "value": removing})
+    else:
+        operations += [{"op": verb, "path": str(_member(each["value"]))} for each in removing]
+    return {"schemas": [PATCH_SCHEMA], "Operations": operations}
+
+
+def put_members_body(
+    found: Mapping[str, Any], *, add: Iterable[TargetId] = (), remove: Iterable[TargetId] = ()
+) -> dict[str, Any]:
+    """Return the body of a PUT for a group that the target has just shown with its members (`found`)."""
+    body: dict[str, Any] = {name: value for name, value in found.items() if name.lower() not in ("meta", MEMBERS)}
+    leaving = set(remove)
+    kept = [each for each in _members_shown(found) if _identifier(each) not in leaving]
+    there = {_identifier(each) for each in kept}
+    body[MEMBERS] = kept + [each for each in _values(add) if each["value"] not in there]
+    return body
+
+
+def filter_query(path: str, value: str, *, dialect: PatchDialect = PatchDialect.RFC) -> str:
+    """Return the filter that asks for `path` being `value`, not URL-encoded; the value is a JSON string.
+
+    A path with a filter of its own is asked as `emails[type eq "work" and value eq "…"]` (RFC 7644 §3.4.2.2), in the
+    Entra form as `emails[type eq "work"].value eq "…"`.
+    """
+    parsed = paths.parse(path)
+    if parsed.where and dialect is not PatchDialect.ENTRA:
+        asked = paths.Equals(".".join(parsed.sub) or "value", value)
+        return str(Path(parsed.schema, parsed.attribute, (*parsed.where, asked)))
+    return f"{parsed} eq {json.dumps(value, ensure_ascii=False)}"
+
+
+def readers(kind: Kind, mapped: Iterable[str], profile: Profile) -> tuple[tuple[str, Reader], ...]:
+    """Compile what `extract` needs: for each mapped path a reader that gives booleans as such and references as ids."""
+    return tuple((path, _reader(path, profile.attribute(kind, path))) for path in mapped)
+
+
+def extract(shown: Any, by: Iterable[tuple[str, Reader]]) -> tuple[TargetId | None, Resource]:
+    """Return the id and the flat resource of what the target showed; None and nothing where it showed no resource.
+
+    An id that is a number is given as text. A path without a value is left out.
+    """
+    if not isinstance(shown, dict):
+        return None, {}
+    identifier = shown.get("id")
+    resource: Resource = {}
+    for path, read in by:
+        value = read(shown)
+        if value is not None:
+            resource[path] = value
+    if isinstance(identifier, bool) or not isinstance(identifier, (str, int)) or identifier == "":
+        return None, resource
+    return TargetId(str(identifier)), resource
+
+
+def member_ids(shown: Any) -> frozenset[TargetId]:
+    """Return the ids of the members that the target showed with a group; what has no id is left out."""
+    if not isinstance(shown, dict):
+        return frozenset()
+    return frozenset(TargetId(found) for each in _members_shown(shown) if (found := _identifier(each)))
+
+
+# --- writing -----------------------------------------------------------------------------------------------------
+
+
+def _is_filtered(given: tuple[Path, Any]) -> bool:
+    """Sort whole attributes before their elements: written later, they would run over them."""
+    return bool(given[0].where)
+
+
+def _write(body: dict[str, Any], path: Path, value: Any, attribute: TargetAttribute) -> None:
+    paths.write(body, path, _on_wire(value, path, attribute), reference=False)
+
+
+def _on_wire(value: Any, path: Path, attribute: TargetAttribute) -> Any:
+    """Give a reference the shape of one: an id stands in `value`."""
+    if attribute.references is None and not path.is_manager:
+        return value
+    if path.sub and path.sub[-1].lower() == "value":
+        return value
+    if isinstance(value, list):
+        return [each if isinstance(each, dict) else {"value": each} for each in value]
+    return value if isinstance(value, dict) else {"value": value}
+
+
+def _declare(body: dict[str, Any], path: Path, dialect: PatchDialect) -> None:
+    """Name an extension in `schemas`; the Entra form names no extension but the enterprise one."""
+    schema = path.schema
+    if schema is None or (dialect is PatchDialect.ENTRA and schema != ENTERPRISE_SCHEMA):
+        return
+    if all(not isinstance(known, str) or known.lower() != schema.lower() for known in body["schemas"]):
+        body["schemas"].append(schema)
+
+
+def _operation(
+    change: Change, path: Path, attribute: TargetAttribute, profile: Profile, remaining: Resource
+) -> dict[str, Any]:
+    legacy = profile.patch is PatchDialect.ENTRA
+    if change.new is None:
+        target = path if legacy else _removed(path, remaining)
+        return {"op": "Remove" if legacy else "remove", "path": str(target)}
+    verb = "replace" if change.old is not None else "add"
+    value = change.new
+    if isinstance(value, list) and isinstance(change.old, list):
+        grown = _grown(change.old, value, attribute)
+        verb, value = ("replace", value) if grown is None else ("add", grown)
+    value = _on_wire(value, path, attribute)
+    if legacy:
+        verb = verb.capitalize()
+        if change.path == profile.active and isinstance(value, bool):
+            value = str(value)
+        elif isinstance(value, dict) and not isinstance(change.new, dict):
+            value = [value]
+    return {"op": verb, "path": str(path), "value": value}
+
+
+def _grown(old: list[Any], new: list[Any], attribute: TargetAttribute) -> list[Any] | None:
+    """Return what `new` has beyond `old`, None when something of `old` is gone."""
+    if len(diffing.union(new, old, attribute)) > len(new):
+        return None
+    return diffing.union(old, new, attribute)[len(old) :] or None
+
+
+def _removed(path: Path, remaining: Resource) -> Path:
+    """Return what to remove for a path: the whole element where it has nothing left that we know of."""
+    element = _element(path)
+    if element is None or path.sub != ("value",):
+        return path
+    return path if any(_element(paths.parse(other)) == element for other in remaining) else element
+
+
+# --- elements of multi-valued attributes -------------------------------------------------------------------------
+
+
+def _element(path: Path) -> Path | None:
+    return Path(path.schema, path.attribute, path.where) if path.where else None
+
+
+def _elements_to_add(changes: Sequence[Change], agreed: Resource) -> set[Path | None]:
+    changed = {_element(paths.parse(change.path)) for change in changes} - {None}
+    known = {_element(paths.parse(text)) for text, value in agreed.items() if not diffing.is_empty(value)}
+    return (changed - known) or changed
+
+
+def _add_element(kind: Kind, element: Path, remaining: Resource, profile: Profile) -> list[dict[str, Any]]:
+    body: dict[str, Any] = {}
+    for text, value in remaining.items():
+        path = paths.parse(text)
+        if _element(path) == element and not diffing.is_empty(value):
+            _write(body, path, value, profile.attribute(kind, text))
+    if not body:
+        return []
+    made = paths.read(body, element.whole, reference=False)
+    return [{"op": "Add" if profile.patch is PatchDialect.ENTRA else "add", "path": element.whole, "value": made}]
+
+
+# --- members, reading --------------------------------------------------------------------------------------------
+
+
+def _member(identifier: str) -> Path:
+    return Path(None, MEMBERS, (paths.Equals("value", identifier),))
+
+
+def _values(ids: Iterable[TargetId]) -> list[dict[str, Any]]:
+    return [{"value": identifier} for identifier in dict.fromkeys(ids)]
+
+
+_read_members = paths.reader(MEMBERS)
+_read_value = paths.reader("value")
+
+
+def _members_shown(shown: Mapping[str, Any]) -> list[Any]:
+    members = _read_members(shown)
+    return members if isinstance(members, list) else []
+
+
+def _identifier(member: Any) -> str | None:
+    value = _read_value(member) if isinstance(member, dict) else member
+    return str(value) if isinstance(value, (str, int)) and value != "" else None
+
+
+def _reader(text: str, attribute: TargetAttribute) -> Reader:
+    path = paths.parse(text)
+    is_reference = attribute.references is not None or path.is_manager
+    if attribute.type is ValueType.BOOLEAN and not attribute.multivalued:
+        return _boolean_reader(paths.reader(text))
+    if is_reference and attribute.multivalued:
+        return _ids_reader(paths.reader(text, reference=False))
+    return paths.reader(text, reference=is_reference)
+
+
+def _boolean_reader(read: Reader) -> Reader:
+    def said(shown: Mapping[str, Any]) -> Any:
+        value = read(shown)
+        found = diffing.boolean(value)
+        return value if found is None else found
+
+    return said
+
+
+def _ids_reader(read: Reader) -> Reader:
+    def ids(shown: Mapping[str, Any]) -> Any:
+        value = read(shown)
+        given = value if isinstance(value, list) else [value]
+        return [found for each in given if (found := _identifier(each)) is not None] or None
+
+    return ids
