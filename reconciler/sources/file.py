@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence, Set
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence, Set
+from contextlib import aclosing
 from itertools import compress, repeat
 from pathlib import Path
 from typing import Any, Literal
@@ -60,7 +62,8 @@ class FileSource:
         self._allow_empty = allow_empty
         self._max_age_seconds = max_age_seconds
         self._clock = clock
-        self.identity = Identity("file", str(named.resolve()), key)
+        # Links within the path are not followed: an export is often published by moving one, and stays the same source.
+        self.identity = Identity("file", os.path.abspath(named), key)  # noqa: PTH100  # absolute() keeps ".."
 
     @property
     def incremental(self) -> bool:
@@ -86,13 +89,14 @@ class FileSource:
         if not missing:
             return found
         problems = _Problems(self._paths[kind])
-        async for page in self._entries(kind, wanted, problems):
-            for entry in page:
-                if entry.id in missing:
-                    found[entry.id] = entry
-                    missing.discard(entry.id)
-            if not missing:
-                return found
+        async with aclosing(self._entries(kind, wanted, problems)) as pages:
+            async for page in pages:
+                for entry in page:
+                    if entry.id in missing:
+                        found[entry.id] = entry
+                        missing.discard(entry.id)
+                if not missing:
+                    return found
         if not problems.count:
             found.update(dict.fromkeys(missing))
         return found
@@ -149,23 +153,25 @@ class FileSource:
             yield EntryPage(kind, page)
         yield problems.end(kind)
 
-    async def _entries(self, kind: Kind, wanted: Wanted, problems: _Problems) -> AsyncIterator[list[Entry]]:
+    async def _entries(self, kind: Kind, wanted: Wanted, problems: _Problems) -> AsyncGenerator[list[Entry]]:
         """Yield full pages of entries; what is wrong goes to `problems`."""
         names = wanted.user_attributes if kind == "user" else wanted.group_attributes
         waiting: list[Entry] = []
-        async for ids, rows, _ in self._rows(kind, (names - _NOT_COLUMNS) | {self._key}, problems):
-            if kind == "group" and self._members not in names:
-                # Members travel in pages of their own: as an attribute they would weigh on every look at the group.
-                for row in rows:
-                    row.pop(self._members, None)
-            waiting += map(Entry, repeat(kind), ids, rows)
-            while len(waiting) >= _PAGE_ENTRIES:
-                yield waiting[:_PAGE_ENTRIES]
-                waiting = waiting[_PAGE_ENTRIES:]
+        needed = (names - _NOT_COLUMNS) | {self._key}
+        async with aclosing(self._rows(kind, needed, problems)) as steps:
+            async for ids, rows, _ in steps:
+                if kind == "group" and self._members not in names:
+                    # Members travel in pages of their own: as an attribute they would weigh on every look at the group.
+                    for row in rows:
+                        row.pop(self._members, None)
+                waiting += map(Entry, repeat(kind), ids, rows)
+                while len(waiting) >= _PAGE_ENTRIES:
+                    yield waiting[:_PAGE_ENTRIES]
+                    waiting = waiting[_PAGE_ENTRIES:]
         if waiting:
             yield waiting
 
-    async def _rows(self, kind: Kind, needed: Set[str], problems: _Problems) -> AsyncIterator[_Rows]:
+    async def _rows(self, kind: Kind, needed: Set[str], problems: _Problems) -> AsyncGenerator[_Rows]:
         """Yield the usable rows of a kind's file, none where the file as a whole is unusable."""
         path = self._paths[kind]
         if path is None:

@@ -11,7 +11,7 @@ import orjson
 
 from reconciler.sources.file_page import Row, RowPage
 
-STEP_BYTES = 128*1024
+STEP_BYTES = 128 * 1024
 _FRAME_BYTES_MAX = 1024 * 1024
 _ENTRY_BYTES_MAX = 64 * 1024 * 1024
 
@@ -48,7 +48,7 @@ def array_pages(file: BinaryIO) -> Iterator[RowPage]:
             fault = _frame_fault(head, tail)
             yield RowPage(faults=[(0, fault)] if fault else [])
             return
-        if not chunk:
+        if not chunk and not used:
             yield RowPage(faults=[(0, f"is cut short: the list is not closed after entry {count}")])
             return
         text = text[used:]

@@ -1,0 +1,70 @@
+"""The file source holds a step of a file, never the file."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reconciler.sources.file_keys import Keys
+
+READ_AND_WEIGH = """
+import asyncio, sys
+from pathlib import Path
+from reconciler.ports import EntryPage, ReadEnd, Wanted
+from reconciler.sources.file import FileSource
+
+class Clock:
+    def now(self): return 0.0
+    def monotonic(self): return 0.0
+    async def sleep(self, seconds): ...
+
+async def read(path):
+    entries = 0
+    source = FileSource("staff", users=path, groups=None, clock=Clock())
+    async for event in source.read(Wanted(frozenset({"mail"}), frozenset()), None):
+        if isinstance(event, EntryPage):
+            entries += len(event.entries)
+        elif isinstance(event, ReadEnd):
+            assert event.complete, event
+    return entries
+
+entries = asyncio.run(read(Path(sys.argv[1])))
+# Not ru_maxrss: Linux starts it at the size of the process that forked, here the one that runs the tests.
+(peak,) = (line.split()[1] for line in Path("/proc/self/status").open() if line.startswith("VmHWM:"))
+print(entries, peak)
+"""
+
+
+@pytest.mark.parametrize("name", ["users.jsonl", "users.csv", "users.json"])
+def test_memory_does_not_grow_with_the_file(tmp_path: Path, name: str) -> None:
+    peaks = {}
+    for rows in (50_000, 200_000):
+        path = tmp_path / name
+        path.write_text("".join(text(name, rows)))
+        done = subprocess.run([sys.executable, "-c", READ_AND_WEIGH, path], capture_output=True, check=True, text=True)
+        read, peaks[rows] = map(int, done.stdout.split())
+        assert read == rows
+    assert peaks[200_000] <= 1.3 * peaks[50_000]
+
+
+def text(name: str, rows: int) -> list[str]:
+    if name == "users.csv":
+        cells = "Zoë,O'Brien,Sales,Manager,København,DK,true,2020-01-01"
+        return ["id,mail,a,b,c,d,e,f,g,h\n", *(f"p{n:07},person{n}@example.com,{cells}\n" for n in range(rows))]
+    values = '"givenName":"Zoë","surname":"O\'Brien","department":"Sales","accountEnabled":true,"city":"København"'
+    objects = [f'{{"id":"p{n:07}","mail":"person{n}@example.com",{values}}}' for n in range(rows)]
+    if name == "users.jsonl":
+        return [f"{one}\n" for one in objects]
+    return ["[", ",\n".join(objects), "]"]
+
+
+def test_keys_finds_every_id_again_and_no_other() -> None:
+    keys = Keys()
+    first = [f"id-{n}" for n in range(60_000)]
+    assert keys.add(first) == []
+    assert keys.add([f"id-{n}" for n in range(60_000, 90_000)]) == []
+    assert keys.add(["new", "id-0", "other", "id-59999", "new"]) == [1, 3, 4]
+    assert keys.add(first) == list(range(60_000))
