@@ -1,0 +1,84 @@
+"""The configuration: from TOML files to frozen values, with every problem at once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from reconciler.config.adapters import control_of, mail_of, sources_of, state_of, targets_of
+from reconciler.config.jobs import jobs_of
+from reconciler.config.profiles import load_profile
+from reconciler.config.reading import read
+from reconciler.config.report import Report
+from reconciler.config.settings import (
+    Auth,
+    BasicAuth,
+    BearerAuth,
+    Config,
+    FileSourceSettings,
+    MailSettings,
+    OAuthSettings,
+    OtherSource,
+    OtherTarget,
+    ScimTargetSettings,
+    SourceSettings,
+    TargetSettings,
+)
+from reconciler.config.shape import shaped
+from reconciler.config.tables import ConfigTable
+from reconciler.config.versions import rules_version
+
+__all__ = [
+    "Auth",
+    "BasicAuth",
+    "BearerAuth",
+    "Config",
+    "FileSourceSettings",
+    "MailSettings",
+    "OAuthSettings",
+    "OtherSource",
+    "OtherTarget",
+    "ScimTargetSettings",
+    "SourceSettings",
+    "TargetSettings",
+    "json_schema",
+    "load",
+    "load_profile",
+    "rules_version",
+]
+
+
+def load(path: Path) -> Config:
+    """Return a whole configuration; raises ConfigError with every problem that it has. Reads no secret."""
+    document = read(path)
+    shape = shaped(ConfigTable, document.tables)
+    report = Report(document, shape)
+    table = shape.table or ConfigTable()
+    state_url, state_password = state_of(table.state, report)
+    sources = sources_of(table, report)
+    targets, profiles = targets_of(table, report)
+    config = Config(
+        path=path,
+        directory=document.directory,
+        state_url=state_url,
+        state_password=state_password,
+        control_socket=control_of(table, report),
+        mail=mail_of(table, report),
+        sources=sources,
+        targets=targets,
+        jobs=jobs_of(table, sources, targets, profiles, report),
+        profiles=profiles,
+        warnings=(),
+    )
+    report.raise_for_problems()
+    return replace(config, warnings=report.all_warnings())
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a configuration file, for editors."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **ConfigTable.model_json_schema(),
+        "title": "reconciler",
+    }

@@ -1,0 +1,332 @@
+"""Turns the tables around the jobs into settings: state, control, mail, sources, targets."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+from reconciler import vendors
+from reconciler.config.conversion import active_of
+from reconciler.config.profiles import profile_and_notice
+from reconciler.config.reading import Place
+from reconciler.config.report import Report
+from reconciler.config.settings import (
+    Auth,
+    BasicAuth,
+    BearerAuth,
+    FileSourceSettings,
+    MailSettings,
+    OAuthSettings,
+    OtherSource,
+    OtherTarget,
+    ScimTargetSettings,
+    SourceSettings,
+    TargetSettings,
+)
+from reconciler.config.shape import nearest
+from reconciler.config.tables import (
+    BasicTable,
+    BearerTable,
+    ConfigTable,
+    FileSourceTable,
+    OAuthTable,
+    OtherSourceTable,
+    ScimTargetTable,
+    StateTable,
+)
+from reconciler.config.values import PLACES_HINT, SecretPlace, seconds
+from reconciler.core.model import PatchDialect, Profile
+from reconciler.errors import ConfigError
+from reconciler.secrets import Secret
+
+FILE_SUFFIXES = (".jsonl", ".json", ".csv", ".tsv")
+
+_SECRET_KEY = re.compile(
+    r"(?:^|_|-)(?:password|passwd|passphrase|secret|token|credentials?|api_?key|private_?key)$", re.I
+)
+_NO_SECRETS_IN_URLS = "a secret must not stand in an address"
+
+
+def state_of(table: StateTable, report: Report) -> tuple[str, Secret | None]:
+    """Return the state's URL, with an absolute path where it is a file, and its password."""
+    place = ("state", "url")
+    password = _secret(table.password, ("state", "password"), report) if table.password else None
+    if table.url is None:
+        if password is not None:
+            report.problem(("state", "password"), "goes with a postgresql:// url")
+        kept_in = os.environ.get("STATE_DIRECTORY", "").split(":")[0] or str(report.document.directory)
+        return _sqlite(Path(kept_in, "state.db"), place, report), None
+    scheme, _, rest = table.url.partition("://")
+    if scheme == "sqlite":
+        name = rest.removeprefix("/")
+        if not rest.startswith("/") or name in ("", ":memory:"):
+            report.problem(
+                place, "names no file", "for example sqlite:///state.db; a state in memory would be forgotten"
+            )
+        if password is not None:
+            report.problem(("state", "password"), "goes with a postgresql:// url")
+        return _sqlite(report.document.directory / name, place, report), None
+    if scheme not in ("postgresql", "postgresql+psycopg"):
+        report.problem(place, "must begin with sqlite:/// or postgresql://")
+    elif _split(table.url, place, report) is not None and _holds_secret(table.url):
+        report.problem(place, _NO_SECRETS_IN_URLS, "leave the password out and name its place in [state] password")
+    return table.url, password
+
+
+def control_of(table: ConfigTable, report: Report) -> Path | None:
+    """Return the control socket's path; None where neither the configuration nor systemd names one."""
+    if table.control.socket is not None:
+        return report.document.directory / table.control.socket
+    directory = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
+    return Path(directory, "control.sock") if directory else None
+
+
+def mail_of(table: ConfigTable, report: Report) -> MailSettings | None:
+    """Return how mails are sent; None where nothing says."""
+    mail = table.mail
+    if mail is None:
+        return None
+    report.warning(("mail",), "mails are not yet available: none will be sent")
+    password = _secret(mail.password, ("mail", "password"), report) if mail.password else None
+    if password is not None and mail.security == "none" and not _is_loopback(mail.host):
+        report.warning(("mail", "security"), "the password travels unprotected", 'use "starttls" or "tls"')
+    return MailSettings(mail.host, mail.port, mail.security, mail.from_, mail.username, password)
+
+
+def sources_of(table: ConfigTable, report: Report) -> dict[str, SourceSettings]:
+    """Return the sources by name."""
+    return {
+        name: _file_source(name, source, report)
+        if isinstance(source, FileSourceTable)
+        else _other_source(name, source, report)
+        for name, source in table.sources.items()
+    }
+
+
+def targets_of(table: ConfigTable, report: Report) -> tuple[dict[str, TargetSettings], dict[str, Profile]]:
+    """Return the targets and their profiles, both by the target's name."""
+    targets: dict[str, TargetSettings] = {}
+    profiles: dict[str, Profile] = {}
+    for name, target in table.targets.items():
+        place: Place = ("targets", name)
+        if isinstance(target, ScimTargetTable):
+            profile = _profile(target, place, report)
+            if profile is not None:
+                profiles[name] = profile
+            targets[name] = _scim_target(name, target, profile, report)
+        else:
+            report.warning(
+                (*place, "type"), f"targets of type {target.type} are not yet available: their jobs cannot run"
+            )
+            _refuse_plain_secrets(report.written("targets", name), place, report)
+            targets[name] = OtherTarget(name, target.type, tuple(target.protected))
+            profiles[name] = profile_and_notice("scim", report.document.directory)[0]
+    return targets, profiles
+
+
+def _sqlite(path: Path, place: Place, report: Report) -> str:
+    if "?" in str(path) or "#" in str(path):
+        report.problem(place, "the file's path must not have ? or # in it")
+    return f"sqlite:///{path}"
+
+
+def _file_source(name: str, table: FileSourceTable, report: Report) -> FileSourceSettings:
+    place: Place = ("sources", name)
+    return FileSourceSettings(
+        name=name,
+        users=_rows_file(table.users, (*place, "users"), report),
+        groups=_rows_file(table.groups, (*place, "groups"), report),
+        key=table.key,
+        members=table.members,
+        allow_empty=frozenset(table.allow_empty),
+        max_age_seconds=None if table.max_age is None else seconds(table.max_age),
+        active=active_of(table.active),
+        person=table.person,
+    )
+
+
+def _rows_file(name: str | None, place: Place, report: Report) -> Path | None:
+    if name is None:
+        return None
+    path = report.document.directory / name
+    if path.suffix.lower() not in FILE_SUFFIXES:
+        report.problem(place, "the file's suffix says nothing of its format", f"one of {', '.join(FILE_SUFFIXES)}")
+    return path
+
+
+def _other_source(name: str, table: OtherSourceTable, report: Report) -> OtherSource:
+    place: Place = ("sources", name)
+    report.warning((*place, "type"), f"sources of type {table.type} are not yet available: their jobs cannot run")
+    _refuse_plain_secrets(report.written("sources", name), place, report)
+    return OtherSource(name, table.type, active_of(table.active), table.person)
+
+
+def _profile(table: ScimTargetTable, place: Place, report: Report) -> Profile | None:
+    reference = table.profile
+    if not vendors.is_path(reference) and reference not in vendors.names():
+        report.problem((*place, "profile"), f"unknown profile {reference!r}", nearest(reference, vendors.names()))
+        return None
+    try:
+        profile, notice = profile_and_notice(reference, report.document.directory)
+    except ConfigError as error:
+        report.outside.extend(error.problems)
+        return None
+    if notice is not None:
+        report.warning((*place, "profile"), notice)
+    return profile if table.patch is None else replace(profile, patch=PatchDialect(table.patch))
+
+
+def _scim_target(name: str, table: ScimTargetTable, profile: Profile | None, report: Report) -> ScimTargetSettings:
+    place: Place = ("targets", name)
+    limit = table.requests_per_second
+    return ScimTargetSettings(
+        name=name,
+        url=_base_url(table.url, (*place, "url"), report),
+        profile=profile.name if profile is not None else table.profile,
+        auth=_auth(table, place, report),
+        concurrency=table.concurrency,
+        requests_per_second=limit if limit is not None or profile is None else profile.requests_per_second,
+        ca_file=_existing(table.ca_file, (*place, "ca_file"), report),
+        client_cert=_existing(table.client_cert, (*place, "client_cert"), report),
+        client_key=_existing(table.client_key, (*place, "client_key"), report),
+        proxy=None if table.proxy is None else _address(table.proxy, (*place, "proxy"), report),
+        timeout_seconds=seconds(table.timeout),
+        protected=tuple(table.protected),
+        patch=None if table.patch is None else PatchDialect(table.patch),
+        credential_expires=table.credential_expires,
+    )
+
+
+def _auth(table: ScimTargetTable, place: Place, report: Report) -> Auth | None:
+    auth, place = table.auth, (*place, "auth")
+    if auth is None and report.whole(place) and not _is_loopback(_host(table.url)):
+        report.warning(place, "nothing is said about authorisation: requests go without any")
+    if table.credential_expires is not None:
+        report.warning((*place[:-1], "credential_expires"), "reminders are not yet available: no mail will be sent")
+    match auth:
+        case None:
+            return None
+        case BearerTable():
+            return BearerAuth(_secret(auth.token, (*place, "token"), report))
+        case BasicTable():
+            return BasicAuth(auth.username, _secret(auth.password, (*place, "password"), report))
+        case OAuthTable():
+            secret = _secret(auth.client_secret, (*place, "client_secret"), report)
+            url = _address(auth.token_url, (*place, "token_url"), report)
+            return OAuthSettings(url, auth.client_id, secret, auth.scope, auth.client_auth)
+
+
+def _secret(table: SecretPlace, place: Place, report: Report) -> Secret:
+    """Return the secret's place. A file that others may read is a problem now; one that is not there, a doubt."""
+    name, where = table.name, report.where(place)
+    match table.kind:
+        case "env":
+            secret = Secret("env", name, where)
+        case "file":
+            secret = Secret("file", str(report.document.directory / name), where)
+        case _:
+            secret = Secret("credential", name, where)
+    if exposed := secret.exposed():
+        report.problem(place, exposed.problem, exposed.hint)
+    elif missing := secret.missing():
+        report.warning(place, missing.problem, missing.hint)
+    return secret
+
+
+def _existing(name: str | None, place: Place, report: Report) -> Path | None:
+    if name is None:
+        return None
+    path = report.document.directory / name
+    if not path.is_file():
+        report.warning(place, "the file is not there")
+    return path
+
+
+def _base_url(url: str, place: Place, report: Report) -> str:
+    """Return the URL without a slash at the end of its path, its query kept."""
+    parts = _split(url, place, report)
+    if parts is None:
+        return url
+    _address(url, place, report)
+    path = parts.path.rstrip("/")
+    if path.rpartition("/")[2].lower() in ("users", "groups"):
+        report.problem(place, "is the address of users or groups", "leave out its last part")
+    return parts._replace(path=path).geturl()
+
+
+def _address(url: str, place: Place, report: Report) -> str:
+    parts = _split(url, place, report)
+    if parts is None:
+        return url
+    if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", url):
+        report.problem(place, "is no address of the web", "for example https://app.example.com/scim")
+    elif _holds_secret(url):
+        report.problem(place, _NO_SECRETS_IN_URLS, "name its place in auth")
+    elif parts.fragment:
+        report.problem(place, "must not have a # part")
+    elif parts.scheme == "http" and place[-1] != "proxy" and not _is_loopback(parts.hostname):
+        report.warning(place, "http: people's data and the token travel unprotected", "use https")
+    return url
+
+
+def _split(url: str, place: Place, report: Report) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        report.problem(place, "is no address of the web", "for example https://app.example.com/scim")
+        return None
+    return parts
+
+
+def _holds_secret(url: str) -> bool:
+    parts = urlsplit(url)
+    named = (key for key, value in parse_qsl(parts.query) if value)
+    return (
+        parts.password is not None
+        or (bool(parts.username) and parts.scheme.startswith("http"))
+        or any(map(_SECRET_KEY.search, named))
+    )
+
+
+def _refuse_plain_secrets(table: Any, place: Place, report: Report) -> None:
+    """Look for secrets in a table whose keys are not known yet."""
+    if isinstance(table, Mapping) and table.keys() <= set(SecretPlace.model_fields):
+        return
+    items = table.items() if isinstance(table, Mapping) else enumerate(table) if isinstance(table, list) else ()
+    for key, value in items:
+        if not isinstance(value, str):
+            _refuse_plain_secrets(value, (*place, key), report)
+        elif isinstance(key, str) and _SECRET_KEY.search(key):
+            report.problem((*place, key), "a secret must not stand in the configuration", PLACES_HINT)
+        elif "://" in value and _password_in(value):
+            report.problem((*place, key), _NO_SECRETS_IN_URLS)
+
+
+def _password_in(url: str) -> bool:
+    try:
+        return _holds_secret(url)
+    except ValueError:
+        return False
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

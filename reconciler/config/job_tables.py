@@ -1,0 +1,218 @@
+"""The tables of the TOML that make up one job."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from reconciler.config.values import (
+    Duration,
+    DurationOrNever,
+    Expression,
+    MailAddress,
+    Name,
+    Period,
+    Scalar,
+    ScalarOrList,
+    Share,
+    Table,
+    TargetPath,
+    Text,
+    refusal,
+)
+from reconciler.core.conditions import compile_condition
+from reconciler.core.model import Clause, Operator
+from reconciler.errors import ConfigError
+
+ActionName = Literal["create", "update", "delete"]
+Leaving = Literal["disable", "delete", "keep", "set"]
+
+_UNARY = (Operator.IS_NULL, Operator.IS_NOT_NULL, Operator.IS_TRUE, Operator.IS_FALSE)
+_REGEXES = (Operator.REGEX_MATCH, Operator.NOT_REGEX_MATCH)
+
+
+class Condition(Table):
+    """A condition of an entry: all, any or not of further conditions, a clause on an attribute, or a membership."""
+
+    all: list[Condition] | None = Field(default=None, min_length=1, description="True when each of these is.")
+    any: list[Condition] | None = Field(default=None, min_length=1, description="True when at least one of these is.")
+    not_: Condition | None = Field(default=None, alias="not", description="True when this is false.")
+    attribute: Text | None = Field(default=None, description="The source attribute that a clause looks at.")
+    operator: Operator | None = Field(default=None, strict=False, description="How it is compared.")
+    value: Scalar | None = Field(default=None, description="With what it is compared.")
+    member_of: Text | None = Field(default=None, description="A group, by id or display name: true for its members.")
+    nested: bool = Field(default=False, description="With member_of: whether groups within the group count.")
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Condition:
+        forms = sum(form is not None for form in (self.all, self.any, self.not_, self.attribute, self.member_of))
+        if forms != 1:
+            raise refusal(
+                "must be exactly one condition", "one of all, any, not, member_of, or attribute with operator"
+            )
+        if self.attribute is None and (self.operator is not None or self.value is not None):
+            raise refusal("operator and value go with attribute")
+        if self.nested and self.member_of is None:
+            raise refusal("nested goes with member_of")
+        if self.attribute is not None:
+            self._sound_clause()
+        return self
+
+    def _sound_clause(self) -> None:
+        if self.operator is None:
+            raise refusal("the clause has no operator", f"one of {', '.join(Operator)}")
+        if self.operator in _UNARY:
+            if self.value is not None:
+                raise refusal(f"{self.operator} takes no value")
+            return
+        if self.value is None:
+            raise refusal(f"{self.operator} needs a value")
+        try:
+            compile_condition(Clause(self.attribute or "", self.operator, clause_value(self.value)))
+        except (ConfigError, OverflowError, RecursionError):
+            if self.operator in _REGEXES:
+                raise refusal(f"value is no regular expression{_from_where(clause_value(self.value))}") from None
+            raise refusal(f"{self.operator} compares whole numbers only") from None
+
+
+def clause_value(value: str | bool | int | float | None) -> str:
+    """Return a clause's value as the text that attributes are compared with."""
+    if value is None:
+        return ""
+    return str(value)
+
+
+def _from_where(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        return f": wrong from character {(error.pos or 0) + 1} on"
+    except (OverflowError, RecursionError):
+        return ": too large"
+    return ""
+
+
+class AssignedTable(Table):
+    """One assignment: a user or a group, and as what."""
+
+    user: Text | None = Field(default=None, description="A user, by source id, user name or mail address.")
+    group: Text | None = Field(default=None, description="A group, by source id or display name: its direct members.")
+    role: Text | None = Field(default=None, description="The app role that comes with it.")
+
+    @model_validator(mode="after")
+    def _one_principal(self) -> AssignedTable:
+        if (self.user is None) == (self.group is None):
+            raise refusal("must name exactly one of user, group")
+        return self
+
+
+class MappingTable(Table):
+    """How one attribute of the app comes about."""
+
+    to: TargetPath = Field(description="The attribute of the app.")
+    from_: Text | None = Field(
+        default=None, alias="from", description="Direct: the source attribute that it is copied from."
+    )
+    constant: ScalarOrList | None = Field(default=None, description="The value that everybody gets.")
+    expression: Expression | None = Field(default=None, description="An expression of the mapping language.")
+    match: int | None = Field(
+        default=None, ge=1, description="Find existing accounts by it; the lowest number is asked first."
+    )
+    apply: Literal["always", "create", "add_only", "if_empty"] = Field(
+        default="always", description="When it is written."
+    )
+    null: Literal["keep", "clear"] = Field(default="keep", description="What a source without a value does on update.")
+    default: ScalarOrList | None = Field(
+        None,
+        description="Written on create where the source has no value; without a source, wherever the app has none.",
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> MappingTable:
+        named = sum(source is not None for source in (self.from_, self.constant, self.expression))
+        if named > 1:
+            raise refusal("has more than one of from, constant, expression")
+        if named == 0 and self.default is None:
+            raise refusal("says nothing to write", "name from, constant, expression, or a default alone")
+        if self.match is not None and self.from_ is None and self.expression is None:
+            raise refusal("match needs from or expression: any other value tells no accounts apart")
+        return self
+
+
+def _all_actions() -> list[ActionName]:
+    return ["create", "update", "delete"]
+
+
+class UsersTable(Table):
+    """What is done with users, and how."""
+
+    actions: list[ActionName] = Field(
+        default_factory=_all_actions,
+        description="What may be done in the app; adopt, enable and disable are updates.",
+    )
+    attributes: list[MappingTable] | None = Field(
+        default=None, min_length=1, description="The attribute mappings. Default: the profile's."
+    )
+    filter: Condition | None = Field(default=None, description="Who takes part, of those in scope.")
+
+
+class GroupsTable(UsersTable):
+    """What is done with groups, and how. Without this table no groups are provisioned."""
+
+    members: Literal["owned", "exact"] = Field(
+        default="owned", description="Whether only members that the job added are removed, or every other too."
+    )
+
+
+class DeprovisionTable(Table):
+    """What happens to the account of somebody who leaves, by cause."""
+
+    gone: Leaving = Field(default="disable", description="Deleted in the source, or no longer there.")
+    inactive: Leaving = Field(default="disable", description="No longer active in the source.")
+    role_lost: Leaving = Field(default="disable", description='With scope = "roles": no role any more.')
+    out_of_scope: Leaving = Field(default="disable", description="No longer assigned, or no longer passing the filter.")
+    disable_after: Duration = Field(default="0d", description="How long a disable waits.")
+    delete_after: DurationOrNever = Field(
+        default="30d", description='How long after its disable an account is deleted, or "never".'
+    )
+
+    @field_validator("gone", "inactive", "role_lost", "out_of_scope")
+    @classmethod
+    def _available(cls, value: str) -> str:
+        if value == "set":
+            raise refusal('"set" is not yet available', "use disable, delete or keep")
+        return value
+
+
+class JobTable(Table):
+    """One source, one target, and the rules between them."""
+
+    source: Name = Field(description="The source, by name.")
+    target: Name = Field(description="The target, by name.")
+    enabled: bool = Field(default=True, description="Whether the daemon runs the job by itself.")
+    interval: Period = Field(default="40m", description="The time between the starts of cycles.")
+    full_interval: Period = Field(default="7d", description="The time between full comparisons with the app.")
+    scope: Literal["all", "assigned", "roles"] = Field(default="assigned", description="Who takes part.")
+    assigned: list[AssignedTable] = Field(default_factory=list, description="Who is assigned.")
+    assignments: Text | None = Field(
+        default=None, description="A CSV file of assignments with the columns kind,principal,role."
+    )
+    nested: bool = Field(
+        default=False, description="Whether an assigned group entitles the members of groups within it."
+    )
+    roles: list[Text] = Field(default_factory=list, description="The roles that the job gives, by name, first first.")
+    role_choice: Literal["first", "all"] = Field(
+        default="first", description="Whether one has the first role only, or all."
+    )
+    notify: list[MailAddress] = Field(default_factory=list, description="Who gets mails about the job.")
+    deletion_threshold: int = Field(default=500, ge=0, description="More disables and deletes than this are held.")
+    deletion_share: Share = Field(
+        default="10%", description="So are more than this share of the managed accounts (and than 5)."
+    )
+    safeguard_window: Period = Field(default="24h", description="The time over which disables and deletes are counted.")
+    stop_after: DurationOrNever = Field(default="never", description="When a job in quarantine is stopped.")
+    deprovision: DeprovisionTable = Field(default_factory=DeprovisionTable)
+    users: UsersTable = Field(default_factory=UsersTable)
+    groups: GroupsTable | None = None

@@ -1,0 +1,190 @@
+"""Turns the tables of jobs into jobs, and judges what only shows when tables are seen together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from reconciler.config.assigned import read_assignments
+from reconciler.config.conversion import assignment_of, condition_of, deprovision_of
+from reconciler.config.job_tables import GroupsTable, JobTable, UsersTable
+from reconciler.config.mappings import judged_mappings
+from reconciler.config.reading import Place
+from reconciler.config.report import Report
+from reconciler.config.settings import FileSourceSettings, SourceSettings, TargetSettings
+from reconciler.config.shape import nearest
+from reconciler.config.tables import ConfigTable
+from reconciler.config.values import seconds, share
+from reconciler.core.model import (
+    Action,
+    AllOf,
+    AnyOf,
+    AssignedGroup,
+    AssignmentRule,
+    Condition,
+    DeprovisionAction,
+    Job,
+    Kind,
+    MemberOf,
+    Negation,
+    ObjectRules,
+    Profile,
+    Role,
+    SafeguardLimits,
+    Scope,
+)
+
+
+def jobs_of(
+    table: ConfigTable,
+    sources: Mapping[str, SourceSettings],
+    targets: Mapping[str, TargetSettings],
+    profiles: Mapping[str, Profile],
+    report: Report,
+) -> dict[str, Job]:
+    """Return the jobs by name, each of which can be used only if the report has no problem."""
+    roles = {name: Role(name, condition_of(role.when), role.value or name) for name, role in table.roles.items()}
+    jobs: dict[str, Job] = {}
+    for name, job in table.jobs.items():
+        place: Place = ("jobs", name)
+        _known(job.source, "source", "sources", place, report)
+        _known(job.target, "target", "targets", place, report)
+        source, target, profile = sources.get(job.source), targets.get(job.target), profiles.get(job.target)
+        jobs[name] = made = Job(
+            name=name,
+            source=job.source,
+            target=job.target,
+            users=_rules("user", job.users, profile, place, report),
+            groups=None if job.groups is None else _rules("group", job.groups, profile, place, report),
+            enabled=job.enabled,
+            interval_seconds=seconds(job.interval),
+            scope=Scope(job.scope),
+            assigned=_assigned(job, place, report),
+            nested=job.nested,
+            roles=_roles(job, roles, place, report),
+            role_choice=job.role_choice,
+            active=source.active if source is not None else None,
+            person=source.person if source is not None else None,
+            deprovision=deprovision_of(job.deprovision),
+            safeguards=SafeguardLimits(
+                deletion_threshold=job.deletion_threshold,
+                deletion_share=share(job.deletion_share),
+                window_seconds=seconds(job.safeguard_window),
+            ),
+            protected=target.protected if target is not None else (),
+            notify=tuple(job.notify),
+        )
+        _not_yet(job, place, report)
+        _nobody(job, made, source, place, report)
+        _groups_unread(made, source, place, report)
+        _no_way_to_disable(made, profile, place, report)
+    return jobs
+
+
+def _known(name: str, key: str, section: str, place: Place, report: Report) -> None:
+    """Note a reference to nothing. What was written counts as known, also where it is faulty itself."""
+    written = report.written(section)
+    known: Any = written if isinstance(written, Mapping) else {}
+    if name not in known:
+        report.problem((*place, key), f"unknown {key} {name!r}", nearest(name, known))
+
+
+def _rules(kind: Kind, table: UsersTable, profile: Profile | None, place: Place, report: Report) -> ObjectRules:
+    part: Place = (*place, "users" if kind == "user" else "groups")
+    return ObjectRules(
+        kind=kind,
+        mappings=() if profile is None else judged_mappings(kind, table, profile, part, report),
+        actions=frozenset(Action(action) for action in table.actions),
+        filter=None if table.filter is None else condition_of(table.filter),
+        members=table.members if isinstance(table, GroupsTable) else "owned",
+    )
+
+
+def _assigned(job: JobTable, place: Place, report: Report) -> tuple[AssignmentRule, ...]:
+    rules = {assignment_of(one): None for one in job.assigned}
+    if job.assignments is not None:
+        path = report.document.directory / job.assignments
+        listed, problems = read_assignments(path, job.assignments)
+        rules |= dict.fromkeys(listed)
+        report.outside.extend(problems)
+        if not listed and not problems:
+            report.warning((*place, "assignments"), "the file assigns nobody")
+    return tuple(rules)
+
+
+def _roles(job: JobTable, roles: Mapping[str, Role], place: Place, report: Report) -> tuple[Role, ...]:
+    written = report.written("roles")
+    known: Any = written if isinstance(written, Mapping) else {}
+    given: list[Role] = []
+    for position, name in enumerate(job.roles):
+        if name in job.roles[:position]:
+            report.problem((*place, "roles", position), f"the role {name!r} is named twice")
+        elif name not in known:
+            report.problem((*place, "roles", position), f"unknown role {name!r}", nearest(name, known))
+        elif name in roles:
+            given.append(roles[name])
+    if job.scope == "roles" and not job.roles and report.whole((*place, "roles")):
+        report.problem((*place, "scope"), 'scope = "roles" without any role', "name some in roles")
+    return tuple(given)
+
+
+def _not_yet(job: JobTable, place: Place, report: Report) -> None:
+    if job.notify:
+        report.warning((*place, "notify"), "mails are not yet available: none will be sent")
+    for key in ("full_interval", "stop_after"):
+        if key in job.model_fields_set:
+            report.warning((*place, key), "is not yet available: it changes nothing")
+
+
+def _nobody(job: JobTable, made: Job, source: SourceSettings | None, place: Place, report: Report) -> None:
+    sound = report.whole((*place, "assigned")) and report.whole((*place, "assignments"))
+    if made.scope is Scope.ASSIGNED and not made.assigned and sound and isinstance(source, FileSourceSettings):
+        problem = 'scope = "assigned" and nobody is assigned: the job has nobody in scope'
+        report.warning((*place, "scope" if "scope" in job.model_fields_set else "assigned"), problem)
+
+
+def _groups_unread(made: Job, source: SourceSettings | None, place: Place, report: Report) -> None:
+    """Warn where rules ask for groups and the source has no file of them."""
+    if not isinstance(source, FileSourceSettings):
+        return
+    if source.groups is None:
+        hint = f"name groups in [sources.{source.name}]"
+        if made.groups is not None and report.whole(("sources", source.name)):
+            report.warning((*place, "groups"), "the source reads no groups", hint)
+        asked = any(isinstance(rule, AssignedGroup) for rule in made.assigned) or _asks_for_groups(made)
+        if asked and report.whole(("sources", source.name)):
+            report.warning(
+                place, "asks who is in a group, and the source reads no groups: nobody's answer is known", hint
+            )
+    if source.users is None and report.whole(("sources", source.name)):
+        report.warning((*place, "source"), "the source reads no users", f"name users in [sources.{source.name}]")
+
+
+def _asks_for_groups(job: Job) -> bool:
+    conditions = [role.when for role in job.roles]
+    conditions += [rules.filter for rules in (job.users, job.groups) if rules is not None and rules.filter is not None]
+    return any(map(_has_membership, conditions))
+
+
+def _has_membership(condition: Condition) -> bool:
+    match condition:
+        case MemberOf():
+            return True
+        case AllOf(of) | AnyOf(of):
+            return any(map(_has_membership, of))
+        case Negation(of):
+            return _has_membership(of)
+        case _:
+            return False
+
+
+def _no_way_to_disable(job: Job, profile: Profile | None, place: Place, report: Report) -> None:
+    if profile is None or job.users is None or not report.whole((*place, "users")):
+        return
+    deprovision = job.deprovision
+    actions = (deprovision.gone, deprovision.inactive, deprovision.role_lost, deprovision.out_of_scope)
+    mapped = any(mapping.to == profile.active for mapping in job.users.mappings)
+    if DeprovisionAction.DISABLE in actions and profile.can_disable and not mapped:
+        problem = f"nothing is mapped to {profile.active}: leavers are not disabled"
+        hint = f'{{ to = "{profile.active}", expression = "Not([IsSoftDeleted])" }}'
+        report.warning((*place, "users", "attributes"), problem, hint)

@@ -1,0 +1,136 @@
+"""What a configuration says, as frozen values that wiring hands to adapters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+from reconciler.core.model import ActiveRule, Job, PatchDialect, Profile
+from reconciler.errors import Problem
+from reconciler.secrets import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class MailSettings:
+    """The server that takes our mails."""
+
+    host: str
+    port: int
+    security: Literal["starttls", "tls", "none"]
+    sender: str
+    username: str | None = None
+    password: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileSourceSettings:
+    """A source that is files. A file that is not named (None) is not read."""
+
+    name: str
+    users: Path | None
+    groups: Path | None
+    key: str = "id"
+    """The column of both files that is the anchor."""
+    members: str = "members"
+    """The groups' column that lists source ids."""
+    allow_empty: frozenset[Literal["users", "groups"]] = frozenset()
+    max_age_seconds: float | None = None
+    active: ActiveRule | None = None
+    person: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OtherSource:
+    """A source of a type that is accepted by name and cannot be read yet."""
+
+    name: str
+    type: str
+    active: ActiveRule | None = None
+    person: str | None = None
+
+
+SourceSettings = FileSourceSettings | OtherSource
+
+
+@dataclass(frozen=True, slots=True)
+class BearerAuth:
+    secret: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class BasicAuth:
+    username: str
+    secret: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthSettings:
+    """OAuth 2.0 client credentials (RFC 6749 §4.4)."""
+
+    token_url: str
+    client_id: str
+    secret: Secret
+    scope: str | None = None
+    client_auth: Literal["basic", "body"] = "basic"
+    """Where the client's id and secret go: the Authorization header, or the form."""
+
+
+Auth = BearerAuth | BasicAuth | OAuthSettings
+
+
+@dataclass(frozen=True, slots=True)
+class ScimTargetSettings:
+    """A target that speaks SCIM 2.0. `url` has no slash at its end; its query, if any, is kept."""
+
+    name: str
+    url: str
+    profile: str
+    """The profile's name, for people; the profile itself is `Config.profiles[name]`."""
+    auth: Auth | None = None
+    concurrency: int = 16
+    requests_per_second: float | None = None
+    """The target's own limit, else the profile's."""
+    ca_file: Path | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None
+    proxy: str | None = None
+    timeout_seconds: float = 60.0
+    protected: tuple[str, ...] = ()
+    patch: PatchDialect | None = None
+    """Overrides the profile's PATCH dialect (it already stands in `Config.profiles`)."""
+    credential_expires: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OtherTarget:
+    """A target of a type that is accepted by name and cannot be written yet."""
+
+    name: str
+    type: str
+    protected: tuple[str, ...] = ()
+
+
+TargetSettings = ScimTargetSettings | OtherTarget
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A whole configuration that can be used."""
+
+    path: Path
+    directory: Path
+    """Absolute; paths in the configuration are relative to it."""
+    state_url: str
+    """sqlite:///… with an absolute path, or postgresql://… without its password."""
+    state_password: Secret | None
+    control_socket: Path | None
+    mail: MailSettings | None
+    sources: Mapping[str, SourceSettings]
+    targets: Mapping[str, TargetSettings]
+    jobs: Mapping[str, Job]
+    profiles: Mapping[str, Profile]
+    """By the name of the target."""
+    warnings: tuple[Problem, ...] = ()

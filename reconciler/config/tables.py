@@ -1,0 +1,210 @@
+"""The tables of the TOML around the jobs: state, mail, sources, targets, roles."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+
+from reconciler.config.job_tables import Condition, JobTable
+from reconciler.config.values import MailAddress, Name, Period, SecretField, Table, Text, refusal
+
+
+class StateTable(Table):
+    """Where the state is kept."""
+
+    url: Text | None = Field(
+        default=None, description="sqlite:///FILE or postgresql://HOST/DATABASE. Default: state.db in $STATE_DIRECTORY."
+    )
+    password: SecretField | None = Field(default=None, description="The password of the PostgreSQL user in url.")
+
+
+class ControlTable(Table):
+    """How a running daemon is spoken to."""
+
+    socket: Text | None = Field(
+        default=None, description="The Unix socket. Default: control.sock in $RUNTIME_DIRECTORY."
+    )
+
+
+class MailTable(Table):
+    """The server that takes our mails."""
+
+    host: Text = Field(description="The name of the SMTP server.")
+    port: int = Field(default=587, ge=1, le=65535, description="Its port.")
+    security: Literal["starttls", "tls", "none"] = Field(
+        default="starttls", description="How the connection is protected."
+    )
+    from_: MailAddress = Field(alias="from", description="The sender of our mails.")
+    username: Text | None = Field(default=None, description="The user name, where the server wants one.")
+    password: SecretField | None = Field(default=None, description="The password that goes with username.")
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> MailTable:
+        if (self.username is None) != (self.password is None):
+            raise refusal("username and password go together")
+        return self
+
+
+class ActiveTable(Table):
+    """Which attribute says that somebody is active."""
+
+    from_: Text = Field(alias="from", description="The attribute.")
+    is_: list[str] = Field(
+        alias="is",
+        default_factory=list,
+        min_length=1,
+        description='The values that mean active; "" stands for no value. Default: true and its spellings.',
+    )
+
+
+def _as_table(value: Any) -> Any:
+    return {"from": value} if isinstance(value, str) else value
+
+
+Active = Annotated[ActiveTable, BeforeValidator(_as_table, json_schema_input_type=str | ActiveTable)]
+
+
+class FileSourceTable(Table):
+    """People and groups in files."""
+
+    type: Literal["file"]
+    users: Text | None = Field(default=None, description="The file of users: .jsonl, .json, .csv or .tsv.")
+    groups: Text | None = Field(default=None, description="The file of groups, in the same formats.")
+    key: Text = Field(default="id", description="The column of both files that is unique and never changes.")
+    members: Text = Field(default="members", description="The groups' column that lists the keys of their members.")
+    person: Text | None = Field(default=None, description="The column that is the same for one human under a new key.")
+    active: Active | None = Field(
+        default=None,
+        description="The column that says who is active, or { from, is } with the values that mean active.",
+    )
+    allow_empty: list[Literal["users", "groups"]] = Field(
+        default_factory=list, description="Which files may be empty; an empty file is otherwise an incomplete read."
+    )
+    max_age: Period | None = Field(default=None, description="An older file is an incomplete read.")
+
+    @model_validator(mode="after")
+    def _reads_something(self) -> FileSourceTable:
+        if self.users is None and self.groups is None:
+            raise refusal("names no file", "name users, groups or both")
+        return self
+
+
+class OtherSourceTable(Table):
+    """A source of a type that is not yet available."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True, hide_input_in_errors=True)
+
+    type: Literal["ldap", "graph", "sql", "rest", "scim", "joined", "alexishr", "okta"]
+    person: Text | None = Field(
+        default=None, description="The attribute that is the same for one human under a new id."
+    )
+    active: Active | None = Field(default=None, description="The attribute that says who is active.")
+
+
+SourceTable = Annotated[FileSourceTable | OtherSourceTable, Field(discriminator="type")]
+
+
+class BearerTable(Table):
+    """A token that goes with each request."""
+
+    type: Literal["bearer"]
+    token: SecretField = Field(description="The token.")
+
+
+class BasicTable(Table):
+    """A user name and a password that go with each request."""
+
+    type: Literal["basic"]
+    username: Text = Field(description="The user name.")
+    password: SecretField = Field(description="The password.")
+
+
+class OAuthTable(Table):
+    """OAuth 2.0 client credentials: a token is fetched, and fetched again when it ends."""
+
+    type: Literal["oauth2"]
+    token_url: Text = Field(description="Where tokens are given out.")
+    client_id: Text = Field(description="Who we are there.")
+    client_secret: SecretField = Field(description="The secret that goes with client_id.")
+    scope: Text | None = Field(default=None, description="The scopes that are asked for, with spaces between them.")
+    client_auth: Literal["basic", "body"] = Field(
+        default="basic",
+        description="Whether client_id and client_secret go in the Authorization header or in the form.",
+    )
+
+
+AuthTable = Annotated[BearerTable | BasicTable | OAuthTable, Field(discriminator="type")]
+
+
+class ScimTargetTable(Table):
+    """An app that speaks SCIM 2.0."""
+
+    type: Literal["scim"]
+    url: Text = Field(description="The base URL, without /Users.")
+    profile: Text = Field(
+        default="scim", description="What is special about the app: a shipped profile's name, or a file."
+    )
+    auth: AuthTable | None = Field(default=None, description="How requests are authorised.")
+    concurrency: int = Field(default=16, ge=1, le=256, description="The most requests in flight at once.")
+    requests_per_second: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description="The most requests a second. Default: the profile's."
+    )
+    timeout: Period = Field(default="60s", description="How long one request may take.")
+    ca_file: Text | None = Field(default=None, description="Certificates (PEM) to trust instead of the system's.")
+    client_cert: Text | None = Field(default=None, description="Our certificate (PEM), where the app wants one.")
+    client_key: Text | None = Field(
+        default=None, description="The key of client_cert, where it is in a file of its own."
+    )
+    proxy: Text | None = Field(default=None, description="The HTTP proxy, http://HOST:PORT.")
+    protected: list[Text] = Field(
+        default_factory=list, description="Accounts of the app that are never touched, by matching value or id."
+    )
+    patch: Literal["rfc", "entra", "put"] | None = Field(
+        None,
+        description="The form of changes: RFC 7644, Entra's legacy form, or whole resources. Default: the profile's.",
+    )
+    credential_expires: date | None = Field(
+        default=None, description="When the token or certificate ends; a mail reminds of it."
+    )
+
+    @model_validator(mode="after")
+    def _key_with_certificate(self) -> ScimTargetTable:
+        if self.client_key is not None and self.client_cert is None:
+            raise refusal("client_key goes with client_cert", "name client_cert too")
+        return self
+
+
+class OtherTargetTable(Table):
+    """A target of a type that is not yet available."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True, hide_input_in_errors=True)
+
+    type: Literal["graph", "rest"]
+    protected: list[Text] = Field(default_factory=list, description="Accounts that are never touched.")
+
+
+TargetTable = Annotated[ScimTargetTable | OtherTargetTable, Field(discriminator="type")]
+
+
+class RoleTable(Table):
+    """A re-usable role: who fulfils its condition has it."""
+
+    when: Condition = Field(description="Who has the role.")
+    value: Text | None = Field(default=None, description="What the app calls it. Default: the role's name.")
+
+
+class ConfigTable(Table):
+    """The whole configuration of reconciler."""
+
+    include: list[Text] = Field(
+        default_factory=list, description="More files, by patterns relative to this one; their tables are added."
+    )
+    state: StateTable = Field(default_factory=StateTable)
+    control: ControlTable = Field(default_factory=ControlTable)
+    mail: MailTable | None = None
+    sources: dict[Name, SourceTable] = Field(default_factory=dict, description="The systems that are right, by name.")
+    targets: dict[Name, TargetTable] = Field(default_factory=dict, description="The apps that follow, by name.")
+    roles: dict[Text, RoleTable] = Field(default_factory=dict, description="Re-usable roles, by name.")
+    jobs: dict[Name, JobTable] = Field(default_factory=dict, description="One source, one target, and rules, by name.")

@@ -1,0 +1,54 @@
+"""Says whether the rules of a job are still those under which its accounts were last judged."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Set
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from typing import Any
+
+import orjson
+
+from reconciler.core.model import Job, Profile
+
+_FORM = "1"
+"""Goes up when the same rules decide otherwise in a new release, so that everything is judged again."""
+
+_DECIDES_NOTHING = frozenset({"name", "source", "target", "enabled", "interval_seconds", "safeguards", "notify"})
+
+
+def rules_version(job: Job, profile: Profile) -> str:
+    """Return a stable hash over everything that changes decisions, and nothing else.
+
+    In it: scope, assignments, roles, filters, mappings, actions, deprovisioning, who is active, protected accounts,
+    what the profile knows of the app. Not in it: names, interval, notify, enabled, safeguards.
+    """
+    rules = {field.name: getattr(job, field.name) for field in fields(job) if field.name not in _DECIDES_NOTHING}
+    rules["assigned"] = sorted(set(job.assigned), key=repr)
+    rules["protected"] = sorted(set(job.protected))
+    app = {
+        "users": profile.user_attributes,
+        "groups": profile.group_attributes,
+        "active": profile.active,
+        "can": (profile.can_disable, profile.can_delete, profile.can_rename_groups),
+    }
+    written = orjson.dumps([_FORM, _plain(rules), _plain(app)], option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(written).hexdigest()[:32]
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON, its type where that makes a difference, sets in order."""
+    if isinstance(value, Enum):
+        return value.value
+    if is_dataclass(value) and not isinstance(value, type):
+        return [type(value).__name__, {field.name: _plain(getattr(value, field.name)) for field in fields(value)}]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(held) for key, held in value.items()}
+    if isinstance(value, Set):
+        return sorted(str(_plain(held)) for held in value)
+    if isinstance(value, list | tuple):
+        return [_plain(held) for held in value]
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value) if abs(value) > 2**53 else value
+    return value
