@@ -311,6 +311,8 @@ class Batch:
     pending_add: Sequence[PendingReference] = ()
     pending_drop: Sequence[tuple[Kind, SourceId]] = ()
     """Entries all of whose pending references are dropped (before pending_add)."""
+    pending_done: Sequence[int] = ()
+    """Rows of pending references (as `resolvable` numbers them) that are settled."""
     members_added: Sequence[tuple[SourceId, SourceId, TargetId]] = ()
     """(group source id, member source id, member target id), into the ledger."""
     members_removed: Sequence[tuple[SourceId, TargetId]] = ()

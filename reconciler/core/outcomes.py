@@ -57,10 +57,12 @@ class Failed:
     """What the target asked us to wait (Retry-After)."""
     attribute: str | None = None
     """The attribute that the target named, where it named one."""
+    code: str = ""
+    """A finer error code than the fault's own."""
 
     @property
     def error_code(self) -> str:
-        return ERROR_CODES[self.fault]
+        return self.code or ERROR_CODES[self.fault]
 
     @property
     def may_have_been_done(self) -> bool:
@@ -97,6 +99,8 @@ class Missing:
 @dataclass(frozen=True, slots=True)
 class ListPage:
     accounts: list[Account]
+    total: int | None = None
+    """How many the target says there are in all, where it says so."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,8 +70,8 @@ def failed(operation: Operation, failure: Failed, now: float) -> Record:
     if operation.negative:
         record.due_at = now
         record.fingerprint = None
-    if operation.word == "create" and failure.may_have_been_done:
-        record.attempted_at = now
+    if operation.word == "create":
+        record.attempted_at = now if failure.may_have_been_done else None
     return record
 
 
