@@ -121,6 +121,14 @@ class _Cycle:
         initial = self._full or state.completed_rules != self._plan.rules_version
         self._furnish(state, cycle_id, expect_many=initial)
 
+        try:
+            await self._go_through(state, cycle_id, initial=initial)
+        finally:
+            with anyio.CancelScope(shield=True):  # what was done is written down, also when we are cut off
+                await self._journal.flush()
+        return await self._finish(state, cycle_id, began, self._clock.monotonic() - ticking, requests_before, initial)
+
+    async def _go_through(self, state: JobState, cycle_id: str, *, initial: bool) -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._journal.keep_flushing)
             async with anyio.create_task_group() as workers:
@@ -136,10 +144,7 @@ class _Cycle:
             await self._journal.flush()
             if self._reading.complete.get("memberships", True):
                 await self._join()
-            await self._journal.flush()
             tasks.cancel_scope.cancel()
-
-        return await self._finish(state, cycle_id, began, self._clock.monotonic() - ticking, requests_before, initial)
 
     def _furnish(self, state: JobState, cycle_id: str, *, expect_many: bool) -> None:
         """Set up the parts of this cycle around the opened job."""

@@ -1,0 +1,185 @@
+"""The commands that work on a job here and now: test, plan, cycle."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import anyio
+import click
+import orjson
+
+from reconciler import config as configuration
+from reconciler import wiring
+from reconciler.commands.options import config_option
+from reconciler.commands.progress import shown_progress
+from reconciler.core.planning import Operation
+from reconciler.ports import Diagnosis
+from reconciler.runtime.cycle import run_cycle
+from reconciler.runtime.report import COUNTS, CycleReport
+
+
+@click.command()
+@click.argument("job")
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def test(job: str, config: Path, as_json: bool) -> None:
+    """Test the connection of a job, both sides."""
+
+    async def work() -> dict[str, list[Diagnosis]]:
+        loaded = configuration.load(config)
+        wiring.job_named(loaded, job)
+        async with wiring.open_connections(loaded, job) as (source, target):
+            return {"source": await source.test(), "target": await target.test()}
+
+    found = anyio.run(work)
+    good = all(line.ok for lines in found.values() for line in lines)
+    if as_json:
+        sides = {
+            side: [{"step": one.step, "ok": one.ok, "text": one.text, "hint": one.hint} for one in lines]
+            for side, lines in found.items()
+        }
+        _print({"job": job, "ok": good, **sides})
+    else:
+        for side, lines in found.items():
+            for line in lines:
+                click.echo(f"{'ok ' if line.ok else 'BAD'} {side} {line.step}: {line.text}")
+                if line.hint and not line.ok:
+                    click.echo(f"    {line.hint}")
+    sys.exit(0 if good else 4)
+
+
+@click.command()
+@click.argument("job")
+@config_option
+@click.option("--full", is_flag=True, help="Evaluate everybody and compare with the target.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON lines: the operations, then a summary.")
+def plan(job: str, config: Path, full: bool, as_json: bool) -> None:
+    """Say what a cycle would do. Changes nothing."""
+    lines: list[dict[str, Any]] = []
+
+    def observe(operation: Operation, held: str) -> None:
+        lines.append(_operation(operation, held))
+
+    async def work() -> tuple[CycleReport, list[dict[str, Any]]]:
+        loaded = configuration.load(config)
+        wiring.job_named(loaded, job)
+        async with wiring.open_house(loaded, write=True, scratch=True) as house:
+            with shown_progress(enabled=not as_json) as progress:
+                async with house.world(job, progress=progress, rehearse=True) as world:
+                    report = await run_cycle(house.plan(job), world, full=full, observer=observe)
+                    return report, [_membership(*one) for one in _rehearsed(world.target)]
+
+    report, memberships = anyio.run(work)
+    lines += memberships
+    if as_json:
+        for line in lines:
+            _print(line)
+        _print({"summary": True, **report.as_dict()})
+    else:
+        for line in lines:
+            click.echo(_plan_text(line))
+        _show(report, planned=True)
+    sys.exit(report.exit_code)
+
+
+@click.command()
+@click.argument("job")
+@config_option
+@click.option("--full", is_flag=True, help="Evaluate everybody again and compare with the target.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def cycle(job: str, config: Path, full: bool, as_json: bool) -> None:
+    """Run one cycle of a job here, without the daemon."""
+
+    async def work() -> CycleReport:
+        loaded = configuration.load(config)
+        wiring.job_named(loaded, job)
+        async with wiring.open_house(loaded, write=True) as house:
+            with shown_progress(enabled=not as_json) as progress:
+                async with house.world(job, progress=progress) as world:
+                    return await run_cycle(house.plan(job), world, full=full)
+
+    report = anyio.run(work)
+    if as_json:
+        _print(report.as_dict())
+    else:
+        _show(report)
+    sys.exit(report.exit_code)
+
+
+def _rehearsed(target: object) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+    return list(getattr(target, "memberships", []))
+
+
+def _operation(operation: Operation, held: str) -> dict[str, Any]:
+    record = operation.record
+    link = record.link
+    target_id = operation.account.id if operation.account is not None else link.target_id if link is not None else None
+
+    def shown(path: str, value: Any) -> Any:
+        return "[Redact]" if path in operation.redacted and value is not None else value
+
+    changes = [{"path": c.path, "old": shown(c.path, c.old), "new": shown(c.path, c.new)} for c in operation.changes]
+    if operation.word == "create":
+        changes = [{"path": p, "old": None, "new": shown(p, v)} for p, v in operation.resource.items()]
+    return {
+        "operation": operation.word,
+        "kind": record.kind,
+        "id": record.source_id,
+        "name": record.name,
+        "target_id": target_id,
+        "why": operation.why,
+        "held": held,
+        "changes": changes,
+    }
+
+
+def _membership(group: str, added: tuple[str, ...], removed: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "operation": "members",
+        "kind": "group",
+        "target_id": group,
+        "why": "the members of the group in the source differ",
+        "held": "",
+        "added": list(added),
+        "removed": list(removed),
+    }
+
+
+def _plan_text(line: dict[str, Any]) -> str:
+    if line["operation"] == "members":
+        return f"members  group {line['target_id']}: {len(line['added'])} added, {len(line['removed'])} removed"
+    held = "  HELD" if line["held"] else ""
+    text = f"{line['operation']:<8} {line['kind']} {line['name']} ({line['id']}): {line['why']}{held}"
+    for change in line["changes"]:
+        text += f"\n           {change['path']}: {_short(change['old'])} → {_short(change['new'])}"
+    return text
+
+
+def _short(value: Any) -> str:
+    text = orjson.dumps(value).decode()
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _show(report: CycleReport, *, planned: bool = False) -> None:
+    counts = ", ".join(f"{report.counts[name]} {name.replace('_', ' ')}" for name in COUNTS if report.counts.get(name))
+    verb = "would do" if planned else "did"
+    click.echo(
+        f"{report.kind} cycle of {report.job}: read {report.users_read} users and {report.groups_read} groups"
+        f" in {report.duration_seconds:.1f} s; {verb}: {counts or 'nothing'}; state {report.state}"
+    )
+    for problem in report.problems:
+        click.echo(f"  {problem}", err=True)
+    for failure in report.failures[:20]:
+        text = f"  failed {failure['operation']} {failure['id']}: {failure['error_code']}: {failure['reason']}"
+        click.echo(text, err=True)
+    if len(report.failures) > 20:
+        click.echo(
+            f"  and {len(report.failures) - 20} more; see `reconciler log {report.job} --status failure`", err=True
+        )
+
+
+def _print(value: dict[str, Any]) -> None:
+    sys.stdout.buffer.write(orjson.dumps(value) + b"\n")
+    sys.stdout.buffer.flush()
