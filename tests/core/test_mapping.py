@@ -323,7 +323,7 @@ def test_a_redacted_value_flows_and_its_path_is_told() -> None:
 
 def test_an_expression_that_fails_fails_its_path_alone() -> None:
     mapped = mapper(
-        to("nickName", FromExpression('Mid([givenName], [jobTitle], 2)')), to("userName", "userPrincipalName", match=1)
+        to("nickName", FromExpression("Mid([givenName], [jobTitle], 2)")), to("userName", "userPrincipalName", match=1)
     ).wanted(ANN)
     assert mapped.values == {"userName": "ann@example.com"}
     assert mapped.match_values == (("userName", "ann@example.com"),)
