@@ -1,6 +1,7 @@
 """The mapping language, pure: from the text of an expression to a value."""
 
 from reconciler.language.compiling import Expression, compile_expression
+from reconciler.language.tracing import Step, trace
 from reconciler.language.values import IGNORE_FLOW, IGNORE_OBJECT, Context, Dice, Ignored, Redacted
 
 __all__ = [
@@ -11,5 +12,7 @@ __all__ = [
     "Expression",
     "Ignored",
     "Redacted",
+    "Step",
     "compile_expression",
+    "trace",
 ]

@@ -9,6 +9,7 @@ from reconciler.errors import EvaluationError
 from reconciler.language.functions import Argument, Evaluate, Function, Invocation, checked, plain
 from reconciler.language.moments import (
     FormatRefused,
+    NotInFormat,
     from_file_time,
     parse_as,
     parse_moment,
@@ -153,10 +154,11 @@ def _format_date_time(invocation: Invocation) -> Evaluate:
                 tokens_of(text(argument.value))
             except FormatRefused as refused:
                 raise invocation.refuse(str(refused), at=argument) from None
-    return _formatting(source.evaluate, styles.evaluate, reads.evaluate, prints.evaluate)
+    form = text(reads.value) if reads.constant else "of inputFormat"
+    return _formatting(source.evaluate, styles.evaluate, reads.evaluate, prints.evaluate, form)
 
 
-def _formatting(source: Evaluate, styles: Evaluate, reads: Evaluate, prints: Evaluate) -> Evaluate:
+def _formatting(source: Evaluate, styles: Evaluate, reads: Evaluate, prints: Evaluate, form: str) -> Evaluate:
     def formatted(context: Context) -> Value:
         whole = text_or_none(source(context))
         if not whole:
@@ -166,10 +168,12 @@ def _formatting(source: Evaluate, styles: Evaluate, reads: Evaluate, prints: Eva
         try:
             moment, zoned = parse_as(whole, read_format) if read_format else (_date(whole, "FormatDateTime"), True)
             return print_as(moment, text(prints(context)), zoned=zoned)
-        except FormatRefused as refused:
-            raise EvaluationError(f"FormatDateTime: {refused}") from None
-        except EvaluationError as error:
-            raise EvaluationError(f"FormatDateTime: {error}") from None
+        except FormatRefused:
+            raise EvaluationError("FormatDateTime got a format from an attribute that cannot be used") from None
+        except NotInFormat:
+            raise EvaluationError(
+                f"FormatDateTime: the source does not have the form{form or ' of inputFormat'}"
+            ) from None
 
     return formatted
 

@@ -165,6 +165,10 @@ class FormatRefused(Exception):
     """A date format that cannot be used; the text says why."""
 
 
+class NotInFormat(Exception):
+    """A text does not have the form that its format says."""
+
+
 @lru_cache(maxsize=256)
 def tokens_of(date_format: str) -> tuple[tuple[str, str], ...]:
     """Return ("field", "yyyy") and ("literal", "-") pieces of a .NET date format, or raise FormatRefused."""
@@ -261,11 +265,13 @@ def _field(moment: datetime, piece: str, zoned: bool) -> str:
 
 
 def parse_as(value: str, date_format: str) -> tuple[datetime, bool]:
-    """Return the moment in UTC that `value` is by a .NET format, and whether it named its offset."""
+    """Return the moment in UTC that `value` is by a .NET format, and whether it named its offset.
+
+    Raises NotInFormat."""
     pattern = _pattern_of(date_format)
     found = pattern.fullmatch(value.strip())
     if found is None:
-        raise EvaluationError(f"the date does not have the form {date_format}")
+        raise NotInFormat
     parts = found.groupdict()
     half = parts.get("t")
     hour = _hour(int(parts["h"]), half) if parts.get("h") else int(parts.get("H") or 0)

@@ -222,6 +222,8 @@ class _Parser:
             raise ExpressionSyntaxError(
                 f"unexpected {character!r}", start, 'texts stand in straight double quotes: "…"'
             )
+        if character == "=" and not self.text[:start].strip():
+            raise ExpressionSyntaxError("unexpected '='", start, "the Excel dialect is not yet available")
         raise ExpressionSyntaxError(
             f"unexpected {character!r}", start, 'a value is expected: an attribute [name], a "text", a number or a call'
         )

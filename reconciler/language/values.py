@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from math import isfinite
 from typing import Any, Protocol
 
 from reconciler.errors import EvaluationError
@@ -136,7 +137,7 @@ def number(value: Value) -> int | float | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
-        return value
+        return value if isfinite(value) else None
     if isinstance(value, str):
         stripped = value.strip()
         if not _NUMBER_CHARACTERS.issuperset(stripped) or len(stripped) > _NUMBER_LENGTH_MAX:
@@ -146,9 +147,10 @@ def number(value: Value) -> int | float | None:
         except ValueError:
             pass
         try:
-            return float(stripped)
+            found = float(stripped)
         except ValueError:
             return None
+        return found if isfinite(found) else None
     return None
 
 

@@ -1,0 +1,215 @@
+"""Evaluates mapping expressions for a person, or line by line for a program."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, BinaryIO
+
+import click
+import orjson
+
+from reconciler.errors import EvaluationError, ExpressionSyntaxError
+from reconciler.language import Context, Expression, Ignored, Redacted, Step, compile_expression, trace
+from reconciler.language.moments import parse_moment
+
+Answer = dict[str, Any]
+"""{"result"}, {"result", "logged"}, {"flow"}, {"object"} or {"error"}; and "trace" where it was asked for."""
+
+
+@click.command()
+@click.argument("expression")
+@click.option(
+    "--attributes",
+    type=click.File("rb"),
+    help="A JSON object: the attributes of one entry (with -: where a line has none of its own).",
+)
+@click.option("--now", help="The time that Now() gives, such as 2025-08-01T12:00:00Z.")
+@click.option("--taken", multiple=True, help="A value that exists in the target, for SelectUniqueValue. Repeatable.")
+@click.option("--default-domain", help="What DefaultDomain() gives.")
+@click.option("--excel", is_flag=True, help="Not yet available.")
+@click.option("--trace", "traced", is_flag=True, help="Show the value of every part that was evaluated.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def evaluate(
+    expression: str,
+    attributes: BinaryIO | None,
+    now: str | None,
+    taken: tuple[str, ...],
+    default_domain: str | None,
+    excel: bool,
+    traced: bool,
+    as_json: bool,
+) -> None:
+    """Evaluate a mapping EXPRESSION on one entry.
+
+    With - as EXPRESSION, read JSON lines {"expression", "attributes"[, "now", "taken", "default_domain"]} and print
+    one JSON object for each.
+    """
+    if excel:
+        raise click.UsageError("--excel is not yet available: write the expression in the syntax of Entra mappings")
+    world: dict[str, Any] = {"attributes": _read_attributes(attributes), "taken": list(taken)}
+    world |= {name: value for name, value in (("now", now), ("default_domain", default_domain)) if value is not None}
+    if expression == "-":
+        for line in click.open_file("-", "rb"):
+            _print_json(_answer_line(line, world, traced=traced))
+        return
+    try:
+        context = _context(world)
+    except _BadLine as bad:
+        raise click.UsageError(str(bad)) from None
+    try:
+        answer = _answer(expression, context, traced=traced)
+    except ExpressionSyntaxError as error:
+        _print_syntax_error(expression, error, as_json=as_json)
+        raise SystemExit(2) from None
+    if as_json:
+        _print_json(answer)
+    else:
+        _print_for_people(answer)
+    if "error" in answer:
+        raise SystemExit(1)
+
+
+class _BadLine(Exception):
+    """A line, or what stands for one on the command line, that cannot be evaluated; the text says why."""
+
+
+def _read_attributes(file: BinaryIO | None) -> dict[str, Any]:
+    if file is None:
+        return {}
+    try:
+        found = orjson.loads(file.read())
+    except orjson.JSONDecodeError as error:
+        raise click.UsageError(f"--attributes {file.name}: line {error.lineno} is not JSON: {error.msg}") from None
+    if not isinstance(found, dict):
+        raise click.UsageError(f'--attributes {file.name}: must be one JSON object {{"name": value, …}}')
+    return found
+
+
+def _answer_line(line: bytes, world: Mapping[str, Any], *, traced: bool) -> Answer:
+    try:
+        try:
+            asked = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            raise _BadLine(f"this line is not JSON: {error.msg}") from None
+        if not isinstance(asked, dict) or not isinstance(asked.get("expression"), str):
+            raise _BadLine('this line is no JSON object with an "expression" that is a text')
+        given = {name: value for name, value in asked.items() if value is not None}
+        return _answer(asked["expression"], _context({**world, **given}), traced=traced)
+    except (_BadLine, ExpressionSyntaxError) as bad:
+        return {"error": str(bad)}
+
+
+def _context(asked: Mapping[str, Any]) -> Context:
+    from reconciler.runtime.clock import SystemClock, SystemDice
+
+    attributes, taken, domain = asked["attributes"], asked["taken"], asked.get("default_domain")
+    if not isinstance(attributes, dict):
+        raise _BadLine('"attributes" must be an object')
+    if not isinstance(taken, list) or not all(isinstance(value, str) for value in taken):
+        raise _BadLine('"taken" must be a list of texts')
+    if domain is not None and not isinstance(domain, str):
+        raise _BadLine('"default_domain" must be a text')
+    now = _moment(asked["now"]) if "now" in asked else datetime.fromtimestamp(SystemClock().now(), UTC)
+    # directories tell names apart without regard to case
+    known = {value.casefold() for value in taken}
+    return Context(attributes, now, lambda value: value.casefold() in known, domain, SystemDice())
+
+
+def _moment(written: object) -> datetime:
+    try:
+        if isinstance(written, str):
+            return parse_moment(written)
+        if isinstance(written, int | float) and not isinstance(written, bool):
+            return datetime.fromtimestamp(written, UTC)
+    except (EvaluationError, ValueError, OverflowError, OSError):
+        pass
+    raise _BadLine("now must be a date such as 2025-08-01T12:00:00Z, or seconds since 1970")
+
+
+_compiled = lru_cache(maxsize=1024)(compile_expression)
+
+
+def _answer(text: str, context: Context, *, traced: bool) -> Answer:
+    if traced:
+        steps = trace(text, context)
+        answer = _shown(steps[0].value) if steps[0].error is None else {"error": steps[0].error}
+        return {**answer, "trace": list(_steps(steps))}
+    expression: Expression = _compiled(text)
+    try:
+        return _shown(expression.evaluate(context))
+    except EvaluationError as error:
+        return {"error": str(error)}
+
+
+def _shown(value: Any) -> Answer:
+    match value:
+        case Redacted():
+            return {"result": value.value, "logged": value.logged}
+        case Ignored():
+            return {value.value: "ignored"}
+        case _:
+            return {"result": value}
+
+
+def _steps(steps: tuple[Step, ...]) -> Iterator[Answer]:
+    for step in steps:
+        place = {"depth": step.depth, "expression": step.expression}
+        match step.value:
+            case _ if step.error is not None:
+                yield {**place, "error": step.error}
+            case Redacted() as redacted:
+                yield {**place, "value": redacted.logged}
+            case Ignored() as ignored:
+                yield {**place, ignored.value: "ignored"}
+            case value:
+                yield {**place, "value": value}
+
+
+def _print_json(answer: Answer) -> None:
+    click.echo(_json(answer))
+
+
+def _json(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        # numbers past 64 bits, halves of surrogate pairs
+        return json.dumps(value).encode("ascii")
+
+
+def _print_for_people(answer: Answer) -> None:
+    for step in answer.get("trace", ()):
+        shown = f"error: {step['error']}" if "error" in step else _readable(step)
+        click.echo(f"{'  ' * step['depth']}{' '.join(step['expression'].split())} → {shown}", err=True)
+    if "error" in answer:
+        click.echo(f"error: {answer['error']}", err=True)
+        return
+    result = answer.get("result")
+    click.echo(result if isinstance(result, str) else _readable({"value": result, **answer}))
+    if "logged" in answer:
+        click.echo(f"(in the log: {answer['logged']})", err=True)
+
+
+def _readable(step: Mapping[str, Any]) -> str:
+    if "flow" in step:
+        return "(the attribute does not flow)"
+    if "object" in step:
+        return "(the entry is not created)"
+    value = step["value"]
+    return str(value) if isinstance(value, bool) else _json(value).decode("utf-8")
+
+
+def _print_syntax_error(text: str, error: ExpressionSyntaxError, *, as_json: bool) -> None:
+    if as_json:
+        _print_json({"error": str(error)})
+        return
+    before = text[: error.position]
+    line = text.splitlines()[before.count("\n")] if text.splitlines() else ""
+    column = len(before) - (before.rfind("\n") + 1)
+    start = max(0, column - 60)
+    click.echo(f"error: {error}", err=True)
+    click.echo(f"  {line[start : start + 100]}", err=True)
+    click.echo(f"  {' ' * (column - start)}^", err=True)
