@@ -9,6 +9,7 @@ from reconciler.config.assigned import read_assignments
 from reconciler.config.conversion import assignment_of, condition_of, deprovision_of
 from reconciler.config.job_tables import GroupsTable, JobTable, UsersTable
 from reconciler.config.mappings import judged_mappings
+from reconciler.config.profiles import load_profile
 from reconciler.config.reading import Place
 from reconciler.config.report import Report
 from reconciler.config.settings import FileSourceSettings, SourceSettings, TargetSettings
@@ -44,12 +45,13 @@ def jobs_of(
 ) -> dict[str, Job]:
     """Return the jobs by name, each of which can be used only if the report has no problem."""
     roles = {name: Role(name, condition_of(role.when), role.value or name) for name, role in table.roles.items()}
+    generic = load_profile("scim", report.document.directory)
     jobs: dict[str, Job] = {}
     for name, job in table.jobs.items():
         place: Place = ("jobs", name)
         _known(job.source, "source", "sources", place, report)
         _known(job.target, "target", "targets", place, report)
-        source, target, profile = sources.get(job.source), targets.get(job.target), profiles.get(job.target)
+        source, target, profile = sources.get(job.source), targets.get(job.target), profiles.get(job.target, generic)
         jobs[name] = made = Job(
             name=name,
             source=job.source,
@@ -89,11 +91,11 @@ def _known(name: str, key: str, section: str, place: Place, report: Report) -> N
         report.problem((*place, key), f"unknown {key} {name!r}", nearest(name, known))
 
 
-def _rules(kind: Kind, table: UsersTable, profile: Profile | None, place: Place, report: Report) -> ObjectRules:
+def _rules(kind: Kind, table: UsersTable, profile: Profile, place: Place, report: Report) -> ObjectRules:
     part: Place = (*place, "users" if kind == "user" else "groups")
     return ObjectRules(
         kind=kind,
-        mappings=() if profile is None else judged_mappings(kind, table, profile, part, report),
+        mappings=judged_mappings(kind, table, profile, part, report),
         actions=frozenset(Action(action) for action in table.actions),
         filter=None if table.filter is None else condition_of(table.filter),
         members=table.members if isinstance(table, GroupsTable) else "owned",
@@ -103,8 +105,7 @@ def _rules(kind: Kind, table: UsersTable, profile: Profile | None, place: Place,
 def _assigned(job: JobTable, place: Place, report: Report) -> tuple[AssignmentRule, ...]:
     rules = {assignment_of(one): None for one in job.assigned}
     if job.assignments is not None:
-        path = report.document.directory / job.assignments
-        listed, problems = read_assignments(path, job.assignments)
+        listed, problems = read_assignments(*report.document.file(job.assignments))
         rules |= dict.fromkeys(listed)
         report.outside.extend(problems)
         if not listed and not problems:
@@ -178,8 +179,8 @@ def _has_membership(condition: Condition) -> bool:
             return False
 
 
-def _no_way_to_disable(job: Job, profile: Profile | None, place: Place, report: Report) -> None:
-    if profile is None or job.users is None or not report.whole((*place, "users")):
+def _no_way_to_disable(job: Job, profile: Profile, place: Place, report: Report) -> None:
+    if job.users is None or not report.whole((*place, "users")):
         return
     deprovision = job.deprovision
     actions = (deprovision.gone, deprovision.inactive, deprovision.role_lost, deprovision.out_of_scope)

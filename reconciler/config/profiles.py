@@ -73,10 +73,11 @@ def profile_and_notice(reference: str, directory: Path) -> tuple[Profile, str | 
 
 def _load(reference: str, directory: Path) -> tuple[Profile, str | None]:
     shape = shaped(ProfileTable, vendors.tables(reference, directory))
+    label = str(directory / reference) if vendors.is_path(reference) else f"the profile {reference}"
     if shape.findings or shape.table is None:
         raise ConfigError(
             *(
-                Problem(f"{reference}: {spelled(found.place)}".removesuffix(": "), found.problem, found.hint)
+                Problem(f"{label}: {spelled(found.place)}".removesuffix(": "), found.problem, found.hint)
                 for found in shape.findings
             )
         )

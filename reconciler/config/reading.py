@@ -37,6 +37,10 @@ class Document:
         file = self.origins.get(place[:2]) or self.origins.get(place[:1]) or self.label
         return f"{file}: {spelled(place)}" if place else file
 
+    def file(self, name: str) -> tuple[Path, str]:
+        """Return the path of a file that the configuration names, and what to call it in front of the user."""
+        return self.directory / name, str(Path(self.label).parent / name)
+
 
 def spelled(place: Place) -> str:
     """Return a place as a table's heading, and the key within it."""

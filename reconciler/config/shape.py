@@ -26,7 +26,6 @@ LATER = frozenset({"only", "require_test", "timezone", "leave_date", "define", "
 _ROUNDS_MAX = 40
 _TEXT_BY_TYPE = {
     "missing": "is missing",
-    "string_type": "must be a string",
     "bool_type": "must be true or false",
     "int_type": "must be a whole number",
     "float_type": "must be a number",
@@ -159,6 +158,9 @@ def _finding(model: type[Table], fault: ErrorDetails, place: Place, data: Any) -
             known = [name for name in context["expected"].replace("' or '", "', '").strip("'").split("', '") if name]
             hint = nearest(at(data, place), known)
             return Finding(place, f"must be one of {', '.join(known)}", "" if hint.startswith("known") else hint)
+        case "string_type":
+            examples = [example for node in _nodes(model, place, data) for example in node.get("examples", ())]
+            return Finding(place, "must be a string", f'for example "{examples[0]}"' if examples else "")
         case "greater_than_equal":
             return Finding(place, f"must be at least {context['ge']}")
         case "less_than_equal":

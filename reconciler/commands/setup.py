@@ -1,0 +1,102 @@
+"""The commands before anything runs: init, check, schema."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+import orjson
+
+from reconciler import config as configuration
+from reconciler.commands.first_job import first_job
+from reconciler.commands.options import config_option
+from reconciler.errors import ConfigError, Problem
+
+
+@click.command()
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+def check(config: Path, as_json: bool) -> None:
+    """Say everything that is wrong with the configuration. Exit 2 where something is."""
+    try:
+        loaded = configuration.load(config)
+    except ConfigError as error:
+        if not as_json:
+            raise
+        _print_findings(error.problems, ())
+        raise SystemExit(2) from None
+    if as_json:
+        _print_findings((), loaded.warnings)
+        return
+    for warning in loaded.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    click.echo(_summary(loaded))
+
+
+@click.command()
+def schema() -> None:
+    """Print the JSON Schema of the configuration, for editors."""
+    click.echo(json.dumps(configuration.json_schema(), indent=2, ensure_ascii=False))
+
+
+@click.command()
+@click.option("--profile", default="scim", show_default=True, help="The app: a shipped profile, or a file.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="The file to write; - prints it.  [default: config.toml, or what -c names]",
+)
+@click.pass_context
+def init(ctx: click.Context, profile: str, output: Path | None) -> None:
+    """Write a first job with comments, enabled = false. Never overwrites a file."""
+    path: Path = output or ctx.find_root().obj or Path("config.toml")
+    text = first_job(configuration.load_profile(profile, Path.cwd()), profile)
+    if str(path) == "-":
+        click.echo(text, nl=False)
+        return
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise ConfigError(Problem(str(path), "is there already", "name another file with -o")) from None
+    except OSError as error:
+        raise ConfigError(Problem(str(path), f"cannot be written: {error.strerror}")) from None
+    click.echo(f"wrote {path}: fill in what it says, then: reconciler check -c {path}")
+
+
+def _print_findings(problems: tuple[Problem, ...], warnings: tuple[Problem, ...]) -> None:
+    findings = {
+        "ok": not problems,
+        "problems": [asdict(problem) for problem in problems],
+        "warnings": [asdict(warning) for warning in warnings],
+    }
+    click.echo(orjson.dumps(findings, option=orjson.OPT_INDENT_2))
+
+
+def _summary(loaded: configuration.Config) -> str:
+    lines = [
+        f"{loaded.path}: in order. {_counted(len(loaded.jobs), 'job')}, {_counted(len(loaded.sources), 'source')}, "
+        f"{_counted(len(loaded.targets), 'target')}, {_counted(len(loaded.warnings), 'warning')}."
+    ]
+    for job in loaded.jobs.values():
+        kinds = "users and groups" if job.groups is not None else "users"
+        state = "" if job.enabled else ", not enabled"
+        lines.append(
+            f"  {job.name}: {kinds} from {job.source} to {job.target}, scope {job.scope}, "
+            f"every {_interval(job.interval_seconds)}{state}"
+        )
+    return "\n".join(lines)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _interval(seconds: float) -> str:
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= length and seconds % length == 0:
+            return f"{seconds / length:g}{unit}"
+    return f"{seconds:g}s"
