@@ -346,6 +346,7 @@ def _whatever_case(values: Mapping[str, Any], folded: str) -> Any:
     return None
 
 
+@lru_cache(maxsize=4096, typed=True)
 def _comparison(expected: Literal) -> Callable[[Any], bool]:
     """Compare as servers do: texts whatever their case, and the word "True" is the boolean true."""
     if isinstance(expected, (str, bool)):
@@ -392,8 +393,11 @@ def _spelled(holder: dict[str, Any], name: str) -> str:
     """Return the name as the body already spells it (names are alike whatever their case), else as it is."""
     if name in holder:
         return name
-    folded = name.lower()
-    return next((known for known in holder if known.lower() == folded), name)
+    length = len(name)
+    for known in holder:
+        if len(known) == length and known.lower() == name.lower():
+            return known
+    return name
 
 
 def _is_chosen(element: dict[str, Any], where: tuple[Equals, ...]) -> bool:

@@ -31,12 +31,22 @@ def create_body(kind: Kind, resource: Resource, profile: Profile) -> dict[str, A
     `schemas` names the core schema and every extension that is used (in the Entra form of custom extensions none).
     """
     body: dict[str, Any] = {"schemas": [CORE_SCHEMAS[kind]]}
-    given = [(paths.parse(text), value) for text, value in resource.items() if not diffing.is_empty(value)]
-    for path, value in sorted(given, key=_is_filtered):
-        if kind == "group" and path.attribute == MEMBERS and path.schema is None:
+    attribute = (profile.user_attributes if kind == "user" else profile.group_attributes).get
+    elements: list[tuple[Path, Any, TargetAttribute | None]] = []
+    for text, value in resource.items():
+        if value is None or (value.__class__ is not str and diffing.is_empty(value)) or value == "":
             continue
-        _write(body, path, value, profile.attribute(kind, str(path)))
-        _declare(body, path, profile.patch)
+        path = paths.parse(text)
+        if path.where:
+            elements.append((path, value, attribute(text)))
+        elif kind != "group" or text != MEMBERS:
+            _write(body, path, value, attribute(text))
+            if path.schema is not None:
+                _declare(body, path.schema, profile.patch)
+    for path, value, known in elements:  # after the whole lists, which would run over them
+        _write(body, path, value, known)
+        if path.schema is not None:
+            _declare(body, path.schema, profile.patch)
     return body
 
 
@@ -80,7 +90,8 @@ def put_body(kind: Kind, found: Mapping[str, Any], changes: Sequence[Change], pr
             paths.remove(body, path)
         else:
             _write(body, path, change.new, profile.attribute(kind, change.path))
-            _declare(body, path, profile.patch)
+            if path.schema is not None:
+                _declare(body, path.schema, profile.patch)
     return body
 
 
@@ -168,18 +179,13 @@ def member_ids(shown: Any) -> frozenset[TargetId]:
 # --- writing -----------------------------------------------------------------------------------------------------
 
 
-def _is_filtered(given: tuple[Path, Any]) -> bool:
-    """Sort whole attributes before their elements: written later, they would run over them."""
-    return bool(given[0].where)
-
-
-def _write(body: dict[str, Any], path: Path, value: Any, attribute: TargetAttribute) -> None:
+def _write(body: dict[str, Any], path: Path, value: Any, attribute: TargetAttribute | None) -> None:
     paths.write(body, path, _on_wire(value, path, attribute), reference=False)
 
 
-def _on_wire(value: Any, path: Path, attribute: TargetAttribute) -> Any:
+def _on_wire(value: Any, path: Path, attribute: TargetAttribute | None) -> Any:
     """Give a reference the shape of one: an id stands in `value`."""
-    if attribute.references is None and not path.is_manager:
+    if (attribute is None or attribute.references is None) and not path.is_manager:
         return value
     if path.sub and path.sub[-1].lower() == "value":
         return value
@@ -188,10 +194,9 @@ def _on_wire(value: Any, path: Path, attribute: TargetAttribute) -> Any:
     return value if isinstance(value, dict) else {"value": value}
 
 
-def _declare(body: dict[str, Any], path: Path, dialect: PatchDialect) -> None:
+def _declare(body: dict[str, Any], schema: str, dialect: PatchDialect) -> None:
     """Name an extension in `schemas`; the Entra form names no extension but the enterprise one."""
-    schema = path.schema
-    if schema is None or (dialect is PatchDialect.ENTRA and schema != ENTERPRISE_SCHEMA):
+    if schema in body["schemas"] or (dialect is PatchDialect.ENTRA and schema != ENTERPRISE_SCHEMA):
         return
     if all(not isinstance(known, str) or known.lower() != schema.lower() for known in body["schemas"]):
         body["schemas"].append(schema)
