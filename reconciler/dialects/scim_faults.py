@@ -15,6 +15,7 @@ import orjson
 from reconciler.core.outcomes import Failed, Fault
 from reconciler.net.statuses import fault_of
 
+_ERROR = "urn:ietf:params:scim:api:messages:2.0:error"
 _BODY_BYTES_READ = 64 * 1024
 _WORDS_MAX = 300
 _CREDENTIAL = re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
@@ -69,6 +70,22 @@ def hinted(reason: str, fault: Fault, hints: Mapping[str, str] | None) -> str:
 def scim_type(body: bytes) -> str:
     """Return the scimType of an error in lower case, "" where there is none."""
     return _scim_type(_object(body))
+
+
+def is_object(body: bytes) -> bool:
+    """Whether a body is a JSON object, as every SCIM answer with a body is."""
+    return bool(_object(body))
+
+
+def hidden_error(content: Mapping[str, Any]) -> int | None:
+    """Return the status of a SCIM error that came under a status of success; None: the content is no error."""
+    schemas = content.get("schemas")
+    if not isinstance(schemas, list) or not any(isinstance(urn, str) and urn.lower() == _ERROR for urn in schemas):
+        return None
+    status = content.get("status")
+    if isinstance(status, str) and status.isascii() and status.isdigit():
+        status = int(status)
+    return status if isinstance(status, int) and 400 <= status < 600 else 500
 
 
 def _fault(status: int, content: Mapping[str, Any], wait_seconds: float | None) -> Fault:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
 
 import anyio
 
@@ -147,6 +148,11 @@ class Lanes:
         return lane
 
 
+@runtime_checkable
+class _Closable(Protocol):
+    async def aclose(self) -> None: ...
+
+
 class Client:
     """One user of a lane, with its own connection, sign-in and counts."""
 
@@ -161,6 +167,15 @@ class Client:
     def requests(self) -> Mapping[str, int]:
         """How many requests were sent, by method; every retry counts."""
         return self._requests
+
+    @property
+    def dice(self) -> Dice:
+        return self._dice
+
+    async def aclose(self) -> None:
+        """Close the connections, where the exchange has any."""
+        if isinstance(self._exchange, _Closable):
+            await self._exchange.aclose()
 
     async def call(self, request: Request, *, idempotent: bool, retry: bool = True) -> Response | Failed:
         """Return the answer, whatever its status, or why there is none worth reading.

@@ -1,0 +1,244 @@
+"""Adds and removes the members of a group at a SCIM target, in batches, in the form that the target takes.
+
+By RFC 7644 §3.5.2.2 members leave by `members[value eq "id"]`. Targets that refuse this get a list; since by the letter
+of the RFC a list empties the whole group, its first use is read back and put right. What is left is a PUT of the group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from reconciler.core.model import PatchDialect, Profile, TargetId
+from reconciler.core.outcomes import Failed, Fault, MembersDone, Missing
+from reconciler.dialects import scim
+from reconciler.dialects.scim import RemoveForm
+from reconciler.ports import Response, chunks
+from reconciler.targets.scim_facts import Facts
+from reconciler.targets.scim_wire import Wire, etag_of
+
+_PATIENCE = 3.0
+_TRIES_WHERE_CHANGED_MEANWHILE = 2
+_HALVED = (Fault.INVALID, Fault.TOO_LARGE, Fault.NO_TARGET)
+_DOING = "changing the members of a group"
+
+Send = Callable[[Sequence[TargetId]], Awaitable[Failed | None]]
+"""Sends one batch; None: the target did it."""
+
+
+@dataclass(slots=True)
+class _Run:
+    """What became of the ids of one call so far; `failure` ends it."""
+
+    done: list[TargetId] = field(default_factory=list)
+    refused: dict[TargetId, Failed] = field(default_factory=dict)
+    failure: Failed | None = None
+
+
+class Membership:
+    """The memberships of one target."""
+
+    __slots__ = ("_facts", "_filled", "_profile", "_wire")
+
+    def __init__(self, wire: Wire, facts: Facts, profile: Profile) -> None:
+        self._wire, self._facts, self._profile = wire, facts, profile
+        self._filled: set[TargetId] = set()
+        """Groups that certainly have members, because we have just added some."""
+
+    async def read(self, group: TargetId) -> frozenset[TargetId] | Missing | Failed:
+        """Return who is in the group; Failed where the target is known not to show it."""
+        got = await self._read(group)
+        if isinstance(got, Failed):
+            return Missing() if got.fault is Fault.NOT_FOUND else got
+        return self._shown(group, got[0])
+
+    async def change(
+        self, group: TargetId, add: Sequence[TargetId], remove: Sequence[TargetId]
+    ) -> MembersDone | Failed:
+        """Add, then remove. What was done before a failure is told; the rest is refused with it."""
+        run = _Run()
+        if add or remove:
+            await self._facts.ask()
+        for ids, sender in ((add, self._adding), (remove, self._removing)):
+            for batch in chunks(list(dict.fromkeys(ids)), self._facts.members_per_request):
+                await self._send(batch, sender(group), run)
+        failure = run.failure
+        if failure is None:
+            return MembersDone(tuple(run.done), run.refused)
+        if failure.fault is Fault.NOT_FOUND or not run.done:
+            return failure
+        settled = {*run.done, *run.refused}
+        run.refused |= {one: failure for one in (*add, *remove) if one not in settled}
+        return MembersDone(tuple(run.done), run.refused)
+
+    # --- batches ---
+
+    async def _send(self, batch: Sequence[TargetId], send: Send, run: _Run) -> None:
+        """Send a batch; what the target finds too much or wrong is halved until the one that it refuses is alone."""
+        if run.failure is not None:
+            return
+        outcome = await send(batch)
+        if outcome is None:
+            run.done.extend(batch)
+        elif outcome.fault not in _HALVED:
+            run.failure = outcome
+        elif len(batch) == 1:
+            run.refused[batch[0]] = outcome
+        else:
+            refused_before, middle = len(run.refused), (len(batch) + 1) // 2
+            await self._send(batch[:middle], send, run)
+            await self._send(batch[middle:], send, run)
+            if run.failure is None and len(run.refused) == refused_before:
+                self._facts.note_members_per_request(middle)  # nobody was wrong, so it was the number
+
+    def _adding(self, group: TargetId) -> Send:
+        async def send(ids: Sequence[TargetId]) -> Failed | None:
+            if self._writes_whole_groups():
+                return await self._put(group, add=ids)
+            outcome = await self._patch(group, scim.members_body(self._profile, add=ids))
+            if outcome is not None and outcome.fault is Fault.UNSUPPORTED:
+                return await self._put_instead(group, outcome, add=ids)
+            if outcome is None:
+                self._filled.add(group)
+            return outcome
+
+        return send
+
+    def _removing(self, group: TargetId) -> Send:
+        async def send(ids: Sequence[TargetId]) -> Failed | None:
+            form = self._facts.member_writing
+            if form == "put" or self._writes_whole_groups():
+                return await self._put(group, remove=ids)
+            if self._facts.member_writing_is_proven:
+                return _unless_gone(await self._patch(group, self._removal(ids, form)), ids)
+            return await self._remove_first(group, ids, form)
+
+        return send
+
+    def _removal(self, ids: Sequence[TargetId], form: RemoveForm) -> dict[str, Any]:
+        return scim.members_body(self._profile, remove=ids, form=form)
+
+    # --- the first removal on a target ---
+
+    async def _remove_first(self, group: TargetId, ids: Sequence[TargetId], form: RemoveForm) -> Failed | None:
+        """Find the form in which this target takes members out, and check by reading that it does what it says."""
+        before = await self._read(group)
+        if isinstance(before, Failed):
+            return before
+        members = scim.member_ids(before[0])
+        if members:
+            self._facts.note_shows_members(True)
+        refusal: Failed | None = None
+        forms: tuple[RemoveForm, ...] = ("filter", "list") if form == "filter" else ("list",)
+        for each in forms:
+            if each == "list" and not members and self._profile.patch is not PatchDialect.ENTRA:
+                break  # what cannot be read back is not risked
+            outcome = await self._patch(group, self._removal(ids, each))
+            if outcome is None:
+                if not members or await self._did_just_that(group, members, ids):
+                    self._facts.note_member_writing(each)
+                    return None
+            elif outcome.fault is Fault.NO_TARGET and len(ids) == 1:
+                return None  # it was not there, which is what was wanted
+            elif outcome.fault not in (*_HALVED, Fault.UNSUPPORTED):
+                return outcome
+            elif len(ids) > 1 and outcome.fault is not Fault.UNSUPPORTED:
+                return outcome  # perhaps only too many: halved before another form is tried
+            else:
+                refusal = refusal or outcome
+        if refusal is not None and not members:
+            return refusal
+        return await self._put_instead(group, refusal, remove=ids)
+
+    async def _did_just_that(self, group: TargetId, members: frozenset[TargetId], ids: Sequence[TargetId]) -> bool:
+        """Whether exactly these ids have left. Others that left with them are put back at once."""
+        after = await self._read(group)
+        if isinstance(after, Failed):
+            return True  # the target said that it did it, and nothing speaks against it
+        left = scim.member_ids(after[0])
+        lost = sorted(members - frozenset(ids) - left)
+        for batch in chunks(lost, self._facts.members_per_request):
+            await self._patch(group, scim.members_body(self._profile, add=batch))
+        return not lost and not left & frozenset(ids)
+
+    # --- writing ---
+
+    async def _patch(self, group: TargetId, body: dict[str, Any]) -> Failed | None:
+        url = self._wire.url("group", group, "excludedAttributes=members")
+        answer = await self._wire.send(
+            "PATCH", url, body, doing=_DOING, paths=(scim.MEMBERS,), patience=_PATIENCE, one="group"
+        )
+        if isinstance(answer, Failed):
+            return answer
+        content = self._wire.shown(answer, _DOING)
+        return content if isinstance(content, Failed) else None
+
+    async def _put_instead(
+        self,
+        group: TargetId,
+        refusal: Failed | None,
+        *,
+        add: Sequence[TargetId] = (),
+        remove: Sequence[TargetId] = (),
+    ) -> Failed | None:
+        """Write the whole group; where that works, it is how this target is written from now on."""
+        outcome = await self._put(group, add=add, remove=remove)
+        if outcome is None:
+            self._facts.note_member_writing("put")
+        elif refusal is not None and outcome.fault in (Fault.UNSUPPORTED, *_HALVED):
+            return refusal
+        return outcome
+
+    async def _put(
+        self, group: TargetId, *, add: Sequence[TargetId] = (), remove: Sequence[TargetId] = ()
+    ) -> Failed | None:
+        """Read the group, write it with other members; once more where somebody else changed it in between."""
+        outcome: Failed | None = Failed(Fault.PRECONDITION, f"{_DOING}: it changes all the time", 412)
+        for _ in range(_TRIES_WHERE_CHANGED_MEANWHILE):
+            found = await self._read(group)
+            if isinstance(found, Failed):
+                return found
+            shown = self._shown(group, found[0])
+            if isinstance(shown, Failed):
+                return replace(shown, fault=Fault.UNSUPPORTED)
+            etag = etag_of(*found) if self._facts.says("etag") else None
+            outcome = await self._put_once(group, scim.put_members_body(found[0], add=add, remove=remove), etag)
+            if outcome is None and add:
+                self._filled.add(group)
+            if outcome is None or outcome.fault is not Fault.PRECONDITION:
+                return outcome
+        return outcome
+
+    async def _put_once(self, group: TargetId, body: dict[str, Any], etag: str | None) -> Failed | None:
+        url = self._wire.url("group", group, "excludedAttributes=members")
+        answer = await self._wire.send("PUT", url, body, doing=_DOING, patience=_PATIENCE, etag=etag, one="group")
+        if isinstance(answer, Failed):
+            return answer
+        content = self._wire.shown(answer, _DOING)
+        return content if isinstance(content, Failed) else None
+
+    def _writes_whole_groups(self) -> bool:
+        return not self._facts.has_patch or self._facts.member_writing == "put"
+
+    # --- reading ---
+
+    async def _read(self, group: TargetId) -> tuple[dict[str, Any], Response] | Failed:
+        doing = "reading the members of a group"
+        return await self._wire.read(self._wire.url("group", group), doing=doing, patience=_PATIENCE, one="group")
+
+    def _shown(self, group: TargetId, content: dict[str, Any]) -> frozenset[TargetId] | Failed:
+        """Return the members; an empty list is believed until the target has hidden members that must be there."""
+        ids = scim.member_ids(content)
+        if ids:
+            self._facts.note_shows_members(True)
+        elif self._facts.shows_members is None and group in self._filled:
+            self._facts.note_shows_members(False)
+        if not ids and self._facts.shows_members is False:
+            return Failed(Fault.NOT_SCIM, "reading the members of a group: the target does not show members")
+        return ids
+
+
+def _unless_gone(outcome: Failed | None, ids: Sequence[TargetId]) -> Failed | None:
+    """Take a member that is not there as removed."""
+    return None if outcome is not None and outcome.fault is Fault.NO_TARGET and len(ids) == 1 else outcome

@@ -1,0 +1,147 @@
+"""Changes one account at a SCIM target: by PATCH, or by PUT from a fresh read where a PATCH is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from reconciler.core.model import Change, Kind, Profile, Resource, TargetId
+from reconciler.core.outcomes import Account, Done, Failed, Fault
+from reconciler.core.paths import Reader
+from reconciler.dialects import scim
+from reconciler.ports import Response
+from reconciler.targets.scim_facts import Facts
+from reconciler.targets.scim_wire import Wire, etag_of
+
+_GROUP_PATIENCE = 3.0
+_TRIES_WHERE_CHANGED_MEANWHILE = 2
+
+
+class Updating:
+    """Sends the changes of one account at a time, in the form that the target was found to take."""
+
+    __slots__ = ("_facts", "_profile", "_readers", "_wire")
+
+    def __init__(
+        self, wire: Wire, facts: Facts, profile: Profile, readers: Mapping[Kind, tuple[tuple[str, Reader], ...]]
+    ) -> None:
+        self._wire, self._facts, self._profile, self._readers = wire, facts, profile, readers
+
+    async def update(
+        self, kind: Kind, target_id: TargetId, changes: Sequence[Change], agreed: Resource
+    ) -> Done | Failed:
+        """Send exactly these changes; NOT_FOUND means that the account is gone."""
+        await self._facts.ask()
+        if not self._facts.has_patch or any(self._facts.needs_put(change.path) for change in changes):
+            outcome = await self._put(kind, target_id, changes, by_nature=not self._facts.has_patch)
+        else:
+            outcome = await self._patch(kind, target_id, changes, agreed)
+        if isinstance(outcome, Failed) and outcome.fault is Fault.SERVER_ERROR:
+            return await self._or_gone(kind, target_id, outcome)
+        return outcome
+
+    async def _patch(
+        self, kind: Kind, target_id: TargetId, changes: Sequence[Change], agreed: Resource
+    ) -> Done | Failed:
+        body = scim.patch_body(kind, changes, self._profile, agreed)
+        outcome = await self._send_patch(kind, target_id, changes, body)
+        if not isinstance(outcome, Failed):
+            return outcome
+        if outcome.fault is Fault.NO_TARGET:
+            body = scim.patch_body(kind, changes, self._profile, agreed, whole_element=True)
+            if not body["Operations"]:
+                return Done()
+            outcome = await self._send_patch(kind, target_id, changes, body)
+        elif outcome.fault is Fault.UNSUPPORTED or (
+            outcome.fault is Fault.INVALID and kind == "user" and _names_a_urn(changes)
+        ):
+            put = await self._put(kind, target_id, changes, by_nature=False)
+            if isinstance(put, Failed):
+                return outcome if put.fault in (Fault.UNSUPPORTED, Fault.INVALID) else put
+            self._facts.note_put([change.path for change in changes])
+            return put
+        return outcome
+
+    async def _send_patch(
+        self, kind: Kind, target_id: TargetId, changes: Sequence[Change], body: dict[str, Any]
+    ) -> Done | Failed:
+        """Send one PATCH; where the target wants to know which version is meant, read it and send once more."""
+        outcome = await self._write("PATCH", kind, target_id, changes, body, None)
+        if isinstance(outcome, Failed) and outcome.fault is Fault.PRECONDITION:
+            found = await self._read(kind, target_id)
+            if isinstance(found, Failed):
+                return found
+            return await self._write("PATCH", kind, target_id, changes, body, etag_of(*found))
+        return outcome
+
+    async def _put(
+        self, kind: Kind, target_id: TargetId, changes: Sequence[Change], *, by_nature: bool
+    ) -> Done | Failed:
+        """Read, change, write the whole; once more where somebody else changed it in between.
+
+        A PUT takes away what it does not name, so a group whose members the target may be hiding is left alone,
+        unless it can be written in no other way.
+        """
+        outcome: Done | Failed = Failed(Fault.PRECONDITION, f"changing a {kind}: it changes all the time", 412)
+        for _ in range(_TRIES_WHERE_CHANGED_MEANWHILE):
+            found = await self._read(kind, target_id)
+            if isinstance(found, Failed):
+                return found
+            content = found[0]
+            if kind == "group" and not self._may_put_group(content, by_nature=by_nature):
+                reason = "changing a group: it could only be written whole, and the target does not show its members"
+                return Failed(Fault.UNSUPPORTED, reason)
+            body = scim.put_body(kind, content, changes, self._profile)
+            etag = etag_of(*found) if self._facts.says("etag") else None
+            outcome = await self._write("PUT", kind, target_id, changes, body, etag)
+            if not isinstance(outcome, Failed) or outcome.fault is not Fault.PRECONDITION:
+                return outcome
+        return outcome
+
+    def _may_put_group(self, content: Mapping[str, Any], *, by_nature: bool) -> bool:
+        if scim.member_ids(content):
+            self._facts.note_shows_members(True)
+        known = self._facts.shows_members
+        return known is True or (by_nature and known is None)
+
+    async def _read(self, kind: Kind, target_id: TargetId) -> tuple[dict[str, Any], Response] | Failed:
+        patience = _GROUP_PATIENCE if kind == "group" else 1.0
+        doing = f"reading a {kind} before it is changed"
+        return await self._wire.read(self._wire.url(kind, target_id), doing=doing, patience=patience, one=kind)
+
+    async def _write(
+        self,
+        method: str,
+        kind: Kind,
+        target_id: TargetId,
+        changes: Sequence[Change],
+        body: dict[str, Any],
+        etag: str | None,
+    ) -> Done | Failed:
+        doing = f"changing a {kind}"
+        sent = [change.path for change in changes]
+        url = self._wire.url(kind, target_id, "excludedAttributes=members" if kind == "group" else "")
+        patience = _GROUP_PATIENCE if kind == "group" else 1.0
+        answer = await self._wire.send(
+            method, url, body, doing=doing, paths=sent, patience=patience, etag=etag, one=kind
+        )
+        if isinstance(answer, Failed):
+            return answer
+        content = self._wire.shown(answer, doing, sent)
+        if isinstance(content, Failed):
+            return content
+        if content is None or content.get("id") is None:
+            return Done()
+        return Done(Account(target_id, scim.extract(content, self._readers[kind])[1]))
+
+    async def _or_gone(self, kind: Kind, target_id: TargetId, failure: Failed) -> Failed:
+        """Return NOT_FOUND where a 5xx was a server's way to say that there is no such account."""
+        query = "excludedAttributes=members" if kind == "group" else ""
+        url = self._wire.url(kind, target_id, query)
+        got = await self._wire.read(url, doing=f"looking for a {kind}", one=kind)
+        return got if isinstance(got, Failed) and got.fault is Fault.NOT_FOUND else failure
+
+
+def _names_a_urn(changes: Sequence[Change]) -> bool:
+    """Whether a refusal may be of the path itself: some servers cannot take the URN of an extension apart."""
+    return any(change.path.lower().startswith("urn:") for change in changes)

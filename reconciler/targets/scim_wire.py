@@ -1,0 +1,149 @@
+"""Sends SCIM requests through the client: builds their URLs, and says what an answer means when it is a refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+
+from reconciler.core.model import Kind, Profile
+from reconciler.core.outcomes import Failed, Fault
+from reconciler.dialects import scim_faults
+from reconciler.net.client import Client
+from reconciler.ports import Request, Response
+
+ENDPOINTS: dict[Kind, str] = {"user": "/Users", "group": "/Groups"}
+_ACCEPT = "application/scim+json, application/json;q=0.9"
+_READING = {"Accept": _ACCEPT}
+_WRITING = {"Accept": _ACCEPT, "Content-Type": "application/scim+json"}
+
+
+class Wire:
+    """One SCIM base URL, spoken to through one client."""
+
+    __slots__ = ("_base", "_flags", "_hints", "client", "timeout_seconds")
+
+    def __init__(self, client: Client, url: str, profile: Profile, timeout_seconds: float) -> None:
+        """`url` may end with a slash, and may carry flags as a query: they stay at the end of every request's URL."""
+        base, _, flags = url.partition("?")
+        self._base, self._flags = base.rstrip("/"), flags
+        self._hints = profile.hints
+        self.client = client
+        self.timeout_seconds = timeout_seconds
+
+    def url(self, kind: Kind, target_id: str | None = None, query: str = "") -> str:
+        """Return the encoded URL of an endpoint or of one resource; `query` is encoded already."""
+        path = ENDPOINTS[kind] if target_id is None else f"{ENDPOINTS[kind]}/{quote(target_id, safe='')}"
+        return self.at(path, query)
+
+    def at(self, path: str, query: str = "") -> str:
+        parts = "&".join(part for part in (query, self._flags) if part)
+        return f"{self._base}{path}?{parts}" if parts else self._base + path
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        body: Any = None,
+        *,
+        doing: str,
+        idempotent: bool = True,
+        paths: Iterable[str] = (),
+        patience: float = 1.0,
+        etag: str | None = None,
+        retry: bool = True,
+        one: Kind | None = None,
+    ) -> Response | Failed:
+        """Return a 2xx answer, or the fault. `doing` says what is asked, for the reason; `paths` are those it holds.
+
+        `patience` multiplies the time that the target may take; `etag` makes the request conditional. `one` says that
+        the URL is that of one resource of this kind: its 404 means that it is gone, so it must come from SCIM.
+        """
+        headers = _READING
+        content = None
+        if body is not None:
+            headers, content = _WRITING, orjson.dumps(body)
+        if etag is not None:
+            headers = {**headers, "If-Match": etag}
+        request = Request(method, url, headers, content, self.timeout_seconds * patience)
+        answer = await self.client.call(request, idempotent=idempotent, retry=retry)
+        if isinstance(answer, Failed):
+            return replace(answer, reason=scim_faults.hinted(f"{doing}: {answer.reason}", answer.fault, self._hints))
+        if 200 <= answer.status < 300:
+            return answer
+        refusal = self.refused(answer, answer.status, doing, paths)
+        if refusal.fault is Fault.NOT_FOUND and one is not None and not scim_faults.is_object(answer.body):
+            return await self._vouched(one, refusal)
+        return refusal
+
+    def refused(self, answer: Response, status: int, doing: str, paths: Iterable[str] = ()) -> Failed:
+        return scim_faults.failed(status, answer.body, doing=doing, paths=paths, hints=self._hints)
+
+    def not_scim(self, answer: Response, doing: str) -> Failed:
+        return scim_faults.not_scim(answer.status, answer.body, doing=doing, hints=self._hints)
+
+    def shown(self, answer: Response, doing: str, paths: Iterable[str] = ()) -> dict[str, Any] | Failed | None:
+        """Return the JSON object of a 2xx answer, None where it has no body, the fault where it is something else.
+
+        An error that hides behind a 200 is the fault that it names.
+        """
+        if answer.status == 204 or not answer.body.strip():
+            return None
+        try:
+            content = orjson.loads(answer.body)
+        except orjson.JSONDecodeError:
+            return self.not_scim(answer, doing)
+        if not isinstance(content, dict):
+            return self.not_scim(answer, doing)
+        hidden = scim_faults.hidden_error(content)
+        if hidden is not None:
+            return self.refused(answer, hidden, doing, paths)
+        return content
+
+    async def read(
+        self, url: str, *, doing: str, patience: float = 1.0, retry: bool = True, one: Kind | None = None
+    ) -> tuple[dict[str, Any], Response] | Failed:
+        """GET a JSON object; return also the answer that it came in."""
+        answer = await self.send("GET", url, doing=doing, patience=patience, retry=retry, one=one)
+        if isinstance(answer, Failed):
+            return answer
+        content = self.shown(answer, doing)
+        if isinstance(content, Failed):
+            return content
+        return (content, answer) if content is not None else self.not_scim(answer, doing)
+
+    async def rows(self, url: str, *, doing: str, patience: float = 1.0, retry: bool = True) -> dict[str, Any] | Failed:
+        """GET a ListResponse: an object with the list `Resources`, or at least with `totalResults`."""
+        got = await self.read(url, doing=doing, patience=patience, retry=retry)
+        if isinstance(got, Failed):
+            return got
+        content, answer = got
+        if isinstance(content.get("Resources"), list) or isinstance(content.get("totalResults"), int):
+            return content
+        return self.not_scim(answer, doing)
+
+    async def _vouched(self, kind: Kind, refusal: Failed) -> Failed:
+        """Return the 404 of a resource if the endpoint itself answers as it should, else what it answers.
+
+        Behind a wrong or broken url everybody would seem to be gone.
+        """
+        listed = await self.rows(self.url(kind, query="startIndex=1&count=1"), doing=f"reading {ENDPOINTS[kind]}")
+        if not isinstance(listed, Failed):
+            return refusal
+        if listed.fault is not Fault.NOT_FOUND:
+            return listed
+        reason = f"{listed.reason}: nothing of SCIM answers there, is the url the SCIM base url?"
+        return Failed(Fault.NOT_SCIM, reason, listed.status)
+
+
+def etag_of(content: Mapping[str, Any], answer: Response) -> str | None:
+    """Return the version of a resource as its answer has it: the header, or meta.version (RFC 7644 §3.14)."""
+    header = answer.headers.get("etag")
+    if header:
+        return header
+    meta = content.get("meta")
+    version = meta.get("version") if isinstance(meta, dict) else None
+    return version if isinstance(version, str) and version else None
