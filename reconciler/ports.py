@@ -5,7 +5,7 @@ An adapter stands behind each of them. The simulator replaces all of them at onc
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -348,10 +348,13 @@ class LogQuery:
 class Store(Protocol):
     """Remembers. One writer, any number of readers. Calls are batches; each write is one transaction."""
 
-    async def open_job(self, job: str, source: Identity, target: Identity, now: float) -> JobState:
+    async def open_job(
+        self, job: str, source: Identity, target: Identity, now: float, *, cycle_id: str = ""
+    ) -> JobState:
         """Open a cycle: make the job's row where it is new, raise its epoch, empty its scratch tables.
 
-        Raises IdentityChanged when the job's links belong to another source or target.
+        The log calls the cycle `cycle_id` (made up where it is empty). Raises IdentityChanged when the job's links
+        belong to another source or target.
         """
         ...
 
@@ -360,9 +363,15 @@ class Store(Protocol):
     ) -> frozenset[SourceId]:
         """Write memberships; return members whose groups changed. `additive`: nobody is taken out (incomplete read).
 
+        With `additive`, those whom a believable list would take out are returned too. A changed member that is a group
+        itself stands for everybody below it: they are returned as well. After a rename all members are.
         A group whose member list is as it was costs no write (a digest is compared). A changed group becomes dirty.
         Names are kept, so that a group can be found by its display name.
         """
+        ...
+
+    async def drop_groups(self, job_id: int, kept: Collection[SourceId]) -> frozenset[SourceId]:
+        """After a complete reading of all groups: take out those not in `kept`; return who was in them."""
         ...
 
     async def groups_named(self, job_id: int, names: Sequence[str]) -> Mapping[str, tuple[SourceId, ...]]:

@@ -110,3 +110,5 @@ class LogRecord:
     steps: tuple[Step, ...] = ()
     modified: tuple[Modified, ...] = ()
     took_ms: int = 0
+    approved: bool = False
+    """A person allowed it although a safeguard held it: it does not count against the safeguard again."""

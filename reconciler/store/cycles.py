@@ -1,0 +1,214 @@
+"""Opens and closes the cycles of a job, and remembers what it needs between them."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, delete, func, insert, or_, select, update
+
+from reconciler.core.model import Identity
+from reconciler.errors import IdentityChanged, StateError
+from reconciler.ports import JobState
+from reconciler.store.dialects import upsert
+from reconciler.store.identifying import (
+    JobRow,
+    fenced_job,
+    identity_of,
+    identity_ref,
+    job_named,
+    known_job,
+    written_identity_ref,
+)
+from reconciler.store.tables import (
+    cycles,
+    entries,
+    holds,
+    installation,
+    jobs,
+    ledger,
+    listing,
+    listing_keys,
+    memberships,
+    pending_references,
+    spool,
+    staged_groups,
+    target_facts,
+)
+
+_OF_THE_SOURCE = (entries, memberships, staged_groups, ledger, pending_references, holds)
+_SCRATCH = (spool, listing_keys, listing)
+
+
+def open_job(
+    connection: Connection, name: str, source: Identity, target: Identity, now: float, cycle_id: str
+) -> JobState:
+    refs = written_identity_ref(connection, source), written_identity_ref(connection, target)
+    row = job_named(connection, name)
+    if row is None:
+        connection.execute(insert(jobs).values(name=name, epoch=0))
+        row = job_named(connection, name)
+        assert row is not None
+    if row.source_ref is not None and (row.source_ref, row.target_ref) != refs:
+        _refuse_another_identity(connection, row, source, target)
+        _empty(connection, row.id, _OF_THE_SOURCE)
+        connection.execute(update(jobs).where(jobs.c.id == row.id).values(watermark=None, completed_rules=None))
+    _empty(connection, row.id, _SCRATCH)
+    epoch = row.epoch + 1
+    connection.execute(
+        update(jobs).where(jobs.c.id == row.id).values(epoch=epoch, source_ref=refs[0], target_ref=refs[1])
+    )
+    key = _fingerprint_key(connection)
+    made_up = hashlib.blake2b(f"{row.id}/{epoch}".encode(), key=key, digest_size=16).hexdigest()
+    connection.execute(
+        insert(cycles).values(
+            job_id=row.id,
+            epoch=epoch,
+            job=name,
+            cycle_id=cycle_id or made_up,
+            source_ref=refs[0],
+            target_ref=refs[1],
+            opened_at=now,
+        )
+    )
+    state = connection.execute(select(jobs.c.watermark, jobs.c.completed_rules).where(jobs.c.id == row.id)).one()
+    return JobState(
+        job_id=row.id,
+        epoch=epoch,
+        fingerprint_key=key,
+        watermark=state.watermark,
+        completed_rules=state.completed_rules,
+        ceiling=connection.execute(select(func.max(entries.c.row_id))).scalar() or 0,
+    )
+
+
+def close_cycle(
+    connection: Connection,
+    job_id: int,
+    epoch: int,
+    watermark: str | None,
+    rules: str | None,
+    summary: dict[str, Any],
+    now: float,
+) -> None:
+    fenced_job(connection, job_id, epoch)
+    moved = {"watermark": watermark, "completed_rules": rules}
+    moved = {name: value for name, value in moved.items() if value is not None}
+    if moved:
+        connection.execute(update(jobs).where(jobs.c.id == job_id).values(**moved))
+    closed: dict[str, Any] = {"closed_at": now, "summary": orjson.dumps(summary)}
+    if summary.get("cycle_id"):
+        closed["cycle_id"] = summary["cycle_id"]
+    connection.execute(update(cycles).where(cycles.c.job_id == job_id, cycles.c.epoch == epoch).values(**closed))
+    _empty(connection, job_id, _SCRATCH)
+
+
+def history(connection: Connection, job: str, limit: int) -> list[dict[str, Any]]:
+    c = cycles.c
+    rows = connection.execute(
+        select(c.cycle_id, c.closed_at, c.summary)
+        .where(c.job == job, c.summary.is_not(None))
+        .order_by(c.id.desc())
+        .limit(limit)
+    )
+    return [{"cycle_id": row.cycle_id, "ended_at": row.closed_at, **orjson.loads(row.summary)} for row in rows]
+
+
+def set_next_due(connection: Connection, name: str, at: float | None) -> None:
+    statement = update(jobs).where(jobs.c.name == name).values(next_due_at=at)
+    if connection.execute(statement).rowcount == 0:
+        connection.execute(insert(jobs).values(name=name, epoch=0, next_due_at=at))
+
+
+def next_due(connection: Connection, name: str) -> float | None:
+    return connection.execute(select(jobs.c.next_due_at).where(jobs.c.name == name)).scalar()
+
+
+def forget(connection: Connection, name: str) -> None:
+    connection.execute(update(cycles).where(cycles.c.job == name).values(summary=None))
+    connection.execute(delete(jobs).where(jobs.c.name == name))
+
+
+def rebind(connection: Connection, name: str, source: Identity, target: Identity, keep_links: bool) -> None:
+    row, _ = known_job(connection, name)
+    source_ref, target_ref = written_identity_ref(connection, source), written_identity_ref(connection, target)
+    _empty(connection, row.id, _SCRATCH)
+    if keep_links:
+        _refuse_links_held_by_others(connection, row.id, target, target_ref)
+        own = entries.c.job_id == row.id
+        connection.execute(update(entries).where(own, entries.c.target_id.is_not(None)).values(target_ref=target_ref))
+        connection.execute(update(entries).where(own).values(fingerprint=None))
+    else:
+        _empty(connection, row.id, _OF_THE_SOURCE)
+    connection.execute(
+        update(jobs)
+        .where(jobs.c.id == row.id)
+        # The epoch grows, so that a cycle that began before can write nothing more.
+        .values(source_ref=source_ref, target_ref=target_ref, epoch=row.epoch + 1, watermark=None, completed_rules=None)
+    )
+
+
+def remembered(connection: Connection, target: Identity) -> dict[str, Any] | None:
+    ref = identity_ref(connection, target)
+    facts = connection.execute(select(target_facts.c.facts).where(target_facts.c.target_ref == ref)).scalar()
+    return None if facts is None else dict(orjson.loads(facts))
+
+
+def remember(connection: Connection, target: Identity, facts: dict[str, Any], now: float) -> None:
+    row = {"target_ref": written_identity_ref(connection, target), "facts": orjson.dumps(facts), "at": now}
+    connection.execute(upsert(connection.dialect.name, target_facts, ("target_ref",), ("facts", "at")), row)
+
+
+def _fingerprint_key(connection: Connection) -> bytes:
+    """Return the installation's own secret, made when it is first asked for."""
+    key = connection.execute(select(installation.c.fingerprint_key)).scalar()
+    if key is None:
+        key = secrets.token_bytes(32)
+        connection.execute(insert(installation).values(id=1, fingerprint_key=key))
+    return bytes(key)
+
+
+def _empty(connection: Connection, job_id: int, tables: tuple[Any, ...]) -> None:
+    for table in tables:
+        connection.execute(delete(table).where(table.c.job_id == job_id))
+
+
+def _refuse_another_identity(connection: Connection, row: JobRow, source: Identity, target: Identity) -> None:
+    """Raise IdentityChanged unless the job has no link, and no create that may have become one."""
+    c = entries.c
+    bound = connection.execute(
+        select(func.count()).where(c.job_id == row.id, or_(c.target_id.is_not(None), c.attempted_at.is_not(None)))
+    ).scalar_one()
+    if not bound:
+        return
+    changes = [
+        f"{side} {was} (configured now: {is_now})"
+        for side, was, is_now in (
+            ("source", identity_of(connection, row.source_ref), source),
+            ("target", identity_of(connection, row.target_ref), target),
+        )
+        if was != is_now
+    ]
+    raise IdentityChanged(
+        f"job {row.name!r}: its {bound} links belong to {' and '.join(changes)}. Correct the configuration; or, if it "
+        f"only moved, `reconciler rebind {row.name} --keep-links`; or, if it is another one, "
+        f"`reconciler rebind {row.name} --rematch`"
+    )
+
+
+def _refuse_links_held_by_others(connection: Connection, job_id: int, target: Identity, target_ref: int) -> None:
+    mine, theirs = entries.alias("mine"), entries.alias("theirs")
+    row = connection.execute(
+        select(func.count(), func.min(jobs.c.name))
+        .select_from(mine)
+        .join(theirs, (theirs.c.kind == mine.c.kind) & (theirs.c.target_id == mine.c.target_id))
+        .join(jobs, jobs.c.id == theirs.c.job_id)
+        .where(mine.c.job_id == job_id, theirs.c.job_id != job_id, theirs.c.target_ref == target_ref)
+    ).one()
+    if row[0]:
+        raise StateError(
+            f"{row[0]} of these accounts at {target} already belong to job {row[1]!r}; "
+            "unlink them there, or use --rematch"
+        )

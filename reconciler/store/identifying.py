@@ -1,0 +1,79 @@
+"""Which source, which target, which job: names to row numbers and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, insert, select
+
+from reconciler.core.model import Identity
+from reconciler.errors import StateError
+from reconciler.store.tables import identities, jobs
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """The row of a job; the references are None while no cycle of it was ever opened."""
+
+    id: int
+    name: str
+    epoch: int
+    source_ref: int | None
+    target_ref: int | None
+
+
+def job_named(connection: Connection, name: str) -> JobRow | None:
+    c = jobs.c
+    row = connection.execute(
+        select(c.id, c.name, c.epoch, c.source_ref, c.target_ref).where(c.name == name)
+    ).one_or_none()
+    return None if row is None else JobRow(*row)
+
+
+def known_job(connection: Connection, name: str) -> tuple[JobRow, int]:
+    """Return a job that had a cycle, and the number of its target. Raises StateError where it had none."""
+    row = job_named(connection, name)
+    if row is None or row.target_ref is None:
+        raise StateError(f"job {name!r}: the state knows nothing of it yet; run `reconciler cycle {name}` first")
+    return row, row.target_ref
+
+
+def fenced_job(connection: Connection, job_id: int, epoch: int) -> JobRow:
+    """Return the job's row if this epoch is its newest. Raises StateError for a cycle that another has overtaken."""
+    c = jobs.c
+    row = connection.execute(
+        select(c.id, c.name, c.epoch, c.source_ref, c.target_ref).where(c.id == job_id)
+    ).one_or_none()
+    if row is None:
+        raise StateError(
+            "the job was forgotten while a cycle of it was running; nothing more is written for that cycle"
+        )
+    if row.epoch != epoch:
+        raise StateError(
+            f"job {row.name!r}: its cycle {epoch} was overtaken by cycle {row.epoch}; nothing more is written for it"
+        )
+    return JobRow(*row)
+
+
+def identity_ref(connection: Connection, identity: Identity) -> int | None:
+    """Return the number of an identity, None where it was never written."""
+    c = identities.c
+    return connection.execute(
+        select(c.id).where(c.type == identity.type, c.place == identity.place, c.key == identity.key)
+    ).scalar()
+
+
+def written_identity_ref(connection: Connection, identity: Identity) -> int:
+    known = identity_ref(connection, identity)
+    if known is not None:
+        return known
+    row = connection.execute(
+        insert(identities).values(type=identity.type, place=identity.place, key=identity.key).returning(identities.c.id)
+    ).one()
+    return int(row.id)
+
+
+def identity_of(connection: Connection, ref: int | None) -> Identity | None:
+    c = identities.c
+    row = connection.execute(select(c.type, c.place, c.key).where(c.id == ref)).one_or_none()
+    return None if row is None else Identity(*row)

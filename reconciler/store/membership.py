@@ -1,0 +1,312 @@
+"""Keeps who is in which group: as the source says it, as we made it at the target, and what lies between."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Select,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    update,
+)
+
+from reconciler.core.model import Kind, SourceId, TargetId
+from reconciler.core.records import Verdict
+from reconciler.ports import GroupMembers, MemberDelta
+from reconciler.store.dialects import execute_many, given, put_many
+from reconciler.store.tables import DIRTY, entries, ledger, memberships, staged_groups
+
+_GIVEN, _GROUPS, _KEYS = given(), given("groups"), given("keys")
+_GROUP = ("job_id", "group_id")
+_MEMBER = (*_GROUP, "member_id")
+_LEAVE = delete(memberships).where(*(memberships.c[name] == bindparam(name) for name in _MEMBER))
+
+
+# --- as the source says it ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Staged:
+    name: str
+    digest: bytes | None
+    present: bool
+
+
+def stage(connection: Connection, job_id: int, groups: Sequence[GroupMembers], additive: bool) -> frozenset[SourceId]:
+    staged = _staged(connection, job_id, [group.group_id for group in groups])
+    changed: set[SourceId] = set()
+    for group in groups:
+        before = staged.get(group.group_id)
+        digest = None if group.partial else _digest(group.members)
+        if (
+            before is None
+            or not before.present
+            or before.name != group.name
+            or before.digest != digest
+            or group.partial
+        ):
+            changed |= _stage_one(connection, job_id, group, before, digest, additive)
+            # A page may name a group twice, when it comes in parts.
+            staged.update(_staged(connection, job_id, [group.group_id]))
+    return _with_those_below(connection, job_id, changed)
+
+
+def drop_groups(connection: Connection, job_id: int, kept: Iterable[SourceId]) -> frozenset[SourceId]:
+    c = staged_groups.c
+    staged = connection.execute(select(c.group_id).where(c.job_id == job_id, c.present)).scalars().all()
+    gone = sorted(set(staged).difference(kept))
+    changed: set[SourceId] = set()
+    for group_id in gone:
+        changed |= _members(connection, job_id, group_id)
+    changed |= _with_those_below(connection, job_id, changed)
+    rows = [(job_id, group_id) for group_id in gone]
+    leave = delete(memberships).where(*(memberships.c[name] == bindparam(name) for name in _GROUP))
+    execute_many(connection, leave, _GROUP, rows)
+    drop = (
+        update(staged_groups)
+        .where(c.job_id == bindparam("its_job"), c.group_id == bindparam("its_group"))
+        .values(present=False, digest=None, dirty=True)
+    )
+    execute_many(connection, drop, ("its_job", "its_group"), rows)
+    return frozenset(changed)
+
+
+def groups_named(connection: Connection, job_id: int, names: Sequence[str]) -> dict[str, tuple[SourceId, ...]]:
+    c = staged_groups.c
+    rows = connection.execute(
+        select(c.group_id, c.name_key)
+        .where(c.job_id == job_id, c.present)
+        .where(or_(c.group_id.in_(select(_GIVEN.c.value)), c.name_key.in_(select(_KEYS.c.value))))
+        .order_by(c.group_id),
+        {"given": names, "keys": [name.casefold() for name in names]},
+    ).all()
+    by_key: defaultdict[str, list[SourceId]] = defaultdict(list)
+    ids = set()
+    for group_id, name_key in rows:
+        ids.add(group_id)
+        by_key[name_key].append(group_id)
+    found: dict[str, tuple[SourceId, ...]] = {}
+    for name in names:
+        of_this_name = by_key.get(name.casefold(), [])
+        by_id = [SourceId(name)] if name in ids and name not in of_this_name else []
+        if by_id or of_this_name:
+            found[name] = (*by_id, *of_this_name)
+    return found
+
+
+def memberships_of(
+    connection: Connection, job_id: int, members: Sequence[SourceId], groups: Sequence[SourceId], nested: bool
+) -> dict[SourceId, frozenset[SourceId]]:
+    of: defaultdict[SourceId, set[SourceId]] = defaultdict(set)
+    c = memberships.c
+    direct = select(c.member_id, c.group_id).select_from(
+        _GIVEN.join(memberships, and_(c.job_id == bindparam("job_id"), c.member_id == _GIVEN.c.value))
+    )
+    if nested:
+        own = direct.cte("own")
+        # From the groups at hand upwards, each once: there are far fewer of them than pairs of member and group.
+        above = (
+            select(own.c.group_id.label("below"), own.c.group_id.label("above")).distinct().cte("up", recursive=True)
+        )
+        above = above.union(
+            select(above.c.below, c.group_id).join(
+                memberships, and_(c.job_id == bindparam("job_id"), c.member_id == above.c.above)
+            )
+        )
+        statement = (
+            select(own.c.member_id, above.c.above)
+            .join(above, above.c.below == own.c.group_id)
+            .where(above.c.above.in_(select(_GROUPS.c.value)))
+        )
+    else:
+        statement = direct.where(c.group_id.in_(select(_GROUPS.c.value)))
+    for member, group in connection.execute(statement, {"given": members, "groups": groups, "job_id": job_id}):
+        of[member].add(group)
+    nothing: frozenset[SourceId] = frozenset()
+    return {member: frozenset(of[member]) if member in of else nothing for member in members}
+
+
+def _stage_one(
+    connection: Connection,
+    job_id: int,
+    group: GroupMembers,
+    before: _Staged | None,
+    digest: bytes | None,
+    additive: bool,
+) -> set[SourceId]:
+    """Write one group; return who came, who left (or would have, if the list could be believed), all after a rename."""
+    current = _members(connection, job_id, group.group_id)
+    listed = set(group.members)
+    came = listed - current
+    left = (current & set(group.removed)) - listed if group.partial else current - listed
+    taken_out: set[SourceId] = set() if additive else left
+    key = (job_id, group.group_id)
+    put_many(connection, memberships, _MEMBER, (), [(*key, member) for member in sorted(came)])
+    execute_many(connection, _LEAVE, _MEMBER, [(*key, member) for member in sorted(taken_out)])
+    if left and additive:
+        digest = None  # what is staged is not this list
+    renamed = before is None or not before.present or before.name != group.name
+    if renamed or before is None or before.digest != digest:
+        named = (*key, group.name, group.name.casefold(), digest, True)
+        put_many(connection, staged_groups, _GROUP, ("name", "name_key", "digest", "present"), [named])
+    if came or taken_out:
+        soil(connection, job_id, [group.group_id])
+    return came | left | (current if renamed else set())
+
+
+def _staged(connection: Connection, job_id: int, group_ids: Sequence[SourceId]) -> dict[SourceId, _Staged]:
+    c = staged_groups.c
+    rows = connection.execute(
+        select(c.group_id, c.name, c.digest, c.present).select_from(
+            _GIVEN.join(staged_groups, and_(c.job_id == job_id, c.group_id == _GIVEN.c.value))
+        ),
+        {"given": group_ids},
+    )
+    return {group_id: _Staged(*rest) for group_id, *rest in rows}
+
+
+def _digest(members: Iterable[SourceId]) -> bytes:
+    return hashlib.blake2b("\0".join(sorted(set(members))).encode(), digest_size=16).digest()
+
+
+def _members(connection: Connection, job_id: int, group_id: SourceId) -> set[SourceId]:
+    c = memberships.c
+    return set(connection.execute(select(c.member_id).where(c.job_id == job_id, c.group_id == group_id)).scalars())
+
+
+def _with_those_below(connection: Connection, job_id: int, changed: set[SourceId]) -> frozenset[SourceId]:
+    """Return these and everybody who is in a group among them: whoever is nested changes with the group between."""
+    if not changed:
+        return frozenset()
+    c = memberships.c
+    below = select(_GIVEN.c.value.label("id")).select_from(_GIVEN).cte("below", recursive=True)
+    below = below.union(
+        select(c.member_id).join(below, and_(c.job_id == bindparam("job_id"), c.group_id == below.c.id))
+    )
+    rows = connection.execute(select(below.c.id), {"given": list(changed), "job_id": job_id})
+    return frozenset(rows.scalars())
+
+
+# --- as we made it at the target, and what lies between ----------------------------------------------------------
+
+
+def touch_groups_of(connection: Connection, job_id: int, members: Sequence[SourceId]) -> None:
+    groups: set[SourceId] = set()
+    for table in (memberships, ledger):
+        c = table.c
+        of = select(c.group_id).select_from(_GIVEN.join(table, and_(c.job_id == job_id, c.member_id == _GIVEN.c.value)))
+        groups.update(connection.execute(of.distinct(), {"given": members}).scalars())
+    soil(connection, job_id, sorted(groups))
+
+
+def soil(connection: Connection, job_id: int, groups: Sequence[SourceId]) -> None:
+    """Mark groups as dirty, also those that are no longer staged."""
+    put_many(connection, staged_groups, _GROUP, ("dirty",), [(job_id, group, True) for group in groups])
+
+
+def dirty_groups(connection: Connection, job_id: int, after: str, limit: int) -> list[SourceId]:
+    c, e = staged_groups.c, entries.c
+    linked = and_(e.job_id == c.job_id, e.kind == "group", e.source_id == c.group_id, e.target_id.is_not(None))
+    rows = connection.execute(
+        select(c.group_id)
+        .select_from(staged_groups.join(entries, linked))
+        .where(c.job_id == job_id, DIRTY, c.group_id > after)
+        .order_by(c.group_id)
+        .limit(limit)
+    )
+    return list(rows.scalars())
+
+
+def ledger_of(connection: Connection, job_id: int, group: SourceId) -> dict[TargetId, SourceId]:
+    c = ledger.c
+    rows = connection.execute(select(c.member_target_id, c.member_id).where(c.job_id == job_id, c.group_id == group))
+    return {row.member_target_id: row.member_id for row in rows}
+
+
+def member_delta(connection: Connection, job_id: int, group: SourceId) -> MemberDelta:
+    of = {"job_id": job_id, "group_id": group}
+    return MemberDelta(
+        add=tuple((source_id, target_id) for source_id, target_id in connection.execute(_ADD, of)),
+        remove=tuple((source_id, target_id) for source_id, target_id in connection.execute(_REMOVE, of)),
+        unresolved=tuple(connection.execute(_UNRESOLVED, of).scalars()),
+    )
+
+
+def _standing(who: FromClause) -> Select[Any]:
+    """Return a select of member_id, target_id and standing for the rows of `who` (job_id, member_id).
+
+    wanted: linked, and in scope or inactive. still: linked, but nothing may be done (not known, or kept although out of
+    scope). left out: everybody else. A source id that a user and a group share means the user.
+    """
+    user, group, one = entries.alias("user_entry"), entries.alias("group_entry"), entries.alias("one")
+
+    def is_the(kind: Kind, entry: FromClause) -> ColumnElement[bool]:
+        return and_(
+            entry.c.job_id == who.c.job_id,
+            entry.c.kind == literal_column(f"'{kind}'"),
+            entry.c.source_id == who.c.member_id,
+        )
+
+    standing = case(
+        (one.c.target_id.is_(None), "left out"),
+        (one.c.verdict.in_([Verdict.IN_SCOPE.value, Verdict.INACTIVE.value]), "wanted"),
+        (one.c.verdict.in_([Verdict.UNKNOWN.value, Verdict.NEW.value]), "still"),
+        (one.c.disabled_at.is_(None), "still"),
+        else_="left out",
+    )
+    return (
+        select(who.c.member_id, one.c.target_id, standing.label("standing"))
+        .select_from(who)
+        .outerjoin(user, is_the("user", user))
+        .outerjoin(group, is_the("group", group))
+        .outerjoin(one, one.c.row_id == func.coalesce(user.c.row_id, group.c.row_id))
+    )
+
+
+_MEMBERS = (
+    _standing(memberships)
+    .where(memberships.c.job_id == bindparam("job_id"), memberships.c.group_id == bindparam("group_id"))
+    .cte("members")
+)
+_LEDGERED = (
+    _standing(ledger)
+    .add_columns(ledger.c.member_target_id)
+    .where(ledger.c.job_id == bindparam("job_id"), ledger.c.group_id == bindparam("group_id"))
+    .cte("ledgered")
+)
+_IN_LEDGER = exists().where(
+    ledger.c.job_id == bindparam("job_id"),
+    ledger.c.group_id == bindparam("group_id"),
+    ledger.c.member_target_id == _MEMBERS.c.target_id,
+)
+_ADD = (
+    select(_MEMBERS.c.member_id, _MEMBERS.c.target_id)
+    .where(_MEMBERS.c.standing == "wanted", ~_IN_LEDGER)
+    .order_by(_MEMBERS.c.member_id)
+)
+_UNRESOLVED = (
+    select(_MEMBERS.c.member_id)
+    .where(or_(_MEMBERS.c.standing == "left out", and_(_MEMBERS.c.standing == "still", ~_IN_LEDGER)))
+    .order_by(_MEMBERS.c.member_id)
+)
+_WANTED = select(_MEMBERS.c.target_id).where(_MEMBERS.c.standing == "wanted")
+_REMOVE = (
+    select(_LEDGERED.c.member_id, _LEDGERED.c.member_target_id)
+    .where(_LEDGERED.c.standing != "still", _LEDGERED.c.member_target_id.not_in(_WANTED))
+    .order_by(_LEDGERED.c.member_id, _LEDGERED.c.member_target_id)
+)

@@ -1,0 +1,137 @@
+"""Finds records: what of a page changed, what the reading missed, what is due, who holds an account."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, bindparam, func, or_, select
+
+from reconciler.core.model import Identity, Kind, SourceId, TargetId
+from reconciler.core.records import Record
+from reconciler.ports import Owner, Seen
+from reconciler.store.dialects import given
+from reconciler.store.identifying import identity_ref, job_named
+from reconciler.store.rows import READ, record
+from reconciler.store.tables import MANAGED, MATTERS, WAITS, entries, identities, jobs
+
+SCAN = 10_000
+"""How many row ids are looked at between two looks at the limit."""
+
+_GIVEN, _ROWS = given(), given("row_ids", "integer")
+_OF_JOB = (entries.c.job_id == bindparam("job_id"), entries.c.kind == bindparam("kind"))
+_OF_PAGE = and_(*_OF_JOB, entries.c.source_id == _GIVEN.c.value)
+
+_PRINTS = select(_GIVEN.c.key, entries.c.row_id, entries.c.fingerprint, entries.c.due_at).select_from(
+    _GIVEN.join(entries, _OF_PAGE)
+)
+_RECORDS = select(*READ).select_from(_GIVEN.join(entries, _OF_PAGE))
+_RECORDS_BY_ROW = select(*READ).select_from(_ROWS.join(entries, entries.c.row_id == _ROWS.c.value))
+_LINKS = (
+    select(entries.c.source_id, entries.c.target_id)
+    .select_from(_GIVEN.join(entries, _OF_PAGE))
+    .where(entries.c.target_id.is_not(None))
+)
+_SCANNED = (
+    select(entries.c.row_id)
+    .where(*_OF_JOB, MATTERS, entries.c.row_id > bindparam("after"), entries.c.row_id <= bindparam("ceiling"))
+    .order_by(entries.c.row_id)
+    .limit(SCAN)
+)
+_DUE = (
+    select(*READ)
+    .where(*_OF_JOB, WAITS, entries.c.row_id > bindparam("after"), entries.c.due_at <= bindparam("now"))
+    .order_by(entries.c.row_id)
+    .limit(bindparam("most"))
+)
+
+
+def compare(
+    connection: Connection, job_id: int, kind: Kind, page: Sequence[tuple[SourceId, bytes]], seen: Seen, now: float
+) -> dict[SourceId, Record]:
+    new = [True] * len(page)
+    changed = []
+    rows = connection.execute(_PRINTS, {"given": [source_id for source_id, _ in page], "job_id": job_id, "kind": kind})
+    for position, row_id, fingerprint, due_at in rows:
+        seen.add(row_id)
+        new[position] = False
+        if fingerprint != page[position][1] or (due_at is not None and due_at <= now):
+            changed.append(row_id)
+    found = _records(connection, _RECORDS_BY_ROW, {"row_ids": changed}) if changed else {}
+    for (source_id, _), is_new in zip(page, new, strict=True):
+        if is_new:
+            found[source_id] = Record(kind, source_id)
+    return found
+
+
+def unseen(
+    connection: Connection, job_id: int, kind: Kind, seen: Seen, ceiling: int, after: int, limit: int
+) -> list[Record]:
+    missed: list[int] = []
+    while len(missed) < limit:
+        of = {"job_id": job_id, "kind": kind, "after": after, "ceiling": ceiling}
+        row_ids = connection.execute(_SCANNED, of).scalars().all()
+        missed += [row_id for row_id in row_ids if row_id not in seen]
+        if len(row_ids) < SCAN:
+            break
+        after = row_ids[-1]
+    found = _records(connection, _RECORDS_BY_ROW, {"row_ids": missed[:limit]})
+    return sorted(found.values(), key=lambda one: one.row_id or 0)
+
+
+def due(connection: Connection, job_id: int, kind: Kind, now: float, after: int, limit: int) -> list[Record]:
+    of = {"job_id": job_id, "kind": kind, "now": now, "after": after, "most": limit}
+    return list(_records(connection, _DUE, of).values())
+
+
+def records(connection: Connection, job_id: int, kind: Kind, source_ids: Sequence[SourceId]) -> dict[SourceId, Record]:
+    return _records(connection, _RECORDS, {"given": source_ids, "job_id": job_id, "kind": kind})
+
+
+def links_of(
+    connection: Connection, job_id: int, kind: Kind, source_ids: Sequence[SourceId]
+) -> dict[SourceId, TargetId]:
+    rows = connection.execute(_LINKS, {"given": source_ids, "job_id": job_id, "kind": kind})
+    return {row.source_id: row.target_id for row in rows}
+
+
+def owners(connection: Connection, target: Identity, kind: Kind, ids: Sequence[TargetId]) -> dict[TargetId, Owner]:
+    ref = identity_ref(connection, target)
+    if ref is None:
+        return {}
+    c, source = entries.c, identities.c
+    rows = connection.execute(
+        select(c.target_id, jobs.c.name, c.source_id, c.verdict, c.person, source.type, source.place, source.key)
+        .select_from(_GIVEN)
+        .join(entries, and_(c.target_ref == ref, c.kind == kind, c.target_id == _GIVEN.c.value))
+        .join(jobs, jobs.c.id == c.job_id)
+        .join(identities, source.id == jobs.c.source_ref),
+        {"given": ids},
+    )
+    return {
+        target_id: Owner(job, kind, source_id, verdict, person, Identity(*identity))
+        for target_id, job, source_id, verdict, person, *identity in rows
+    }
+
+
+def linked_count(connection: Connection, job_id: int) -> int:
+    return connection.execute(
+        select(func.count()).select_from(entries).where(entries.c.job_id == job_id, MANAGED)
+    ).scalar_one()
+
+
+def list_links(connection: Connection, job: str, name: str | None) -> list[Record]:
+    row = job_named(connection, job)
+    if row is None:
+        return []
+    c = entries.c
+    linked = select(*READ).where(c.job_id == row.id, c.target_id.is_not(None)).order_by(c.row_id)
+    if name is not None:
+        beginning = func.lower(c.name).startswith(name.lower(), autoescape=True)
+        linked = linked.where(or_(c.source_id == name, c.target_id == name, c.name == name, beginning))
+    return [record(row) for row in connection.execute(linked)]
+
+
+def _records(connection: Connection, statement: Select[Any], of: Mapping[str, Any]) -> dict[SourceId, Record]:
+    found = (record(row) for row in connection.execute(statement, of))
+    return {one.source_id: one for one in found}

@@ -1,0 +1,240 @@
+"""The store on SQLAlchemy: `ports.Store`, one writer, each call one transaction in one thread."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+import anyio
+from sqlalchemy import Connection
+
+from reconciler.core.model import Identity, Kind, SourceId, TargetId
+from reconciler.core.outcomes import Account
+from reconciler.core.records import Record
+from reconciler.ports import (
+    Batch,
+    GroupMembers,
+    HeldOperation,
+    JobState,
+    LogQuery,
+    MemberDelta,
+    Owner,
+    PendingReference,
+    Seen,
+)
+from reconciler.store import cycles, logbook, membership, reading, scratch, waiting, writing
+from reconciler.store.database import Database, open_database
+from reconciler.store.locking import Writer
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class SqlStore:
+    """Remembers in SQLite or PostgreSQL. What each method promises stands at `ports.Store`.
+
+    Every method raises StateError, with what to do, where the database does not do its part; then nothing of that call
+    was written.
+    """
+
+    def __init__(self, database: Database, executor: Executor | None) -> None:
+        self._database, self._executor = database, executor
+
+    @classmethod
+    async def open(cls, url: str, *, write: bool, clock_now: float, process: str = "", inline: bool = False) -> Self:
+        """Open the state at `url` (sqlite:///path, or postgresql://user@host/name).
+
+        `write` takes the lock and makes or migrates the tables; without it the state is read only, also beside a
+        writer. `process` is what a second writer is told of this one. `inline` runs every call in the caller's thread
+        (for simulations) instead of a thread of the store's own. Raises StateLocked and StateError.
+        """
+        writer = Writer(os.getpid(), process, clock_now) if write else None
+        executor = None if inline else ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        try:
+            database = await _uninterrupted(executor, partial(open_database, url, writer))
+        except BaseException:
+            if executor is not None:
+                executor.shutdown(wait=False)
+            raise
+        return cls(database, executor)
+
+    async def close(self) -> None:
+        """Let everything that was begun end, then close the database and let go of the lock."""
+        await _uninterrupted(self._executor, self._database.close)
+        if self._executor is not None:
+            self._executor.shutdown(wait=True)
+
+    async def _do(self, work: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        def transaction() -> T:
+            with self._database.transaction() as connection:
+                return work(connection, *args, **kwargs)
+
+        return await _uninterrupted(self._executor, transaction)
+
+    # --- the cycle -----------------------------------------------------------------------------------------------
+
+    async def open_job(
+        self, job: str, source: Identity, target: Identity, now: float, *, cycle_id: str = ""
+    ) -> JobState:
+        return await self._do(cycles.open_job, job, source, target, now, cycle_id)
+
+    async def close_cycle(
+        self, job_id: int, epoch: int, *, watermark: str | None, rules: str | None, summary: dict[str, Any], now: float
+    ) -> None:
+        await self._do(cycles.close_cycle, job_id, epoch, watermark, rules, summary, now)
+
+    async def set_next_due(self, job: str, at: float | None) -> None:
+        await self._do(cycles.set_next_due, job, at)
+
+    async def next_due(self, job: str) -> float | None:
+        return await self._do(cycles.next_due, job)
+
+    async def remembered(self, target: Identity) -> dict[str, Any] | None:
+        return await self._do(cycles.remembered, target)
+
+    async def remember(self, target: Identity, facts: dict[str, Any], now: float) -> None:
+        await self._do(cycles.remember, target, facts, now)
+
+    # --- memberships ---------------------------------------------------------------------------------------------
+
+    async def stage_memberships(
+        self, job_id: int, groups: Sequence[GroupMembers], *, additive: bool
+    ) -> frozenset[SourceId]:
+        return await self._do(membership.stage, job_id, groups, additive)
+
+    async def drop_groups(self, job_id: int, kept: Collection[SourceId]) -> frozenset[SourceId]:
+        return await self._do(membership.drop_groups, job_id, kept)
+
+    async def groups_named(self, job_id: int, names: Sequence[str]) -> Mapping[str, tuple[SourceId, ...]]:
+        return await self._do(membership.groups_named, job_id, names)
+
+    async def memberships(
+        self, job_id: int, members: Sequence[SourceId], groups: Sequence[SourceId], *, nested: bool
+    ) -> Mapping[SourceId, frozenset[SourceId]]:
+        return await self._do(membership.memberships_of, job_id, members, groups, nested)
+
+    async def touch_groups_of(self, job_id: int, members: Sequence[SourceId]) -> None:
+        await self._do(membership.touch_groups_of, job_id, members)
+
+    async def dirty_groups(self, job_id: int, after: str, limit: int) -> list[SourceId]:
+        return await self._do(membership.dirty_groups, job_id, after, limit)
+
+    async def member_delta(self, job_id: int, group: SourceId) -> MemberDelta:
+        return await self._do(membership.member_delta, job_id, group)
+
+    async def ledger(self, job_id: int, group: SourceId) -> Mapping[TargetId, SourceId]:
+        return await self._do(membership.ledger_of, job_id, group)
+
+    # --- records -------------------------------------------------------------------------------------------------
+
+    async def compare(
+        self, job_id: int, kind: Kind, page: Sequence[tuple[SourceId, bytes]], seen: Seen, now: float
+    ) -> Mapping[SourceId, Record]:
+        return await self._do(reading.compare, job_id, kind, page, seen, now)
+
+    async def unseen(self, job_id: int, kind: Kind, seen: Seen, ceiling: int, after: int, limit: int) -> list[Record]:
+        return await self._do(reading.unseen, job_id, kind, seen, ceiling, after, limit)
+
+    async def due(self, job_id: int, kind: Kind, now: float, after: int, limit: int) -> list[Record]:
+        return await self._do(reading.due, job_id, kind, now, after, limit)
+
+    async def records(self, job_id: int, kind: Kind, source_ids: Sequence[SourceId]) -> Mapping[SourceId, Record]:
+        return await self._do(reading.records, job_id, kind, source_ids)
+
+    async def links_of(self, job_id: int, kind: Kind, source_ids: Sequence[SourceId]) -> Mapping[SourceId, TargetId]:
+        return await self._do(reading.links_of, job_id, kind, source_ids)
+
+    async def owners(self, target: Identity, kind: Kind, ids: Sequence[TargetId]) -> Mapping[TargetId, Owner]:
+        return await self._do(reading.owners, target, kind, ids)
+
+    async def linked_count(self, job_id: int) -> int:
+        return await self._do(reading.linked_count, job_id)
+
+    async def negatives_since(self, job_id: int, since: float) -> int:
+        return await self._do(logbook.negatives_since, job_id, since)
+
+    async def commit(self, job_id: int, epoch: int, batch: Batch) -> Sequence[tuple[Kind, SourceId]]:
+        committed = await self._do(writing.commit, job_id, epoch, batch)
+        for record in batch.records:
+            # Only now: had the commit failed, the numbers would name no rows.
+            record.row_id = committed.row_ids.get((record.kind, record.source_id), record.row_id)
+        return committed.refused
+
+    # --- what waits ----------------------------------------------------------------------------------------------
+
+    async def listing_put(
+        self, job_id: int, kind: Kind, accounts: Sequence[Account], keys: Sequence[tuple[str, ...]]
+    ) -> int:
+        return await self._do(scratch.listing_put, job_id, kind, accounts, keys)
+
+    async def listing_find(self, job_id: int, kind: Kind, keys: Sequence[str]) -> Mapping[str, tuple[Account, ...]]:
+        return await self._do(scratch.listing_find, job_id, kind, keys)
+
+    async def listing_get(self, job_id: int, kind: Kind, ids: Sequence[TargetId]) -> Mapping[TargetId, Account]:
+        return await self._do(scratch.listing_get, job_id, kind, ids)
+
+    async def orphans(self, job_id: int, target: Identity, kind: Kind) -> list[Account]:
+        return await self._do(scratch.orphans, job_id, target, kind)
+
+    async def spool(self, job_id: int, queue: str, blobs: Sequence[bytes]) -> None:
+        await self._do(scratch.put_aside, job_id, queue, blobs)
+
+    async def unspool(self, job_id: int, queue: str, limit: int) -> list[bytes]:
+        return await self._do(scratch.take_oldest, job_id, queue, limit)
+
+    async def resolvable(self, job_id: int, after: int, limit: int) -> list[tuple[int, PendingReference, TargetId]]:
+        return await self._do(waiting.resolvable, job_id, after, limit)
+
+    async def pending_count(self, job_id: int) -> int:
+        return await self._do(waiting.pending_count, job_id)
+
+    async def hold(self, job_id: int, cycle_id: str, now: float, why: str, operations: Sequence[HeldOperation]) -> None:
+        await self._do(waiting.hold, job_id, cycle_id, now, why, operations)
+
+    async def release(self, job_id: int) -> None:
+        await self._do(waiting.release, job_id)
+
+    async def held(self, job: str | None = None) -> list[tuple[str, str, float, str, list[HeldOperation]]]:
+        return await self._do(waiting.held, job)
+
+    # --- for people ----------------------------------------------------------------------------------------------
+
+    async def history(self, job: str, limit: int) -> list[dict[str, Any]]:
+        return await self._do(cycles.history, job, limit)
+
+    async def log(self, query: LogQuery) -> AsyncIterator[dict[str, Any]]:
+        first = await self._do(logbook.first_of_the_newest, query)
+        while page := await self._do(logbook.page, query, first):
+            for _, told in page:
+                yield told
+            first = page[-1][0] + 1
+
+    async def list_links(self, job: str, name: str | None) -> list[Record]:
+        return await self._do(reading.list_links, job, name)
+
+    async def link(self, job: str, kind: Kind, source_id: SourceId, target_id: TargetId, now: float) -> None:
+        await self._do(writing.link, job, kind, source_id, target_id, now)
+
+    async def unlink(self, job: str, kind: Kind, source_id: SourceId) -> bool:
+        return await self._do(writing.unlink, job, kind, source_id)
+
+    async def forget(self, job: str) -> None:
+        await self._do(cycles.forget, job)
+
+    async def rebind(self, job: str, source: Identity, target: Identity, *, keep_links: bool) -> None:
+        await self._do(cycles.rebind, job, source, target, keep_links)
+
+
+async def _uninterrupted(executor: Executor | None, work: Callable[[], T]) -> T:
+    """Run the work to its end, in the order it was asked for, even if the caller is cancelled meanwhile."""
+    if executor is None:
+        return work()
+    running = asyncio.get_running_loop().run_in_executor(executor, work)
+    with anyio.CancelScope(shield=True):
+        # asyncio's own Task.cancel breaks through the scope; wait() at least lets go of the work without cancelling it.
+        await asyncio.wait((running,))
+    return running.result()
