@@ -16,6 +16,7 @@ from typing import Any
 
 from reconciler.core.model import AllOf, AnyOf, Attributes, Clause, Condition, MemberOf, Negation, Operator
 from reconciler.errors import ConfigError, Problem
+from reconciler.language.patterns import INPUT_MAX, PatternRefused, compile_pattern
 
 MemberLookup = Callable[[MemberOf], bool | None]
 """Says whether the entry is in a group; None: not known."""
@@ -139,7 +140,6 @@ _NEGATIVE = frozenset({Operator.NOT_EQUALS, Operator.NOT_REGEX_MATCH, Operator.B
 
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _INTEGER = re.compile(r"[+-]?[0-9]{1,40}")
-_NAMED_GROUP = re.compile(r"(?<!\\)\(\?<(?![=!])")
 _SHOWN_MAX = 120
 _LISTED_MAX = 3
 
@@ -149,18 +149,9 @@ def _problems(clause: Clause, where: str) -> Iterable[Problem]:
         yield Problem(where, f"{clause.attribute} {clause.operator} {clause.value!r}: the value is not a whole number")
     if clause.operator in _PATTERNS:
         try:
-            _pattern(clause.value)
-        except re.error as error:
-            yield Problem(
-                where,
-                f"{clause.attribute} {clause.operator} {clause.value!r}: {error}",
-                "the pattern is not a valid regular expression",
-            )
-
-
-def _pattern(text: str) -> re.Pattern[str]:
-    """Return a .NET pattern compiled: its named groups are written `(?<name>…)`, Python's `(?P<name>…)`."""
-    return re.compile(_NAMED_GROUP.sub("(?P<", text))
+            compile_pattern(clause.value)
+        except PatternRefused as refused:
+            yield Problem(where, f"{clause.attribute} {clause.operator} {clause.value!r}: {refused}")
 
 
 def _test(clause: Clause) -> _Test:
@@ -174,9 +165,9 @@ def _test(clause: Clause) -> _Test:
         case Operator.IS_FALSE:
             return _opposite(as_boolean)
         case Operator.REGEX_MATCH:
-            return _matches(_pattern(clause.value))
+            return _matches(clause.value)
         case Operator.NOT_REGEX_MATCH:
-            return _opposite(_matches(_pattern(clause.value)))
+            return _opposite(_matches(clause.value))
         case Operator.INCLUDES:
             part = clause.value
             return lambda value: None if (text := as_text(value)) is None else part in text
@@ -213,9 +204,14 @@ def _equals(wanted: str) -> _Test:
     return equals
 
 
-def _matches(pattern: re.Pattern[str]) -> _Test:
-    search = pattern.search
-    return lambda value: None if (text := as_text(value)) is None else search(text) is not None
+def _matches(pattern: str) -> _Test:
+    search = compile_pattern(pattern).compiled.search
+
+    def matches(value: Any) -> bool | None:
+        text = as_text(value)
+        return None if text is None or len(text) > INPUT_MAX else search(text) is not None
+
+    return matches
 
 
 def _has_bits(bits: int) -> _Test:

@@ -1,0 +1,94 @@
+# `make demo` and `make test` set up what they need and run; nothing has to be done before.
+# Another Python: `make test PYTHON=python3.12` (it gets an environment of its own beside .venv).
+
+PYTHON ?= python3
+VENV   := $(if $(filter python3,$(PYTHON)),.venv,.venv-$(notdir $(PYTHON)))
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input
+LOCKED := $(PIP) install --quiet --require-hashes --only-binary :all:
+OURS   := $(PIP) install --quiet --no-deps --no-build-isolation --editable .
+
+# Debian packages that some tests need; without them those tests are skipped, by name.
+DEBIAN_PACKAGES := systemd
+
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint types layers bench format packages lock
+
+help:
+	@echo "make demo                  set up, then show a directory and an app being kept equal"
+	@echo "make test [TESTS=tests/…]  set up, then check everything, or just run those tests"
+	@echo "make bench                 measure; see docs/performance.md"
+	@echo "make format                bring the code into shape"
+	@echo "make packages              the Debian packages for the tests that need some (as root)"
+	@echo "make lock                  renew requirements/*.txt from pyproject.toml"
+
+demo: $(VENV)/.for-demo
+	$(BIN)/reconciler demo
+
+ifdef TESTS
+test: $(VENV)/.for-development
+else
+test: lint types layers
+endif
+	$(BIN)/python -m pytest -o asyncio_default_fixture_loop_scope=function $(if $(NO_SKIPS),-p tests.no_skips) $(PYTEST_OPTIONS) $(TESTS)
+
+lint: $(VENV)/.for-development
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.for-development
+	$(BIN)/mypy
+
+layers: $(VENV)/.for-development
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.for-development
+	$(BIN)/python -m benchmarks $(BENCH_OPTIONS)
+
+format: $(VENV)/.for-development
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# --- setting up: a stamp is left only when everything before it went well ------------------------------------------
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or later is needed; name one: make PYTHON=python3.12 …" >&2; exit 1; }
+	@echo "Setting up $(VENV): this takes a minute the first time."
+	@$(PYTHON) -m venv $(VENV) || \
+		{ echo "Making $(VENV) failed; on Debian: apt install python3-venv" >&2; exit 1; }
+	@touch $@
+
+$(VENV)/.for-demo: requirements/demo.txt requirements/build.txt pyproject.toml $(VENV)/.made
+	@$(LOCKED) -r requirements/demo.txt -r requirements/build.txt
+	@$(OURS)
+	@touch $@
+
+$(VENV)/.for-development: requirements/dev.txt pyproject.toml $(VENV)/.made
+	@$(LOCKED) -r requirements/dev.txt
+	@$(OURS)
+	@touch $@ $(VENV)/.for-demo
+
+# --- for those who change the project --------------------------------------------------------------------------------
+
+packages:
+	@missing=""; \
+	for package in $(DEBIAN_PACKAGES); do \
+		dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q '^install ok installed$$' || missing="$$missing $$package"; \
+	done; \
+	if [ -z "$$missing" ]; then echo "Nothing to install: $(DEBIAN_PACKAGES) is there."; else \
+		if [ "$$(id -u)" = 0 ]; then as=""; else as="sudo"; fi; \
+		set -x; $$as apt-get update -q && $$as apt-get install -q -y --no-install-recommends $$missing; \
+	fi
+
+# dev.txt holds everything; the others are parts of it, so that one environment can take all of them.
+COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(LOCK_OPTIONS)
+
+lock: $(VENV)/.made
+	@if [ -f requirements/lock.txt ]; then $(LOCKED) -r requirements/lock.txt; else $(PIP) install --quiet -r requirements/lock.in; fi
+	$(COMPILE) pyproject.toml requirements/build.in --all-extras --group dev --group build -o requirements/dev.txt
+	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/run.txt
+	$(COMPILE) pyproject.toml --extra demo -c requirements/dev.txt -o requirements/demo.txt
+	$(COMPILE) requirements/build.in --group build -c requirements/dev.txt -o requirements/build.txt
+	$(COMPILE) requirements/lock.in -o requirements/lock.txt
