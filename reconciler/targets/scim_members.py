@@ -35,6 +35,10 @@ class _Run:
     refused: dict[TargetId, Failed] = field(default_factory=dict)
     failure: Failed | None = None
 
+    def is_whole(self, refused_before: int) -> bool:
+        """Whether nothing failed and nothing more was refused since there were so many refusals."""
+        return self.failure is None and len(self.refused) == refused_before
+
 
 class Membership:
     """The memberships of one target."""
@@ -89,7 +93,7 @@ class Membership:
             refused_before, middle = len(run.refused), (len(batch) + 1) // 2
             await self._send(batch[:middle], send, run)
             await self._send(batch[middle:], send, run)
-            if run.failure is None and len(run.refused) == refused_before:
+            if run.is_whole(refused_before):
                 self._facts.note_members_per_request(middle)  # nobody was wrong, so it was the number
 
     def _adding(self, group: TargetId) -> Send:
