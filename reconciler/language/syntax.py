@@ -104,9 +104,7 @@ def render(node: Node) -> str:
         case NotGiven():
             return ""
         case Call(name=name, arguments=arguments):
-            # a single empty argument needs its comma, or it would read as none at all
-            inner = ", ".join([render(argument) for argument in arguments])
-            return f"{name}({inner}{', ' if arguments and isinstance(arguments[-1], NotGiven) else ''})"
+            return f"{name}({', '.join([render(argument) for argument in arguments])})"
         case Concatenation(parts=parts):
             return " & ".join([_grouped(part, Concatenation, Comparison) for part in parts])
         case Comparison(operator=operator, left=left, right=right):

@@ -1,0 +1,185 @@
+"""`reconciler evaluate` for a person, as well as line by line for a program."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from reconciler.cli import cli
+
+
+def run(*arguments: str, attributes: dict[str, Any] | None = None, stdin: str | bytes | None = None) -> Result:
+    with TemporaryDirectory() as folder:
+        if attributes is not None:
+            file = Path(folder) / "her.json"
+            file.write_text(json.dumps(attributes), "utf-8")
+            arguments = (*arguments, "--attributes", str(file))
+        return CliRunner().invoke(cli, ["evaluate", *arguments], input=stdin)
+
+
+@pytest.mark.parametrize(
+    ("expression", "attributes", "answer"),
+    [
+        ("ToUpper([name])", {"name": "Zoë"}, {"result": "ZOË"}),
+        ("[list]", {"list": ["a", 1, True, None]}, {"result": ["a", 1, True, None]}),
+        ("IsPresent([name])", {"name": "x"}, {"result": True}),
+        ("[name]", {}, {"result": None}),
+        ("Redact([name])", {"name": "x"}, {"result": "x", "logged": "[Redact]"}),
+        ("IgnoreFlowIfNullOrEmpty([name])", {}, {"flow": "ignored"}),
+        ("IgnoreObjectFlow", {}, {"object": "ignored"}),
+        ("BitAnd(&HFFFFFFFFFFFFFFFFFFFF, &HFFFFFFFFFFFFFFFFFFFF)", {}, {"result": 2**80 - 1}),
+    ],
+)
+def test_json_prints_one_object(expression: str, attributes: dict[str, Any], answer: dict[str, Any]) -> None:
+    result = run(expression, "--json", attributes=attributes)
+    assert (json.loads(result.stdout), result.exit_code) == (answer, 0)
+
+
+def test_an_evaluation_error_exits_1() -> None:
+    result = run('Error("no name")', "--json")
+    assert (json.loads(result.stdout), result.exit_code) == ({"error": "no name"}, 1)
+    result = run('Error("no name")')
+    assert (result.stdout, result.stderr, result.exit_code) == ("", "error: no name\n", 1)
+
+
+def test_a_syntax_error_exits_2_and_points_at_the_place() -> None:
+    result = run('Join(",",\n  Lefd([a], 1))')
+    assert (result.stdout, result.exit_code) == ("", 2)
+    assert result.stderr.splitlines() == [
+        "error: unknown function Lefd at character 13 (did you mean Left?)",
+        "    Lefd([a], 1))",
+        "    ^",
+    ]
+    result = run("Lefd([a], 1)", "--json")
+    assert json.loads(result.stdout) == {"error": "unknown function Lefd at character 1 (did you mean Left?)"}
+    assert result.exit_code == 2
+
+
+def test_people_read_plain_text() -> None:
+    assert run("[a]", attributes={"a": "text"}).stdout == "text\n"
+    assert run("[a]", attributes={"a": True}).stdout == "True\n"
+    assert run("[a]", attributes={"a": ["x", 1]}).stdout == '["x",1]\n'
+    assert run("[a]").stdout == "null\n"
+    assert run("IgnoreAttributeFlow").stdout == "(the attribute does not flow)\n"
+
+
+def test_the_world_is_given_by_options() -> None:
+    assert run("Now()", "--now", "2025-08-01T12:00:00Z").stdout == "8/1/2025 12:00:00 PM\n"
+    assert run("DefaultDomain()", "--default-domain", "example.com").stdout == "example.com\n"
+    assert run('SelectUniqueValue("Ann", "Ann1", "Ann2")', "--taken", "ann", "--taken", "ANN1").stdout == "Ann2\n"
+    assert len(run("RandomString(12,1,1,1,1)").stdout) == 13
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("[a]", "--excel"), "not yet available"),
+        (("[a]", "--now", "soon"), "now must be a date"),
+        (("[a]", "--attributes", "missing.json"), "missing.json"),
+        ((), "Missing argument"),
+    ],
+)
+def test_wrong_usage_exits_2(arguments: tuple[str, ...], says: str) -> None:
+    result = run(*arguments)
+    assert (result.exit_code, says in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(("content", "says"), [("[]", "one JSON object"), ('{"a": "secret', "line 1 is not JSON")])
+def test_attributes_that_are_no_object_exit_2(content: str, says: str, tmp_path: Path) -> None:
+    file = tmp_path / "her.json"
+    file.write_text(content, "utf-8")
+    result = run("[a]", "--attributes", str(file))
+    assert (result.exit_code, says in result.stderr, "secret" in result.stderr) == (2, True, False)
+
+
+def test_a_stream_answers_each_line_and_survives_the_bad_ones() -> None:
+    lines: list[tuple[str | bytes, dict[str, Any] | str]] = [
+        ('{"expression": "[a]", "attributes": {"a": [1, true]}}', {"result": [1, True]}),
+        ("junk", "this line is not JSON"),
+        ("", "this line is not JSON"),
+        ("[" * 100_000, "this line is not JSON"),
+        (b"\xff", "this line is not JSON"),
+        ("[]", 'with an "expression"'),
+        ('{"attributes": {}}', 'with an "expression"'),
+        ('{"expression": "Nope()"}', "unknown function Nope"),
+        ('{"expression": "[a]", "attributes": []}', '"attributes" must be an object'),
+        ('{"expression": "[a]", "taken": "x"}', '"taken" must be a list'),
+        ('{"expression": "[a]", "default_domain": 1}', '"default_domain" must be a text'),
+        ('{"expression": "[a]", "now": "soon"}', "now must be a date"),
+        ('{"expression": "[a]", "attributes": null, "now": null}', {"result": "her"}),
+        ('{"expression": "CDate([a])", "attributes": {}}', "needs a date"),
+        ('{"expression": "Now()", "now": "2025-08-01"}', {"result": "8/1/2025 12:00:00 AM"}),
+        ('{"expression": "Now()", "now": 0}', {"result": "1/1/1970 12:00:00 AM"}),
+        (
+            '{"expression": "SelectUniqueValue([a], [b])", "attributes": {"a": "X", "b": "y"}, "taken": ["x"]}',
+            {"result": "y"},
+        ),
+        ('{"expression": "DefaultDomain()", "default_domain": "example.com"}', {"result": "example.com"}),
+        ('{"expression": "Append(\\"é\\", \\"王\\")"}', {"result": "é王"}),
+    ]
+    fed = b"\n".join(line.encode() if isinstance(line, str) else line for line, _ in lines) + b"\n"
+    result = run("-", attributes={"a": "her"}, stdin=fed)
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    assert (len(answers), result.exit_code) == (len(lines), 0)
+    for answer, (_, expected) in zip(answers, lines, strict=True):
+        if isinstance(expected, str):
+            assert list(answer) == ["error"]
+            assert expected in answer["error"]
+        else:
+            assert answer == expected
+
+
+def test_a_trace_shows_every_part_that_was_evaluated() -> None:
+    result = run('IIF([a] = "x", Append(Left([b], 2), "!"), CDate([c]))', "--trace", attributes={"a": "x", "b": "bee"})
+    assert result.stdout == "be!\n"
+    assert result.stderr.splitlines() == [
+        'IIF([a] = "x", Append(Left([b], 2), "!"), CDate([c])) → "be!"',
+        '  [a] = "x" → True',
+        '    [a] → "x"',
+        '  Append(Left([b], 2), "!") → "be!"',
+        '    Left([b], 2) → "be"',
+        '      [b] → "bee"',
+    ]
+
+
+def test_a_trace_in_json_shows_where_it_failed() -> None:
+    result = run("Append(CDate([a]), [b])", "--trace", "--json")
+    answer = json.loads(result.stdout)
+    assert result.exit_code == 1
+    assert [(step["depth"], step["expression"], sorted(step)) for step in answer["trace"]] == [
+        (0, "Append(CDate([a]), [b])", ["depth", "error", "expression"]),
+        (1, "CDate([a])", ["depth", "error", "expression"]),
+        (2, "[a]", ["depth", "expression", "value"]),
+    ]
+
+
+def test_a_trace_shows_the_attribute_that_a_switch_reads() -> None:
+    answer = json.loads(run('Switch([a], "d", "k", "v")', "--trace", "--json", attributes={"a": "k"}).stdout)
+    assert answer["result"] == "v"
+    assert answer["trace"][1] == {"depth": 1, "expression": "[a]", "value": "k"}
+
+
+def test_a_trace_keeps_what_is_redacted() -> None:
+    result = run('Append(Redact([a]), "!")', "--trace", "--json", attributes={"a": "secret"})
+    answer = json.loads(result.stdout)
+    assert answer["result"] == "secret!"
+    assert "secret" not in json.dumps(answer["trace"])
+
+
+def test_the_installed_program_streams() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "reconciler", "evaluate", "-"],
+        input='{"expression": "Not([a])", "attributes": {"a": true}}\n',
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert json.loads(done.stdout) == {"result": "False"}

@@ -1,0 +1,227 @@
+"""The grammar: what parses, what does not, where the error is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.errors import EvaluationError, ExpressionSyntaxError
+from reconciler.language import Context, Ignored, compile_expression
+from reconciler.language.catalogue import FUNCTIONS
+from reconciler.language.syntax import DEPTH_MAX, LENGTH_MAX, WORDS, parse, render, walk
+
+
+@pytest.mark.parametrize(
+    ("text", "same_as"),
+    [
+        ("Left ( [a] ,1 )", "Left([a], 1)"),
+        ('\n\tLeft(\n[a],\r\n "1"\t)\n', 'Left([a], "1")'),
+        ("[ urn:x:2.0:User.dept ]", "[urn:x:2.0:User.dept]"),
+        ("[extension_0a1b_Cost Centre]", "[extension_0a1b_Cost Centre]"),
+        (r'"a \"b\" \\ \d \+"', r'"a \"b\" \\ \\d \\+"'),
+        ('"two\nlines"', '"two\nlines"'),
+        ("&HF", "15"),
+        ("&hF7", "247"),
+        ("-12", "-12"),
+        (".5", "0.5"),
+        ("42568.75", "42568.75"),
+        ('[a]&"b"&[c]', '[a] & "b" & [c]'),
+        ("[a] & &H10", "[a] & 16"),
+        ("CBool(([a]))", "CBool([a])"),
+        ('CBool([a]&"x"<>[b])', 'CBool([a] & "x" <> [b])'),
+        ("f(a(), b( ), , )", None),
+        ("Now()", "Now()"),
+        ('Join( ",",[a],,[b], )', 'Join(",", [a], , [b], )'),
+        ('Join( ",",[a],,[b],)', 'Join(",", [a], , [b], )'),
+        ("IIF([a] = ([b] = [c]), 1, 2)", "IIF([a] = ([b] = [c]), 1, 2)"),
+        ("IgnoreAttributeFlow", "IgnoreAttributeFlow"),
+    ],
+)
+def test_what_parses(text: str, same_as: str | None) -> None:
+    rendered = render(parse(text))
+    assert render(parse(rendered)) == rendered
+    if same_as is not None:
+        assert rendered == same_as
+
+
+@pytest.mark.parametrize(
+    ("text", "position", "says"),
+    [
+        ("", 0, "ends where a value is expected"),
+        ("   ", 3, "ends where a value is expected"),
+        ("Left([a], 1", 4, "never closed"),
+        ("Left([a], 1))", 12, "after the end"),
+        ("[a], [b]", 3, "after the end"),
+        ("[a] + [b]", 4, "join texts with &"),
+        ("[a] [b]", 4, "after the end"),
+        ('Left("abc, 1)', 5, "no closing"),
+        ("Left([abc, 1)", 5, "no closing ]"),
+        ("Left([], 1)", 5, "without a name"),
+        ("Left([a] [b], 1)", 9, "expected , or )"),
+        ("Left(“a”, 1)", 5, "straight double quotes"),
+        ("Left('a', 1)", 5, "straight double quotes"),
+        ("Left(abc, 1)", 5, "unknown word abc"),
+        ("True", 0, 'for a text write "True"'),
+        ("Left([a], 1x)", 10, "number with letters"),
+        ("Left([a], -)", 10, "unexpected '-'"),
+        ("Left([a], &)", 10, "unexpected '&'"),
+        ("IIF([a] == [b], 1, 2)", 8, "unknown operator"),
+        ("IIF([a] = [b] = [c], 1, 2)", 14, "second comparison"),
+        ("IIF([a] =, 1, 2)", 9, "unexpected ','"),
+        ("left([a], 1)", 0, "case-sensitive: write Left"),
+        ('Join(",", Lef([a], 1))', 10, "did you mean Left"),
+        ("Xyzzy([a])", 0, "unknown function Xyzzy"),
+        ("Left([a])", 8, "Left needs numChars"),
+        ("Left(, 1)", 5, "Left needs string"),
+        ("Left([a], 1, 2)", 13, "at most 2 arguments"),
+        ("Now([a])", 4, "takes no arguments"),
+        ("Trim([a], [b])", 10, "at most 1 argument,"),
+        ('Left([a], "x")', 10, "whole number"),
+        ("Item([a], 0)", 10, "at least 1"),
+        ("IIF([a], 1)", 0, "needs a condition"),
+        ('Switch([a], "d")', 15, "needs key"),
+        ('Switch([a], "d", "k", "v", "k2")', 0, "a key and a value for each case"),
+        ('Join(",")', 8, "needs source"),
+        ("UTF8", 0, "no meaning here"),
+        ("Append(vbTextCompare, [a])", 7, "no meaning here"),
+        ('InStr([a], "b", 1, UTF8)', 19, "no meaning here"),
+        ('ConvertFromBase64([a], "UTF7")', 23, "unknown encoding"),
+        ("SingleAppRoleAssignment([roles])", 24, "nothing else"),
+        ("SelectUniqueValue([a])", 21, "needs rule"),
+        ("SelectUniqueValue([a], )", 0, "at least two rules"),
+        ("ToLower(SelectUniqueValue([a], [b]))", 8, "outermost"),
+        ('ToLower([a], "?")', 13, "culture"),
+        ("RandomString(300,1,1,1,1)", 0, "from 1 to 256"),
+        ("RandomString(3,1,1,1,1)", 0, "more together"),
+        ("=IF(A1, 1, 2)", 0, "not yet available"),
+    ],
+)
+def test_what_does_not_parse_says_where_and_why(text: str, position: int, says: str) -> None:
+    with pytest.raises(ExpressionSyntaxError) as raised:
+        compile_expression(text)
+    assert says in str(raised.value)
+    assert raised.value.position == position
+
+
+def test_an_expression_has_at_most_10000_characters() -> None:
+    longest = '"' + "x" * (LENGTH_MAX - 2) + '"'
+    assert compile_expression(longest).evaluate(Context({})) == "x" * (LENGTH_MAX - 2)
+    with pytest.raises(ExpressionSyntaxError, match="at most 10000"):
+        compile_expression(longest + " ")
+
+
+@pytest.mark.parametrize("opening", ["(", "Trim(", 'Join("",', "IIF([a]=(", "((Trim((("])
+def test_deep_nesting_is_an_error_not_a_crash(opening: str) -> None:
+    with pytest.raises(ExpressionSyntaxError, match="nested more than"):
+        compile_expression(opening * (LENGTH_MAX // len(opening)))
+
+
+@pytest.mark.parametrize("levels", [1, DEPTH_MAX])
+def test_an_allowed_nesting_is_parsed_and_evaluated(levels: int) -> None:
+    expression = 'IIF([a]="x","found",' * levels + '"end"' + ")" * levels
+    assert compile_expression(expression).evaluate(Context({"a": "y"})) == "end"
+    assert compile_expression("Trim(" * levels + "[a]" + ")" * levels).evaluate(Context({"a": " y "})) == "y"
+
+
+def test_two_expressions_of_the_same_text_are_equal() -> None:
+    assert compile_expression("[a]") == compile_expression("[a]")
+    assert hash(compile_expression("[a]")) == hash(compile_expression("[a]"))
+
+
+PIECES = st.sampled_from(
+    [
+        *FUNCTIONS,
+        *WORDS,
+        *'()[],"\\&=<>-. \n',
+        "<>",
+        ">=",
+        "&HF",
+        "1",
+        "-2.5",
+        '"x"',
+        "[a]",
+        '"(a|b)*"',
+        '"(?<g>x"',
+        "é",
+    ]
+)
+
+
+@given(st.text(max_size=60) | st.lists(PIECES, max_size=25).map("".join))
+def test_no_text_raises_anything_but_a_syntax_error(text: str) -> None:
+    try:
+        expression = compile_expression(text)
+    except ExpressionSyntaxError as error:
+        assert 0 <= error.position <= max(len(text), 0)
+        return
+    assert expression.text == text
+
+
+NAMES = st.text(st.characters(codec="utf-8", exclude_characters="[]"), min_size=1, max_size=8).filter(
+    lambda name: bool(name.strip()) and name == name.strip()
+)
+LEAVES = (
+    NAMES.map("[{}]".format)
+    | st.text(max_size=10).map(lambda text: '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"')
+    | st.integers(-(10**20), 10**20).map(str)
+    | st.decimals(-(10**6), 10**6, places=3).map(str)
+    | st.sampled_from(WORDS)
+)
+TREES = st.recursive(
+    LEAVES,
+    lambda inner: (
+        st.tuples(st.sampled_from(["f", "Join"]), st.lists(inner | st.just(""), max_size=4)).map(
+            lambda call: f"{call[0]}({', '.join(call[1])})"
+        )
+        | st.lists(inner.map("({})".format), min_size=2, max_size=3).map(" & ".join)
+        | st.tuples(inner, st.sampled_from(["=", "<>", "<="]), inner).map(lambda it: f"({it[0]}) {it[1]} ({it[2]})")
+    ),
+    max_leaves=12,
+)
+
+
+@given(TREES)
+def test_rendering_and_parsing_are_inverse(text: str) -> None:
+    tree = parse(text)
+    again = parse(render(tree))
+    assert [_shape(node) for node in walk(again)] == [_shape(node) for node in walk(tree)]
+
+
+def _shape(node: Any) -> tuple[Any, ...]:
+    return (type(node), *[getattr(node, name, None) for name in ("value", "name", "operator")])
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=4,
+)
+ROLES = ["[appRoleAssignments]"]
+LETTERS = ["[a]", "[b]", "[c]", "[d]", "[e]", "[f]"]
+CALLS = [
+    f"{function.name}({', '.join(ROLES if 'AppRole' in function.name else LETTERS[: len(function.parameters)])})"
+    for function in FUNCTIONS.values()
+    if function.name not in ("Replace", "FormatDateTime", "RandomString")
+] + [
+    "Replace([a], [b], , , [c], , )",
+    "Replace([a], , [b], , [c], , )",
+    "Replace([a], , [b], [c], [d], , )",
+    "Replace([a], , [b], [c], , [d], )",
+    "Replace([a], [b], , , , , [c])",
+    "FormatDateTime([a], [b], [c], [d])",
+    "RandomString([a], [b], [c], [d], [e])",
+    "IIF([a] < [b], [a] & [b], [a] = [b])",
+]
+
+
+@given(st.sampled_from(CALLS), st.lists(VALUES, min_size=6, max_size=6), VALUES)
+def test_no_value_raises_anything_but_an_evaluation_error(call: str, values: list[Any], roles: Any) -> None:
+    context = Context({**dict(zip("abcdef", values, strict=True)), "appRoleAssignments": roles})
+    try:
+        found = compile_expression(call).evaluate(context)
+    except EvaluationError:
+        return
+    assert found is None or isinstance(found, str | bool | int | float | list | dict | Ignored) or "Redact" in call
