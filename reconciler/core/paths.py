@@ -170,12 +170,12 @@ def remove(body: dict[str, Any], path: str | Path) -> None:
 
 
 def clash(first: str, second: str) -> bool:
-    """Whether two canonical paths cannot both be written: the same, or one an attribute and one a part of it."""
+    """Whether two canonical paths cannot both be mapped: the same, or one an attribute and one a part of it."""
     a, b = parse(first), parse(second)
     if a.whole.lower() != b.whole.lower():
         return False
     if a.where != b.where:
-        return False
+        return not (a.where and b.where)
     a_sub, b_sub = [name.lower() for name in a.sub], [name.lower() for name in b.sub]
     shorter = min(len(a_sub), len(b_sub))
     return a_sub[:shorter] == b_sub[:shorter]

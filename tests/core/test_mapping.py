@@ -101,6 +101,8 @@ def test_what_the_mappings_read_is_known_beforehand() -> None:
         (Constant("12.0"), ValueType.INTEGER, 12),
         (Constant("0.5"), ValueType.DECIMAL, 0.5),
         ("hired", ValueType.DATETIME, "2020-03-16T19:00:00Z"),
+        (Constant("3/16/2020 12:05:00 AM"), ValueType.DATETIME, "2020-03-16T00:05:00Z"),
+        (Constant("3/16/2020 12:05:00 PM"), ValueType.DATETIME, "2020-03-16T12:05:00Z"),
         (Constant("2020-03-16T07:00:00+02:00"), ValueType.DATETIME, "2020-03-16T07:00:00+02:00"),
         ("one_alias", ValueType.STRING, "a@example.com"),
     ],
@@ -209,6 +211,14 @@ def test_add_only_adds_to_many_values_and_takes_none_away() -> None:
     assert mapped.on_update(agreed) == {"aliases": ["A@example.com", "c@example.com", "b@example.com"]}
     assert changes(compiled.wanted({"aliases": ["c@example.com"]}).on_update(agreed), agreed, {}) == ()
     assert mapped.on_update({}) == {"aliases": ["a@example.com", "b@example.com"]}
+
+
+@pytest.mark.parametrize("apply", [Apply.CREATE, Apply.IF_EMPTY, Apply.ADD_ONLY])
+@pytest.mark.parametrize("agreed", [{}, {"aliases": ["a@example.com"]}])
+def test_only_what_always_flows_is_cleared_by_a_null(apply: Apply, agreed: dict[str, Any]) -> None:
+    aliases = TargetAttribute("aliases", multivalued=True)
+    compiled = mapper(to("aliases", "aliases", apply=apply, when_null=WhenNull.CLEAR), of=profile(aliases))
+    assert compiled.wanted({"aliases": None}).on_update(agreed) == {}
 
 
 def test_an_untouched_attribute_gets_its_default_wherever_the_target_has_none() -> None:

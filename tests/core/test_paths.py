@@ -226,6 +226,8 @@ def test_a_write_never_runs_over_a_value_that_is_in_the_way() -> None:
         ("name.givenName", "name.familyName", False),
         ('emails[type eq "work"].value', 'emails[type eq "home"].value', False),
         ('emails[type eq "work"]', 'emails[type eq "work"].value', True),
+        ("emails", 'emails[type eq "work"].value', True),
+        ("emails.value", 'emails[type eq "work"].value', True),
         (MANAGER, "manager", False),
     ],
 )
