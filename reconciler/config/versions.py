@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Set
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from enum import Enum
 from typing import Any
 
 import orjson
 
-from reconciler.core.model import Job, Profile
+from reconciler.core.model import Job, ObjectRules, Profile
 
 _FORM = "1"
 """Goes up when the same rules decide otherwise in a new release, so that everything is judged again."""
@@ -26,6 +26,7 @@ def rules_version(job: Job, profile: Profile) -> str:
     """
     rules = {field.name: getattr(job, field.name) for field in fields(job) if field.name not in _DECIDES_NOTHING}
     rules["assigned"] = sorted(set(job.assigned), key=repr)
+    rules["users"], rules["groups"] = _in_order(job.users), _in_order(job.groups)
     rules["protected"] = sorted(set(job.protected))
     app = {
         "users": profile.user_attributes,
@@ -35,6 +36,13 @@ def rules_version(job: Job, profile: Profile) -> str:
     }
     written = orjson.dumps([_FORM, _plain(rules), _plain(app)], option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(written).hexdigest()[:32]
+
+
+def _in_order(rules: ObjectRules | None) -> ObjectRules | None:
+    """Return the rules with their mappings by path: their order decides nothing."""
+    if rules is None:
+        return None
+    return replace(rules, mappings=tuple(sorted(rules.mappings, key=lambda mapping: mapping.to)))
 
 
 def _plain(value: Any) -> Any:

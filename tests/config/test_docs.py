@@ -1,0 +1,80 @@
+"""The page about the configuration says everything that there is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from reconciler import config
+from reconciler.config.profiles import ProfileTable
+from reconciler.core.model import Operator
+
+PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text("utf-8")
+SECTIONS = {
+    "ConfigTable": "## Top level",
+    "SecretPlace": "## Secrets",
+    "StateTable": "## state",
+    "ControlTable": "## control",
+    "MailTable": "## mail",
+    "FileSourceTable": "## sources",
+    "OtherSourceTable": "## sources",
+    "ActiveTable": "## sources",
+    "ScimTargetTable": "## targets",
+    "OtherTargetTable": "## targets",
+    "BearerTable": "## targets",
+    "BasicTable": "## targets",
+    "OAuthTable": "## targets",
+    "RoleTable": "## roles",
+    "Condition": "## Conditions",
+    "JobTable": "## jobs",
+    "AssignedTable": "## jobs",
+    "DeprovisionTable": "### jobs.X.deprovision",
+    "UsersTable": "### jobs.X.users and jobs.X.groups",
+    "GroupsTable": "### jobs.X.users and jobs.X.groups",
+    "MappingTable": "### jobs.X.users and jobs.X.groups",
+    "ProfileTable": "## Profiles",
+    "KindTable": "## Profiles",
+    "AttributeTable": "## Profiles",
+}
+
+
+def section(heading: str) -> str:
+    return re.split(r"^##+ ", PAGE.split(f"{heading}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def tables() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, schema in (("ConfigTable", config.json_schema()), ("ProfileTable", ProfileTable.model_json_schema())):
+        for table, described in {name: schema, **schema["$defs"]}.items():
+            if "properties" in described:
+                found[table] = list(described["properties"])
+    return found
+
+
+@pytest.mark.parametrize("table", tables())
+def test_every_key_is_explained(table: str) -> None:
+    text = section(SECTIONS[table])
+    assert [key for key in tables()[table] if f"`{key}`" not in text] == []
+
+
+def test_every_operator_is_explained() -> None:
+    assert [operator for operator in Operator if f"`{operator}`" not in section("## Conditions")] == []
+
+
+def test_every_default_of_the_tables_is_the_one_that_is_written() -> None:
+    schema = config.json_schema()
+    wrong = []
+    for table, described in schema["$defs"].items():
+        for key, node in described.get("properties", {}).items():
+            default = node.get("default")
+            if default is None or table == "Condition":
+                continue
+            shown = str(default).lower() if isinstance(default, bool | int) else f'"{default}"'
+            rows = [
+                line for line in section(SECTIONS[table]).splitlines() if line.startswith("|") and f"`{key}`" in line
+            ]
+            if not any(f"`{shown}`" in row for row in rows):
+                wrong.append((table, key, shown))
+    assert wrong == []
