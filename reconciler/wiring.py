@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import assert_never
+from typing import Any, assert_never
 from urllib.parse import urlsplit
 
 from reconciler import config as configuration
 from reconciler.config import Config, FileSourceSettings, OtherSource, OtherTarget, ScimTargetSettings
 from reconciler.core.mapping import Mapper
 from reconciler.core.model import KINDS, Identity, Kind
-from reconciler.errors import ConfigError, Problem
+from reconciler.errors import ConfigError, Problem, StateError
 from reconciler.net.auth import Auth, Basic, Bearer, ClientCredentials
 from reconciler.net.client import Client, Lanes
 from reconciler.net.exchange import AiohttpExchange
@@ -25,7 +25,8 @@ from reconciler.runtime.clock import NoProgress, SystemClock, SystemDice
 from reconciler.runtime.cycle import Plan, World
 from reconciler.runtime.rehearsal import Rehearsal
 from reconciler.sources.file import FileSource
-from reconciler.store.database import SqlStore
+from reconciler.store.database import copy_state
+from reconciler.store.sql import SqlStore
 from reconciler.targets.scim import ScimTarget
 
 
@@ -62,7 +63,8 @@ class House:
         """Open source and target of a job; close them at the end, and keep what the target said of itself."""
         job = self.config.jobs[job_name]
         source = build_source(self.config, job.source, self.clock)
-        target = await build_target(self.config, job_name, self)
+        facts = await self.store.remembered(target_identity(self.config, job_name))
+        target = build_target(self.config, job_name, self.clock, self.dice, self.lanes, facts)
         used: Target = Rehearsal(target) if rehearse else target
         try:
             yield World(source, used, self.store, self.clock, self.dice, progress or NoProgress())
@@ -85,12 +87,25 @@ async def open_house(config: Config, *, write: bool, scratch: bool = False) -> A
         url = config.state_url
         if scratch:
             directory = Path(stack.enter_context(TemporaryDirectory(prefix="reconciler-plan-")))
-            url = copied_state(url, directory)
+            url = _copied(url, directory)
         store = await SqlStore.open(url, write=write, clock_now=clock.now(), process=process)
         try:
             yield House(config, store, clock, SystemDice(), Lanes())
         finally:
             await store.close()
+
+
+@asynccontextmanager
+async def open_connections(config: Config, job_name: str) -> AsyncIterator[tuple[Source, Target]]:
+    """Open source and target of a job without its state, to test them."""
+    clock = SystemClock()
+    source = build_source(config, config.jobs[job_name].source, clock)
+    target = build_target(config, job_name, clock, SystemDice(), Lanes(), None)
+    try:
+        yield source, target
+    finally:
+        await source.close()
+        await target.close()
 
 
 def job_named(config: Config, name: str) -> str:
@@ -123,18 +138,19 @@ def build_source(config: Config, name: str, clock: Clock) -> Source:
             assert_never(settings)
 
 
-async def build_target(config: Config, job_name: str, house: House) -> ScimTarget:
-    """Return the target of a job, with what it said of itself the last time."""
+def build_target(
+    config: Config, job_name: str, clock: Clock, dice: Dice, lanes: Lanes, facts: dict[str, Any] | None
+) -> ScimTarget:
+    """Return the target of a job. `facts` is what it said of itself the last time."""
     job = config.jobs[job_name]
     settings = config.targets[job.target]
     if isinstance(settings, OtherTarget):
         raise _not_yet(config, f"[targets.{job.target}] type", settings.type)
     profile = config.profiles[job.target]
     parts = urlsplit(settings.url)
-    auth = _auth(settings)
-    lane = house.lanes.lane(
+    lane = lanes.lane(
         parts.netloc,
-        f"{job.target}",
+        job.target,
         concurrency=settings.concurrency,
         requests_per_second=settings.requests_per_second or profile.requests_per_second,
     )
@@ -150,20 +166,41 @@ async def build_target(config: Config, job_name: str, house: House) -> ScimTarge
         rules = job.rules(kind)
         if rules is not None:
             paths[kind] = Mapper.compile(rules, profile).paths
-    identity = Identity("scim", f"{parts.scheme}://{parts.netloc}{parts.path}")
     return ScimTarget(
         job.target,
         url=settings.url,
         profile=profile,
-        client=Client(exchange, house.clock, house.dice, lane=lane, auth=auth),
+        client=Client(exchange, clock, dice, lane=lane, auth=_auth(settings, exchange, clock)),
         paths=paths,
-        identity=identity,
-        facts=await house.store.remembered(identity),
+        identity=target_identity(config, job_name),
+        facts=facts,
         timeout_seconds=settings.timeout_seconds,
     )
 
 
-def _auth(settings: ScimTargetSettings) -> Auth | None:
+def target_identity(config: Config, job_name: str) -> Identity:
+    """Return what the target of a job is known as: its address, without the query."""
+    settings = config.targets[config.jobs[job_name].target]
+    if isinstance(settings, OtherTarget):
+        return Identity(settings.type, settings.name)
+    parts = urlsplit(settings.url)
+    return Identity("scim", f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}")
+
+
+def _copied(url: str, directory: Path) -> str:
+    """Copy the state of a SQLite file; where there is none yet, the scratch state is empty."""
+    copy = directory / "state.db"
+    kind, _, place = url.partition(":///")
+    if kind != "sqlite":
+        raise StateError(
+            "a plan works on a copy of the state, which needs SQLite; on PostgreSQL it is not yet available"
+        )
+    if Path(place).exists():
+        copy_state(Path(place), copy)
+    return f"sqlite:///{copy}"
+
+
+def _auth(settings: ScimTargetSettings, exchange: AiohttpExchange, clock: Clock) -> Auth | None:
     match settings.auth:
         case None:
             return None
@@ -172,7 +209,15 @@ def _auth(settings: ScimTargetSettings) -> Auth | None:
         case configuration.BasicAuth(username=username, secret=secret):
             return Basic(username, secret.read)
         case configuration.OAuthSettings() as oauth:
-            raise NotImplementedError(oauth, ClientCredentials)
+            return ClientCredentials(
+                exchange,
+                clock,
+                token_url=oauth.token_url,
+                client_id=oauth.client_id,
+                read_secret=oauth.secret.read,
+                scopes=tuple((oauth.scope or "").split()),
+                send="header" if oauth.client_auth == "basic" else "body",
+            )
         case _:
             assert_never(settings.auth)
 

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import anyio
 import click
 import orjson
 
@@ -14,6 +13,7 @@ from reconciler import config as configuration
 from reconciler import wiring
 from reconciler.commands.options import config_option
 from reconciler.commands.progress import shown_progress
+from reconciler.commands.running import run_async
 from reconciler.core.planning import Operation
 from reconciler.ports import Diagnosis
 from reconciler.runtime.cycle import run_cycle
@@ -33,7 +33,7 @@ def test(job: str, config: Path, as_json: bool) -> None:
         async with wiring.open_connections(loaded, job) as (source, target):
             return {"source": await source.test(), "target": await target.test()}
 
-    found = anyio.run(work)
+    found = run_async(work)
     good = all(line.ok for lines in found.values() for line in lines)
     if as_json:
         sides = {
@@ -71,7 +71,7 @@ def plan(job: str, config: Path, full: bool, as_json: bool) -> None:
                     report = await run_cycle(house.plan(job), world, full=full, observer=observe)
                     return report, [_membership(*one) for one in _rehearsed(world.target)]
 
-    report, memberships = anyio.run(work)
+    report, memberships = run_async(work)
     lines += memberships
     if as_json:
         for line in lines:
@@ -100,7 +100,7 @@ def cycle(job: str, config: Path, full: bool, as_json: bool) -> None:
                 async with house.world(job, progress=progress) as world:
                     return await run_cycle(house.plan(job), world, full=full)
 
-    report = anyio.run(work)
+    report = run_async(work)
     if as_json:
         _print(report.as_dict())
     else:

@@ -11,6 +11,7 @@ import click
 from reconciler import config as configuration
 from reconciler import logs, wiring
 from reconciler.commands.options import config_option
+from reconciler.commands.running import run_async
 from reconciler.runtime.schedule import ApschedulerTicks
 from reconciler.runtime.service import DRAIN_SECONDS, Jobs, Reloaded, Service, differences
 
@@ -43,4 +44,4 @@ def run(config: Path, log_level: str, drain: float) -> None:
                 service = Service(house, house.store, house.clock, ticks, reload, drain_seconds=drain)
                 await service.run(signals)
 
-    anyio.run(work)
+    run_async(work)

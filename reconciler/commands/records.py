@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-import anyio
 import click
 import orjson
 
 from reconciler import config as configuration
 from reconciler import wiring
 from reconciler.commands.options import config_option
+from reconciler.commands.running import run_async
 from reconciler.commands.summary import provisioning_summary
 from reconciler.core.model import KINDS, Kind, SourceId, TargetId
 from reconciler.core.records import Record
@@ -111,7 +111,8 @@ def unlink(job: str, source_id: str, config: Path, group: bool) -> None:
     """Forget which account an entry has. The account stays as it is; the next cycle matches the entry again."""
 
     async def work(house: wiring.House) -> bool:
-        return await house.store.unlink(job, _kind(group), SourceId(source_id))
+        done: bool = await house.store.unlink(job, _kind(group), SourceId(source_id))
+        return done
 
     if not _with_house(config, job, work, write=True):
         raise ConfigError(Problem(job, f"{source_id} is not linked", f"`reconciler links {job}` lists who is"))
@@ -212,7 +213,7 @@ def _with_house(
         async with wiring.open_house(loaded, write=write or scratch, scratch=scratch) as house:
             return await work(house)
 
-    return anyio.run(opened)
+    return run_async(opened)
 
 
 def _kind(group: bool) -> Kind:

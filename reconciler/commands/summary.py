@@ -67,4 +67,4 @@ def _step_name(step: dict[str, Any], action: str) -> str:
         return _EXPORTS.get(action, "EntryExportUpdate")
     if step["status"] == "skipped":
         return "EntrySynchronizationSkip"
-    return _STEP_NAMES.get(step["type"], step["type"])
+    return _STEP_NAMES.get(step["type"], str(step["type"]))

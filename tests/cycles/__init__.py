@@ -1,0 +1,1 @@
+"""Whole cycles: real files, a real configuration, a real state, a server that answers."""

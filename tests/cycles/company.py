@@ -1,0 +1,155 @@
+"""A small company whose accounts a test keeps equal to its files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import orjson
+
+from reconciler import config, wiring
+from reconciler.core.planning import Operation
+from reconciler.runtime.cycle import run_cycle
+from reconciler.runtime.report import CycleReport
+
+ATTRIBUTES = """
+  { to = "userName", from = "userPrincipalName", match = 1 },
+  { to = "externalId", from = "id" },
+  { to = "active", expression = "Not([IsSoftDeleted])" },
+  { to = "displayName", from = "displayName" },
+  { to = "title", from = "jobTitle" },
+"""
+MANAGER = '{ to = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager", from = "manager" },'
+GROUPS = """
+[jobs.app.groups]
+attributes = [ { to = "displayName", from = "displayName", match = 1 }, { to = "members", from = "members" } ]
+"""
+
+
+class Address(Protocol):
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def token(self) -> str: ...
+
+
+class Company:
+    """Files, a configuration and a state in a directory. `await company.cycle()` is what the command does."""
+
+    def __init__(self, directory: Path, server: Address, *, job: str = "", attributes: str = ATTRIBUTES) -> None:
+        self.directory = directory
+        self.users: dict[str, dict[str, Any]] = {}
+        self.groups: dict[str, dict[str, Any]] = {}
+        self.job = job or 'scope = "all"'
+        self.attributes = attributes
+        self.target_lines = ""
+        self.source_lines = ""
+        self.tables = ""
+        self._server = server
+        token = directory / "token"
+        token.touch(mode=0o600)
+        token.write_text(server.token)
+
+    def person(self, id_: str, **attributes: Any) -> dict[str, Any]:
+        """Take somebody on; what is not said is made up from the id."""
+        row = {
+            "id": id_,
+            "userPrincipalName": f"{id_}@example.com",
+            "displayName": id_.capitalize(),
+            "jobTitle": "Engineer",
+            "department": "Development",
+            "accountEnabled": True,
+            "manager": None,
+            "employeeId": f"E-{id_}",
+            **attributes,
+        }
+        self.users[id_] = row
+        return row
+
+    def people(self, *ids: str) -> None:
+        for id_ in ids:
+            self.person(id_)
+
+    def group(self, id_: str, members: Sequence[str], name: str = "") -> dict[str, Any]:
+        row = {"id": id_, "displayName": name or id_, "members": list(members)}
+        self.groups[id_] = row
+        return row
+
+    def write(self) -> Path:
+        """Write the files; return the configuration's path."""
+        _write_lines(self.directory / "users.jsonl", self.users)
+        _write_lines(self.directory / "groups.jsonl", self.groups)
+        return self.configure()
+
+    def configure(self) -> Path:
+        path = self.directory / "config.toml"
+        path.write_text(
+            f"""
+[state]
+url = "sqlite:///state.db"
+
+[sources.staff]
+type = "file"
+users = "users.jsonl"
+groups = "groups.jsonl"
+key = "id"
+person = "employeeId"
+active = "accountEnabled"
+allow_empty = ["groups"]
+{self.source_lines}
+
+[targets.app]
+type = "scim"
+url = "{self._server.url}"
+auth = {{ type = "bearer", token = {{ file = "token" }} }}
+concurrency = 8
+{self.target_lines}
+
+[jobs.app]
+source = "staff"
+target = "app"
+{self.job}
+
+[jobs.app.users]
+attributes = [
+{self.attributes}
+]
+{self.tables}
+"""
+        )
+        return path
+
+    async def cycle(self, *, full: bool = False, write: bool = True) -> CycleReport:
+        """Run one cycle as a fresh process would: the state is opened and closed around it."""
+        path = self.write() if write else self.configure()
+        loaded = config.load(path)
+        async with wiring.open_house(loaded, write=True) as house, house.world("app") as world:
+            return await run_cycle(house.plan("app"), world, full=full)
+
+    async def plan(self, *, full: bool = False) -> tuple[CycleReport, list[tuple[str, str, str]]]:
+        """Return what a cycle would do, as (operation, source id, why it is held)."""
+        seen: list[tuple[str, str, str]] = []
+
+        def observe(operation: Operation, held: str) -> None:
+            seen.append((operation.word, operation.record.source_id, held))
+
+        loaded = config.load(self.write())
+        async with (
+            wiring.open_house(loaded, write=True, scratch=True) as house,
+            house.world("app", rehearse=True) as world,
+        ):
+            return await run_cycle(house.plan("app"), world, full=full, observer=observe), seen
+
+
+def done(report: CycleReport) -> Mapping[str, int]:
+    """Return the counts that are not zero, without the skips."""
+    return {name: n for name, n in report.counts.items() if n and name != "skip"}
+
+
+def _write_lines(path: Path, rows: Mapping[str, Mapping[str, Any]]) -> None:
+    unfinished = path.with_suffix(".new")
+    unfinished.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows.values()))
+    os.replace(unfinished, path)

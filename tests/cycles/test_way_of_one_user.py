@@ -1,0 +1,235 @@
+"""The way of one user through the house, and back out of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.cycles.company import GROUPS, MANAGER, Company, done
+from tests.servers.scim import ScimServer
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ScimServer]:
+    async with ScimServer() as running:
+        yield running
+
+
+async def test_an_initial_cycle_creates_everybody_and_the_next_one_sends_nothing(
+    tmp_path: Path, server: ScimServer
+) -> None:
+    company = Company(tmp_path, server)
+    company.people("ann", "bob", "cleo")
+    first = await company.cycle()
+    assert (first.kind, first.state, first.exit_code) == ("initial", "active", 0)
+    assert done(first) == {"create": 3}
+    assert {user["userName"] for user in server.users.values()} == {
+        "ann@example.com",
+        "bob@example.com",
+        "cleo@example.com",
+    }
+    server.clear_requests()
+    second = await company.cycle()
+    assert (second.kind, done(second), server.requests) == ("incremental", {}, [])
+
+
+async def test_a_changed_title_is_one_patch_of_one_attribute(tmp_path: Path, server: ScimServer) -> None:
+    company = Company(tmp_path, server)
+    company.people("ann", "bob")
+    await company.cycle()
+    server.clear_requests()
+    company.users["ann"]["jobTitle"] = "Manager"
+    report = await company.cycle()
+    assert done(report) == {"update": 1}
+    (patch,) = server.requests
+    assert patch.method == "PATCH"
+    assert patch.body["Operations"] == [{"op": "replace", "path": "title", "value": "Manager"}]
+
+
+async def test_somebody_inactive_is_disabled_and_enabled_again_on_return(tmp_path: Path, server: ScimServer) -> None:
+    company = Company(tmp_path, server)
+    company.people("ann", "bob")
+    await company.cycle()
+    company.users["ann"]["accountEnabled"] = False
+    assert done(await company.cycle()) == {"disable": 1}
+    assert server.user("ann@example.com")["active"] is False
+    assert done(await company.cycle()) == {}
+    company.users["ann"]["accountEnabled"] = True
+    assert done(await company.cycle()) == {"enable": 1}
+    assert server.user("ann@example.com")["active"] is True
+
+
+async def test_somebody_who_is_gone_is_disabled_and_comes_back_to_the_same_account(
+    tmp_path: Path, server: ScimServer
+) -> None:
+    company = Company(tmp_path, server)
+    company.people("ann", "bob")
+    await company.cycle()
+    account = server.user("ann@example.com")["id"]
+    ann = company.users.pop("ann")
+    assert done(await company.cycle()) == {"disable": 1}
+    company.users["ann"] = ann
+    assert done(await company.cycle()) == {"enable": 1}
+    assert server.user("ann@example.com")["id"] == account
+
+
+async def test_a_rehire_under_a_new_id_gets_the_old_account_back(tmp_path: Path, server: ScimServer) -> None:
+    company = Company(tmp_path, server)
+    company.people("ann", "bob")
+    await company.cycle()
+    account = server.user("ann@example.com")["id"]
+    del company.users["ann"]
+    await company.cycle()
+    company.person("ann2", userPrincipalName="ann@example.com", displayName="Ann", employeeId="E-ann")
+    report = await company.cycle()
+    assert done(report) == {"adopt": 1}
+    assert server.user("ann@example.com")["id"] == account
+    assert server.user("ann@example.com")["active"] is True
+    assert len(server.users) == 2
+
+
+async def test_a_rehire_in_the_same_cycle_keeps_the_account_on(tmp_path: Path, server: ScimServer) -> None:
+    company = Company(tmp_path, server)
+    company.people("ann", "bob")
+    await company.cycle()
+    account = server.user("ann@example.com")["id"]
+    del company.users["ann"]
+    company.person("ann2", userPrincipalName="ann@example.com", displayName="Ann", employeeId="E-ann")
+    report = await company.cycle()
+    assert done(report) == {"adopt": 1}
+    assert server.user("ann@example.com")["id"] == account
+    assert server.user("ann@example.com")["active"] is True
+
+
+async def test_a_new_person_never_gets_the_account_of_a_leaver(tmp_path: Path, server: ScimServer) -> None:
+    company = Company(tmp_path, server)
+    company.people("ann", "bob")
+    await company.cycle()
+    del company.users["ann"]
+    await company.cycle()
+    company.person("other", userPrincipalName="ann@example.com", employeeId="E-other")
+    report = await company.cycle()
+    assert [failure["error_code"] for failure in report.failures] == ["DuplicateSourceEntries"]
+    assert server.user("ann@example.com")["active"] is False
+    assert report.exit_code == 1
+
+
+async def test_existing_accounts_are_adopted_not_made_again(tmp_path: Path, server: ScimServer) -> None:
+    server.put("user", userName="ANN@example.com", title="Old", active=True)
+    company = Company(tmp_path, server)
+    company.people("ann", "bob")
+    report = await company.cycle()
+    assert done(report) == {"adopt": 1, "create": 1}
+    assert server.user("ann@example.com")["title"] == "Engineer"
+    assert len(server.users) == 2
+
+
+async def test_many_existing_accounts_are_found_with_one_list(tmp_path: Path, server: ScimServer) -> None:
+    for number in range(30):
+        server.put("user", userName=f"p{number}@example.com", active=True, displayName=f"P{number}", title="Engineer")
+    company = Company(tmp_path, server)
+    company.people(*(f"p{number}" for number in range(30)))
+    report = await company.cycle()
+    assert report.counts["adopt"] == 30
+    assert len(server.sent("POST")) == 0
+    assert len([seen for seen in server.sent("GET") if "filter" not in seen.query]) <= 2
+
+
+async def test_leavers_wait_for_the_whole_reading_and_go_before_the_creates(tmp_path: Path, server: ScimServer) -> None:
+    company = Company(tmp_path, server)
+    company.people(*(f"p{number}" for number in range(20)))
+    await company.cycle()
+    del company.users["p3"]
+    company.people("new")
+    report = await company.cycle()
+    assert done(report) == {"create": 1, "disable": 1}
+
+
+async def test_two_people_swap_names(tmp_path: Path, server: ScimServer) -> None:
+    company = Company(tmp_path, server)
+    company.people("ann", "bob")
+    await company.cycle()
+    ann, bob = server.user("ann@example.com")["id"], server.user("bob@example.com")["id"]
+    company.users["ann"]["userPrincipalName"] = "bob@example.com"
+    company.users["bob"]["userPrincipalName"] = "ann@example.com"
+    report = await company.cycle()
+    assert report.failures == []
+    assert (server.user("bob@example.com")["id"], server.user("ann@example.com")["id"]) == (ann, bob)
+    server.clear_requests()
+    await company.cycle()
+    assert server.requests == []
+
+
+async def test_a_name_freed_in_this_cycle_can_be_taken_in_it(tmp_path: Path, server: ScimServer) -> None:
+    company = Company(tmp_path, server)
+    company.people("ann", "bob")
+    await company.cycle()
+    company.users["ann"]["userPrincipalName"] = "ann.married@example.com"
+    company.person("zoe", userPrincipalName="ann@example.com")
+    report = await company.cycle()
+    assert report.failures == []
+    assert server.user("ann@example.com")["externalId"] == "zoe"
+    assert server.user("ann.married@example.com")["externalId"] == "ann"
+
+
+async def test_managers_follow_when_they_have_an_account(tmp_path: Path, server: ScimServer) -> None:
+    company = Company(tmp_path, server)
+    company.attributes += MANAGER
+    company.person("ann", manager="boss")
+    company.person("boss")
+    report = await company.cycle()
+    assert report.failures == []
+    extension = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+    assert server.user("ann@example.com")[extension]["manager"]["value"] == server.user("boss@example.com")["id"]
+    server.clear_requests()
+    await company.cycle()
+    assert server.requests == []
+
+
+async def test_groups_are_created_empty_and_filled_in_batches(tmp_path: Path, server: ScimServer) -> None:
+    company = Company(tmp_path, server)
+    company.tables = GROUPS
+    people = [f"p{number}" for number in range(230)]
+    company.people(*people)
+    company.group("g1", people, "Everybody")
+    report = await company.cycle()
+    assert done(report) == {"create": 231, "members_added": 230}
+    assert len(server.members("Everybody")) == 230
+    (made,) = [seen for seen in server.sent("POST") if "Groups" in seen.path]
+    assert "members" not in made.body
+    assert len([seen for seen in server.sent("PATCH") if "Groups" in seen.path]) == 3
+    server.clear_requests()
+    await company.cycle()
+    assert server.requests == []
+
+
+async def test_a_group_change_is_just_that(tmp_path: Path, server: ScimServer) -> None:
+    company = Company(tmp_path, server)
+    company.tables = GROUPS
+    company.people("ann", "bob", "cleo")
+    company.group("g1", ["ann", "bob"], "Crew")
+    await company.cycle()
+    server.clear_requests()
+    company.groups["g1"]["members"] = ["bob", "cleo"]
+    company.groups["g1"]["displayName"] = "The crew"
+    report = await company.cycle()
+    assert done(report) == {"update": 1, "members_added": 1, "members_removed": 1}
+    assert server.members("The crew") == {server.user(f"{name}@example.com")["id"] for name in ("bob", "cleo")}
+    assert {seen.method for seen in server.requests} == {"PATCH"}
+
+
+async def test_a_member_who_comes_into_scope_later_is_added_then(tmp_path: Path, server: ScimServer) -> None:
+    company = Company(
+        tmp_path, server, job='scope = "assigned"\nassigned = [ { user = "ann@example.com" }, { group = "Crew" } ]'
+    )
+    company.tables = GROUPS
+    company.people("ann")
+    company.group("g1", ["ann", "late"], "Crew")
+    await company.cycle()
+    assert len(server.members("Crew")) == 1
+    company.people("late")
+    report = await company.cycle()
+    assert done(report) == {"create": 1, "members_added": 1}
+    assert len(server.members("Crew")) == 2
