@@ -220,6 +220,7 @@ ORDINARY: list[tuple[str, Any]] = [
     ('ToUpper("ann", )', "ANN"),
     ("Trim([two])", ["x", "y"]),
     ('Word("This,string!has&many separators",3,",!&#")', "has"),
+    ('Word("Cher", 1, " ")', "Cher"),
     ('Word("a b", 3, " ")', ""),
     ('Word("a b", 0, " ")', ""),
     ('Word("a b", 1, "")', ""),
