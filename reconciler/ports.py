@@ -394,9 +394,10 @@ class Store(Protocol):
         ...
 
     async def unseen(self, job_id: int, kind: Kind, seen: Seen, ceiling: int, after: int, limit: int) -> list[Record]:
-        """Return records (row id > after, ≤ ceiling, in order) that the reading did not meet and that matter:
+        """Return records (row id > after, ≤ ceiling, in order) that the reading did not meet and that are not GONE yet.
 
-        linked, or with a verdict other than GONE."""
+        Who is GONE already and waits for something (a delete) comes through `due`.
+        """
         ...
 
     async def due(self, job_id: int, kind: Kind, now: float, after: int, limit: int) -> list[Record]:

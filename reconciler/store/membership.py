@@ -18,10 +18,13 @@ from sqlalchemy import (
     case,
     delete,
     exists,
+    false,
     func,
     literal_column,
+    null,
     or_,
     select,
+    true,
     update,
 )
 
@@ -80,7 +83,7 @@ def drop_groups(connection: Connection, job_id: int, kept: Iterable[SourceId]) -
     drop = (
         update(staged_groups)
         .where(c.job_id == bindparam("its_job"), c.group_id == bindparam("its_group"))
-        .values(present=False, digest=None, dirty=True)
+        .values(present=false(), digest=null(), dirty=true())
     )
     execute_many(connection, drop, ("its_job", "its_group"), rows)
     return frozenset(changed)

@@ -124,7 +124,7 @@ entries = Table(
     UniqueConstraint("target_ref", "kind", "target_id"),
     sqlite_autoincrement=True,
 )
-MATTERS = text("target_id IS NOT NULL OR verdict <> 'gone'")
+MATTERS = text("verdict <> 'gone'")
 Index(
     "entries_that_matter",
     *(entries.c.job_id, entries.c.kind, entries.c.row_id),

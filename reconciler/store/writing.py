@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, bindparam, delete, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, false, select, update
 
 from reconciler.core.model import KINDS, Kind, SourceId, TargetId
 from reconciler.core.records import Link, Record
@@ -37,7 +37,7 @@ _LEDGER_EMPTY = delete(ledger).where(*(ledger.c[name] == bindparam(name) for nam
 _SETTLE = (
     update(staged_groups)
     .where(staged_groups.c.job_id == bindparam("its_job"), staged_groups.c.group_id == bindparam("its_group"))
-    .values(dirty=False)
+    .values(dirty=false())
 )
 
 

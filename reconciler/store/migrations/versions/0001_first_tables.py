@@ -134,7 +134,7 @@ def upgrade() -> None:
         "entries_that_matter",
         "entries",
         ["job_id", "kind", "row_id"],
-        **_only("target_id IS NOT NULL OR verdict <> 'gone'"),
+        **_only("verdict <> 'gone'"),
     )
     op.create_index(
         "entries_that_wait", "entries", ["job_id", "kind", "row_id", "due_at"], **_only("due_at IS NOT NULL")
