@@ -22,8 +22,9 @@ from reconciler.ports import Request, Response
 USER_AGENT = f"reconciler/{__version__}"
 CONNECT_SECONDS = 8.0
 """How long one connection (DNS, TCP, TLS) may take to be made."""
-_IDLE_SECONDS = 4.0
-"""How long an idle connection is kept: less than the 5 s after which common servers close theirs."""
+_IDLE_SECONDS = 1.5
+"""How long an idle connection is kept: a server that closes it while a POST is on its way leaves it unknown whether
+it was done, and common servers close theirs after 2 to 5 s."""
 _BODY_BYTES_MAX = 32 * 1024 * 1024
 _COPIED_BODY_BYTES_MAX = 1024 * 1024
 """A longer request body is handed over as a stream: aiohttp would block the loop while it writes it."""

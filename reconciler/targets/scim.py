@@ -73,7 +73,7 @@ class ScimTarget:
 
     async def get(self, kind: Kind, target_id: TargetId) -> Account | Missing | Failed:
         query = "excludedAttributes=members" if kind == "group" else ""
-        got = await self._wire.read(self._wire.url(kind, target_id, query), doing=f"reading a {kind}", one=kind)
+        got = await self._wire.resource(kind, target_id, query, doing=f"reading a {kind}")
         if isinstance(got, Failed):
             return Missing() if got.fault is Fault.NOT_FOUND else got
         _, resource = scim.extract(got[0], self._readers[kind])

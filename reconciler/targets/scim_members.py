@@ -229,7 +229,7 @@ class Membership:
 
     async def _read(self, group: TargetId) -> tuple[dict[str, Any], Response] | Failed:
         doing = "reading the members of a group"
-        return await self._wire.read(self._wire.url("group", group), doing=doing, patience=_PATIENCE, one="group")
+        return await self._wire.resource("group", group, doing=doing, patience=_PATIENCE)
 
     def _shown(self, group: TargetId, content: dict[str, Any]) -> frozenset[TargetId] | Failed:
         """Return the members; an empty list is believed until the target has hidden members that must be there."""

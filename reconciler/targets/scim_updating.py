@@ -107,7 +107,7 @@ class Updating:
     async def _read(self, kind: Kind, target_id: TargetId) -> tuple[dict[str, Any], Response] | Failed:
         patience = _GROUP_PATIENCE if kind == "group" else 1.0
         doing = f"reading a {kind} before it is changed"
-        return await self._wire.read(self._wire.url(kind, target_id), doing=doing, patience=patience, one=kind)
+        return await self._wire.resource(kind, target_id, doing=doing, patience=patience)
 
     async def _write(
         self,
@@ -137,8 +137,7 @@ class Updating:
     async def _or_gone(self, kind: Kind, target_id: TargetId, failure: Failed) -> Failed:
         """Return NOT_FOUND where a 5xx was a server's way to say that there is no such account."""
         query = "excludedAttributes=members" if kind == "group" else ""
-        url = self._wire.url(kind, target_id, query)
-        got = await self._wire.read(url, doing=f"looking for a {kind}", one=kind)
+        got = await self._wire.resource(kind, target_id, query, doing=f"looking for a {kind}")
         return got if isinstance(got, Failed) and got.fault is Fault.NOT_FOUND else failure
 
 

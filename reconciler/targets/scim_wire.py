@@ -115,6 +115,15 @@ class Wire:
             return content
         return (content, answer) if content is not None else self.not_scim(answer, doing)
 
+    async def resource(
+        self, kind: Kind, target_id: str, query: str = "", *, doing: str, patience: float = 1.0
+    ) -> tuple[dict[str, Any], Response] | Failed:
+        """GET one resource: an object that has an id."""
+        got = await self.read(self.url(kind, target_id, query), doing=doing, patience=patience, one=kind)
+        if isinstance(got, Failed) or got[0].get("id") is not None:
+            return got
+        return self.not_scim(got[1], doing)
+
     async def rows(self, url: str, *, doing: str, patience: float = 1.0, retry: bool = True) -> dict[str, Any] | Failed:
         """GET a ListResponse: an object with the list `Resources`, or at least with `totalResults`."""
         got = await self.read(url, doing=doing, patience=patience, retry=retry)
