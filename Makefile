@@ -30,7 +30,7 @@ test: $(VENV)/.for-development
 else
 test: lint types layers
 endif
-	$(BIN)/python -m pytest -o asyncio_default_fixture_loop_scope=function $(if $(NO_SKIPS),-p tests.no_skips) $(PYTEST_OPTIONS) $(TESTS)
+	$(BIN)/python -m pytest $(if $(NO_SKIPS),-p tests.no_skips) $(PYTEST_OPTIONS) $(TESTS)
 
 lint: $(VENV)/.for-development
 	$(BIN)/ruff check .
