@@ -312,7 +312,8 @@ class Engine:
             count = int(query.get("count", "100"))
         except ValueError:
             raise invalid_value("startIndex and count must be integers") from None
-        if self.quirks.count_refused_above is not None and count > self.quirks.count_refused_above:
+        most = self.quirks.count_refused_above
+        if most is not None and "count" in query and count > most:
             raise Refusal(self.quirks.count_refused_status, "count is too large", "invalidValue")
         start = 1 if self.quirks.ignores_start_index else max(1, start)
         return start, min(max(0, count), self.quirks.page_max)

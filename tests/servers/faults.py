@@ -76,12 +76,12 @@ class ErrorInside200:
     code: int = 400
 
 
-Fault = Status | Throttle | Unauthorized | Delay | Drop | DropAfterCommit | CutBody | WrongJson | ErrorInside200
+ServerFault = Status | Throttle | Unauthorized | Delay | Drop | DropAfterCommit | CutBody | WrongJson | ErrorInside200
 
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    fault: Fault
+    fault: ServerFault
     seen: Seen
 
 
@@ -90,7 +90,7 @@ class _Rule:
     method: str
     path: re.Pattern[str]
     body: re.Pattern[str] | None
-    then: Fault
+    then: ServerFault
     first: int
     times: int
     met: int = 0
@@ -119,7 +119,9 @@ class Script:
         self.played: list[Played] = []
         self._rules: list[_Rule] = []
 
-    def on(self, method: str, path: str, *, then: Fault, nth: int = 1, times: int = 1, body: str | None = None) -> None:
+    def on(
+        self, method: str, path: str, *, then: ServerFault, nth: int = 1, times: int = 1, body: str | None = None
+    ) -> None:
         """From the nth request on that matches, `times` requests get this fault.
 
         `method` may be "*"; `path` is a pattern that is searched for in the decoded path below the base URL
@@ -129,7 +131,7 @@ class Script:
         pattern = None if body is None else re.compile(body)
         self._rules.append(_Rule(method, re.compile(path), pattern, then, nth, times))
 
-    def take(self, seen: Seen) -> Fault | None:
+    def take(self, seen: Seen) -> ServerFault | None:
         """Return the fault that this request meets, and record it."""
         for rule in self._rules:
             if rule.matches(seen) and rule.take():
@@ -138,7 +140,7 @@ class Script:
         return None
 
     @property
-    def waiting(self) -> list[Fault]:
+    def waiting(self) -> list[ServerFault]:
         """The faults that have not all happened: a test that ends with some shows less than it says."""
         return [rule.then for rule in self._rules if not rule.spent]
 

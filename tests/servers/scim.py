@@ -24,8 +24,8 @@ from tests.servers.faults import (
     Drop,
     DropAfterCommit,
     ErrorInside200,
-    Fault,
     Script,
+    ServerFault,
     Status,
     Throttle,
     Unauthorized,
@@ -158,7 +158,7 @@ class ScimServer:
         if seconds:
             await _wait(seconds)
 
-    async def _answer(self, request: web.Request, seen: Seen, fault: Fault | None) -> web.StreamResponse:
+    async def _answer(self, request: web.Request, seen: Seen, fault: ServerFault | None) -> web.StreamResponse:
         match fault:
             case None:
                 return self._response(self._done(seen))

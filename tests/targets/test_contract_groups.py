@@ -1,0 +1,195 @@
+"""Listings and groups on servers that do not follow the RFC: one quirk, one promise."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from reconciler.core.model import Change, Profile, TargetId
+from reconciler.core.outcomes import Done, Failed, Fault, ListEnd, MembersDone
+from tests.servers.quirks import Quirks
+from tests.servers.scim import ScimServer
+from tests.targets.opening import ENTRA_PROFILE, PROFILE, Opened, odd, opened
+
+pytestmark = pytest.mark.looptime
+
+# --- listing -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("quirks", "whole"),
+    [
+        ({}, True),
+        ({"page_max": 3}, True),
+        ({"repeats_first_page": True}, True),
+        ({"count_refused_above": 5}, True),
+        ({"count_refused_above": 5, "count_refused_status": 500}, True),
+        ({"wrong_total_results": "page_size", "page_max": 4}, None),
+        ({"wrong_total_results": 7}, None),
+        ({"wrong_total_results": "missing"}, None),
+        ({"filter_refused": 400}, True),
+    ],
+)
+@pytest.mark.parametrize("count", [0, 1, 10, 23])
+async def test_a_listing_ends_and_shows_everyone(quirks: dict[str, Any], whole: bool | None, count: int) -> None:
+    async with ScimServer(Quirks(**quirks)) as server, opened(server, replace(PROFILE, page_size=10)) as at:
+        ids = {server.put("user", userName=f"user{n:02}") for n in range(count)}
+        accounts, end = await at.listed("user")
+        assert sorted(account.id for account in accounts) == sorted(ids)
+        assert isinstance(end, ListEnd)
+        if whole is not None:
+            assert end == ListEnd(complete=whole)
+        assert len(server.requests) <= count + 6
+
+
+async def test_a_listing_that_never_moves_on_is_not_whole() -> None:
+    quirks = Quirks(ignores_start_index=True)
+    async with ScimServer(quirks) as server, opened(server, replace(PROFILE, page_size=10)) as at:
+        for n in range(23):
+            server.put("user", userName=f"user{n:02}")
+        accounts, end = await at.listed("user")
+        assert len(accounts) == 10
+        assert isinstance(end, ListEnd)
+        assert not end.complete
+        assert end.why
+        assert len(server.requests) <= 5
+
+
+# --- groups ------------------------------------------------------------------------------------------------------
+
+
+async def _group_of(server: ScimServer, at: Opened, count: int) -> tuple[TargetId, list[TargetId]]:
+    ids = [TargetId(server.put("user", userName=f"user{n:03}")) for n in range(count)]
+    return (await at.group()).id, ids
+
+
+@pytest.mark.parametrize(
+    "quirks",
+    [
+        {"members_per_patch_max": 100},
+        {"members_per_patch_max": 30},
+        {"members_per_patch_max": 30, "too_many_members_status": 413},
+        {"members_per_patch_max": 1},
+        {"body_bytes_max": 2000},
+        {"patch_no_content": True},
+        {"patch_unsupported": True},
+        {"patch_unsupported": True, "spc_missing": True},
+        {"ignores_excluded_attributes": True},
+        {"duplicates_members": True},
+        {"no_target_on_remove": True},
+        {"pathless_patch_refused": True},
+        {"patch_capitals_refused": True},
+    ],
+)
+async def test_members_are_as_asked_for(quirks: dict[str, Any]) -> None:
+    async with odd(**quirks) as (server, at):
+        group, ids = await _group_of(server, at, 130)
+        added = await at.target.change_members(group, ids, [])
+        assert isinstance(added, MembersDone), added
+        assert (set(added.done), added.refused) == (set(ids), {})
+        assert server.members("Sales") == set(ids)
+        removed = await at.target.change_members(group, [], ids[:120])
+        assert isinstance(removed, MembersDone), removed
+        assert (set(removed.done), removed.refused) == (set(ids[:120]), {})
+        assert server.members("Sales") == set(ids[120:])
+
+
+@pytest.mark.parametrize("profile", [PROFILE, ENTRA_PROFILE])
+@pytest.mark.parametrize(
+    "quirks",
+    [
+        {},
+        {"refuses_member_filter_remove": True},
+        {"refuses_member_filter_remove": True, "understands_entra_remove": True},
+        {"refuses_member_filter_remove": True, "entra_remove_wipes_group": True},
+        {"understands_entra_remove": True},
+        {"entra_remove_wipes_group": True},
+    ],
+)
+async def test_members_leave_and_nobody_else(profile: Profile, quirks: dict[str, Any]) -> None:
+    async with odd(profile, **quirks) as (server, at):
+        group, ids = await _group_of(server, at, 12)
+        await at.target.change_members(group, ids, [])
+        await at.ask.patch(f"/Groups/{group}", {"op": "add", "path": "members", "value": [{"value": "by-hand"}]})
+        for leaving in (ids[:3], ids[3:5]):
+            outcome = await at.target.change_members(group, [], leaving)
+            assert isinstance(outcome, MembersDone), outcome
+            assert (set(outcome.done), outcome.refused) == (set(leaving), {})
+        assert server.members("Sales") == {*ids[5:], "by-hand"}
+
+
+async def test_one_member_that_is_refused_holds_nobody_up() -> None:
+    async with odd(unknown_members_refused=True) as (server, at):
+        group, ids = await _group_of(server, at, 60)
+        unknown = TargetId("unknown")
+        outcome = await at.target.change_members(group, [*ids[:20], unknown, *ids[20:]], [])
+        assert isinstance(outcome, MembersDone)
+        assert set(outcome.done) == set(ids)
+        assert outcome.refused.keys() == {unknown}
+        assert server.members("Sales") == set(ids)
+
+
+async def test_a_full_group_refuses_and_says_so() -> None:
+    async with odd(members_per_group_max=50) as (server, at):
+        group, ids = await _group_of(server, at, 60)
+        outcome = await at.target.change_members(group, ids, [])
+        assert isinstance(outcome, MembersDone)
+        assert set(outcome.done) == server.members("Sales")
+        assert set(outcome.done) | outcome.refused.keys() == set(ids)
+
+
+async def test_members_that_the_target_hides_are_unknown() -> None:
+    async with odd(no_members_on_get=True) as (server, at):
+        group, ids = await _group_of(server, at, 3)
+        done = await at.target.change_members(group, ids, [])
+        assert isinstance(done, MembersDone)
+        assert isinstance(await at.target.members(group), Failed)
+        renamed = await at.target.update(
+            "group", group, [Change("displayName", "Sales", "Support")], {"displayName": "Sales"}
+        )
+        assert isinstance(renamed, Done)
+        assert server.members("Support") == set(ids)
+
+
+async def test_a_member_who_was_deleted_is_no_obstacle() -> None:
+    async with odd(keeps_stale_members=True) as (server, at):
+        group, ids = await _group_of(server, at, 3)
+        await at.target.change_members(group, ids, [])
+        await at.target.delete("user", ids[0])
+        members = await at.target.members(group)
+        assert isinstance(members, frozenset)
+        assert set(ids) >= members >= set(ids[1:])
+        outcome = await at.target.change_members(group, [], ids[:1])
+        assert isinstance(outcome, MembersDone)
+        assert server.members("Sales") == set(ids[1:])
+
+
+@pytest.mark.parametrize("answer", ["refused", "server_error"])
+async def test_a_second_group_of_one_name(answer: str) -> None:
+    async with odd(duplicate_groups=answer) as (server, at):
+        await at.group("Sales")
+        second = await at.target.create("group", {"displayName": "sales"})
+        assert isinstance(second, Failed)
+        assert second.fault is (Fault.CONFLICT if answer == "refused" else Fault.SERVER_ERROR)
+        assert len(server.groups) == 1
+
+
+# --- what the target says of itself ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("quirks", [{"spc_odd": True}, {"spc_missing": True}, {"filter_refused": 400}])
+async def test_a_connection_test_survives(quirks: dict[str, Any]) -> None:
+    async with odd(**quirks) as (server, at):
+        diagnoses = await at.target.test()
+        assert diagnoses
+        assert diagnoses[0].ok
+        assert {seen.method for seen in server.requests} == {"GET"}
+
+
+async def test_the_config_document_is_asked_for_once() -> None:
+    async with odd(spc_missing=True) as (server, at):
+        account = await at.user()
+        for title in ("A", "B"):
+            await at.target.update("user", account.id, [Change("title", None, title)], account.resource)
+        await at.listed("user")
+        assert [seen.path for seen in server.requests].count("/ServiceProviderConfig") <= 1
