@@ -275,6 +275,9 @@ def _compare(
     one = _STRING_TESTS[verb]
     if verb == "ne":
         return lambda resource: any(fold(str(value)) != asked for value in place.values(resource) or [None])
+    if place.extension is None and place.part is None and not compared.many:
+        name = compared.name  # asked most of all, and of every row
+        return lambda resource: (value := resource.get(name)) is not None and one(fold(str(value)), asked)
     return lambda resource: any(one(fold(str(value)), asked) for value in place.values(resource))
 
 
