@@ -136,8 +136,8 @@ async def bare_commits(store: SqlStore, state: JobState, users: int) -> None:
 
     await timed("commit alone, new, with log", len(batches) * PAGE, commits)
     await timed("commit alone, known, with log", len(batches) * PAGE, commits)
-    gone = [("user", r.source_id) for batch in batches for r in batch.records]
-    await store.commit(state.job_id, state.epoch, Batch(forget=[(kind, one) for kind, one in gone if kind == "user"]))
+    gone = [(r.kind, r.source_id) for batch in batches for r in batch.records]
+    await store.commit(state.job_id, state.epoch, Batch(forget=gone))
 
 
 async def memberships(store: SqlStore, state: JobState, users: int) -> None:

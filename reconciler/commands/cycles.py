@@ -162,13 +162,18 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "…"
 
 
-def _show(report: CycleReport, *, planned: bool = False) -> None:
+def summary(report: CycleReport, *, planned: bool = False) -> str:
+    """Return in one line what a cycle did."""
     counts = ", ".join(f"{report.counts[name]} {name.replace('_', ' ')}" for name in COUNTS if report.counts.get(name))
     verb = "would do" if planned else "did"
-    click.echo(
+    return (
         f"{report.kind} cycle of {report.job}: read {report.users_read} users and {report.groups_read} groups"
         f" in {report.duration_seconds:.1f} s; {verb}: {counts or 'nothing'}; state {report.state}"
     )
+
+
+def _show(report: CycleReport, *, planned: bool = False) -> None:
+    click.echo(summary(report, planned=planned))
     for problem in report.problems:
         click.echo(f"  {problem}", err=True)
     for failure in report.failures[:20]:

@@ -58,7 +58,7 @@ def log(
             if as_json:
                 _print(provisioning_summary(row))
             else:
-                click.echo(_log_text(row))
+                click.echo(log_text(row))
 
     _with_house(config, job, work)
 
@@ -233,7 +233,8 @@ def _moment(text: str, now: float) -> float:
     return (moment if moment.tzinfo is not None else moment.astimezone()).timestamp()
 
 
-def _log_text(row: dict[str, Any]) -> str:
+def log_text(row: dict[str, Any]) -> str:
+    """Return one log record as lines for a person."""
     at = datetime.fromtimestamp(row["at"], UTC).isoformat(timespec="seconds")
     code = f" {row['error_code']}:" if row["error_code"] else ""
     text = (

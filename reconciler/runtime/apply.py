@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from reconciler.core import settling, telling
-from reconciler.core.model import Change, Job, Kind, Profile, SourceId
+from reconciler.core.model import Change, Job, Kind, Profile, SourceId, TargetId
 from reconciler.core.outcomes import Account, Done, Failed, Fault, Missing
 from reconciler.core.planning import Operation
 from reconciler.core.records import LogRecord, Record, Verdict
@@ -51,6 +51,10 @@ class Applier:
         self.again: list[tuple[Kind, SourceId]] = []
         """Entries whose account has vanished at the target: to be matched again."""
         self.finished = 0
+        self.pointed_at: set[tuple[Kind, SourceId]] = set()
+        """Entries without an account yet that others refer to: managers, mostly."""
+        self._known: dict[tuple[Kind, SourceId], TargetId] = {}
+        """Of those, who has an account by now."""
 
     async def work(self) -> None:
         """Send operations one after the other; several workers run side by side."""
@@ -125,6 +129,7 @@ class Applier:
 
     async def _create(self, operation: Operation) -> Done | Failed:
         outcome: Done | Failed
+        self._refer(operation)
         for _ in range(ROUNDS_MAX):
             outcome = await self._target.create(operation.record.kind, operation.resource)
             if not (isinstance(outcome, Failed) and outcome.may_have_been_done):
@@ -140,6 +145,22 @@ class Applier:
                 break
         return outcome
 
+    def _refer(self, operation: Operation) -> None:
+        """Put in what is pointed to and has got its account since the plan was made: a request less for each."""
+        if not operation.pending:
+            return
+        paths = Counter(pending.path for pending in operation.pending)
+        found = {
+            pending.path: self._known[pending.kind, pending.source_id]
+            for pending in operation.pending
+            if paths[pending.path] == 1
+            and pending.path not in operation.resource
+            and (pending.kind, pending.source_id) in self._known
+        }
+        if found:
+            operation.resource = {**operation.resource, **found}
+            operation.pending = tuple(p for p in operation.pending if p.path not in found)
+
     async def _owner(self, kind: Kind, account: Account) -> Owner | None:
         await self._journal.flush()
         owners = await self._store.owners(self._target.identity, kind, [account.id])
@@ -151,6 +172,9 @@ class Applier:
         shown = account
         if operation.word == "create":
             assert account is not None
+            key = (operation.record.kind, operation.record.source_id)
+            if key in self.pointed_at:
+                self._known[key] = account.id
             warning = await self._follow_up(operation, account)
         elif shown is not None and shown.resource:
             warning = self._not_kept(settling.unkept(operation.changes, shown, operation.record.kind, self._profile))

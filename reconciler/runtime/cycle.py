@@ -82,9 +82,11 @@ class Reading:
     seen_groups: set[SourceId] = field(default_factory=set)
     named: KnownGroups = field(default_factory=lambda: KnownGroups({}, complete=True))
 
+    ended: bool = False
+
     @property
     def all_complete(self) -> bool:
-        return all(self.complete.values())
+        return self.ended and all(self.complete.values())
 
 
 async def run_cycle(plan: Plan, world: World, *, full: bool = False, observer: Observer | None = None) -> CycleReport:
@@ -240,7 +242,8 @@ class _Cycle:
                 case Watermark(token=token):
                     self._reading.watermark = token
             if self._applier.stopped is not None:
-                break
+                return
+        self._reading.ended = True
 
     def _wanted(self) -> Wanted:
         users, groups = self._rules.get("user"), self._rules.get("group")

@@ -145,6 +145,7 @@ class Deciding:
                     candidate.references[path] = there[0]
                 pending += [Pending(path, kind, one) for one in _ids(value) if one not in known[kind]]
             candidate.pending = tuple(pending)
+            self._applier.pointed_at.update((p.kind, p.source_id) for p in pending)
 
     async def _compare_with_target(self, rules: KindRules, candidates: Sequence[Candidate]) -> None:
         """Take what the target shows instead of what was agreed; an account that is surely not there has no link."""
@@ -197,6 +198,9 @@ class Deciding:
                 await self._journal.entry(replace(operation.record, fingerprint=None))
             await self._journal.flush()
         if positives:
+            pointed_at = self._applier.pointed_at
+            # those whom others refer to go first, so that the others can be created whole
+            positives.sort(key=lambda o: (o.record.kind, o.record.source_id) not in pointed_at)
             await self._send(positives)
 
     async def _take(self, candidate: Candidate, decision: Decision, positives: list[Operation]) -> None:
