@@ -22,6 +22,8 @@ from reconciler.store.migrating import SHIPPED, Revisions, check_revision, curre
 BUSY_SECONDS = 10.0
 """How long SQLite waits for a lock: only for a backup or a checkpoint of another program, as there is one writer."""
 CACHE_KIB = 16 * 1024
+CHECKPOINT_PAGES = 16 * 1024
+"""How much is written before the file itself is brought up to date: a batch touches most pages of an index again."""
 
 
 @dataclass(slots=True)
@@ -152,7 +154,7 @@ def _open_writing(path: Path, writer: Writer, revisions: Revisions) -> Database:
         raise
     database = Database(place, connection, lock)
     with _closed_on_error(database), sentences(place):
-        for pragma in ("journal_mode = WAL", "synchronous = FULL"):
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", f"wal_autocheckpoint = {CHECKPOINT_PAGES}"):
             _pragma(connection, pragma)
         with connection.begin():
             current = current_revision(connection, place)

@@ -10,11 +10,24 @@ from functools import cache, lru_cache
 from typing import Any, Literal
 
 import orjson
-from sqlalchemy import BigInteger, Column, Connection, Dialect, Insert, Integer, Table, Text, TypeDecorator, bindparam
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Dialect,
+    FromClause,
+    Insert,
+    Integer,
+    Table,
+    Text,
+    TypeDecorator,
+    bindparam,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.expression import FunctionElement, TableValuedAlias, UpdateBase
+from sqlalchemy.sql.expression import FunctionElement, Join, TableValuedAlias, UpdateBase
 from sqlalchemy.types import TypeEngine
 
 
@@ -65,6 +78,37 @@ def given(name: str = "given", of: Literal["text", "integer"] = "text") -> Table
     """
     value: Column[Any] = Column("value", Text() if of == "text" else BigInteger())
     return _Given(bindparam(name, type_=_Values(of))).table_valued(Column("key", Integer), value, name=name)
+
+
+class _InTurn(Join):
+    """A join whose left side is walked through, with a look-up on the right for each row."""
+
+    inherit_cache = True
+
+
+@compiles(_InTurn)
+def _in_turn(element: _InTurn, compiler: SQLCompiler, **kw: Any) -> str:
+    return _joined(element, "JOIN", compiler, **kw)
+
+
+@compiles(_InTurn, "sqlite")
+def _in_turn_sqlite(element: _InTurn, compiler: SQLCompiler, **kw: Any) -> str:
+    return _joined(element, "CROSS JOIN", compiler, **kw)
+
+
+def _joined(element: _InTurn, word: str, compiler: SQLCompiler, asfrom: bool = False, **kw: Any) -> str:
+    assert element.onclause is not None
+    left, right = (compiler.process(side, asfrom=True, **kw) for side in (element.left, element.right))
+    return f"{left} {word} {right} ON {compiler.process(element.onclause, **kw)}"
+
+
+def in_turn(left: FromClause, right: FromClause, on: ColumnElement[bool]) -> Join:
+    """Join so that SQLite looks up each row of `left` in an index of `right`.
+
+    It knows nothing of how many rows a table has or a list holds, and would as soon walk through every entry of a job
+    and search the list for each.
+    """
+    return _InTurn(left, right, on)
 
 
 @cache

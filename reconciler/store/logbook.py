@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from zlib import crc32
 
 import orjson
 from sqlalchemy import Connection, Select, and_, func, or_, select
@@ -18,9 +19,12 @@ PAGE = 1000
 
 _NEGATIVE = frozenset({"disable", "delete"})
 _COLUMNS = (
-    *("job_id", "epoch", "job", "at", "kind", "source_id", "target_id", "name", "name_key"),
+    *("job_id", "epoch", "job", "at", "kind", "source_id", "target_id", "source_sum", "target_sum"),
+    *("name", "name_key"),
     *("action", "operation", "status", "counted", "payload"),
 )
+_STEP = ("type", "status", "description", "details")
+_MODIFIED = ("path", "old", "new")
 _INSERT = provisioning_log.insert()
 _BEYOND_ALL = chr(0x10FFFF)
 
@@ -28,10 +32,17 @@ _BEYOND_ALL = chr(0x10FFFF)
 def write(connection: Connection, job_id: int, epoch: int, job: str, records: Sequence[LogRecord]) -> None:
     rows = [
         (
-            *(job_id, epoch, job, r.at, r.kind, r.source_id, r.target_id, r.name, r.name.casefold()),
+            *(job_id, epoch, job, r.at, r.kind, r.source_id, r.target_id),
+            *(_sum(r.source_id), None if r.target_id is None else _sum(r.target_id), r.name, r.name.casefold()),
             *(r.action, r.operation, r.status),
             r.status == "success" and r.operation in _NEGATIVE and not r.approved,
-            orjson.dumps((r.error_code, r.reason, r.steps, r.modified, r.took_ms, r.approved)),
+            orjson.dumps(
+                (
+                    *(r.error_code, r.reason, r.took_ms, r.approved),
+                    [(step.type, step.status, step.description, step.details) for step in r.steps],
+                    [(modified.path, modified.old, modified.new) for modified in r.modified],
+                )
+            ),
         )
         for r in records
     ]
@@ -82,13 +93,20 @@ def _matching(statement: Select[Any], query: LogQuery) -> Select[Any]:
     if query.user is not None:
         beginning = query.user.casefold()
         named = and_(c.name_key >= beginning, c.name_key < beginning + _BEYOND_ALL)
-        statement = statement.where(or_(c.source_id == query.user, c.target_id == query.user, named))
+        sum_ = _sum(query.user)
+        by_source = and_(c.source_sum == sum_, c.source_id == query.user)
+        by_target = and_(c.target_sum == sum_, c.target_id == query.user)
+        statement = statement.where(or_(by_source, by_target, named))
     return statement
+
+
+def _sum(value: str) -> int:
+    return crc32(value.encode())
 
 
 def _told(row: Sequence[Any]) -> dict[str, Any]:
     row_id, job, cycle_id, at, kind, source_id, target_id, name, action, operation, status, payload, *places = row
-    error_code, reason, steps, modified, took_ms, approved = orjson.loads(payload)
+    error_code, reason, took_ms, approved, steps, modified = orjson.loads(payload)
     return {
         "change_id": str(row_id),
         "cycle_id": cycle_id,
@@ -105,8 +123,8 @@ def _told(row: Sequence[Any]) -> dict[str, Any]:
         "status": status,
         "error_code": error_code,
         "reason": reason,
-        "steps": steps,
-        "modified": modified,
+        "steps": [dict(zip(_STEP, step, strict=True)) for step in steps],
+        "modified": [dict(zip(_MODIFIED, one, strict=True)) for one in modified],
         "took_ms": took_ms,
         "approved": approved,
     }

@@ -31,7 +31,7 @@ from sqlalchemy import (
 from reconciler.core.model import Kind, SourceId, TargetId
 from reconciler.core.records import Verdict
 from reconciler.ports import GroupMembers, MemberDelta
-from reconciler.store.dialects import execute_many, given, put_many
+from reconciler.store.dialects import execute_many, given, in_turn, put_many
 from reconciler.store.tables import DIRTY, entries, ledger, memberships, staged_groups
 
 _GIVEN, _GROUPS, _KEYS = given(), given("groups"), given("keys")
@@ -118,7 +118,7 @@ def memberships_of(
     of: defaultdict[SourceId, set[SourceId]] = defaultdict(set)
     c = memberships.c
     direct = select(c.member_id, c.group_id).select_from(
-        _GIVEN.join(memberships, and_(c.job_id == bindparam("job_id"), c.member_id == _GIVEN.c.value))
+        in_turn(_GIVEN, memberships, and_(c.job_id == bindparam("job_id"), c.member_id == _GIVEN.c.value))
     )
     if nested:
         own = direct.cte("own")
@@ -127,8 +127,8 @@ def memberships_of(
             select(own.c.group_id.label("below"), own.c.group_id.label("above")).distinct().cte("up", recursive=True)
         )
         above = above.union(
-            select(above.c.below, c.group_id).join(
-                memberships, and_(c.job_id == bindparam("job_id"), c.member_id == above.c.above)
+            select(above.c.below, c.group_id).select_from(
+                in_turn(above, memberships, and_(c.job_id == bindparam("job_id"), c.member_id == above.c.above))
             )
         )
         statement = (
@@ -176,7 +176,7 @@ def _staged(connection: Connection, job_id: int, group_ids: Sequence[SourceId]) 
     c = staged_groups.c
     rows = connection.execute(
         select(c.group_id, c.name, c.digest, c.present).select_from(
-            _GIVEN.join(staged_groups, and_(c.job_id == job_id, c.group_id == _GIVEN.c.value))
+            in_turn(_GIVEN, staged_groups, and_(c.job_id == job_id, c.group_id == _GIVEN.c.value))
         ),
         {"given": group_ids},
     )
@@ -199,7 +199,9 @@ def _with_those_below(connection: Connection, job_id: int, changed: set[SourceId
     c = memberships.c
     below = select(_GIVEN.c.value.label("id")).select_from(_GIVEN).cte("below", recursive=True)
     below = below.union(
-        select(c.member_id).join(below, and_(c.job_id == bindparam("job_id"), c.group_id == below.c.id))
+        select(c.member_id).select_from(
+            in_turn(below, memberships, and_(c.job_id == bindparam("job_id"), c.group_id == below.c.id))
+        )
     )
     rows = connection.execute(select(below.c.id), {"given": list(changed), "job_id": job_id})
     return frozenset(rows.scalars())
@@ -212,7 +214,9 @@ def touch_groups_of(connection: Connection, job_id: int, members: Sequence[Sourc
     groups: set[SourceId] = set()
     for table in (memberships, ledger):
         c = table.c
-        of = select(c.group_id).select_from(_GIVEN.join(table, and_(c.job_id == job_id, c.member_id == _GIVEN.c.value)))
+        of = select(c.group_id).select_from(
+            in_turn(_GIVEN, table, and_(c.job_id == job_id, c.member_id == _GIVEN.c.value))
+        )
         groups.update(connection.execute(of.distinct(), {"given": members}).scalars())
     soil(connection, job_id, sorted(groups))
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Select, and_, bindparam, func, or_, select
 from reconciler.core.model import Identity, Kind, SourceId, TargetId
 from reconciler.core.records import Record
 from reconciler.ports import Owner, Seen
-from reconciler.store.dialects import given
+from reconciler.store.dialects import given, in_turn
 from reconciler.store.identifying import identity_ref, job_named
 from reconciler.store.rows import READ, record
 from reconciler.store.tables import MANAGED, MATTERS, WAITS, entries, identities, jobs
@@ -23,13 +23,13 @@ _OF_JOB = (entries.c.job_id == bindparam("job_id"), entries.c.kind == bindparam(
 _OF_PAGE = and_(*_OF_JOB, entries.c.source_id == _GIVEN.c.value)
 
 _PRINTS = select(_GIVEN.c.key, entries.c.row_id, entries.c.fingerprint, entries.c.due_at).select_from(
-    _GIVEN.join(entries, _OF_PAGE)
+    in_turn(_GIVEN, entries, _OF_PAGE)
 )
-_RECORDS = select(*READ).select_from(_GIVEN.join(entries, _OF_PAGE))
-_RECORDS_BY_ROW = select(*READ).select_from(_ROWS.join(entries, entries.c.row_id == _ROWS.c.value))
+_RECORDS = select(*READ).select_from(in_turn(_GIVEN, entries, _OF_PAGE))
+_RECORDS_BY_ROW = select(*READ).select_from(in_turn(_ROWS, entries, entries.c.row_id == _ROWS.c.value))
 _LINKS = (
     select(entries.c.source_id, entries.c.target_id)
-    .select_from(_GIVEN.join(entries, _OF_PAGE))
+    .select_from(in_turn(_GIVEN, entries, _OF_PAGE))
     .where(entries.c.target_id.is_not(None))
 )
 _SCANNED = (
@@ -51,7 +51,9 @@ def compare(
 ) -> dict[SourceId, Record]:
     new = [True] * len(page)
     changed = []
-    rows = connection.execute(_PRINTS, {"given": [source_id for source_id, _ in page], "job_id": job_id, "kind": kind})
+    rows = connection.execute(
+        _PRINTS, {"given": [source_id for source_id, _ in page], "job_id": job_id, "kind": kind}
+    ).all()
     for position, row_id, fingerprint, due_at in rows:
         seen.add(row_id)
         new[position] = False
@@ -102,8 +104,7 @@ def owners(connection: Connection, target: Identity, kind: Kind, ids: Sequence[T
     c, source = entries.c, identities.c
     rows = connection.execute(
         select(c.target_id, jobs.c.name, c.source_id, c.verdict, c.person, source.type, source.place, source.key)
-        .select_from(_GIVEN)
-        .join(entries, and_(c.target_ref == ref, c.kind == kind, c.target_id == _GIVEN.c.value))
+        .select_from(in_turn(_GIVEN, entries, and_(c.target_ref == ref, c.kind == kind, c.target_id == _GIVEN.c.value)))
         .join(jobs, jobs.c.id == c.job_id)
         .join(identities, source.id == jobs.c.source_ref),
         {"given": ids},
@@ -133,5 +134,5 @@ def list_links(connection: Connection, job: str, name: str | None) -> list[Recor
 
 
 def _records(connection: Connection, statement: Select[Any], of: Mapping[str, Any]) -> dict[SourceId, Record]:
-    found = (record(row) for row in connection.execute(statement, of))
+    found = (record(row) for row in connection.execute(statement, of).all())
     return {one.source_id: one for one in found}

@@ -44,7 +44,7 @@ _VERDICTS = {verdict.value: verdict for verdict in Verdict}
 
 def written(record: Record, target_ref: int) -> tuple[Any, ...]:
     link, escrow = record.link, record.escrow
-    before = (record.fingerprint, record.due_at, record.verdict.value)
+    before = (record.fingerprint, record.due_at, str(record.verdict))
     about = (record.why, record.name, record.person, record.attempted_at)
     waiting = (
         (None, None, None, None)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, and_, bindparam, delete, exists, select
 
 from reconciler.core.model import Identity, Kind, TargetId
 from reconciler.core.outcomes import Account
-from reconciler.store.dialects import execute_many, given, put_many
+from reconciler.store.dialects import execute_many, given, in_turn, put_many
 from reconciler.store.identifying import identity_ref
 from reconciler.store.tables import entries, listing, listing_keys, spool
 
@@ -28,7 +28,7 @@ def listing_put(
     c = listing.c
     listed = and_(c.job_id == job_id, c.kind == kind, c.target_id == _GIVEN.c.value)
     before = connection.execute(
-        select(c.target_id, c["keys"]).select_from(_GIVEN.join(listing, listed)), {"given": list(rows)}
+        select(c.target_id, c["keys"]).select_from(in_turn(_GIVEN, listing, listed)), {"given": list(rows)}
     ).all()
     # An account that a list shows twice counts as it was shown last.
     old = [(job_id, kind, key, target_id) for target_id, blob in before for key in orjson.loads(blob)]
@@ -50,8 +50,7 @@ def listing_find(
     c, k = listing.c, listing_keys.c
     rows = connection.execute(
         select(k.key, c.target_id, c.resource)
-        .select_from(_GIVEN)
-        .join(listing_keys, and_(k.job_id == job_id, k.kind == kind, k.key == _GIVEN.c.value))
+        .select_from(in_turn(_GIVEN, listing_keys, and_(k.job_id == job_id, k.kind == kind, k.key == _GIVEN.c.value)))
         .join(listing, and_(c.job_id == k.job_id, c.kind == k.kind, c.target_id == k.target_id))
         .order_by(c.target_id),
         {"given": sorted(set(keys))},
@@ -65,7 +64,9 @@ def listing_find(
 def listing_get(connection: Connection, job_id: int, kind: Kind, ids: Sequence[TargetId]) -> dict[TargetId, Account]:
     c = listing.c
     listed = and_(c.job_id == job_id, c.kind == kind, c.target_id == _GIVEN.c.value)
-    rows = connection.execute(select(c.target_id, c.resource).select_from(_GIVEN.join(listing, listed)), {"given": ids})
+    rows = connection.execute(
+        select(c.target_id, c.resource).select_from(in_turn(_GIVEN, listing, listed)), {"given": ids}
+    )
     return {target_id: Account(target_id, orjson.loads(resource)) for target_id, resource in rows}
 
 

@@ -261,6 +261,9 @@ provisioning_log = Table(
     Column("kind", Text, nullable=False),
     Column("source_id", Text, nullable=False),
     Column("target_id", Text),
+    # Checksums of the ids, to find them by: indexes a third of the size, and so a third of the writing.
+    Column("source_sum", BigInteger, nullable=False),
+    Column("target_sum", BigInteger),
     Column("name", Text, nullable=False),
     Column("name_key", ByteOrdered, nullable=False),
     Column("action", Text, nullable=False),
@@ -269,14 +272,14 @@ provisioning_log = Table(
     Column("counted", Boolean, nullable=False),
     Column("payload", LargeBinary, nullable=False),
     Index("provisioning_log_by_job", "job", "at"),
-    Index("provisioning_log_by_source_id", "source_id"),
+    Index("provisioning_log_by_source", "source_sum"),
     Index("provisioning_log_by_name", "name_key"),
     sqlite_autoincrement=True,
 )
-_ANSWERED = text("target_id IS NOT NULL")
+_ANSWERED = text("target_sum IS NOT NULL")
 Index(
-    "provisioning_log_by_target_id",
-    provisioning_log.c.target_id,
+    "provisioning_log_by_target",
+    provisioning_log.c.target_sum,
     sqlite_where=_ANSWERED,
     postgresql_where=_ANSWERED,
 )

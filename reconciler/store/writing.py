@@ -13,7 +13,7 @@ from reconciler.core.records import Link, Record
 from reconciler.errors import StateError
 from reconciler.ports import Batch
 from reconciler.store import logbook, membership
-from reconciler.store.dialects import execute_many, given, put_many
+from reconciler.store.dialects import execute_many, given, in_turn, put_many
 from reconciler.store.identifying import fenced_job, known_job
 from reconciler.store.rows import READ, WRITTEN, written
 from reconciler.store.rows import record as record_of
@@ -154,18 +154,16 @@ def _settle_links(
     released: set[int] = set()
     for kind in KINDS:
         asking = {key: r.link.target_id for key, r in records.items() if key[0] == kind and r.link is not None}
-        holders = _holders(connection, target_ref, kind, list(set(asking.values())))
-        pending = dict(asking)
-        while True:
-            losing = _losing(job_id, kind, pending, holders, records)
-            if not losing:
-                break
-            # Who is refused is not written, so keeps what it held: that may refuse another one.
+        targets = set(asking.values())
+        holders = _holders(connection, target_ref, kind, list(targets))
+        if not holders and len(targets) == len(asking):
+            continue
+        # Who is refused is not written, so keeps what it held: that may refuse another one.
+        while losing := _losing(job_id, kind, asking, holders, records):
             refused += losing
-            for key in losing:
-                del pending[key]
+            asking = {key: target_id for key, target_id in asking.items() if key not in losing}
             records = {key: r for key, r in records.items() if key not in losing}
-        for key, target_id in pending.items():
+        for key, target_id in asking.items():
             holder = holders.get(target_id)
             if holder is not None and (holder.job_id, holder.source_id) != (job_id, key[1]):
                 released.add(holder.row_id)
@@ -201,9 +199,9 @@ def _holders(connection: Connection, target_ref: int, kind: Kind, ids: Sequence[
     c = entries.c
     held = and_(c.target_ref == target_ref, c.kind == kind, c.target_id == _GIVEN.c.value)
     rows = connection.execute(
-        select(c.target_id, c.row_id, c.job_id, c.source_id).select_from(_GIVEN.join(entries, held)), {"given": ids}
-    )
-    return {target_id: _Holder(*rest) for target_id, *rest in rows}
+        select(c.target_id, c.row_id, c.job_id, c.source_id).select_from(in_turn(_GIVEN, entries, held)), {"given": ids}
+    ).all()
+    return {target_id: _Holder(row_id, job_id, source_id) for target_id, row_id, job_id, source_id in rows}
 
 
 def _start_ledgers_anew(connection: Connection, job_id: int, groups: Sequence[Record]) -> None:
@@ -213,7 +211,7 @@ def _start_ledgers_anew(connection: Connection, job_id: int, groups: Sequence[Re
     c = entries.c
     rows = connection.execute(
         select(c.source_id, c.target_id).select_from(
-            _GIVEN.join(entries, and_(c.job_id == job_id, c.kind == "group", c.source_id == _GIVEN.c.value))
+            in_turn(_GIVEN, entries, and_(c.job_id == job_id, c.kind == "group", c.source_id == _GIVEN.c.value))
         ),
         {"given": [group.source_id for group in groups]},
     )
@@ -236,9 +234,9 @@ def _row_ids(connection: Connection, job_id: int, records: Iterable[Record]) -> 
     for kind, source_ids in ids.items():
         rows = connection.execute(
             select(c.source_id, c.row_id).select_from(
-                _GIVEN.join(entries, and_(c.job_id == job_id, c.kind == kind, c.source_id == _GIVEN.c.value))
+                in_turn(_GIVEN, entries, and_(c.job_id == job_id, c.kind == kind, c.source_id == _GIVEN.c.value))
             ),
             {"given": source_ids},
-        )
+        ).all()
         found.update({(kind, source_id): row_id for source_id, row_id in rows})
     return found

@@ -37,6 +37,8 @@ def upgrade() -> None:
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("source_id", sa.Text(), nullable=False),
         sa.Column("target_id", sa.Text()),
+        sa.Column("source_sum", sa.BigInteger(), nullable=False),
+        sa.Column("target_sum", sa.BigInteger()),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("name_key", sa.Text().with_variant(sa.String(collation="C"), "postgresql"), nullable=False),
         sa.Column("action", sa.Text(), nullable=False),
@@ -49,10 +51,8 @@ def upgrade() -> None:
     )
     op.create_index("provisioning_log_by_job", "provisioning_log", ["job", "at"])
     op.create_index("provisioning_log_by_name", "provisioning_log", ["name_key"])
-    op.create_index("provisioning_log_by_source_id", "provisioning_log", ["source_id"])
-    op.create_index(
-        "provisioning_log_by_target_id", "provisioning_log", ["target_id"], **_only("target_id IS NOT NULL")
-    )
+    op.create_index("provisioning_log_by_source", "provisioning_log", ["source_sum"])
+    op.create_index("provisioning_log_by_target", "provisioning_log", ["target_sum"], **_only("target_sum IS NOT NULL"))
     op.create_index("provisioning_log_counted", "provisioning_log", ["job_id", "at"], **_only("counted"))
     op.create_table(
         "cycles",
@@ -130,12 +130,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("entries_managed", "entries", ["job_id"], **_only("target_id IS NOT NULL AND disabled_at IS NULL"))
-    op.create_index(
-        "entries_that_matter",
-        "entries",
-        ["job_id", "kind", "row_id"],
-        **_only("verdict <> 'gone'"),
-    )
+    op.create_index("entries_that_matter", "entries", ["job_id", "kind", "row_id"], **_only("verdict <> 'gone'"))
     op.create_index(
         "entries_that_wait", "entries", ["job_id", "kind", "row_id", "due_at"], **_only("due_at IS NOT NULL")
     )
