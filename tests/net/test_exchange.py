@@ -19,25 +19,7 @@ from reconciler.core.outcomes import Failed, Fault
 from reconciler.errors import ConfigError
 from reconciler.net.exchange import USER_AGENT, AiohttpExchange
 from reconciler.ports import Request, Response
-
-Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-@asynccontextmanager
-async def serving(talk: Talk, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    """Give the port of a server that does with each connection what `talk` says."""
-
-    async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await talk(reader, writer)
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(one, "127.0.0.1", 0, ssl=tls)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
+from tests.net.sockets import Talk, hang, serving
 
 
 @asynccontextmanager
@@ -73,11 +55,6 @@ def saying(*parts: bytes) -> Talk:
             await writer.drain()
 
     return talk
-
-
-async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while await reader.read(1024):
-        pass
 
 
 async def ask(port: int, *, path: str = "/Users", scheme: str = "http", seconds: float = 5.0) -> Response | Failed:
