@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from reconciler.core.model import Kind, Resource, SourceId, TargetId
 
@@ -74,18 +74,21 @@ class Record:
     """A create was sent and no link is known: ask the target before sending another."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+_NO_DETAILS: dict[str, Any] = {}
+
+
+class Step(NamedTuple):
     """One step of the provisioning log: import, scoping, matching, processing, referenceResolution, export."""
 
     type: str
     status: Literal["success", "warning", "failure", "skipped"]
     description: str
-    details: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, Any] = _NO_DETAILS
 
 
-@dataclass(frozen=True, slots=True)
-class Modified:
+class Modified(NamedTuple):
+    """One value that changed; a tuple, because a cycle makes millions of them."""
+
     path: str
     old: Any
     new: Any

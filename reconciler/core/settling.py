@@ -14,16 +14,13 @@ from reconciler.core.records import Link, Record
 def done(
     operation: Operation, account: Account | None, delete_after_seconds: float | None, active: str, now: float
 ) -> Record:
-    """Return the record after the target did it. `account` is the one that was created or adopted."""
-    record = replace(
-        operation.record,
-        verdict=operation.verdict,
-        why=operation.why,
-        fingerprint=operation.fingerprint,
-        escrow=None,
-        attempted_at=None,
-        due_at=None,
-    )
+    """Return the operation's own record, brought to what holds after the target did it.
+
+    `account` is the one that was created or adopted.
+    """
+    record = operation.record
+    record.verdict, record.why, record.fingerprint = operation.verdict, operation.why, operation.fingerprint
+    record.escrow = record.attempted_at = record.due_at = None
     match operation.word:
         case "delete":
             record.link = None

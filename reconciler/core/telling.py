@@ -149,9 +149,18 @@ def _matching(operation: Operation) -> Step:
 
 
 def _modified(operation: Operation) -> tuple[Modified, ...]:
-    def shown(path: str, value: Any) -> Any:
-        return "[Redact]" if path in operation.redacted and value is not None else value
-
     if operation.word == "create":
-        return tuple(Modified(path, None, shown(path, value)) for path, value in operation.resource.items())
-    return tuple(Modified(c.path, shown(c.path, c.old), shown(c.path, c.new)) for c in operation.changes)
+        modified = [Modified(path, None, value) for path, value in operation.resource.items()]
+    else:
+        modified = [Modified(change.path, change.old, change.new) for change in operation.changes]
+    if operation.redacted:
+        modified = [_redacted(one) if one.path in operation.redacted else one for one in modified]
+    return tuple(modified)
+
+
+def _redacted(one: Modified) -> Modified:
+    return Modified(one.path, _hidden(one.old), _hidden(one.new))
+
+
+def _hidden(value: Any) -> Any:
+    return "[Redact]" if value is not None else None

@@ -178,6 +178,7 @@ class Applier:
             warning = await self._follow_up(operation, account)
         elif shown is not None and shown.resource:
             warning = self._not_kept(settling.unkept(operation.changes, shown, operation.record.kind, self._profile))
+        verdict_before, link_before = operation.record.verdict, operation.record.link
         record = settling.done(
             operation, account, self._job.deprovision.delete_after_seconds, self._profile.active, now
         )
@@ -187,21 +188,24 @@ class Applier:
             paths = settling.unkept(asked, shown, record.kind, self._profile)
             counts = {path: record.link.unkept.get(path, 0) + 1 for path in paths}
             record.link = replace(record.link, unkept={**record.link.unkept, **counts})
-        link = record.link or operation.record.link
+        link = record.link or link_before
         log = telling.sent(operation, None, link.target_id if link is not None else None, now, took_ms, warning)
-        await self._write(record, operation, log)
+        moved = operation.word in ("create", "adopt", "delete") or record.verdict != verdict_before
+        touches = moved and self._job.groups is not None
+        await self._write(record, operation, log, touches_groups=touches)
         self._journal.counts[operation.word] += 1
 
-    async def _write(self, record: Record, operation: Operation, log: LogRecord) -> None:
-        pending = [
-            PendingReference(record.kind, record.source_id, p.path, p.kind, p.source_id) for p in operation.pending
-        ]
-        touches = operation.word in ("create", "adopt", "delete") or record.verdict != operation.record.verdict
-        await self._journal.entry(record, log, pending=pending, touches_groups=touches)
+    async def _write(self, record: Record, operation: Operation, log: LogRecord, *, touches_groups: bool) -> None:
+        pending = None
+        if operation.pending or operation.word != "create":
+            pending = [
+                PendingReference(record.kind, record.source_id, p.path, p.kind, p.source_id) for p in operation.pending
+            ]
+        await self._journal.entry(record, log, pending=pending, touches_groups=touches_groups)
 
     async def _follow_up(self, operation: Operation, account: Account) -> str:
         """Patch at once what a create did not take; return what the target does not keep at all."""
-        if not account.resource:
+        if not account.resource or all(account.resource.get(p) == value for p, value in operation.resource.items()):
             return ""
         asked = _as_changes(operation.resource)
         missing = settling.unkept(asked, account, operation.record.kind, self._profile)

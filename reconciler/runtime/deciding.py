@@ -194,8 +194,9 @@ class Deciding:
         creates = [operation for operation in positives if operation.word == "create"]
         if creates:
             for operation in creates:
-                operation.record.attempted_at = now
-                await self._journal.entry(replace(operation.record, fingerprint=None))
+                record = operation.record
+                record.attempted_at = now
+                await self._journal.entry(record if record.fingerprint is None else replace(record, fingerprint=None))
             await self._journal.flush()
         if positives:
             pointed_at = self._applier.pointed_at
