@@ -192,7 +192,9 @@ pending_references = Table(
     Column("path", Text, nullable=False),
     Column("wanted_kind", Text, nullable=False),
     Column("wanted_id", Text, nullable=False),
-    UniqueConstraint("job_id", "kind", "source_id", "path", "wanted_kind", "wanted_id"),
+    UniqueConstraint(
+        *("job_id", "kind", "source_id", "path", "wanted_kind", "wanted_id"), name="pending_references_once"
+    ),
     sqlite_autoincrement=True,
 )
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, bindparam, delete, false, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, false, null, select, update
 
 from reconciler.core.model import KINDS, Kind, SourceId, TargetId
 from reconciler.core.records import Link, Record
@@ -24,7 +24,7 @@ _KEY = ("job_id", "kind", "source_id")
 
 _GIVEN = given()
 _UPDATE = update(entries).where(entries.c.row_id == bindparam("its_row"), entries.c.job_id == bindparam("its_job"))
-_RELEASE = update(entries).where(entries.c.row_id == bindparam("its_row")).values(target_ref=None, target_id=None)
+_RELEASE = update(entries).where(entries.c.row_id == bindparam("its_row")).values(target_ref=null(), target_id=null())
 _FORGET = delete(entries).where(*(entries.c[name] == bindparam(name) for name in _KEY))
 _FORGET_PENDING = delete(pending_references).where(*(pending_references.c[name] == bindparam(name) for name in _KEY))
 _DROP_PENDING = delete(pending_references).where(

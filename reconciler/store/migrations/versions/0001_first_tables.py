@@ -199,13 +199,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="pending_references_job_id_fk", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name="pending_references_pk"),
         sa.UniqueConstraint(
-            "job_id",
-            "kind",
-            "source_id",
-            "path",
-            "wanted_kind",
-            "wanted_id",
-            name="pending_references_job_id_kind_source_id_path_wanted_kind_wanted_id_unique",
+            "job_id", "kind", "source_id", "path", "wanted_kind", "wanted_id", name="pending_references_once"
         ),
         sqlite_autoincrement=True,
     )

@@ -1,0 +1,52 @@
+"""The stores that the contract is tested on: SQLite in a thread of its own, SQLite inline, PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from sqlalchemy import create_engine
+
+from reconciler.store.sql import SqlStore
+from reconciler.store.tables import metadata
+from tests.store.scenes import Work, open_work
+from tests.store.servers import running_postgresql, why_no_postgresql
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    if why := why_no_postgresql():
+        pytest.skip(why)
+    # Not below pytest's own directory, which another user may not enter.
+    with TemporaryDirectory() as directory, running_postgresql(Path(directory)) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "sqlite inline", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where the state is; with PostgreSQL the tables are dropped first."""
+    if request.param != "postgresql":
+        return f"sqlite:///{tmp_path}/state.db"
+    url = str(request.getfixturevalue("postgresql"))
+    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    with engine.begin() as connection:
+        metadata.drop_all(connection)
+        connection.exec_driver_sql("DROP TABLE IF EXISTS alembic_version")
+    engine.dispose()
+    return url
+
+
+@pytest.fixture
+async def store(request: pytest.FixtureRequest, url: str) -> AsyncIterator[SqlStore]:
+    inline = "inline" in request.node.name
+    store = await SqlStore.open(url, write=True, clock_now=0.0, process="test", inline=inline)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def work(store: SqlStore) -> Work:
+    """A job with an open cycle."""
+    return await open_work(store)

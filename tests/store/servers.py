@@ -1,0 +1,52 @@
+"""A private PostgreSQL server for the tests, where one is installed."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from shutil import chown, which
+
+BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+
+
+def why_no_postgresql() -> str | None:
+    if not BINARIES:
+        return "PostgreSQL is not installed (make packages)"
+    if find_spec("psycopg") is None:
+        return "the PostgreSQL driver is not installed (requirements/dev.txt)"
+    return None
+
+
+@contextmanager
+def running_postgresql(directory: Path) -> Iterator[str]:
+    """Run a server that trusts everybody on a free port of this machine; give the URL of an empty database."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    data = directory / "data"
+    if os.geteuid() == 0:
+        directory.chmod(0o755)
+        data.mkdir(mode=0o700)
+        chown(data, "postgres", "postgres")
+    _run("initdb", "-D", data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C")
+    options = f"-p {port} -h 127.0.0.1 -k {data} -c fsync=off"
+    _run("pg_ctl", "-D", data, "-w", "-l", data / "log", "-o", options, "start")
+    try:
+        yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
+    finally:
+        _run("pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
+
+
+def _run(program: str, *arguments: str | Path) -> None:
+    """Run one of PostgreSQL's programs; they refuse to be run by root."""
+    as_user: Sequence[str] = ()
+    if os.geteuid() == 0:
+        as_user = [which("setpriv") or "setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+    command = [*as_user, BINARIES[-1] / program, *arguments]
+    done = subprocess.run(command, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    assert done.returncode == 0, done.stderr.decode()
