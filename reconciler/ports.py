@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from reconciler.core.model import Change, Entry, Identity, Kind, Resource, SourceId, TargetId
 from reconciler.core.outcomes import Account, Done, Failed, Found, ListEnd, ListPage, MembersDone, Missing
@@ -47,19 +47,20 @@ class Ticks(Protocol):
 # --- the wire ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+_NO_HEADERS: Mapping[str, str] = {}
+
+
+class Request(NamedTuple):
     """One HTTP request. `url` is absolute and encoded; `body` is sent as it is."""
 
     method: str
     url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = _NO_HEADERS
     body: bytes | None = None
     deadline_seconds: float = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """One HTTP answer. Header names are lower-case."""
 
     status: int

@@ -33,6 +33,9 @@ MEMBERS = "members"
 """Who is in a group is kept in rows of its own, compared and sent apart; no mapping evaluates it."""
 
 
+ROLES = "appRoleAssignments"
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """Why one path has no value that the target could take. Never holds the value of an attribute."""
@@ -145,6 +148,8 @@ class Mapper:
     match_mappings: tuple[AttributeMapping, ...]
     """In order of precedence."""
     maps_members: bool
+    role_paths: frozenset[str]
+    """The paths whose value hangs on the roles that somebody has."""
     problems: tuple[Failure, ...]
     """What no entry can put right: to be reported when the configuration is checked."""
     steps: tuple[Step, ...]
@@ -180,6 +185,12 @@ class Mapper:
                 sorted((m for m in mapped if m.match is not None), key=lambda m: m.match if m.match is not None else 0)
             ),
             maps_members=len(mapped) < len(rules.mappings),
+            role_paths=frozenset(
+                m.to
+                for m in mapped
+                if (isinstance(m.source, Direct) and m.source.attribute == ROLES)
+                or (m.to in expressions and ROLES in expressions[m.to].reads)
+            ),
             problems=(*_constant_problems(mapped, known), *spoiled, *_layout_problems(mapped, required)),
             steps=tuple(
                 _step(m, known[m.to], expressions.get(m.to)) for m in mapped if not isinstance(m.source, Untouched)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, NewType
+from typing import Any, Literal, NamedTuple, NewType
 
 Kind = Literal["user", "group"]
 KINDS: tuple[Kind, Kind] = ("user", "group")
@@ -27,8 +27,7 @@ A value is str, bool, int, float, or a list of these or of dicts. A path without
 A reference holds the target id of what it points to."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One canonical path whose value must become `new` (None: the target has none any more). Values as in Resource."""
 
     path: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from reconciler.core.model import Resource, TargetId
 
@@ -69,8 +70,7 @@ class Failed:
         return self.fault in (Fault.INTERRUPTED, Fault.SERVER_ERROR)
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(NamedTuple):
     """An account or group as the target shows it: its id and the values at the paths that the job maps."""
 
     id: TargetId

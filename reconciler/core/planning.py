@@ -74,6 +74,8 @@ class Leave:
     verdict: Verdict
     due_at: float | None = None
     """When the entry must be looked at again although nothing changes."""
+    leaves_disabled: Cause | None = None
+    """The mapping had disabled the account before its owner left: from now on it counts as disabled because of this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,8 @@ _VERDICTS = {
     Cause.ROLE_LOST: Verdict.ROLE_LOST,
     Cause.OUT_OF_SCOPE: Verdict.OUT_OF_SCOPE,
 }
+_LEAVERS = frozenset(_VERDICTS.values())
+_CAUSES = frozenset(str(cause) for cause in Cause)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +161,7 @@ class Planner:
         creation, failures = mapped.on_create()
         if failures:
             return Reject(failures[0].error_code, f"{failures[0].path}: {failures[0].reason}")
-        resource = {**creation, **{path: value for path, value in references.items()}}
+        resource = {**creation, **references}
         return Operation(
             word="create",
             record=record,
@@ -198,19 +202,19 @@ class Planner:
         found: Account | None,
         now: float,
     ) -> Decision:
-        agreed = found.resource if found is not None else link.agreed
-        if mapped.ignored:
-            return Leave("the mapping ignores this entry (IgnoreObjectFlow)", "IgnoreObjectFlow", verdict_of(standing))
+        agreed = _agreed(link, found)
         if isinstance(standing, Leaving):
             action = self.job.deprovision.action(standing.cause)
-            if action is not DeprovisionAction.DISABLE or mapped.problems or not self._maps_active:
+            if mapped.ignored or mapped.problems or action is not DeprovisionAction.DISABLE or not self._can_disable:
                 return self._plan_leaver(record, link, standing, fingerprint, now, found)
             waits = self._waits(record, link, standing, now)
             if waits is not None:
                 return waits
+        elif mapped.ignored:
+            return Leave("the mapping ignores this entry (IgnoreObjectFlow)", "IgnoreObjectFlow", verdict_of(standing))
         elif mapped.problems:
-            return Reject(mapped.problems[0].error_code, f"{mapped.problems[0].path}: {mapped.problems[0].reason}")
-        changes = self._changes({**mapped.on_update(agreed), **references}, agreed, link)
+            return self._plan_despite_failures(record, standing, mapped, agreed)
+        changes = self._changes(self._wanted(standing, mapped, agreed, references), agreed)
         if not changes:
             return self._settled(record, link, standing, now)
         if Action.UPDATE not in self.rules.actions:
@@ -229,6 +233,33 @@ class Planner:
             redacted=mapped.redacted,
         )
 
+    def _plan_despite_failures(self, record: Record, standing: InScope, mapped: Mapped, agreed: Resource) -> Decision:
+        """Return the disable alone where the mapping says so: no other attribute's failure stands before it."""
+        active = self.profile.active
+        wanted = mapped.on_update(agreed)
+        if wanted.get(active, True) is False and agreed.get(active) is not False and Action.UPDATE in self.rules.actions:
+            changes = (Change(active, agreed.get(active), False),)
+            word, why = self._word(changes, standing)
+            return Operation(word, record, why, Verdict.IN_SCOPE, None, changes=changes, match=mapped.match_values)
+        return Reject(mapped.problems[0].error_code, f"{mapped.problems[0].path}: {mapped.problems[0].reason}")
+
+    def _wanted(
+        self,
+        standing: InScope | Leaving,
+        mapped: Mapped,
+        agreed: Resource,
+        references: Mapping[str, TargetId | list[TargetId]],
+    ) -> Resource:
+        """Return what flows to an account that has `agreed`; of roles that are not known nothing does."""
+        wanted = {**mapped.on_update(agreed), **references}
+        if isinstance(standing, Leaving):
+            if self.job.deprovision.action(standing.cause) is DeprovisionAction.DISABLE and self._can_disable:
+                wanted[self.profile.active] = False
+        elif standing.roles_unknown:
+            for path in mapped.mapper.role_paths:
+                wanted.pop(path, None)
+        return wanted
+
     def _plan_leaver(
         self,
         record: Record,
@@ -242,7 +273,6 @@ class Planner:
         action = DeprovisionAction.DELETE if standing.purged else self.job.deprovision.action(standing.cause)
         if self.rules.kind == "group" and action is DeprovisionAction.DISABLE:
             action = DeprovisionAction.DELETE  # a group cannot be disabled (entra-behaviour 5.8)
-        delete = Operation("delete", record, standing.why, verdict, fingerprint, cause=standing.cause)
         match action:
             case DeprovisionAction.KEEP if standing.also is not None:
                 return self._plan_leaver(record, link, standing.also, fingerprint, now, found)
@@ -250,30 +280,24 @@ class Planner:
                 return Leave(f"{standing.why}; the account is kept by the rules", "SkipOutOfScopeDeletion", verdict)
             case DeprovisionAction.SET:
                 return Leave(f"{standing.why}; the rules only set attributes", "SkipOutOfScopeDeletion", verdict)
-            case DeprovisionAction.DELETE:
+            case DeprovisionAction.DELETE if self._can_delete:
                 if self.rules.kind == "group" and link.origin == "adopted":
                     return Leave(f"{standing.why}; an adopted group is never deleted", "AdoptedGroup", verdict)
-                if Action.DELETE not in self.rules.actions or not self.profile.can_delete:
-                    return Leave(f"{standing.why}; delete is not among the actions", "DeleteNotAllowed", verdict)
-                return delete
-            case DeprovisionAction.DISABLE:
-                pass
+                return Operation("delete", record, standing.why, verdict, fingerprint, cause=standing.cause)
+            case DeprovisionAction.DELETE if self.rules.kind == "group" or not self._can_disable:
+                return Leave(f"{standing.why}; delete is not among the actions", "DeleteNotAllowed", verdict)
+            case DeprovisionAction.DELETE | DeprovisionAction.DISABLE:
+                pass  # who may not be deleted is disabled at least
         if link.disabled_at is not None and (found is None or not _is_active(found.resource, self.profile.active)):
-            if link.delete_at is None or Action.DELETE not in self.rules.actions or not self.profile.can_delete:
-                return Leave(f"{standing.why}; the account is disabled already", "RedundantExport", verdict)
-            if link.delete_at > now:
-                why = f"{standing.why}; the account is disabled already and waits to be deleted"
-                return Leave(why, "RedundantExport", verdict, due_at=link.delete_at)
-            delete.why = f"{standing.why}; disabled long enough, so the account is deleted"
-            return delete
-        if not self._maps_active or not self.profile.can_disable:
+            return self._settled(record, link, standing, now)
+        if not self._can_disable:
             return Leave(f"{standing.why}; nothing is mapped to {self.profile.active}", "DisableNotAllowed", verdict)
         if Action.UPDATE not in self.rules.actions:
             return Leave(f"{standing.why}; update is not among the actions", "UpdateNotAllowed", verdict)
         waits = self._waits(record, link, standing, now)
         if waits is not None:
             return waits
-        agreed = found.resource if found is not None else link.agreed
+        agreed = _agreed(link, found)
         if agreed.get(self.profile.active) is False:
             return self._settled(record, link, standing, now)
         changes = (Change(self.profile.active, agreed.get(self.profile.active), False),)
@@ -294,9 +318,8 @@ class Planner:
             return Leave("the account is protected: it is never touched", "Protected", verdict_of(standing))
         if mapped.problems and isinstance(standing, InScope):
             return Reject(mapped.problems[0].error_code, f"{mapped.problems[0].path}: {mapped.problems[0].reason}")
-        link = Link(account.id, "adopted", account.resource, now)
-        wanted = {**mapped.on_update(account.resource), **references}
-        changes = self._changes(wanted, account.resource, link) if Action.UPDATE in self.rules.actions else ()
+        wanted = self._wanted(standing, mapped, account.resource, references)
+        changes = self._changes(wanted, account.resource) if Action.UPDATE in self.rules.actions else ()
         disables = any(c.path == self.profile.active and c.new is False for c in changes)
         return Operation(
             word="disable" if disables else "adopt",
@@ -313,20 +336,18 @@ class Planner:
             redacted=mapped.redacted,
         )
 
-    def _changes(self, wanted: Resource, agreed: Resource, link: Link) -> tuple[Change, ...]:
+    def _changes(self, wanted: Resource, agreed: Resource) -> tuple[Change, ...]:
         kind = self.rules.kind
         found = diffing.changes(wanted, agreed, lambda path: self.profile.attribute(kind, path))
         if not found:
             return found
-        return tuple(change for change in found if self._may_change(change, link))
+        return tuple(change for change in found if self._may_change(change))
 
-    def _may_change(self, change: Change, link: Link) -> bool:
+    def _may_change(self, change: Change) -> bool:
         attribute = self.profile.attribute(self.rules.kind, change.path)
         if attribute.read_only or attribute.write_once or (attribute.never_null and change.new is None):
             return False
-        if self.rules.kind == "group" and change.path == "displayName" and not self.profile.can_rename_groups:
-            return False
-        return link.unkept.get(change.path, 0) < UNKEPT_MAX
+        return not (self.rules.kind == "group" and change.path == "displayName" and not self.profile.can_rename_groups)
 
     def _word(self, changes: tuple[Change, ...], standing: InScope | Leaving) -> tuple[Word, str]:
         for change in changes:
@@ -339,25 +360,34 @@ class Planner:
         return "update", f"{_why_in(standing)}; changed: {names}"
 
     def _waits(self, record: Record, link: Link, standing: Leaving, now: float) -> Leave | None:
-        """Return Leave while the grace period of a leaver runs."""
+        """Return Leave while the grace period of a leaver runs; another cause does not start it anew."""
         grace = self.job.deprovision.disable_after_seconds
         if not grace or link.disabled_at is not None:
             return None
-        began = record.verdict == verdict_of(standing) and record.due_at is not None
-        until = record.due_at if began and record.due_at is not None else now + grace
+        until = now + grace
+        waited = record.verdict in _LEAVERS or (record.verdict is Verdict.UNKNOWN and record.escrow is None)
+        if waited and record.due_at is not None:
+            until = min(until, record.due_at)
         if until <= now:
             return None
         return Leave(f"{standing.why}; waits {grace / 86400:g} days", "GracePeriod", verdict_of(standing), due_at=until)
 
     def _settled(self, record: Record, link: Link, standing: InScope | Leaving, now: float) -> Decision:
+        """Return what is left to do for an account that is as wanted: of a leaver's, the delete when its time comes."""
         verdict = verdict_of(standing)
         if isinstance(standing, InScope):
             return Leave(f"{_why_in(standing)}; the account is as it should be", "RedundantExport", verdict)
-        if link.disabled_at is None or link.delete_at is None or Action.DELETE not in self.rules.actions:
-            return Leave(f"{standing.why}; the account is disabled already", "RedundantExport", verdict)
-        if link.delete_at > now:
-            why = f"{standing.why}; the account is disabled already and waits to be deleted"
-            return Leave(why, "RedundantExport", verdict, due_at=link.delete_at)
+        already = f"{standing.why}; the account is disabled already"
+        if link.disabled_at is None:
+            return Leave(already, "RedundantExport", verdict)
+        begins = standing.cause if link.disabled_because not in _CAUSES else None
+        wait = self.job.deprovision.delete_after_seconds
+        if wait is None or not self._can_delete:
+            return Leave(already, "RedundantExport", verdict, leaves_disabled=begins)
+        delete_at = wait + (now if begins is not None else link.disabled_at)
+        if delete_at > now or begins is not None:
+            why = f"{already} and waits to be deleted"
+            return Leave(why, "RedundantExport", verdict, due_at=delete_at, leaves_disabled=begins)
         why = f"{standing.why}; disabled long enough, so the account is deleted"
         return Operation("delete", record, why, verdict, record.fingerprint, cause=standing.cause)
 
@@ -372,8 +402,12 @@ class Planner:
         return any(value.casefold() in names for value in values)
 
     @property
-    def _maps_active(self) -> bool:
-        return any(mapping.to == self.profile.active for mapping in self.rules.mappings)
+    def _can_disable(self) -> bool:
+        return self.profile.can_disable and any(mapping.to == self.profile.active for mapping in self.rules.mappings)
+
+    @property
+    def _can_delete(self) -> bool:
+        return self.profile.can_delete and Action.DELETE in self.rules.actions
 
 
 def verdict_of(standing: Standing) -> Verdict:
@@ -398,6 +432,17 @@ def _skip_code(cause: Cause) -> str:
         Cause.ROLE_LOST: "NotEffectivelyEntitled",
         Cause.OUT_OF_SCOPE: "NotEffectivelyEntitled",
     }[cause]
+
+
+def _agreed(link: Link, found: Account | None) -> Resource:
+    """Return what the account has, as far as it matters: what the target never keeps counts as it was last sent."""
+    if found is None:
+        return link.agreed
+    stubborn = [path for path, times in link.unkept.items() if times >= UNKEPT_MAX]
+    if not stubborn:
+        return found.resource
+    agreed = {path: value for path, value in found.resource.items() if path not in stubborn}
+    return {**agreed, **{path: link.agreed[path] for path in stubborn if path in link.agreed}}
 
 
 def _is_active(resource: Resource, active: str) -> bool:

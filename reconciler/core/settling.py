@@ -34,21 +34,29 @@ def done(
                 link = Link(operation.account.id, "adopted", operation.account.resource, now)
             assert link is not None
             record.link = replace(link, agreed=diffing.apply(operation.changes, link.agreed))
+    link = record.link
+    assert link is not None
     if operation.word == "disable":
-        assert record.link is not None
         because = str(operation.cause or operation.verdict)
-        delete_at = now + delete_after_seconds if delete_after_seconds is not None else None
-        record.link = replace(record.link, disabled_at=now, disabled_because=because, delete_at=delete_at)
-        record.due_at = delete_at
-    elif record.link.disabled_at is not None and record.link.agreed.get(active) is not False:
-        record.link = replace(record.link, disabled_at=None, disabled_because="", delete_at=None)
+        record.link = replace(link, disabled_at=now, disabled_because=because, delete_at=None)
+        if operation.cause is not None and delete_after_seconds is not None:
+            record.link.delete_at = now + delete_after_seconds
+    elif link.disabled_at is not None and link.agreed.get(active) is not False:
+        record.link = replace(link, disabled_at=None, disabled_because="", delete_at=None)
+    record.due_at = record.link.delete_at
     return record
 
 
-def left(record: Record, decision: Leave, fingerprint: bytes | None) -> Record:
+def left(record: Record, decision: Leave, fingerprint: bytes | None, now: float) -> Record:
     """Return the record of an entry for which nothing had to be sent."""
+    link = record.link
+    if link is not None and link.disabled_at is not None:
+        if decision.leaves_disabled is not None:
+            link = replace(link, disabled_at=now, disabled_because=str(decision.leaves_disabled))
+        link = replace(link, delete_at=decision.due_at)
     return replace(
         record,
+        link=link,
         verdict=decision.verdict,
         why=decision.why,
         fingerprint=fingerprint,

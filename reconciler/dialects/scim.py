@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Literal
 
 from reconciler.core import diffing, paths
@@ -36,6 +37,11 @@ def create_body(kind: Kind, resource: Resource, profile: Profile) -> dict[str, A
     for text, value in resource.items():
         if value is None or (value.__class__ is not str and diffing.is_empty(value)) or value == "":
             continue
+        place = _plain_place(text)
+        if place is not None and value.__class__ in _PLAIN:
+            known = attribute(text)
+            if (known is None or known.references is None) and _put_plain(body, place, value, profile.patch):
+                continue
         path = paths.parse(text)
         if path.where:
             elements.append((path, value, attribute(text)))
@@ -177,6 +183,37 @@ def member_ids(shown: Any) -> frozenset[TargetId]:
 
 
 # --- writing -----------------------------------------------------------------------------------------------------
+
+_PLAIN = frozenset({str, bool, int, float})
+_Place = tuple[str | None, str, str | None]
+
+
+@lru_cache(maxsize=4096)
+def _plain_place(text: str) -> _Place | None:
+    """Return extension, attribute and sub-attribute of a path that needs no search: most do, a million times."""
+    path = paths.parse(text)
+    if path.where or len(path.sub) > 1 or path.is_manager:
+        return None
+    return path.schema, path.attribute, path.sub[0] if path.sub else None
+
+
+def _put_plain(body: dict[str, Any], place: _Place, value: Any, dialect: PatchDialect) -> bool:
+    """Put a plain value in its place; False where something else is in the way or spelled otherwise."""
+    schema, attribute, sub = place
+    holder = body
+    if schema is not None:
+        if schema not in body:
+            body[schema] = {}
+            _declare(body, schema, dialect)
+        holder = body[schema]
+    if sub is None:
+        holder[attribute] = value
+        return True
+    inner = holder.setdefault(attribute, {})
+    if inner.__class__ is not dict:
+        return False
+    inner[sub] = value
+    return True
 
 
 def _write(body: dict[str, Any], path: Path, value: Any, attribute: TargetAttribute | None) -> None:

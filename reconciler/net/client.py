@@ -7,7 +7,7 @@ when the host says 429, and no further knocking for a while at a door that nobod
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
@@ -40,7 +40,9 @@ class Lane:
         "_concurrency",
         "_dead_because",
         "_heard_at",
-        "_limiter",
+        "_allowed",
+        "_in_flight",
+        "_waiting",
         "_requests_per_second",
         "_rests_until",
         "_suspect",
@@ -50,7 +52,9 @@ class Lane:
 
     def __init__(self, concurrency: int, requests_per_second: float | None) -> None:
         self._concurrency = concurrency
-        self._limiter = anyio.CapacityLimiter(concurrency)
+        self._allowed = concurrency
+        self._in_flight = 0
+        self._waiting: deque[anyio.Event] = deque()
         self._answers = 0
         self._heard_at = -math.inf
         self._suspect = False
@@ -63,12 +67,12 @@ class Lane:
     @property
     def concurrency(self) -> int:
         """How many calls may be in flight now."""
-        return int(self._limiter.total_tokens)
+        return self._allowed
 
     def tighten(self, concurrency: int, requests_per_second: float | None) -> None:
         """Take another client in: the lowest of both limits counts."""
         self._concurrency = min(self._concurrency, concurrency)
-        self._limiter.total_tokens = min(self._limiter.total_tokens, concurrency)
+        self._allowed = min(self._allowed, concurrency)
         if requests_per_second and requests_per_second < (self._requests_per_second or math.inf):
             self._requests_per_second, self.pace = requests_per_second, Pace(requests_per_second)
 
@@ -93,18 +97,19 @@ class Lane:
     def heard(self, now: float) -> None:
         """Take note of an answer that is no 429."""
         self._heard_at, self._suspect, self._dead_because, self._rests_until = now, False, None, -math.inf
-        if self._limiter.total_tokens < self._concurrency:
+        if self._allowed < self._concurrency:
             self._answers += 1
             if self._answers >= _WIDEN_AFTER_ANSWERS:
                 self._answers = 0
-                self._limiter.total_tokens += 1
+                self._allowed += 1
+                self._let_in()
 
     def throttled(self, now: float, wait_seconds: float) -> None:
         """Take note of a 429: everybody waits, and half as many go on afterwards."""
         self.heard(now)
         self._answers = 0
         if now >= self.paused_until:
-            self._limiter.total_tokens = max(1, self._limiter.total_tokens // 2)
+            self._allowed = max(1, self._allowed // 2)
         self.paused_until = max(self.paused_until, now + wait_seconds)
 
     def silent(self, since: float, now: float, reason: str) -> None:
@@ -121,13 +126,30 @@ class Lane:
             self._dead_because, self._rests_until = reason, now + REST_SECONDS
 
     async def acquire(self) -> None:
+        """Return when one more call may be in flight; first come, first served."""
+        if self._in_flight < self._allowed and not self._waiting:
+            self._in_flight += 1
+            return
+        turn = anyio.Event()
+        self._waiting.append(turn)
         try:
-            self._limiter.acquire_nowait()
-        except anyio.WouldBlock:
-            await self._limiter.acquire()
+            await turn.wait()
+        except BaseException:
+            if turn.is_set():
+                self.release()
+            else:
+                self._waiting.remove(turn)
+            raise
 
     def release(self) -> None:
-        self._limiter.release()
+        self._in_flight -= 1
+        self._let_in()
+
+    def _let_in(self) -> None:
+        """Give the free places to those who wait longest."""
+        while self._waiting and self._in_flight < self._allowed:
+            self._in_flight += 1
+            self._waiting.popleft().set()
 
 
 class Lanes:

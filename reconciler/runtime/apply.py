@@ -210,7 +210,7 @@ class Applier:
         asked = _as_changes(operation.resource)
         missing = settling.unkept(asked, account, operation.record.kind, self._profile)
         rest = tuple(
-            replace(c, old=account.resource.get(c.path))
+            c._replace(old=account.resource.get(c.path))
             for c in asked
             if c.path in missing and self._follow_ups[c.path] < FOLLOW_UPS_MAX
         )
@@ -288,7 +288,7 @@ class Applier:
             link = replace(link, agreed={**link.agreed, interim.path: interim.new})
             operation.record = replace(operation.record, link=link, fingerprint=None)
             await self._journal.entry(operation.record)
-            operation.changes = tuple(replace(c, old=interim.new) if c is rename else c for c in operation.changes)
+            operation.changes = tuple(c._replace(old=interim.new) if c is rename else c for c in operation.changes)
             # the others first: the name that this one held is free now
             self.aside = waiting[index + 1 :] + waiting[:index] + [operation]
             break

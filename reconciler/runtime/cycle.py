@@ -357,7 +357,7 @@ class _Cycle:
                 self._deciding.negatives.append(decision)
             case Leave():
                 changed = record.verdict is not decision.verdict
-                left = settling.left(record, decision, None)
+                left = settling.left(record, decision, None, now)
                 log = telling.skipped(left, decision, now) if changed else None
                 await self._journal.entry(left, log, touches_groups=changed)
             case _:

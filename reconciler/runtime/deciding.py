@@ -80,7 +80,7 @@ class Deciding:
         candidates = []
         for entry, record, memberships, fingerprint in entries:
             standing = judge(entry, rules.scope, groups, memberships)
-            record = replace(record, name=rules.name_of(entry), person=rules.person_of(entry) or record.person)
+            record.name, record.person = rules.name_of(entry), rules.person_of(entry) or record.person
             if isinstance(standing, StandingUnknown):
                 await self._leave_unknown(record, standing)
                 continue
@@ -220,7 +220,7 @@ class Deciding:
     async def _leave(self, candidate: Candidate, decision: Leave) -> None:
         self._journal.counts["skip"] += 1
         before = candidate.record
-        record = settling.left(before, decision, candidate.fingerprint)
+        record = settling.left(before, decision, candidate.fingerprint, self._clock.now())
         changed = before.row_id is None or before.verdict is not decision.verdict or before.escrow is not None
         log = telling.skipped(record, decision, self._clock.now()) if changed else None
         waits = (
@@ -254,9 +254,11 @@ class Deciding:
                 self.late.append((rules, candidate))
         questions = [Question(candidate.record.source_id, ask.match) for candidate, ask in free]
         answers = await self._asking[rules.kind].ask(questions, afresh=afresh)
-        await self._journal.flush()
         ids = [a.id for answer in answers.values() if not isinstance(answer, Failed) for a in answer]
-        owners = await self._store.owners(self._target.identity, rules.kind, ids)
+        owners: Mapping[TargetId, Owner] = {}
+        if ids:
+            await self._journal.flush()
+            owners = await self._store.owners(self._target.identity, rules.kind, ids)
         for candidate, ask in free:
             answer = answers[candidate.record.source_id]
             if isinstance(answer, Failed):

@@ -15,7 +15,7 @@ from reconciler.core.planning import Operation, Pending
 from reconciler.core.records import Escrow, Link, Record, Verdict
 from reconciler.ports import Store
 
-IN_MEMORY_MAX = 4000
+IN_MEMORY_MAX = 12_000
 PER_BLOB = 250
 
 
