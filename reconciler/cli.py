@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import io
+import os
+import sys
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Any, NoReturn
 
 import click
 
@@ -21,13 +26,18 @@ COMMANDS = {
     "run": "reconciler.commands.daemon:run",
     "evaluate": "reconciler.commands.language:evaluate",
     "log": "reconciler.commands.records:log",
-    "links": "reconciler.commands.records:links",
-    "link": "reconciler.commands.records:link",
-    "unlink": "reconciler.commands.records:unlink",
-    "forget": "reconciler.commands.records:forget",
-    "rebind": "reconciler.commands.records:rebind",
-    "orphans": "reconciler.commands.records:orphans",
+    "links": "reconciler.commands.links:links",
+    "link": "reconciler.commands.links:link",
+    "unlink": "reconciler.commands.links:unlink",
+    "forget": "reconciler.commands.mending:forget",
+    "rebind": "reconciler.commands.mending:rebind",
+    "orphans": "reconciler.commands.mending:orphans",
 }
+
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+EXIT_NOBODY_READS = 141
+"""What a shell shows of a program that a closed pipe ended."""
 
 
 class Commands(click.Group):
@@ -39,10 +49,27 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         place = COMMANDS.get(cmd_name)
         if place is None:
-            return None
+            from reconciler.commands import later
+
+            return later.not_yet(cmd_name) if cmd_name in later.MEANWHILE else None
         module, _, name = place.partition(":")
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            near = get_close_matches(args[0], COMMANDS, 1)
+            hint = f"Did you mean {near[0]}?" if near else f"Commands are: {', '.join(COMMANDS)}."
+            ctx.fail(f"No such command '{args[0]}'. {hint}")
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            _nobody_reads()
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -54,14 +81,32 @@ def cli(ctx: click.Context, config: Path | None) -> None:
     ctx.obj = config
 
 
-def main() -> None:
-    """Run the command line; exit 2 with a sentence on stderr for what a person has to mend."""
+def main() -> NoReturn:
+    """Run the command line and exit; 2 with a sentence on stderr for what a person has to mend, 130 on Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # names come in every script, and a terminal may know only one
+            stream.reconfigure(errors="replace")
     try:
-        cli.main(standalone_mode=True)
+        code = cli.main(standalone_mode=False, prog_name="reconciler")
+    except click.ClickException as error:
+        error.show()
+        code = EXIT_USAGE
+    except click.Abort:
+        click.echo("interrupted", err=True)
+        code = EXIT_INTERRUPTED
     except ConfigError as error:
         for problem in error.problems:
             click.echo(f"error: {problem}", err=True)
-        raise SystemExit(2) from None
+        code = EXIT_USAGE
     except ReconcilerError as error:
         click.echo(f"error: {error}", err=True)
-        raise SystemExit(2) from None
+        code = EXIT_USAGE
+    raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def _nobody_reads() -> NoReturn:
+    """End without a word: whoever read our output has closed it, as `head` does."""
+    # at its end Python flushes stdout once more, and would complain
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    raise SystemExit(EXIT_NOBODY_READS)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, assert_never
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
+
+import anyio
 
 from reconciler import config as configuration
+from reconciler import logs
 from reconciler.config import Config, FileSourceSettings, OtherSource, OtherTarget, ScimTargetSettings
 from reconciler.core.mapping import Mapper
 from reconciler.core.model import KINDS, Identity, Kind
@@ -24,10 +26,14 @@ from reconciler.ports import Clock, Dice, Progress, Source, Target
 from reconciler.runtime.clock import NoProgress, SystemClock, SystemDice
 from reconciler.runtime.cycle import Plan, World
 from reconciler.runtime.rehearsal import Rehearsal
+from reconciler.secrets import Secret
 from reconciler.sources.file import FileSource
 from reconciler.store.database import copy_state
 from reconciler.store.sql import SqlStore
 from reconciler.targets.scim import ScimTarget
+
+CLOSE_SECONDS = 5.0
+"""How long a connection may take to close before it is left to the end of the process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,30 +67,26 @@ class House:
         self, job_name: str, *, progress: Progress | None = None, rehearse: bool = False
     ) -> AsyncIterator[World]:
         """Open source and target of a job; close them at the end, and keep what the target said of itself."""
-        job = self.config.jobs[job_name]
-        source = build_source(self.config, job.source, self.clock)
         facts = await self.store.remembered(target_identity(self.config, job_name))
-        target = build_target(self.config, job_name, self.clock, self.dice, self.lanes, facts)
-        used: Target = Rehearsal(target) if rehearse else target
-        try:
+        async with _connected(self.config, job_name, self.clock, self.dice, self.lanes, facts) as (source, target):
+            used: Target = Rehearsal(target) if rehearse else target
             yield World(source, used, self.store, self.clock, self.dice, progress or NoProgress())
             if not rehearse and target.facts is not None:
                 await self.store.remember(target.identity, target.facts, self.clock.now())
-        finally:
-            await source.close()
-            await target.close()
 
 
 @asynccontextmanager
-async def open_house(config: Config, *, write: bool, scratch: bool = False) -> AsyncIterator[House]:
+async def open_house(
+    config: Config, *, write: bool, scratch: bool = False, process: str = "reconciler"
+) -> AsyncIterator[House]:
     """Open the state of a configuration.
 
-    `scratch`: work on a copy that is thrown away (a plan changes nothing). Raises StateError.
+    `scratch`: work on a copy that is thrown away (a plan changes nothing). `process` is what a second writer is told
+    of this one. Raises StateError.
     """
     clock = SystemClock()
-    process = " ".join(["reconciler", *sys.argv[1:2]])
     with ExitStack() as stack:
-        url = config.state_url
+        url = state_url(config)
         if scratch:
             directory = Path(stack.enter_context(TemporaryDirectory(prefix="reconciler-plan-")))
             url = _copied(url, directory)
@@ -98,14 +100,77 @@ async def open_house(config: Config, *, write: bool, scratch: bool = False) -> A
 @asynccontextmanager
 async def open_connections(config: Config, job_name: str) -> AsyncIterator[tuple[Source, Target]]:
     """Open source and target of a job without its state, to test them."""
-    clock = SystemClock()
-    source = build_source(config, config.jobs[job_name].source, clock)
-    target = build_target(config, job_name, clock, SystemDice(), Lanes(), None)
-    try:
+    async with _connected(config, job_name, SystemClock(), SystemDice(), Lanes(), None) as connections:
+        yield connections
+
+
+@asynccontextmanager
+async def _connected(
+    config: Config, job_name: str, clock: Clock, dice: Dice, lanes: Lanes, facts: dict[str, Any] | None
+) -> AsyncIterator[tuple[Source, ScimTarget]]:
+    async with AsyncExitStack() as stack:
+        source = build_source(config, config.jobs[job_name].source, clock)
+        stack.push_async_callback(_close, source)
+        target = build_target(config, job_name, clock, dice, lanes, facts)
+        stack.push_async_callback(_close, target)
         yield source, target
-    finally:
-        await source.close()
-        await target.close()
+
+
+async def _close(opened: Source | Target) -> None:
+    """Close it also when we are being cut off: a connection that nobody closes is one that the target keeps open."""
+    with anyio.move_on_after(CLOSE_SECONDS, shield=True):
+        await opened.close()
+
+
+def state_url(config: Config) -> str:
+    """Return the state's address with its password in it: for the store alone, never to be shown."""
+    if config.state_password is None:
+        return config.state_url
+    password = _reader(config.state_password)()
+    parts = urlsplit(config.state_url)
+    user, _, host = parts.netloc.rpartition("@")
+    if not user:
+        problem = "names no user, so nobody can sign in with the password"
+        raise ConfigError(Problem(f"{config.path}: [state] url", problem, "postgresql://user@host/name"))
+    return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}").geturl()
+
+
+def connection_changes(before: Config, after: Config) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Return in sentences what a reload changes beside the jobs' rules, and the jobs whose connections it touches."""
+    said: list[str] = []
+    changed: dict[str, set[str]] = {"source": set(), "target": set()}
+    for what, was, now in (("source", before.sources, after.sources), ("target", before.targets, after.targets)):
+        for name in was.keys() & now.keys():
+            if was[name] != now[name]:
+                changed[what].add(name)
+                said.append(f"{what} {name}: {', '.join(_differing(was[name], now[name]))} changed")
+    said += [
+        f"target {name}: limits are lowered at once, raised when the daemon is started again"
+        for name in before.targets.keys() & after.targets.keys()
+        if _limits(before, name) != _limits(after, name)
+    ]
+    if (before.state_url, before.state_password) != (after.state_url, after.state_password):
+        said.append("[state] changed: the daemon goes on with the state that it has open until it is started again")
+    touched = frozenset(
+        job.name for job in after.jobs.values() if job.source in changed["source"] or job.target in changed["target"]
+    )
+    return tuple(sorted(said)), touched
+
+
+def _differing(was: object, now: object) -> Iterator[str]:
+    """Yield the names of settings that differ, never their values."""
+    if type(was) is not type(now):
+        yield "type"
+        return
+    assert isinstance(was, ScimTargetSettings | OtherTarget | FileSourceSettings | OtherSource)
+    for field in fields(was):
+        if getattr(was, field.name) != getattr(now, field.name):
+            yield field.name.removesuffix("_seconds")
+
+
+def _limits(config: Config, target: str) -> tuple[int, float | None] | None:
+    settings = config.targets[target]
+    return (settings.concurrency, settings.requests_per_second) if isinstance(settings, ScimTargetSettings) else None
 
 
 def job_named(config: Config, name: str) -> str:
@@ -205,21 +270,32 @@ def _auth(settings: ScimTargetSettings, exchange: AiohttpExchange, clock: Clock)
         case None:
             return None
         case configuration.BearerAuth(secret=secret):
-            return Bearer(secret.read)
+            return Bearer(_reader(secret))
         case configuration.BasicAuth(username=username, secret=secret):
-            return Basic(username, secret.read)
+            return Basic(username, _reader(secret))
         case configuration.OAuthSettings() as oauth:
             return ClientCredentials(
                 exchange,
                 clock,
                 token_url=oauth.token_url,
                 client_id=oauth.client_id,
-                read_secret=oauth.secret.read,
+                read_secret=_reader(oauth.secret),
                 scopes=tuple((oauth.scope or "").split()),
                 send="header" if oauth.client_auth == "basic" else "body",
             )
         case _:
             assert_never(settings.auth)
+
+
+def _reader(secret: Secret) -> Callable[[], str]:
+    """Return what reads the secret as it is now, and keeps it out of the log from then on."""
+
+    def read() -> str:
+        value = secret.read()
+        logs.mask(value.strip())
+        return value
+
+    return read
 
 
 def _not_yet(config: Config, where: str, type_: str) -> ConfigError:

@@ -11,7 +11,9 @@ import orjson
 
 from reconciler import config as configuration
 from reconciler import wiring
+from reconciler.commands.housing import in_house
 from reconciler.commands.options import config_option
+from reconciler.commands.printing import print_json
 from reconciler.commands.progress import shown_progress
 from reconciler.commands.running import run_async
 from reconciler.core.planning import Operation
@@ -40,7 +42,7 @@ def test(job: str, config: Path, as_json: bool) -> None:
             side: [{"step": one.step, "ok": one.ok, "text": one.text, "hint": one.hint} for one in lines]
             for side, lines in found.items()
         }
-        _print({"job": job, "ok": good, **sides})
+        print_json({"job": job, "ok": good, **sides})
     else:
         for side, lines in found.items():
             for line in lines:
@@ -57,29 +59,32 @@ def test(job: str, config: Path, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines: the operations, then a summary.")
 def plan(job: str, config: Path, full: bool, as_json: bool) -> None:
     """Say what a cycle would do. Changes nothing."""
-    lines: list[dict[str, Any]] = []
+    texts: list[str] = []
+
+    def tell(line: dict[str, Any]) -> None:
+        if as_json:
+            print_json(line)
+        else:
+            texts.append(_plan_text(line))
 
     def observe(operation: Operation, held: str) -> None:
-        lines.append(_operation(operation, held))
+        tell(_operation(operation, held))
 
-    async def work() -> tuple[CycleReport, list[dict[str, Any]]]:
-        loaded = configuration.load(config)
-        wiring.job_named(loaded, job)
-        async with wiring.open_house(loaded, write=True, scratch=True) as house:
-            with shown_progress(enabled=not as_json) as progress:
-                async with house.world(job, progress=progress, rehearse=True) as world:
-                    report = await run_cycle(house.plan(job), world, full=full, observer=observe)
-                    return report, [_membership(*one) for one in _rehearsed(world.target)]
+    async def work(house: wiring.House) -> CycleReport:
+        going_by = house.plan(wiring.job_named(house.config, job))
+        with shown_progress(enabled=not as_json) as progress:
+            async with house.world(job, progress=progress, rehearse=True) as world:
+                report = await run_cycle(going_by, world, full=full, observer=observe)
+                for membership in _rehearsed(world.target):
+                    tell(_membership(*membership))
+                return report
 
-    report, memberships = run_async(work)
-    lines += memberships
+    report = in_house(config, work, scratch=True)
     if as_json:
-        for line in lines:
-            _print(line)
-        _print({"summary": True, **report.as_dict()})
+        print_json({"summary": True, **report.as_dict()})
     else:
-        for line in lines:
-            click.echo(_plan_text(line))
+        for text in texts:
+            click.echo(text)
         _show(report, planned=True)
     sys.exit(report.exit_code)
 
@@ -92,17 +97,15 @@ def plan(job: str, config: Path, full: bool, as_json: bool) -> None:
 def cycle(job: str, config: Path, full: bool, as_json: bool) -> None:
     """Run one cycle of a job here, without the daemon."""
 
-    async def work() -> CycleReport:
-        loaded = configuration.load(config)
-        wiring.job_named(loaded, job)
-        async with wiring.open_house(loaded, write=True) as house:
-            with shown_progress(enabled=not as_json) as progress:
-                async with house.world(job, progress=progress) as world:
-                    return await run_cycle(house.plan(job), world, full=full)
+    async def work(house: wiring.House) -> CycleReport:
+        going_by = house.plan(wiring.job_named(house.config, job))
+        with shown_progress(enabled=not as_json) as progress:
+            async with house.world(job, progress=progress) as world:
+                return await run_cycle(going_by, world, full=full)
 
-    report = run_async(work)
+    report = in_house(config, work, write=True)
     if as_json:
-        _print(report.as_dict())
+        print_json(report.as_dict())
     else:
         _show(report)
     sys.exit(report.exit_code)
@@ -183,8 +186,3 @@ def _show(report: CycleReport, *, planned: bool = False) -> None:
         click.echo(
             f"  and {len(report.failures) - 20} more; see `reconciler log {report.job} --status failure`", err=True
         )
-
-
-def _print(value: dict[str, Any]) -> None:
-    sys.stdout.buffer.write(orjson.dumps(value) + b"\n")
-    sys.stdout.buffer.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from pathlib import Path
 
 import anyio
@@ -10,6 +11,7 @@ import click
 
 from reconciler import config as configuration
 from reconciler import logs, wiring
+from reconciler.commands.housing import command_line
 from reconciler.commands.options import config_option
 from reconciler.commands.running import run_async
 from reconciler.runtime.schedule import ApschedulerTicks
@@ -22,26 +24,34 @@ from reconciler.runtime.service import DRAIN_SECONDS, Jobs, Reloaded, Service, d
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
 )
 @click.option(
-    "--drain", type=float, default=DRAIN_SECONDS, show_default=True, help="Seconds to end cycles in on SIGTERM."
+    "--drain",
+    type=click.FloatRange(min=0.0),
+    default=DRAIN_SECONDS,
+    show_default=True,
+    help="Seconds that running cycles get after SIGTERM.",
 )
 def run(config: Path, log_level: str, drain: float) -> None:
     """Run the daemon in the foreground."""
-    logs.configure(level=log_level)
 
     async def reload(before: Jobs) -> Reloaded:
         assert isinstance(before, wiring.House)
         loaded = configuration.load(config)
+        _warn(loaded)
         after = before.with_config(loaded)
-        return Reloaded(after, differences(before.plans(), after.plans()))
+        connections, touched = wiring.connection_changes(before.config, loaded)
+        return Reloaded(after, (*differences(before.plans(), after.plans()), *connections), touched)
 
-    async def work() -> None:
+    async def work() -> signal.Signals | None:
         loaded = configuration.load(config)
-        for warning in loaded.warnings:
-            logs.get().warning("config.warning", where=warning.where, problem=warning.problem)
-        async with wiring.open_house(loaded, write=True) as house:
+        _warn(loaded)
+        async with wiring.open_house(loaded, write=True, process=command_line()) as house:
             with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-                ticks = ApschedulerTicks()
-                service = Service(house, house.store, house.clock, ticks, reload, drain_seconds=drain)
-                await service.run(signals)
+                service = Service(house, house.store, house.clock, ApschedulerTicks(), reload, drain_seconds=drain)
+                return await service.run(signals)
 
-    run_async(work)
+    sys.exit(130 if run_async(work, log_level=log_level) == signal.SIGINT else 0)
+
+
+def _warn(loaded: configuration.Config) -> None:
+    for warning in loaded.warnings:
+        logs.get().warning("config.warning", where=warning.where, problem=warning.problem, hint=warning.hint)

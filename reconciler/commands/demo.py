@@ -110,7 +110,7 @@ async def _cycle(loaded: Config) -> CycleReport:
     from reconciler import wiring
     from reconciler.runtime.cycle import run_cycle
 
-    async with wiring.open_house(loaded, write=True) as house:
+    async with wiring.open_house(loaded, write=True, process="reconciler demo") as house:
         with shown_progress(enabled=True) as progress:
             async with house.world(JOB, progress=progress) as world:
                 return await run_cycle(house.plan(JOB), world)

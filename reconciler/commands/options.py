@@ -12,18 +12,30 @@ from reconciler.errors import ConfigError, Problem
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
+kind_option = click.option("--group", is_flag=True, help="The entry is a group, not a user.")
+lines_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+
 
 def config_option(command: _Command) -> _Command:
-    """Accept `-c FILE` after the subcommand too; the command gets `config: Path`."""
+    """Accept `-c FILE` after the subcommand too; the command gets `config: Path`, a file that is there."""
 
     def chosen(ctx: click.Context, _: click.Parameter, value: Path | None) -> Path:
-        path = value or ctx.find_root().obj or Path("config.toml")
-        if not path.is_file():
-            raise ConfigError(
-                Problem(str(path), "no such configuration file", "name one with -c FILE or RECONCILER_CONFIG")
-            )
-        return path
+        return existing(named_config(ctx, value))
 
     return click.option(
         "-c", "--config", type=click.Path(path_type=Path), callback=chosen, help="The configuration file."
     )(command)
+
+
+def named_config(ctx: click.Context, value: Path | None) -> Path:
+    """Return the configuration that was named: after the command, before it, in RECONCILER_CONFIG, or nowhere."""
+    return value or ctx.find_root().obj or Path("config.toml")
+
+
+def existing(path: Path) -> Path:
+    """Return the path; raises ConfigError where no file is there."""
+    if not path.is_file():
+        raise ConfigError(
+            Problem(str(path), "no such configuration file", "name one with -c FILE or RECONCILER_CONFIG")
+        )
+    return path

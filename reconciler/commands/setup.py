@@ -11,17 +11,18 @@ import orjson
 
 from reconciler import config as configuration
 from reconciler.commands.first_job import first_job
-from reconciler.commands.options import config_option
+from reconciler.commands.options import existing, named_config
 from reconciler.errors import ConfigError, Problem
 
 
 @click.command()
-@config_option
+@click.option("-c", "--config", type=click.Path(path_type=Path), help="The configuration file.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-def check(config: Path, as_json: bool) -> None:
+@click.pass_context
+def check(ctx: click.Context, config: Path | None, as_json: bool) -> None:
     """Say everything that is wrong with the configuration. Exit 2 where something is."""
     try:
-        loaded = configuration.load(config)
+        loaded = configuration.load(existing(named_config(ctx, config)))
     except ConfigError as error:
         if not as_json:
             raise
@@ -52,7 +53,7 @@ def schema() -> None:
 @click.pass_context
 def init(ctx: click.Context, profile: str, output: Path | None) -> None:
     """Write a first job with comments, enabled = false. Never overwrites a file."""
-    path: Path = output or ctx.find_root().obj or Path("config.toml")
+    path = named_config(ctx, output)
     text = first_job(configuration.load_profile(profile, Path.cwd()), profile)
     if str(path) == "-":
         click.echo(text, nl=False)

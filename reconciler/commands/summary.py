@@ -27,23 +27,24 @@ def provisioning_summary(row: dict[str, Any]) -> dict[str, Any]:
             "additionalDetails": None,
             "recommendedAction": None,
         }
+    identity_type = row["kind"].capitalize()
+    moment = datetime.fromtimestamp(row["at"], UTC).isoformat(timespec="milliseconds")
     return {
         "id": row["change_id"],
-        "activityDateTime": datetime.fromtimestamp(row["at"], UTC).isoformat(timespec="milliseconds"),
+        "activityDateTime": moment.replace("+00:00", "Z"),
+        "tenantId": "",
         "jobId": row["job"],
         "cycleId": row["cycle_id"],
         "changeId": row["change_id"],
         "provisioningAction": row["action"],
         "operation": row["operation"],
         "durationInMilliseconds": row["took_ms"],
-        "sourceIdentity": {
-            "id": row["source_id"],
-            "displayName": row["name"],
-            "identityType": row["kind"].capitalize(),
-        },
-        "targetIdentity": {"id": row["target_id"] or "", "displayName": "", "identityType": row["kind"].capitalize()},
-        "sourceSystem": {"id": str(row["source"]), "displayName": str(row["source"])},
-        "targetSystem": {"id": str(row["target"]), "displayName": str(row["target"])},
+        "initiatedBy": {"id": "", "displayName": "reconciler", "initiatorType": "system"},
+        "servicePrincipal": {"id": row["job"], "displayName": row["job"]},
+        "sourceIdentity": _identity(row["source_id"], row["name"], identity_type),
+        "targetIdentity": _identity(row["target_id"] or "", "", identity_type),
+        "sourceSystem": _system(row["source"]),
+        "targetSystem": _system(row["target"]),
         "provisioningStatusInfo": status,
         "statusReason": row["reason"],
         "provisioningSteps": [
@@ -60,6 +61,14 @@ def provisioning_summary(row: dict[str, Any]) -> dict[str, Any]:
             {"displayName": one["path"], "oldValue": one["old"], "newValue": one["new"]} for one in row["modified"]
         ],
     }
+
+
+def _identity(id_: str, name: str, type_: str) -> dict[str, Any]:
+    return {"id": id_, "displayName": name, "identityType": type_, "details": {}}
+
+
+def _system(place: str) -> dict[str, Any]:
+    return {"id": place, "displayName": place, "details": {}}
 
 
 def _step_name(step: dict[str, Any], action: str) -> str:

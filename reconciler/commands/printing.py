@@ -1,0 +1,17 @@
+"""Prints JSON for programs: one object a line, on stdout, at once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print one object. Says nothing where stdout was closed from the start."""
+    if sys.stdout is None:
+        return
+    sys.stdout.buffer.write(orjson.dumps(value) + b"\n")
+    sys.stdout.buffer.flush()
