@@ -1,0 +1,64 @@
+"""Runs `python -m reconciler` as a process of its own, while the test's loop goes on serving."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+ROOT = Path(__file__).parents[2]
+DEADLINE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        """Return the one JSON value on stdout; fails where anything else is there."""
+        return orjson.loads(self.out)
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return the JSON lines on stdout; fails where anything else is there."""
+        return [orjson.loads(line) for line in self.out.splitlines()]
+
+
+class Shell:
+    """A place to type commands in."""
+
+    def __init__(self, directory: Path, **environment: str) -> None:
+        self.directory = directory
+        self.environment = environment
+
+    async def __call__(self, *arguments: str | Path, stdin: bytes = b"") -> Ran:
+        process = await self.start(*arguments)
+        out, err = await asyncio.wait_for(process.communicate(stdin), DEADLINE_SECONDS)
+        assert process.returncode is not None
+        return Ran(process.returncode, out.decode(), err.decode())
+
+    async def start(self, *arguments: str | Path) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "reconciler", *arguments),
+            cwd=self.directory,
+            env=environment(self.environment),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+
+def environment(more: Mapping[str, str]) -> dict[str, str]:
+    """Return this process's environment without what steers reconciler, and with what the test gives."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("RECONCILER_", "STATE_"))}
+    return {**kept, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error::ResourceWarning", **more}
