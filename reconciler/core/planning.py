@@ -237,7 +237,11 @@ class Planner:
         """Return the disable alone where the mapping says so: no other attribute's failure stands before it."""
         active = self.profile.active
         wanted = mapped.on_update(agreed)
-        if wanted.get(active, True) is False and agreed.get(active) is not False and Action.UPDATE in self.rules.actions:
+        if (
+            wanted.get(active, True) is False
+            and agreed.get(active) is not False
+            and Action.UPDATE in self.rules.actions
+        ):
             changes = (Change(active, agreed.get(active), False),)
             word, why = self._word(changes, standing)
             return Operation(word, record, why, Verdict.IN_SCOPE, None, changes=changes, match=mapped.match_values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from reconciler.core import diffing, escrow
@@ -9,6 +10,9 @@ from reconciler.core.model import Change, Kind, Profile
 from reconciler.core.outcomes import Account, Failed
 from reconciler.core.planning import Leave, Operation
 from reconciler.core.records import Link, Record
+
+NEVER_SHOWN = frozenset({"password"})
+"""What no target shows (RFC 7643 §4.1.1, returned "never"): that it is not there says nothing."""
 
 
 def done(
@@ -86,8 +90,53 @@ def rejected(record: Record, fingerprint: bytes | None, error_code: str, reason:
     return replace(record, fingerprint=fingerprint, escrow=waiting, due_at=due_at)
 
 
-def unkept(wanted: tuple[Change, ...], account: Account, kind: Kind, profile: Profile) -> tuple[str, ...]:
+def unkept(wanted: Sequence[Change], account: Account, kind: Kind, profile: Profile) -> tuple[str, ...]:
     """Return the paths whose new value the target's own answer does not show."""
-    asked = {change.path: change.new for change in wanted}
+    asked = {change.path: change.new for change in wanted if change.path not in NEVER_SHOWN}
     still = diffing.changes(asked, account.resource, lambda path: profile.attribute(kind, path))
     return tuple(change.path for change in still)
+
+
+def counted(
+    link: Link | None, asked: Sequence[Change], missing: Collection[str] | None, kind: Kind, profile: Profile
+) -> dict[str, int]:
+    """Return how often each path was taken and not kept, after `asked` was sent to an account that had `link`.
+
+    `missing` are the paths that the target does not show as asked, None where it showed nothing. A value that was not
+    sent before is counted from the beginning.
+    """
+    before = link.unkept if link is not None else {}
+    if not before and not missing:
+        return {}
+    counts = dict(before)
+    for change in asked:
+        times = counts.pop(change.path, 0)
+        last = link.agreed.get(change.path) if link is not None else None
+        if not diffing.same(last, change.new, profile.attribute(kind, change.path)):
+            times = 0
+        if missing is not None:
+            times = times + 1 if change.path in missing else 0
+        if times:
+            counts[change.path] = times
+    return counts
+
+
+def compared(link: Link, account: Account, kind: Kind, profile: Profile) -> Link:
+    """Return the link after a look at the account itself.
+
+    What it shows counts as agreed, but where it differs from what was agreed: that value was not kept, once at least,
+    and is remembered so that it is not sent for ever.
+    """
+    shown = account.resource
+    agreed, counts = dict(shown), dict[str, int]()
+    for path in link.agreed.keys() | shown.keys():
+        last = link.agreed.get(path)
+        if path in NEVER_SHOWN:
+            agreed[path] = last
+        elif not diffing.same(last, shown.get(path), profile.attribute(kind, path)):
+            counts[path] = max(1, link.unkept.get(path, 0))
+            if path in link.agreed:
+                agreed[path] = last
+            elif path in link.unkept:
+                del agreed[path]
+    return replace(link, agreed=agreed, unkept=counts)

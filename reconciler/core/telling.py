@@ -143,7 +143,7 @@ def _matching(operation: Operation) -> Step:
     if operation.account is not None:
         path = operation.match[0][0] if operation.match else "id"
         return Step("matching", "success", f"matched an existing account by {path}")
-    if operation.record.link is not None:
+    if operation.word != "create":
         return Step("matching", "success", "linked already")
     return Step("matching", "success", "no account matches")
 

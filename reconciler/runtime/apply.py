@@ -9,7 +9,7 @@ from dataclasses import replace
 from reconciler.core import settling, telling
 from reconciler.core.model import Change, Job, Kind, Profile, SourceId, TargetId
 from reconciler.core.outcomes import Account, Done, Failed, Fault, Missing
-from reconciler.core.planning import Operation
+from reconciler.core.planning import UNKEPT_MAX, Operation
 from reconciler.core.records import LogRecord, Record, Verdict
 from reconciler.ports import Clock, Owner, PendingReference, Progress, Store, Target
 from reconciler.runtime.asking import Asking
@@ -124,6 +124,7 @@ class Applier:
             if len(alone) < len(operation.changes):
                 # nothing may stand between a leaver and the disable, also not another attribute's refusal
                 operation.changes = alone
+                operation.fingerprint = None  # the rest is tried again
                 return await self._target.update(record.kind, target_id, alone, agreed)
         return outcome
 
@@ -168,26 +169,29 @@ class Applier:
 
     async def _done(self, operation: Operation, account: Account | None, took_ms: int) -> None:
         now = self._clock.now()
-        warning = ""
-        shown = account
+        kind, link_before = operation.record.kind, operation.record.link
         if operation.word == "create":
             assert account is not None
-            key = (operation.record.kind, operation.record.source_id)
+            key = (kind, operation.record.source_id)
             if key in self.pointed_at:
                 self._known[key] = account.id
-            warning = await self._follow_up(operation, account)
-        elif shown is not None and shown.resource:
-            warning = self._not_kept(settling.unkept(operation.changes, shown, operation.record.kind, self._profile))
-        verdict_before, link_before = operation.record.verdict, operation.record.link
+            asked: Sequence[Change] = _as_changes(operation.resource)
+            missing: Sequence[str] | None = await self._follow_up(operation, account)
+        else:
+            asked = operation.changes
+            missing = await self._missing(operation, account)
+            if operation.word == "disable" and self._profile.active in (missing or ()) and _is_new(operation.record):
+                why = "the target says that it disabled the account, and shows it active all the same"
+                await self.fail(operation, Failed(Fault.INVALID, why, code="DisableNotKept"), took_ms)
+                return
+        counts = settling.counted(link_before, asked, missing, kind, self._profile)
+        warning = _not_kept(missing or (), counts)
+        verdict_before = operation.record.verdict
         record = settling.done(
             operation, account, self._job.deprovision.delete_after_seconds, self._profile.active, now
         )
-        if warning and record.link is not None:
-            assert shown is not None
-            asked = operation.changes or _as_changes(operation.resource)
-            paths = settling.unkept(asked, shown, record.kind, self._profile)
-            counts = {path: record.link.unkept.get(path, 0) + 1 for path in paths}
-            record.link = replace(record.link, unkept={**record.link.unkept, **counts})
+        if record.link is not None and counts != record.link.unkept:
+            record.link = replace(record.link, unkept=counts)
         link = record.link or link_before
         log = telling.sent(operation, None, link.target_id if link is not None else None, now, took_ms, warning)
         moved = operation.word in ("create", "adopt", "delete") or record.verdict != verdict_before
@@ -203,10 +207,24 @@ class Applier:
             ]
         await self._journal.entry(record, log, pending=pending, touches_groups=touches_groups)
 
-    async def _follow_up(self, operation: Operation, account: Account) -> str:
+    async def _missing(self, operation: Operation, shown: Account | None) -> tuple[str, ...] | None:
+        """Return what the target took and does not show; None where it showed nothing, and there is no cause to ask."""
+        record = operation.record
+        if not operation.changes or operation.word == "delete":
+            return None
+        if (shown is None or not shown.resource) and record.link is not None:
+            if not any(change.path in record.link.unkept for change in operation.changes):
+                return None
+            answer = await self._target.get(record.kind, record.link.target_id)
+            shown = answer if isinstance(answer, Account) else None
+        if shown is None or not shown.resource:
+            return None
+        return settling.unkept(operation.changes, shown, record.kind, self._profile)
+
+    async def _follow_up(self, operation: Operation, account: Account) -> tuple[str, ...]:
         """Patch at once what a create did not take; return what the target does not keep at all."""
         if not account.resource or all(account.resource.get(p) == value for p, value in operation.resource.items()):
-            return ""
+            return ()
         asked = _as_changes(operation.resource)
         missing = settling.unkept(asked, account, operation.record.kind, self._profile)
         rest = tuple(
@@ -215,20 +233,21 @@ class Applier:
             if c.path in missing and self._follow_ups[c.path] < FOLLOW_UPS_MAX
         )
         if not rest:
-            return self._not_kept(missing)
+            return missing
         for change in rest:
             self._follow_ups[change.path] += 1
         outcome = await self._target.update(operation.record.kind, account.id, rest, account.resource)
-        match outcome:
-            case Failed():
-                return self._not_kept(missing)
-            case Done(account=Account() as shown) if shown.resource:
-                return self._not_kept(settling.unkept(rest, shown, operation.record.kind, self._profile))
-            case _:
-                return ""
-
-    def _not_kept(self, paths: Sequence[str]) -> str:
-        return f"the target does not keep: {', '.join(paths)}" if paths else ""
+        if isinstance(outcome, Failed):
+            return missing
+        shown = outcome.account
+        if shown is None or not shown.resource:
+            answer = await self._target.get(operation.record.kind, account.id)
+            shown = answer if isinstance(answer, Account) else None
+        if shown is None or not shown.resource:
+            return missing
+        sent = {change.path for change in rest}
+        still = settling.unkept(rest, shown, operation.record.kind, self._profile)
+        return (*still, *(path for path in missing if path not in sent))
 
     async def _vanished(self, operation: Operation, took_ms: int) -> None:
         """A linked account is not there: a negative operation is done by that, any other matches the entry again."""
@@ -318,7 +337,20 @@ class Applier:
         return Failed(Fault.CONFLICT, "the target says that the name is taken, and does not show by whom", 409)
 
 
-_REFUSED = (Fault.INVALID, Fault.NO_TARGET, Fault.CONFLICT, Fault.UNSUPPORTED)
+def _is_new(record: Record) -> bool:
+    """Whether it has not failed so often yet that it must be taken as it is."""
+    return record.escrow is None or record.escrow.failures < UNKEPT_MAX
+
+
+def _not_kept(paths: Sequence[str], counts: Mapping[str, int]) -> str:
+    if not paths:
+        return ""
+    text = f"the target does not keep: {', '.join(paths)}"
+    capped = [path for path in paths if counts.get(path, 0) >= UNKEPT_MAX]
+    return f"{text} ({', '.join(capped)}: not sent again until its value changes)" if capped else text
+
+
+_REFUSED = (Fault.INVALID, Fault.NO_TARGET, Fault.CONFLICT, Fault.UNSUPPORTED, Fault.SERVER_ERROR)
 
 
 def _as_changes(resource: Mapping[str, object]) -> tuple[Change, ...]:

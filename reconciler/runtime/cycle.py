@@ -179,6 +179,7 @@ class _Cycle:
         )
         self._deciding = Deciding(
             plan.job,
+            plan.profile,
             job_id,
             world.store,
             world.target,

@@ -10,7 +10,7 @@ from typing import Any
 from reconciler.core import settling, telling
 from reconciler.core.assignments import KnownGroups, Memberships
 from reconciler.core.mapping import Mapped
-from reconciler.core.model import Entry, Job, Kind, SourceId, TargetId
+from reconciler.core.model import Entry, Job, Kind, Profile, SourceId, TargetId
 from reconciler.core.outcomes import Account, Failed, Missing
 from reconciler.core.planning import Ask, Decision, Leave, Operation, Pending, Reject
 from reconciler.core.records import Record, Verdict
@@ -31,7 +31,8 @@ class Candidate:
     entry: Entry
     record: Record
     standing: InScope | Leaving
-    fingerprint: bytes
+    fingerprint: bytes | None
+    """None: it must be looked at again in the next cycle, whatever it says."""
     memberships: Memberships
     mapped: Mapped | None = None
     references: dict[str, Any] | None = None
@@ -45,6 +46,7 @@ class Deciding:
     def __init__(
         self,
         job: Job,
+        profile: Profile,
         job_id: int,
         store: Store,
         target: Target,
@@ -56,7 +58,7 @@ class Deciding:
         *,
         full: bool,
     ) -> None:
-        self._job, self._job_id, self._store, self._target = job, job_id, store, target
+        self._job, self._profile, self._job_id, self._store, self._target = job, profile, job_id, store, target
         self._journal, self._asking, self._applier, self._clock = journal, asking, applier, clock
         self._send = send
         self._full = full
@@ -84,7 +86,8 @@ class Deciding:
             if isinstance(standing, StandingUnknown):
                 await self._leave_unknown(record, standing)
                 continue
-            candidate = Candidate(entry, record, standing, fingerprint, memberships)
+            settled = not (isinstance(standing, InScope) and standing.roles_unknown)
+            candidate = Candidate(entry, record, standing, fingerprint if settled else None, memberships)
             if isinstance(standing, InScope) or standing.entitled:
                 candidate.mapped = self._map(rules, candidate)
             candidates.append(candidate)
@@ -157,14 +160,13 @@ class Deciding:
             assert link is not None
             candidate.found = listed.get(link.target_id)
             if candidate.found is not None:
-                shown = candidate.found.resource
-                kept = {path: n for path, n in link.unkept.items() if shown.get(path) != link.agreed.get(path)}
-                candidate.record.link = replace(link, agreed=shown, unkept=kept)
+                candidate.record.link = settling.compared(link, candidate.found, rules.kind, self._profile)
                 continue
             answer = await self._target.get(rules.kind, link.target_id)
             match answer:
                 case Account():
                     candidate.found = answer
+                    candidate.record.link = settling.compared(link, answer, rules.kind, self._profile)
                 case Missing():
                     candidate.record = replace(candidate.record, link=None, verdict=Verdict.NEW)
                 case Failed():
