@@ -97,7 +97,7 @@ class ScimTargetSettings:
     client_cert: Path | None = None
     client_key: Path | None = None
     proxy: str | None = None
-    timeout_seconds: float = 60.0
+    timeout_seconds: float = 20.0
     protected: tuple[str, ...] = ()
     patch: PatchDialect | None = None
     """Overrides the profile's PATCH dialect (it already stands in `Config.profiles`)."""

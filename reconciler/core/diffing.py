@@ -135,7 +135,7 @@ def _content_key(value: Any, exact: bool) -> Hashable:
         )
     if isinstance(value, list):
         return ("list", frozenset(_content_key(each, exact) for each in value))
-    return text(value) if exact else text(value).casefold()
+    return text(value) if exact else text(value).lower()
 
 
 def _boolean_key(value: Any, exact: bool) -> Hashable:

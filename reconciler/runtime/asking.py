@@ -98,7 +98,7 @@ class Asking:
     def key(self, path: str, value: str) -> str:
         """Return the key under which a value of a matching path is staged: letter case counts only where it must."""
         exact = self._profile.attribute(self._kind, path).case_exact
-        return f"{path}={value if exact else value.casefold()}"
+        return f"{path}={value if exact else value.lower()}"
 
     def _keys(self, account: Account) -> tuple[str, ...]:
         return tuple(

@@ -20,6 +20,8 @@ from reconciler.targets.scim_wire import ENDPOINTS, Wire
 
 _STRANGERS_MAX = 10
 """So many rows that do not fit are a server that ignores the filter and may have more pages of them."""
+_PAGES_MAX = 10
+"""Many accounts of one value are a conflict already: how many there are does not matter then."""
 _REFUSES_FILTERS = (Fault.INVALID, Fault.UNSUPPORTED)
 
 
@@ -45,7 +47,7 @@ class Finding:
         refusal: Failed | None = None
         for dialect in self._forms(path):
             text = scim.filter_query(path, value, dialect=dialect)
-            listed = await self._wire.rows(filter_url(self._wire, kind, text), doing=doing)
+            listed = await self._answer(filter_url(self._wire, kind, text), doing)
             if not isinstance(listed, Failed):
                 self._dialects[path] = dialect
                 return self._checked(kind, path, value, listed, doing)
@@ -54,6 +56,24 @@ class Finding:
                 return listed
         assert refusal is not None
         return self._unsupported(kind, path, replace(refusal, fault=Fault.UNSUPPORTED))
+
+    async def _answer(self, url: str, doing: str) -> dict[str, Any] | Failed:
+        """Return the whole answer: where a page shows fewer rows than there are, the next ones belong to it."""
+        listed = await self._wire.rows(url, doing=doing)
+        for _ in range(_PAGES_MAX):
+            if isinstance(listed, Failed):
+                return listed
+            rows, total = listed.get("Resources") or [], listed.get("totalResults")
+            if not rows or not isinstance(total, int) or total <= len(rows) or len(rows) >= _STRANGERS_MAX:
+                return listed
+            more = await self._wire.rows(f"{url}&startIndex={len(rows) + 1}", doing=doing)
+            if isinstance(more, Failed):
+                return more
+            added = more.get("Resources") or []
+            if not added:
+                return listed
+            listed = {**listed, "Resources": [*rows, *added]}
+        return listed
 
     def _forms(self, path: str) -> Iterator[PatchDialect]:
         """Give the forms of the filter to try: for a path with a filter of its own there are two."""
@@ -109,7 +129,7 @@ def filter_url(wire: Wire, kind: Kind, filter_text: str) -> str:
 def _matcher(kind: Kind, path: str, value: str, profile: Profile) -> Callable[[Any], bool]:
     """Return what tells whether a row has the value that was asked for."""
     exact = profile.attribute(kind, path).case_exact
-    wanted = value if exact else value.casefold()
+    wanted = value if exact else value.lower()
     read = paths.reader(path)
 
     def says(found: Any) -> bool:
@@ -119,6 +139,6 @@ def _matcher(kind: Kind, path: str, value: str, profile: Profile) -> Callable[[A
             return says(found.get("value"))
         if isinstance(found, bool) or not isinstance(found, (str, int, float)):
             return False
-        return (str(found) if exact else str(found).casefold()) == wanted
+        return (str(found) if exact else str(found).lower()) == wanted
 
     return lambda row: isinstance(row, dict) and says(read(row))

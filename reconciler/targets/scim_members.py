@@ -133,6 +133,9 @@ class Membership:
         members = scim.member_ids(before[0])
         if members:
             self._facts.note_shows_members(True)
+        if not members & frozenset(ids):
+            # they have left already, or the target shows something else than ids: nothing can be compared
+            members = frozenset()
         refusal: Failed | None = None
         forms: tuple[RemoveForm, ...] = ("filter", "list") if form == "filter" else ("list",)
         for each in forms:
@@ -140,7 +143,9 @@ class Membership:
                 break  # what cannot be read back is not risked
             outcome = await self._patch(group, self._removal(ids, each))
             if outcome is None:
-                if not members or await self._did_just_that(group, members, ids):
+                if not members:
+                    return None
+                if await self._did_just_that(group, members, ids):
                     self._facts.note_member_writing(each)
                     return None
             elif outcome.fault is Fault.NO_TARGET and len(ids) == 1:

@@ -193,3 +193,13 @@ async def test_the_config_document_is_asked_for_once() -> None:
             await at.target.update("user", account.id, [Change("title", None, title)], account.resource)
         await at.listed("user")
         assert [seen.path for seen in server.requests].count("/ServiceProviderConfig") <= 1
+
+
+@pytest.mark.parametrize("quirks", [{}, {"unknown_members_refused": True}])
+async def test_removals_on_a_target_that_shows_user_names_as_members_put_nobody_back(quirks: dict[str, Any]) -> None:
+    async with odd(member_value_is_user_name=True, **quirks) as (server, at):
+        ids = [TargetId(server.put("user", userName=f"u{number}")) for number in range(4)]
+        group = (await at.group()).id
+        await at.target.change_members(group, ids, [])
+        await at.target.change_members(group, [], ids[:2])
+        assert server.members("Sales") == set(ids[2:])

@@ -23,6 +23,24 @@ pytestmark = pytest.mark.looptime
 # --- finding -----------------------------------------------------------------------------------------------------
 
 
+async def test_two_of_a_name_are_two_also_on_pages_of_one() -> None:
+    async with odd(lax_unique=True, page_max=1) as (server, at):
+        server.put("user", userName="ann")
+        server.put("user", userName="Ann")
+        found = await at.target.find("user", "userName", "ann")
+        assert isinstance(found, Found)
+        assert len(found.accounts) == 2
+
+
+async def test_letter_case_is_all_that_does_not_matter() -> None:
+    async with odd(ignores_filter=True) as (server, at):
+        wanted = server.put("user", userName="strasse")
+        server.put("user", userName="straße")
+        found = await at.target.find("user", "userName", "STRASSE")
+        assert isinstance(found, Found)
+        assert [account.id for account in found.accounts] == [wanted]
+
+
 @pytest.mark.parametrize(
     "quirks",
     [
