@@ -192,8 +192,8 @@ def _refuse_another_identity(connection: Connection, row: JobRow, source: Identi
         if was != is_now
     ]
     raise IdentityChanged(
-        f"job {row.name!r}: its {bound} links belong to {' and '.join(changes)}. Correct the configuration; or, if it "
-        f"only moved, `reconciler rebind {row.name} --keep-links`; or, if it is another one, "
+        f"job {row.name!r}: its links ({bound}) belong to {' and '.join(changes)}. Correct the configuration; or, "
+        f"if it only moved, `reconciler rebind {row.name} --keep-links`; or, if it is another one, "
         f"`reconciler rebind {row.name} --rematch`"
     )
 

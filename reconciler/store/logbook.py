@@ -56,13 +56,13 @@ def negatives_since(connection: Connection, job_id: int, since: float) -> int:
     ).scalar_one()
 
 
-def first_of_the_newest(connection: Connection, query: LogQuery) -> int:
-    """Return the id of the first of the newest `limit` records that match; 0 without a limit."""
+def first_of_the_newest(connection: Connection, query: LogQuery) -> int | None:
+    """Return the id of the first of the newest `limit` records that match (0 without a limit), None where none does."""
     if query.limit is None:
         return 0
     newest = _matching(select(provisioning_log.c.id), query).order_by(provisioning_log.c.id.desc()).limit(query.limit)
     ids = connection.execute(newest).scalars().all()
-    return ids[-1] if ids else 0
+    return ids[-1] if ids else None
 
 
 def page(connection: Connection, query: LogQuery, first: int) -> list[tuple[int, dict[str, Any]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, bindparam, func, or_, select
+from sqlalchemy import Connection, Select, and_, bindparam, func, select
 
 from reconciler.core.model import Identity, Kind, SourceId, TargetId
 from reconciler.core.records import Record
@@ -77,8 +77,7 @@ def unseen(
         if len(row_ids) < SCAN:
             break
         after = row_ids[-1]
-    found = _records(connection, _RECORDS_BY_ROW, {"row_ids": missed[:limit]})
-    return sorted(found.values(), key=lambda one: one.row_id or 0)
+    return _by_row(connection, missed[:limit])
 
 
 def due(connection: Connection, job_id: int, kind: Kind, now: float, after: int, limit: int) -> list[Record]:
@@ -126,13 +125,25 @@ def list_links(connection: Connection, job: str, name: str | None) -> list[Recor
     if row is None:
         return []
     c = entries.c
-    linked = select(*READ).where(c.job_id == row.id, c.target_id.is_not(None)).order_by(c.row_id)
-    if name is not None:
-        beginning = func.lower(c.name).startswith(name.lower(), autoescape=True)
-        linked = linked.where(or_(c.source_id == name, c.target_id == name, c.name == name, beginning))
-    return [record(row) for row in connection.execute(linked)]
+    is_linked = (c.job_id == row.id, c.target_id.is_not(None))
+    if name is None:
+        return [record(row) for row in connection.execute(select(*READ).where(*is_linked).order_by(c.row_id))]
+    beginning = name.casefold()  # as the log does; the databases know letter case of ASCII only
+    named = connection.execute(select(c.row_id, c.source_id, c.target_id, c.name).where(*is_linked)).all()
+    wanted = [
+        row_id
+        for row_id, source_id, target_id, its_name in named
+        if name in (source_id, target_id) or its_name.casefold().startswith(beginning)
+    ]
+    return _by_row(connection, wanted)
 
 
 def _records(connection: Connection, statement: Select[Any], of: Mapping[str, Any]) -> dict[SourceId, Record]:
+    """Return records of one kind."""
     found = (record(row) for row in connection.execute(statement, of).all())
     return {one.source_id: one for one in found}
+
+
+def _by_row(connection: Connection, row_ids: Sequence[int]) -> list[Record]:
+    found = (record(row) for row in connection.execute(_RECORDS_BY_ROW, {"row_ids": row_ids}).all())
+    return sorted(found, key=lambda one: one.row_id or 0)

@@ -208,7 +208,7 @@ class SqlStore:
 
     async def log(self, query: LogQuery) -> AsyncIterator[dict[str, Any]]:
         first = await self._do(logbook.first_of_the_newest, query)
-        while page := await self._do(logbook.page, query, first):
+        while first is not None and (page := await self._do(logbook.page, query, first)):
             for _, told in page:
                 yield told
             first = page[-1][0] + 1
