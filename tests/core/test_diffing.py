@@ -32,7 +32,6 @@ ATTRIBUTES = {
     ("path", "a", "b"),
     [
         ("userName", "Ann@Example.com", "ann@example.com"),
-        ("userName", "STRASSE", "straße"),
         ("userName", 5, "5"),
         ("userName", 5.0, "5"),
         ("userName", True, "True"),
