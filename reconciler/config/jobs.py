@@ -16,6 +16,7 @@ from reconciler.config.settings import FileSourceSettings, SourceSettings, Targe
 from reconciler.config.shape import nearest
 from reconciler.config.tables import ConfigTable
 from reconciler.config.values import seconds, share
+from reconciler.core.mapping import Mapper
 from reconciler.core.model import (
     Action,
     AllOf,
@@ -93,13 +94,29 @@ def _known(name: str, key: str, section: str, place: Place, report: Report) -> N
 
 def _rules(kind: Kind, table: UsersTable, profile: Profile, place: Place, report: Report) -> ObjectRules:
     part: Place = (*place, "users" if kind == "user" else "groups")
-    return ObjectRules(
+    found = len(report.problems)
+    rules = ObjectRules(
         kind=kind,
         mappings=judged_mappings(kind, table, profile, part, report),
         actions=frozenset(Action(action) for action in table.actions),
         filter=None if table.filter is None else condition_of(table.filter),
         members=table.members if isinstance(table, GroupsTable) else "owned",
     )
+    if len(report.problems) == found and report.whole((*part, "attributes")):
+        _unusable(rules, profile, (*part, "attributes"), report)
+    return rules
+
+
+def _unusable(rules: ObjectRules, profile: Profile, at: Place, report: Report) -> None:
+    """Note what the mapper itself finds that no entry could put right, where nothing was found before."""
+    positions = {mapping.to: position for position, mapping in enumerate(rules.mappings)}
+    for failure in Mapper.compile(rules, profile).problems:
+        missing = failure.path not in positions
+        if missing and Action.CREATE not in rules.actions:
+            continue  # what the app requires matters when an account is made
+        written = not missing and report.written_at((*at, positions[failure.path])) is not None
+        place: Place = (*at, positions[failure.path]) if written else at
+        report.problem(place, f"{failure.path}: {failure.reason}")
 
 
 def _assigned(job: JobTable, place: Place, report: Report) -> tuple[AssignmentRule, ...]:

@@ -40,6 +40,10 @@ class Report:
         """Return what was written at a place, sound or not."""
         return at(self.document.tables, place)
 
+    def written_at(self, place: Place) -> Any:
+        """Return what was written at a place that counts list positions in the sound tables."""
+        return at(self.document.tables, self.shape.written(place))
+
     def raise_for_problems(self) -> None:
         """Raise ConfigError with every problem, in the order of the document."""
         found = [*self.document.problems, *self._in_order([*self.shape.findings, *self.problems]), *self.outside]

@@ -54,6 +54,14 @@ WRONG: dict[str, tuple[str, list[str]]] = {
             "[jobs.phone] roles[2] | the role 'agent' is named twice | ",
         ],
     ),
+    "what only the mapper finds": (
+        users(
+            '{ to = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager", from = "manager", default = "x" }'
+        ),
+        [
+            "[jobs.phone.users] attributes[2] | urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager: a reference cannot have a default | "
+        ],
+    ),
     "a name that is nothing like any": (
         SOUND + '[jobs.phone]\nsource = "xyz"\ntarget = "phone"\nscope = "all"\n',
         ["[jobs.phone] source | unknown source 'xyz' | known: staff"],
