@@ -47,8 +47,14 @@ def lock_file(path: Path, writer: Writer) -> int:
         other = os.read(handle, 500).decode("utf-8", "replace").strip()
         os.close(handle)
         raise _locked(str(path.with_name(path.name.removesuffix(".lock"))), other) from None
-    os.ftruncate(handle, 0)
-    os.write(handle, f"{writer}\n".encode())
+    try:
+        os.ftruncate(handle, 0)
+        os.write(handle, f"{writer}\n".encode())
+    except OSError as error:
+        os.close(handle)
+        raise StateError(
+            f"{path}: the disk does not take the lock ({error.strerror}); make room and start again"
+        ) from error
     return handle
 
 
