@@ -20,11 +20,14 @@ CARELESS = Quirks(lax_unique=True)
 """An app that takes a second account of the same name: what is made twice shows."""
 STRICT = Quirks()
 """An app that refuses it, so that two people who swap names need a third name for a while."""
-EVERYWHERE: list[tuple[At, When]] = [
+AT_THE_START: list[tuple[At, When]] = [
     ("commit", "before"),
     ("commit", "after"),
     ("post", "before"),
     ("post", "unread"),
+]
+EVERYWHERE: list[tuple[At, When]] = [
+    *AT_THE_START,
     ("post", "after"),
     ("change", "after"),
 ]
@@ -48,7 +51,7 @@ async def busy_scene(directory: Path, server: ScimServer) -> Scene:
 SetUp = Callable[[Path, ScimServer], Awaitable[Scene]]
 
 
-@pytest.mark.parametrize(("at", "when"), EVERYWHERE)
+@pytest.mark.parametrize(("at", "when"), AT_THE_START)
 async def test_killed_in_the_first_run(
     at: At, when: When, tmp_path: Path, warm_processes: tuple[WarmProcess, WarmProcess]
 ) -> None:

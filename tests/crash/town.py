@@ -80,6 +80,7 @@ class Scene:
 
     directory: Path
     kept: Path
+    config: config.Config
     server: ScimServer
     users: dict[str, Json]
     groups: dict[str, Json]
@@ -87,10 +88,10 @@ class Scene:
     @classmethod
     def of(cls, company: Company, server: ScimServer) -> Scene:
         """Write the company's files; take everything as it is now."""
-        company.write()
+        loaded = config.load(company.write())
         kept = company.directory.with_name(company.directory.name + "-kept")
         shutil.copytree(company.directory, kept)
-        return cls(company.directory, kept, server, deepcopy(server.users), deepcopy(server.groups))
+        return cls(company.directory, kept, loaded, server, deepcopy(server.users), deepcopy(server.groups))
 
     def set(self) -> Path:
         """Put everything back to where it was; return the configuration."""
@@ -111,10 +112,10 @@ class Known:
     log: tuple[dict[str, Any], ...]
 
 
-async def known(path: Path) -> Known:
+async def known(loaded: config.Config) -> Known:
     """Read links and log beside whoever writes; nothing is known where there is no state yet."""
     try:
-        async with wiring.open_house(config.load(path), write=False) as house:
+        async with wiring.open_house(loaded, write=False) as house:
             rows = [row async for row in house.store.log(LogQuery(job="app"))]
             links = await house.store.list_links("app", None)
     except StateError as error:
@@ -166,9 +167,9 @@ async def survive(scene: Scene, kill: Kill, warm: WarmProcess, expected: Ended) 
     """Run until the kill, then to the end; assert that nothing was lost and nothing was made twice."""
     path = scene.set()
     outcome = await warm.cycle(path, kill)
-    before = await known(path)
+    before = await known(scene.config)
     ended = await run_to_the_end(path, scene.server, warm)
-    after = await known(path)
+    after = await known(scene.config)
     assert ended.made == expected.made, "each account and each group is made exactly once"
     assert ended.target == expected.target
     assert after.log[: len(before.log)] == before.log, "what was written down stays"

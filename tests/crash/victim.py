@@ -6,6 +6,7 @@ of this: the numbering sits in a subclass of sqlite3.Connection, the kills aroun
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import importlib
 import mmap
@@ -18,7 +19,7 @@ import struct
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -232,29 +233,48 @@ def _lines(stream: IO[bytes]) -> Iterator[bytes]:
 
 def _forked(run: Run) -> Outcome:
     tally = Tally()
-    with _memory("stdout") as stdout, _memory("stderr") as stderr, _memory("notes") as notes:
+    with _Pipe() as stdout, _Pipe() as stderr, os.fdopen(os.memfd_create("notes"), "w+b") as notes:
         child = os.fork()
         if child == 0:
             _be_the_command(run, tally, stdout, stderr, notes)
         _, status = os.waitpid(child, 0)
         killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+        notes.seek(0)
         return Outcome(
             child,
             killed,
             -1 if killed else os.waitstatus_to_exitcode(status),
-            _written(stdout).decode(),
-            _written(stderr).decode(),
+            stdout.text(),
+            stderr.text(),
             tally.counts(),
-            [orjson.loads(line) for line in _written(notes).splitlines()],
+            [orjson.loads(line) for line in notes.read().splitlines()],
         )
 
 
-def _be_the_command(run: Run, tally: Tally, stdout: IO[bytes], stderr: IO[bytes], notes: IO[bytes]) -> NoReturn:
+class _Pipe:
+    """Takes what a fork prints, up to a MiB; it is read when the fork is dead. No limit on files concerns it."""
+
+    def __enter__(self) -> _Pipe:
+        self._reading, self.writing = os.pipe()
+        fcntl.fcntl(self.writing, fcntl.F_SETPIPE_SZ, 1 << 20)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._reading)
+
+    def text(self) -> str:
+        os.close(self.writing)
+        with os.fdopen(os.dup(self._reading), encoding="utf-8") as stream:
+            return stream.read()
+
+
+def _be_the_command(run: Run, tally: Tally, stdout: _Pipe, stderr: _Pipe, notes: IO[bytes]) -> NoReturn:
     code = 70
     try:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(stdout.fileno(), 1)
-        os.dup2(stderr.fileno(), 2)
+        os.dup2(stdout.writing, 1)
+        os.dup2(stderr.writing, 2)
+        sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", 1, closefd=False)
         sys.argv = ["reconciler", *run.arguments]
         Reaper(run, tally, notes).install()
         if run.file_bytes_max is not None:
@@ -270,17 +290,6 @@ def _be_the_command(run: Run, tally: Tally, stdout: IO[bytes], stderr: IO[bytes]
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
-
-
-@contextmanager
-def _memory(name: str) -> Iterator[IO[bytes]]:
-    with os.fdopen(os.memfd_create(name), "w+b") as memory:
-        yield memory
-
-
-def _written(memory: IO[bytes]) -> bytes:
-    memory.seek(0)
-    return memory.read()
 
 
 if __name__ == "__main__":
