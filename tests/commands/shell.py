@@ -13,8 +13,12 @@ from typing import Any
 
 import orjson
 
+from tests.servers.faults import Delay, Played
+from tests.servers.scim import ScimServer
+
 ROOT = Path(__file__).parents[2]
 DEADLINE_SECONDS = 60.0
+HANG_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ class Shell:
         process = await self.start(*arguments)
         out, err = await asyncio.wait_for(process.communicate(stdin), DEADLINE_SECONDS)
         assert process.returncode is not None
-        return Ran(process.returncode, out.decode(), err.decode())
+        return Ran(process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
 
     async def start(self, *arguments: str | Path) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
@@ -56,6 +60,28 @@ class Shell:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
+
+
+class Hanging:
+    """A request that the double lets hang. `await arrived()` returns when it is there."""
+
+    def __init__(self, server: ScimServer, method: str, path: str, *, body: str | None = None) -> None:
+        self._event = asyncio.Event()
+        server.script.played = _Played(self._event)
+        server.script.on(method, path, body=body, then=Delay(HANG_SECONDS))
+
+    async def arrived(self) -> None:
+        await asyncio.wait_for(self._event.wait(), DEADLINE_SECONDS)
+
+
+class _Played(list[Played]):
+    def __init__(self, event: asyncio.Event) -> None:
+        super().__init__()
+        self._event = event
+
+    def append(self, played: Played) -> None:
+        super().append(played)
+        self._event.set()
 
 
 def environment(more: Mapping[str, str]) -> dict[str, str]:

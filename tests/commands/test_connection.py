@@ -1,0 +1,145 @@
+"""`reconciler test`: what an administrator would mend in different places is told apart."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+
+from tests.commands.shell import Shell
+from tests.cycles.company import Company
+from tests.servers.faults import FOR_EVER, Status, Unauthorized
+from tests.servers.scim import ScimServer
+
+
+@asynccontextmanager
+async def answering(status: int, body: str, headers: dict[str, str]) -> AsyncIterator[str]:
+    """A server that answers everything in one way, as something that is not SCIM does."""
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=status, text=body, headers=headers)
+
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/scim"
+    finally:
+        await runner.cleanup()
+
+
+def point_at(company: Company, server: ScimServer, url: str) -> None:
+    path = company.directory / "config.toml"
+    path.write_text(path.read_text().replace(server.url, url))
+
+
+async def test_all_is_well(company: Company, shell: Shell) -> None:
+    ran = await shell("test", "app")
+    assert (ran.code, ran.err) == (0, "")
+    lines = ran.out.splitlines()
+    assert lines
+    assert all(line.startswith(("ok  source ", "ok  target ")) for line in lines)
+    ran = await shell("test", "app", "--json")
+    found = ran.json()
+    assert (found["job"], found["ok"]) == ("app", True)
+    assert {"step", "ok", "text", "hint"} == {
+        key for side in ("source", "target") for one in found[side] for key in one
+    }
+
+
+async def bad(shell: Shell, side: str = "target") -> tuple[int, str, str]:
+    ran = await shell("test", "app", "--json")
+    found = ran.json()
+    (line,) = [one for one in found[side] if not one["ok"]]
+    assert found["ok"] is False
+    return ran.code, line["step"], f"{line['text']} {line['hint']}"
+
+
+@pytest.mark.parametrize(
+    ("fault", "step", "said"),
+    [
+        (Unauthorized(), "sign-in", "401"),
+        (Status(403), "sign-in", "403"),
+        (Status(404), "path", "/Users at its end"),
+    ],
+)
+async def test_refusals_are_told_apart(
+    fault: Status | Unauthorized, step: str, said: str, company: Company, shell: Shell, server: ScimServer
+) -> None:
+    server.script.on("*", "", then=fault, times=FOR_EVER)
+    code, found, text = await bad(shell)
+    assert (code, found) == (4, step)
+    assert said in text
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers", "step", "said"),
+    [
+        (200, "<html>Welcome</html>", {"Content-Type": "text/html"}, "scim", ""),
+        (302, "", {"Location": "https://login.example.com/"}, "redirect", "302, a redirect"),
+    ],
+)
+async def test_what_is_not_scim_is_told_apart(
+    status: int,
+    body: str,
+    headers: dict[str, str],
+    step: str,
+    said: str,
+    company: Company,
+    shell: Shell,
+    server: ScimServer,
+) -> None:
+    async with answering(status, body, headers) as url:
+        point_at(company, server, url)
+        code, found, text = await bad(shell)
+    assert (code, found) == (4, step)
+    assert said in text
+
+
+async def test_a_port_where_nobody_listens(company: Company, shell: Shell, server: ScimServer) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    point_at(company, server, f"http://127.0.0.1:{port}/scim")
+    code, found, text = await bad(shell)
+    assert (code, found) == (4, "connection")
+    assert f"127.0.0.1:{port}" in text
+
+
+async def test_a_server_that_says_nothing_is_given_up_within_half_a_minute(
+    company: Company, shell: Shell, server: ScimServer
+) -> None:
+    loop = asyncio.get_running_loop()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        point_at(company, server, f"http://127.0.0.1:{listening.getsockname()[1]}/scim")
+        began = loop.time()
+        code, found, _ = await bad(shell)
+    assert (code, found) == (4, "connection")
+    assert loop.time() - began < 30
+
+
+async def test_a_token_that_is_not_there_is_a_matter_of_sign_in(company: Company, shell: Shell) -> None:
+    path = company.directory / "config.toml"
+    path.write_text(path.read_text().replace('{ file = "token" }', '{ env = "APP_TOKEN" }'))
+    ran = await shell("test", "app")
+    assert ran.code == 4
+    assert "BAD target sign-in: " in ran.out
+    assert "the secret cannot be read" in ran.out
+    assert "APP_TOKEN is not set" in ran.out
+    shell.environment["APP_TOKEN"] = "guessed-wrongly"
+    code, found, text = await bad(shell)
+    assert (code, found) == (4, "sign-in")
+    assert "guessed-wrongly" not in text
+
+
+async def test_a_source_file_that_is_not_there(company: Company, shell: Shell) -> None:
+    os.unlink(company.directory / "users.jsonl")  # noqa: PTH108  # a Path would do the same
+    code, _, text = await bad(shell, "source")
+    assert code == 4
+    assert "users.jsonl" in text
