@@ -34,7 +34,7 @@ from reconciler.ports import GroupMembers, MemberDelta
 from reconciler.store.dialects import execute_many, given, in_turn, put_many
 from reconciler.store.tables import DIRTY, entries, ledger, memberships, staged_groups
 
-_GIVEN, _GROUPS, _KEYS = given(), given("groups"), given("keys")
+_GIVEN, _GROUPS = given(), given("groups")
 _GROUP = ("job_id", "group_id")
 _MEMBER = (*_GROUP, "member_id")
 _LEAVE = delete(memberships).where(*(memberships.c[name] == bindparam(name) for name in _MEMBER))
@@ -69,6 +69,17 @@ def stage(connection: Connection, job_id: int, groups: Sequence[GroupMembers], a
     return _with_those_below(connection, job_id, changed)
 
 
+def mixed_groups(connection: Connection, job_id: int, groups: Sequence[SourceId]) -> frozenset[SourceId]:
+    c = staged_groups.c
+    rows = connection.execute(
+        select(c.group_id).select_from(
+            in_turn(_GIVEN, staged_groups, and_(c.job_id == job_id, c.group_id == _GIVEN.c.value, c.digest.is_(None)))
+        ),
+        {"given": groups},
+    )
+    return frozenset(rows.scalars())
+
+
 def drop_groups(connection: Connection, job_id: int, kept: Iterable[SourceId]) -> frozenset[SourceId]:
     c = staged_groups.c
     staged = connection.execute(select(c.group_id).where(c.job_id == job_id, c.present)).scalars().all()
@@ -91,16 +102,17 @@ def drop_groups(connection: Connection, job_id: int, kept: Iterable[SourceId]) -
 
 def groups_named(connection: Connection, job_id: int, names: Sequence[str]) -> dict[str, tuple[SourceId, ...]]:
     c = staged_groups.c
-    rows = connection.execute(
-        select(c.group_id, c.name_key)
-        .where(c.job_id == job_id, c.present)
-        .where(or_(c.group_id.in_(select(_GIVEN.c.value)), c.name_key.in_(select(_KEYS.c.value))))
-        .order_by(c.group_id),
-        {"given": names, "keys": [name.casefold() for name in names]},
-    ).all()
+
+    def staged(column: ColumnElement[str], values: Sequence[str]) -> list[tuple[SourceId, str]]:
+        found = select(c.group_id, c.name_key).select_from(
+            in_turn(_GIVEN, staged_groups, and_(c.job_id == job_id, column == _GIVEN.c.value))
+        )
+        return [(row[0], row[1]) for row in connection.execute(found.where(c.present), {"given": values}).all()]
+
+    rows = set(staged(c.group_id, names)) | set(staged(c.name_key, [name.casefold() for name in names]))
     by_key: defaultdict[str, list[SourceId]] = defaultdict(list)
     ids = set()
-    for group_id, name_key in rows:
+    for group_id, name_key in sorted(rows):
         ids.add(group_id)
         by_key[name_key].append(group_id)
     found: dict[str, tuple[SourceId, ...]] = {}
@@ -249,7 +261,7 @@ def member_delta(connection: Connection, job_id: int, group: SourceId) -> Member
     of = {"job_id": job_id, "group_id": group}
     return MemberDelta(
         add=tuple((source_id, target_id) for source_id, target_id in connection.execute(_ADD, of)),
-        remove=tuple((source_id, target_id) for source_id, target_id in connection.execute(_REMOVE, of)),
+        remove=tuple(sorted((source_id, target_id) for source_id, target_id in connection.execute(_REMOVE, of))),
         unresolved=tuple(connection.execute(_UNRESOLVED, of).scalars()),
     )
 
@@ -313,7 +325,8 @@ _UNRESOLVED = (
 )
 _WANTED = select(_MEMBERS.c.target_id).where(_MEMBERS.c.standing == "wanted")
 _REMOVE = (
-    select(_LEDGERED.c.member_id, _LEDGERED.c.member_target_id)
-    .where(_LEDGERED.c.standing != "still", _LEDGERED.c.member_target_id.not_in(_WANTED))
-    .order_by(_LEDGERED.c.member_id, _LEDGERED.c.member_target_id)
+    select(_LEDGERED.c.member_id, _LEDGERED.c.member_target_id).where(
+        _LEDGERED.c.standing != "still", _LEDGERED.c.member_target_id.not_in(_WANTED)
+    )
+    # Not ordered here: SQLite would walk through all groups of the job in this order.
 )

@@ -48,13 +48,12 @@ def listing_find(
     connection: Connection, job_id: int, kind: Kind, keys: Sequence[str]
 ) -> dict[str, tuple[Account, ...]]:
     c, k = listing.c, listing_keys.c
+    keyed = in_turn(_GIVEN, listing_keys, and_(k.job_id == job_id, k.kind == kind, k.key == _GIVEN.c.value))
+    listed = and_(c.job_id == k.job_id, c.kind == k.kind, c.target_id == k.target_id)
     rows = connection.execute(
-        select(k.key, c.target_id, c.resource)
-        .select_from(in_turn(_GIVEN, listing_keys, and_(k.job_id == job_id, k.kind == kind, k.key == _GIVEN.c.value)))
-        .join(listing, and_(c.job_id == k.job_id, c.kind == k.kind, c.target_id == k.target_id))
-        .order_by(c.target_id),
+        select(k.key, c.target_id, c.resource).select_from(in_turn(keyed, listing, listed)).order_by(c.target_id),
         {"given": sorted(set(keys))},
-    )
+    ).all()
     found: defaultdict[str, list[Account]] = defaultdict(list)
     for key, target_id, resource in rows:
         found[key].append(Account(target_id, orjson.loads(resource)))

@@ -106,6 +106,9 @@ class SqlStore:
     ) -> frozenset[SourceId]:
         return await self._do(membership.stage, job_id, groups, additive)
 
+    async def mixed_groups(self, job_id: int, groups: Sequence[SourceId]) -> frozenset[SourceId]:
+        return await self._do(membership.mixed_groups, job_id, groups)
+
     async def drop_groups(self, job_id: int, kept: Collection[SourceId]) -> frozenset[SourceId]:
         return await self._do(membership.drop_groups, job_id, kept)
 
