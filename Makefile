@@ -7,6 +7,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input
 LOCKED := $(PIP) install --quiet --require-hashes --only-binary :all:
 OURS   := $(PIP) install --quiet --no-deps --no-build-isolation --editable .
+WARM   := $(BIN)/python -m compileall -q reconciler
 
 # Debian packages that some tests need; without them those tests are skipped, by name.
 DEBIAN_PACKAGES := systemd
@@ -62,11 +63,13 @@ $(VENV)/.made:
 $(VENV)/.for-demo: requirements/demo.txt requirements/build.txt pyproject.toml $(VENV)/.made
 	@$(LOCKED) -r requirements/demo.txt -r requirements/build.txt
 	@$(OURS)
+	@$(WARM)
 	@touch $@
 
 $(VENV)/.for-development: requirements/dev.txt pyproject.toml $(VENV)/.made
 	@$(LOCKED) -r requirements/dev.txt
 	@$(OURS)
+	@$(WARM)
 	@touch $@ $(VENV)/.for-demo
 
 # --- for those who change the project --------------------------------------------------------------------------------
