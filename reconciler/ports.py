@@ -371,6 +371,10 @@ class Store(Protocol):
         """
         ...
 
+    async def mixed_groups(self, job_id: int, groups: Sequence[SourceId]) -> frozenset[SourceId]:
+        """Return those of `groups` whose staged members are not just the list that was given last: some would leave."""
+        ...
+
     async def drop_groups(self, job_id: int, kept: Collection[SourceId]) -> frozenset[SourceId]:
         """After a complete reading of all groups: take out those not in `kept`; return who was in them."""
         ...

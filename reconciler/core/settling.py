@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -9,8 +10,10 @@ from reconciler.core import diffing, escrow
 from reconciler.core.model import Change, Kind, Profile
 from reconciler.core.outcomes import Account, Failed
 from reconciler.core.planning import Leave, Operation
-from reconciler.core.records import Link, Record
+from reconciler.core.records import Link, Record, Verdict
 
+WHEN_ALL_ARE = math.inf
+"""Due when everybody is looked at, as after a change of the rules: of who is gone no reading reminds."""
 NEVER_SHOWN = frozenset({"password"})
 """What no target shows (RFC 7643 §4.1.1, returned "never"): that it is not there says nothing."""
 
@@ -48,6 +51,8 @@ def done(
     elif link.disabled_at is not None and link.agreed.get(active) is not False:
         record.link = replace(link, disabled_at=None, disabled_because="", delete_at=None)
     record.due_at = record.link.delete_at
+    if record.due_at is None and record.verdict is Verdict.GONE:
+        record.due_at = WHEN_ALL_ARE
     return record
 
 
@@ -57,7 +62,7 @@ def left(record: Record, decision: Leave, fingerprint: bytes | None, now: float)
     if link is not None and link.disabled_at is not None:
         if decision.leaves_disabled is not None:
             link = replace(link, disabled_at=now, disabled_because=str(decision.leaves_disabled))
-        link = replace(link, delete_at=decision.due_at)
+        link = replace(link, delete_at=decision.due_at if decision.due_at != WHEN_ALL_ARE else None)
     return replace(
         record,
         link=link,

@@ -17,7 +17,7 @@ from reconciler.runtime.journal import Journal
 from reconciler.runtime.spool import Spool
 
 ROUNDS_MAX = 3
-"""How often an ambiguous create is asked for and sent again within one cycle."""
+"""How often what met a taken name is sent again within one cycle."""
 FOLLOW_UPS_MAX = 10
 """How often one path is patched right after a create because the target did not keep it."""
 
@@ -51,6 +51,10 @@ class Applier:
         self.again: list[tuple[Kind, SourceId]] = []
         """Entries whose account has vanished at the target: to be matched again."""
         self.finished = 0
+        self.last_round = False
+        """Whether nothing can be matched once more in this cycle."""
+        self.forbidden: Failed | None = None
+        """What the target said to the first create that it did not allow."""
         self.pointed_at: set[tuple[Kind, SourceId]] = set()
         """Entries without an account yet that others refer to: managers, mostly."""
         self._known: dict[tuple[Kind, SourceId], TargetId] = {}
@@ -79,6 +83,9 @@ class Applier:
                 await self._conflict(operation, outcome, took_ms)
             case Failed(fault=Fault.NOT_FOUND) if operation.word != "create":
                 await self._vanished(operation, took_ms)
+            case Failed(fault=Fault.INTERRUPTED) if operation.word == "create" and not self.last_round:
+                # asked for once more at the end: by then also a slow target shows what it made
+                self.again.append((operation.record.kind, operation.record.source_id))
             case Failed():
                 await self.fail(operation, outcome, took_ms)
 
@@ -87,6 +94,8 @@ class Applier:
         if failure.fault in (Fault.UNREACHABLE, Fault.UNAUTHORIZED):
             self.stopped = self.stopped or failure
             return
+        if failure.fault is Fault.FORBIDDEN and operation.word == "create":
+            self.forbidden = self.forbidden or failure
         now = self._clock.now()
         record = settling.failed(operation, failure, now)
         target_id = operation.record.link.target_id if operation.record.link is not None else None
@@ -129,22 +138,16 @@ class Applier:
         return outcome
 
     async def _create(self, operation: Operation) -> Done | Failed:
-        outcome: Done | Failed
         self._refer(operation)
-        for _ in range(ROUNDS_MAX):
-            outcome = await self._target.create(operation.record.kind, operation.resource)
-            if not (isinstance(outcome, Failed) and outcome.may_have_been_done):
-                break
-            found = await self._asking[operation.record.kind].ask_one(operation.match)
-            if isinstance(found, Failed):
-                return outcome
-            if len(found) == 1 and not await self._owner(operation.record.kind, found[0]):
-                return Done(found[0])
-            if found:
-                return Failed(Fault.CONFLICT, "an account with this name exists", outcome.status)
-            if outcome.fault is Fault.SERVER_ERROR:
-                break
-        return outcome
+        outcome = await self._target.create(operation.record.kind, operation.resource)
+        if not (isinstance(outcome, Failed) and outcome.may_have_been_done):
+            return outcome
+        found = await self._asking[operation.record.kind].ask_one(operation.match)
+        if isinstance(found, Failed) or not found:
+            return outcome
+        if len(found) == 1 and not await self._owner(operation.record.kind, found[0]):
+            return Done(found[0])
+        return Failed(Fault.CONFLICT, "an account with this name exists", outcome.status)
 
     def _refer(self, operation: Operation) -> None:
         """Put in what is pointed to and has got its account since the plan was made: a request less for each."""
@@ -271,6 +274,9 @@ class Applier:
         kind = operation.record.kind
         if operation.word == "create":
             found = await self._asking[kind].ask_one(operation.match)
+            if not found:
+                self._asking[kind].doubt()
+                found = await self._asking[kind].ask_one(operation.match)
             if isinstance(found, tuple) and len(found) == 1 and await self._owner(kind, found[0]) is None:
                 self.again.append((kind, operation.record.source_id))
                 return

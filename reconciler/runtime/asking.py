@@ -46,6 +46,7 @@ class Asking:
         self._expect_many = expect_many
         self._listing = anyio.Lock()
         self._listed: Literal["not yet", "complete", "incomplete", "given up"] = "not yet"
+        self._doubted = False
 
     @property
     def listed_completely(self) -> bool:
@@ -69,6 +70,10 @@ class Asking:
             open_questions = await self._look_up(questions, answers)
         await self._ask_each(open_questions, answers)
         return answers
+
+    def doubt(self) -> None:
+        """Believe no answer "there is none" any more: the target refused a name that it had not shown to anybody."""
+        self._doubted = True
 
     async def list_all(self, questions: int | None = None) -> Failed | ListEnd:
         """Take the whole target into the store, unless `questions` cost fewer requests than the rest of the list."""
@@ -156,20 +161,23 @@ class Asking:
                     if accounts:
                         return accounts
                 case Failed(fault=Fault.INVALID | Fault.UNSUPPORTED):
-                    async with self._listing:
-                        if self._listed in ("not yet", "given up"):
-                            await self.list_all()
                     return await self._from_list(match, answer)
                 case Failed():
                     return answer
-        return ()
+        return await self._from_list(match, ()) if self._doubted else ()
 
-    async def _from_list(self, match: MatchValues, refusal: Failed) -> tuple[Account, ...] | Failed:
+    async def _from_list(
+        self, match: MatchValues, otherwise: tuple[Account, ...] | Failed
+    ) -> tuple[Account, ...] | Failed:
+        """Look into the list of all accounts, made where there is none yet; `otherwise` is for an incomplete one."""
+        async with self._listing:
+            if self._listed in ("not yet", "given up"):
+                await self.list_all()
         found = await self._store.listing_find(self._job_id, self._kind, [self.key(p, v) for p, v in match])
         for path, value in match:
             if self.key(path, value) in found:
                 return found[self.key(path, value)]
-        return () if self._listed == "complete" else refusal
+        return () if self._listed == "complete" else otherwise
 
 
 def refuses_us(failure: Failed) -> bool:

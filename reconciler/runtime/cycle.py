@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import anyio
 
@@ -20,6 +20,7 @@ from reconciler.ports import (
     Clock,
     Dice,
     EntryPage,
+    GroupMembers,
     HeldOperation,
     JobState,
     MembershipPage,
@@ -31,11 +32,12 @@ from reconciler.ports import (
     Target,
     Wanted,
     Watermark,
+    chunks,
 )
 from reconciler.runtime.apply import Applier
 from reconciler.runtime.asking import Asking, refuses_us
 from reconciler.runtime.deciding import NO_MEMBERSHIPS, Deciding
-from reconciler.runtime.joining import Joining
+from reconciler.runtime.joining import Joining, Removals
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.report import CycleReport, State
 from reconciler.runtime.rules import Fingerprint, KindRules
@@ -80,6 +82,8 @@ class Reading:
     problems: list[str] = field(default_factory=list)
     watermark: str | None = None
     seen_groups: set[SourceId] = field(default_factory=set)
+    unknown_groups: set[SourceId] = field(default_factory=set)
+    """Groups that the rules name and the source does not show any more: not known, so not gone."""
     named: KnownGroups = field(default_factory=lambda: KnownGroups({}, complete=True))
 
     ended: bool = False
@@ -110,6 +114,9 @@ class _Cycle:
         }
         self._reading = Reading()
         self._held: list[Operation] = []
+        self._held_before: list[HeldOperation] = []
+        self._in_source: list[SourceId] = []
+        """In a full cycle: the groups that the source showed."""
         self._hold_why = ""
         self._arithmetic = ""
 
@@ -118,8 +125,9 @@ class _Cycle:
         requests_before = dict(self._world.target.requests)
         cycle_id = self._world.dice.hex(32)
         state = await self._store.open_job(
-            self._job.name, self._world.source.identity, self._world.target.identity, began
+            self._job.name, self._world.source.identity, self._world.target.identity, began, cycle_id=cycle_id
         )
+        self._managed = await self._store.linked_count(state.job_id)
         initial = self._full or state.completed_rules != self._plan.rules_version
         self._furnish(state, cycle_id, expect_many=initial)
 
@@ -138,14 +146,14 @@ class _Cycle:
                     workers.start_soon(self._applier.work)
                 await self._list_for_comparison()
                 await self._read(state, initial=initial)
-                await self._find_leavers(state)
-                self._spool.put_urgent(await self._cleared(state, cycle_id))
+                await self._find_leavers(state, initial=initial)
+                self._spool.put_urgent(await self._cleared(state))
                 self._spool.close()
             await self._applier.settle_aside()
             await self._match_again(state)
             await self._journal.flush()
-            if self._reading.complete.get("memberships", True):
-                await self._join()
+            await self._join()
+            await self._keep_hold(state, cycle_id)
             tasks.cancel_scope.cancel()
 
     def _furnish(self, state: JobState, cycle_id: str, *, expect_many: bool) -> None:
@@ -228,7 +236,7 @@ class _Cycle:
             for kind, rules in self._rules.items()
         }
         wanted = self._wanted()
-        staged: list[MembershipPage] = []
+        staged: list[GroupMembers] = []
         async for event in self._world.source.read(wanted, since):
             match event:
                 case MembershipPage():
@@ -257,26 +265,31 @@ class _Cycle:
             memberships=groups is not None or bool(names),
         )
 
-    async def _stage(self, state: JobState, page: MembershipPage, staged: list[MembershipPage]) -> None:
+    async def _stage(self, state: JobState, page: MembershipPage, staged: list[GroupMembers]) -> None:
         """Write memberships. Who is missing from a list is taken out only when all of it was read well."""
         self._reading.seen_groups.update(group.group_id for group in page.groups)
-        touched = await self._store.stage_memberships(state.job_id, page.groups, additive=True)
-        if touched:
-            staged.append(page)
+        if await self._store.stage_memberships(state.job_id, page.groups, additive=True):
+            mixed = await self._store.mixed_groups(state.job_id, [group.group_id for group in page.groups])
+            staged += [group for group in page.groups if group.group_id in mixed]
 
-    async def _resolve_groups(self, state: JobState, staged: Sequence[MembershipPage]) -> None:
+    async def _resolve_groups(self, state: JobState, staged: Sequence[GroupMembers]) -> None:
         complete = self._reading.complete["memberships"]
         if complete:
-            for page in staged:
-                await self._store.stage_memberships(state.job_id, page.groups, additive=False)
+            for groups in chunks(staged, PAGE):
+                await self._store.stage_memberships(state.job_id, groups, additive=False)
         names = [name for rules in self._rules.values() for name in rules.scope.group_names]
         named = await self._store.groups_named(state.job_id, sorted(set(names)))
         if complete and not self._world.source.incremental:
+            staged_before = named
             # a group that a complete reading does not show is not there, whatever was staged earlier
             named = {name: tuple(i for i in ids if i in self._reading.seen_groups) for name, ids in named.items()}
         self._reading.named = KnownGroups(named, complete=complete)
         missing = self._reading.named.missing(tuple(sorted(set(names))))
         self._reading.problems += [f"the source has no group {name}: who is in it is unknown" for name in missing]
+        if complete and not self._world.source.incremental:
+            unknown = {group_id for name in missing for group_id in staged_before.get(name, ())}
+            await self._store.drop_groups(state.job_id, self._reading.seen_groups | unknown)
+            self._reading.unknown_groups = unknown
 
     async def _page(self, state: JobState, rules: KindRules, entries: Sequence[Entry]) -> None:
         """Tell the changed from the unchanged, and decide on the changed."""
@@ -285,6 +298,7 @@ class _Cycle:
             self._reading.users += len(entries)
         else:
             self._reading.groups += len(entries)
+            self._in_source += [entry.id for entry in entries] if self._full else []
         memberships = await self._memberships(state, rules, [entry.id for entry in entries])
         fingerprint = self._fingerprint[kind]
         prints = [(entry.id, fingerprint(entry, memberships.get(entry.id, NO_MEMBERSHIPS))) for entry in entries]
@@ -318,15 +332,19 @@ class _Cycle:
 
     # --- leaving -------------------------------------------------------------------------------------------------
 
-    async def _find_leavers(self, state: JobState) -> None:
+    async def _find_leavers(self, state: JobState, *, initial: bool) -> None:
         """After a complete reading, plan for those whom it did not show; and for those whose time has come."""
         if self._applier.stopped is not None:
             return
         for kind, rules in self._rules.items():
-            if self._reading.complete.get(kind, False) and not self._world.source.incremental:
+            if not self._reading.complete.get(kind, False):
+                continue
+            if not self._world.source.incremental:
                 async for record in self._unseen(state, kind):
-                    await self._leave(rules, record, "no longer in the source")
-            async for record in self._due(state, kind):
+                    if kind == "user" or record.source_id not in self._reading.unknown_groups:
+                        await self._leave(rules, record, "no longer in the source")
+            until = settling.WHEN_ALL_ARE if initial else self._clock.now()
+            async for record in self._due(state, kind, until):
                 if record.verdict is Verdict.GONE:
                     await self._leave(rules, record, record.why or "no longer in the source")
 
@@ -337,9 +355,9 @@ class _Cycle:
                 yield row
             after = rows[-1].row_id or 0
 
-    async def _due(self, state: JobState, kind: Kind) -> AsyncIterator[Record]:
+    async def _due(self, state: JobState, kind: Kind, until: float) -> AsyncIterator[Record]:
         after = 0
-        while rows := await self._store.due(state.job_id, kind, self._clock.now(), after, PAGE):
+        while rows := await self._store.due(state.job_id, kind, until, after, PAGE):
             for row in rows:
                 if row.row_id is not None and row.row_id not in self._seen[kind]:
                     yield row
@@ -348,6 +366,8 @@ class _Cycle:
     async def _leave(self, rules: KindRules, record: Record, why: str) -> None:
         now = self._clock.now()
         standing = Leaving(Cause.GONE, why)
+        if not await self._deciding.recover(rules, record):
+            return
         found = None
         if self._full and record.link is not None:
             answer = await self._world.target.get(rules.kind, record.link.target_id)
@@ -358,42 +378,51 @@ class _Cycle:
                 self._deciding.negatives.append(decision)
             case Leave():
                 changed = record.verdict is not decision.verdict
+                if decision.due_at is None and record.link is not None:
+                    decision = replace(decision, due_at=settling.WHEN_ALL_ARE)
                 left = settling.left(record, decision, None, now)
                 log = telling.skipped(left, decision, now) if changed else None
                 await self._journal.entry(left, log, touches_groups=changed)
             case _:
                 raise AssertionError("somebody who is gone is neither asked for nor rejected")
 
-    async def _cleared(self, state: JobState, cycle_id: str) -> list[Operation]:
+    async def _cleared(self, state: JobState) -> list[Operation]:
         """Look at all disables and deletes together; return them, or nothing where a safeguard holds them."""
         await self._deciding.decide_late(last=False)
         negatives = self._deciding.negatives
         now = self._clock.now()
         since = now - self._job.safeguards.window_seconds
         recent = await self._store.negatives_since(state.job_id, since)
-        managed = await self._store.linked_count(state.job_id)
+        # Accounts that were made in this cycle are no reason to let more of the others go.
+        managed = self._managed + self._deciding.matched
         verdict = safeguards.verdict(len(negatives), recent, managed, self._job.safeguards)
         self._arithmetic = verdict.arithmetic
+        self._held_before = [held for *_, operations in await self._store.held(self._job.name) for held in operations]
         if not isinstance(verdict, Held):
-            if self._reading.all_complete and self._applier.stopped is None:
-                await self._store.release(state.job_id)
             self._tell(negatives, "")
             return negatives
         self._held, self._hold_why = negatives, verdict.arithmetic
         self._journal.counts["held"] += len(negatives)
         self._tell(negatives, verdict.arithmetic)
-        before = {
-            (held.kind, held.source_id, held.operation)
-            for _, _, _, _, operations in await self._store.held(self._job.name)
-            for held in operations
-        }
+        before = {(held.kind, held.source_id, held.operation) for held in self._held_before}
         for operation in negatives:
-            key = (operation.record.kind, operation.record.source_id, operation.word)
-            if key not in before:
+            if (operation.record.kind, operation.record.source_id, operation.word) not in before:
                 self._journal.log(telling.staged(operation, verdict.arithmetic, now))
-        operations = [HeldOperation(o.record.kind, o.record.source_id, o.record.name, o.word, o.why) for o in negatives]
-        await self._store.hold(state.job_id, cycle_id, now, verdict.arithmetic, operations)
         return []
+
+    async def _keep_hold(self, state: JobState, cycle_id: str) -> None:
+        """Write down everything that is held, for a person to allow; where nothing is any more, release the hold."""
+        held = [HeldOperation(o.record.kind, o.record.source_id, o.record.name, o.word, o.why) for o in self._held]
+        held += [HeldOperation("group", r.source_id, r.name, "members", why) for r, _, why in self._joining.held]
+        if not self._reading.all_complete or self._applier.stopped is not None:
+            # of what was held before nothing was found to be without cause
+            known = {(one.kind, one.source_id, one.operation) for one in held}
+            held += [b for b in self._held_before if (b.kind, b.source_id, b.operation) not in known]
+        if held:
+            why = self._hold_why or held[0].why
+            await self._store.hold(state.job_id, cycle_id, self._clock.now(), why, held)
+        else:
+            await self._store.release(state.job_id)
 
     def _tell(self, operations: Sequence[Operation], held: str) -> None:
         if self._observer is not None:
@@ -406,6 +435,7 @@ class _Cycle:
         """Match once more whose account has vanished, whose name was taken, or whose account is free only now."""
         await self._drain(lambda: self._deciding.decide_late(last=True))
         again, self._applier.again = self._applier.again, []
+        self._applier.last_round = True
         for kind in KINDS:
             ids = [source_id for one, source_id in again if one == kind]
             if ids and kind in self._rules and self._applier.stopped is None:
@@ -440,10 +470,16 @@ class _Cycle:
     async def _join(self) -> None:
         await self._joining.references()
         if "group" in self._rules:
-            why_not = f"the job is held: {self._hold_why}" if self._held else ""
-            await self._joining.members(removals_allowed=not self._held, why_not=why_not)
-        for _, removals, _ in self._joining.held:
-            self._journal.counts["held"] += removals
+            removals: Removals = "allowed"
+            if self._held:
+                removals = "held"
+            if not self._reading.complete.get("memberships", False):
+                removals = "not known"
+            told = frozenset(held.source_id for held in self._held_before if held.operation == "members")
+            why_held = f"the job is held: {self._hold_why}" if self._held else ""
+            await self._joining.members(removals, why_held, told=told, compare=self._in_source)
+        for _, held, _ in self._joining.held:
+            self._journal.counts["held"] += held
 
     async def _finish(
         self,
@@ -460,13 +496,13 @@ class _Cycle:
             result = "held"
         if not self._reading.all_complete:
             result = "incomplete"
-        if stopped is not None:
+        forbidden = self._applier.forbidden if not self._journal.counts["create"] else None
+        if stopped is not None or forbidden is not None:
             result = "unreachable"
         for kind, source_id in self._journal.refused:
             self._applier.failed(source_id, "link", "DuplicateSourceEntries", f"another {kind} holds this account")
         problems = list(self._reading.problems)
-        if stopped is not None:
-            problems.append(stopped.reason)
+        problems += [refusal.reason for refusal in (stopped, forbidden) if refusal is not None]
         problems += [f"held: {self._hold_why}"] if self._held else []
         problems += [f"group {record.name} held: {why}" for record, _, why in self._joining.held]
         requests = {method: n - requests_before.get(method, 0) for method, n in self._world.target.requests.items()}

@@ -13,7 +13,7 @@ from reconciler.core.mapping import Mapped
 from reconciler.core.model import Entry, Job, Kind, Profile, SourceId, TargetId
 from reconciler.core.outcomes import Account, Failed, Missing
 from reconciler.core.planning import Ask, Decision, Leave, Operation, Pending, Reject
-from reconciler.core.records import Record, Verdict
+from reconciler.core.records import Link, Record, Verdict
 from reconciler.core.scoping import InScope, Leaving, StandingUnknown, is_soft_deleted, judge
 from reconciler.ports import Clock, Owner, PendingReference, Store, Target
 from reconciler.runtime.apply import LIVING, Applier
@@ -66,6 +66,8 @@ class Deciding:
         """Disables and deletes: they wait until the reading has ended."""
         self.late: list[tuple[KindRules, Candidate]] = []
         """Entries whose account belongs to somebody who may be leaving in this cycle."""
+        self.matched = 0
+        """How many accounts were found to be somebody's in this cycle."""
         self._claimed: dict[tuple[Kind, str], SourceId] = {}
         """Names and accounts spoken for in this cycle, so that two entries of it never share one."""
 
@@ -87,6 +89,8 @@ class Deciding:
                 await self._leave_unknown(record, standing)
                 continue
             settled = not (isinstance(standing, InScope) and standing.roles_unknown)
+            if isinstance(standing, Leaving) and not standing.entitled and not await self.recover(rules, record):
+                continue
             candidate = Candidate(entry, record, standing, fingerprint if settled else None, memberships)
             if isinstance(standing, InScope) or standing.entitled:
                 candidate.mapped = self._map(rules, candidate)
@@ -95,6 +99,23 @@ class Deciding:
         if self._full:
             await self._compare_with_target(rules, candidates)
         await self._decide(rules, candidates, afresh=afresh, last=last)
+
+    async def recover(self, rules: KindRules, record: Record) -> bool:
+        """Link a leaver to the account that a lost create may have made; False where it cannot be told now."""
+        if record.link is not None or record.attempted_at is None or rules.name_path is None:
+            return True
+        found = await self._asking[rules.kind].ask_one(((rules.name_path, record.name),))
+        if isinstance(found, Failed):
+            if refuses_us(found):
+                self._applier.stopped = self._applier.stopped or found
+            return False
+        if len(found) == 1:
+            await self._journal.flush()
+            owners = await self._store.owners(self._target.identity, rules.kind, [found[0].id])
+            if not owners:
+                record.link = Link(found[0].id, "created", found[0].resource, self._clock.now())
+                await self._journal.entry(replace(record, fingerprint=None))
+        return True
 
     async def decide_late(self, *, last: bool) -> None:
         """Match again the entries whose account belonged to somebody, now that the leavers are known."""
@@ -272,11 +293,12 @@ class Deciding:
                 account = answer[0] if answer else None
                 if account is not None and not await self._may_take(rules, candidate, account, owners, last=last):
                     continue
+                self.matched += account is not None
                 await self._take(candidate, self._matched(rules, candidate, account), positives)
 
     def _claim(self, kind: Kind, candidate: Candidate, ask: Ask) -> bool:
         """Speak for the entry's names; False where another entry of this cycle has done so already."""
-        keys = [(kind, self._asking[kind].key(path, value)) for path, value in ask.match[:1]]
+        keys = [(kind, self._asking[kind].key(path, value)) for path, value in ask.match]
         if any(self._claimed.get(key, candidate.entry.id) != candidate.entry.id for key in keys):
             return False
         self._claimed.update(dict.fromkeys(keys, candidate.entry.id))

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import Literal
 
 from reconciler.core import safeguards, telling
-from reconciler.core.model import Action, Change, Job, Kind, SourceId, TargetId
-from reconciler.core.outcomes import Done, Failed, Fault, MembersDone
-from reconciler.core.records import LogRecord, Modified, Record, Step
+from reconciler.core.model import KINDS, Action, Change, Job, Kind, SourceId, TargetId
+from reconciler.core.outcomes import Done, Failed, Fault, Found, MembersDone, Missing
+from reconciler.core.records import LogRecord, Modified, Record, Step, Verdict
 from reconciler.core.safeguards import Held
-from reconciler.ports import Clock, MemberDelta, Progress, Store, Target
+from reconciler.ports import Clock, MemberDelta, Progress, Store, Target, chunks
 from reconciler.runtime.apply import Applier
 from reconciler.runtime.journal import Journal
 
 PAGE = 500
+
+Removals = Literal["allowed", "held", "not known"]
+"""Whether members may be taken out: "not known" after an incomplete reading, which says nothing of who has left."""
+_NOT_KNOWN = "not known"
 
 
 class Joining:
@@ -35,6 +40,12 @@ class Joining:
         self._journal, self._applier, self._clock, self._progress = journal, applier, clock, progress
         self.held: list[tuple[Record, int, str]] = []
         """Groups whose removals a safeguard holds back: record, how many, arithmetic."""
+        self._removals: Removals = "allowed"
+        self._why_held = ""
+        self._told: Collection[SourceId] = ()
+        self._seen_through = 0
+        self._looked_empty: set[TargetId] = set()
+        self._protected_ids: frozenset[TargetId] | None = None
 
     async def references(self) -> None:
         """Send each reference whose wanted entry has a target id by now."""
@@ -106,77 +117,178 @@ class Joining:
         self._journal.log(telling.rejected(record, failure.error_code, why, now, "referenceResolution"))
         self._applier.failed(record.source_id, "update", failure.error_code, why)
 
-    async def members(self, *, removals_allowed: bool, why_not: str = "") -> None:
-        """Bring the members of every group that changed to what the source says; adds before removes."""
-        after, done = "", 0
-        while self._applier.stopped is None:
-            groups = await self._store.dirty_groups(self._job_id, after, PAGE)
-            if not groups:
-                break
-            after = groups[-1]
-            records = await self._store.records(self._job_id, "group", groups)
-            for group in groups:
-                record = records.get(group)
-                if record is not None and record.link is not None and self._applier.stopped is None:
-                    await self._group(record, removals_allowed=removals_allowed, why_not=why_not)
-                done += 1
-                self._progress.advance("members", done)
-            await self._journal.flush()
+    async def members(
+        self,
+        removals: Removals,
+        why_held: str,
+        *,
+        told: Collection[SourceId] = (),
+        compare: Sequence[SourceId] = (),
+    ) -> None:
+        """Bring the members of every group that changed to what the source says; adds before removes.
 
-    async def _group(self, record: Record, *, removals_allowed: bool, why_not: str) -> None:
-        assert record.link is not None
+        `told` are groups whose hold is in the log already; `compare` those whose members at the target are looked at.
+        """
+        self._removals, self._why_held, self._told = removals, why_held, told
+        self._seen_through = 0
+        for groups in chunks(compare, PAGE):
+            await self._groups(groups, compare=True)
+        after, looked_at = "", frozenset(compare)
+        while self._applier.stopped is None and (dirty := await self._store.dirty_groups(self._job_id, after, PAGE)):
+            after = dirty[-1]
+            await self._groups([group for group in dirty if group not in looked_at], compare=False)
+
+    async def _groups(self, groups: Sequence[SourceId], *, compare: bool) -> None:
         rules = self._job.groups
-        if rules is None or Action.UPDATE not in rules.actions:
+        records = await self._store.records(self._job_id, "group", groups)
+        for group in groups:
+            record = records.get(group)
+            if record is None or record.link is None or record.verdict is not Verdict.IN_SCOPE:
+                continue  # of a group that is kept, or not known to take part, nothing is changed
+            if self._applier.stopped is None and rules is not None and Action.UPDATE in rules.actions:
+                await self._group(record, exact=rules.members == "exact", compare=compare)
+            self._seen_through += 1
+            self._progress.advance("members", self._seen_through)
+        await self._journal.flush()
+
+    async def _group(self, record: Record, *, exact: bool, compare: bool) -> None:
+        assert record.link is not None
+        group = record.link.target_id
+        if compare and (failure := await self._learn(record, group)) is not None:
+            await self._group_failed(record, failure)
             return
         delta = await self._store.member_delta(self._job_id, record.source_id)
-        remove = {target_id: source_id for source_id, target_id in delta.remove}
-        if rules.members == "exact":
-            extra = await self._strangers(record.link.target_id, record.source_id, delta)
-            if isinstance(extra, Failed):
-                await self._group_failed(record, extra)
-                return
-            remove.update(extra)
-        held = why_not if remove and not removals_allowed else ""
-        if remove and not held:
-            size = len(await self._store.ledger(self._job_id, record.source_id))
-            verdict = safeguards.member_verdict(len(remove), max(size, len(remove)), self._job.safeguards)
-            held = verdict.arithmetic if isinstance(verdict, Held) else ""
-        if held:
-            self.held.append((record, len(remove), held))
-            remove = {}
+        ledger = await self._store.ledger(self._job_id, record.source_id) if delta.remove or exact else {}
         add = {target_id: source_id for source_id, target_id in delta.add}
-        outcome: MembersDone | Failed = MembersDone()
-        if add or remove:
-            outcome = await self._target.change_members(record.link.target_id, list(add), list(remove))
+        remove = {target_id: source_id for source_id, target_id in delta.remove}
+        held = self._hold(len(remove), len(ledger))
+        outcome = await self._change(group, add, {} if held else remove)
         if isinstance(outcome, Failed):
             await self._group_failed(record, outcome)
             return
+        if group in self._looked_empty:
+            await self._target.members(group)  # now it is not: whether the target hides members shows for good
         added = [(add[one], one) for one in outcome.done if one in add]
         removed = [one for one in outcome.done if one in remove]
+        if held:
+            self._put_on_hold(record, len(remove), held)
+        elif exact:
+            members = (ledger.keys() | {one for _, one in added}) - set(removed)
+            strangers = await self._strangers(group, members, delta)
+            if isinstance(strangers, Failed):
+                await self._group_failed(record, strangers)
+                return
+            held = self._hold(len(strangers) + len(removed), len(members) + len(strangers)) if strangers else ""
+            if held:
+                self._put_on_hold(record, len(strangers), held)
+            elif strangers:
+                left = await self._change(group, {}, dict.fromkeys(strangers, SourceId("")))
+                outcome = _both(outcome, left)
+                removed += [one for one in outcome.done if one in strangers]
+        await self._note(record, outcome, added, removed, held, len(delta.unresolved))
+
+    async def _note(
+        self,
+        record: Record,
+        outcome: MembersDone,
+        added: Sequence[tuple[SourceId, TargetId]],
+        removed: Sequence[TargetId],
+        held: str,
+        unresolved: int,
+    ) -> None:
         failure = next(iter(outcome.refused.values()), None)
         self._journal.counts["members_added"] += len(added)
         self._journal.counts["members_removed"] += len(removed)
         for target_id, refusal in outcome.refused.items():
-            why = f"member {add.get(target_id) or remove.get(target_id)}: {refusal.reason}"
+            why = f"member {target_id}: {refusal.reason}"
             self._applier.failed(record.source_id, "members", refusal.error_code, why)
+        why_held = held if held != _NOT_KNOWN else ""
         log = []
-        if added or removed or held or failure is not None:
+        if added or removed or failure is not None or (why_held and record.source_id not in self._told):
             now = self._clock.now()
-            log.append(telling.members(record, len(added), len(removed), failure, now, held, len(delta.unresolved)))
+            log.append(telling.members(record, len(added), len(removed), failure, now, why_held, unresolved))
         await self._journal.members(record.source_id, log, added, removed, settled=failure is None and not held)
 
-    async def _strangers(
-        self, group: TargetId, source_id: SourceId, delta: MemberDelta
-    ) -> dict[TargetId, SourceId] | Failed:
-        """Return members at the target that are neither wanted nor in the ledger, for members = "exact"."""
+    def _hold(self, removals: int, members: int) -> str:
+        """Return why members are not taken out of a group now; empty: they are."""
+        if not removals:
+            return ""
+        match self._removals:
+            case "not known":
+                return _NOT_KNOWN
+            case "held":
+                return self._why_held
+            case "allowed":
+                verdict = safeguards.member_verdict(removals, max(members, removals), self._job.safeguards)
+                return verdict.arithmetic if isinstance(verdict, Held) else ""
+
+    def _put_on_hold(self, record: Record, removals: int, why: str) -> None:
+        if why != _NOT_KNOWN:
+            self.held.append((record, removals, why))
+
+    async def _change(
+        self, group: TargetId, add: Mapping[TargetId, SourceId], remove: Mapping[TargetId, SourceId]
+    ) -> MembersDone | Failed:
+        if not add and not remove:
+            return MembersDone()
+        return await self._target.change_members(group, list(add), list(remove))
+
+    async def _learn(self, record: Record, group: TargetId) -> Failed | None:
+        """Take the members that the target shows into the ledger, and those out of it that it does not show."""
         shown = await self._target.members(group)
+        if isinstance(shown, Missing):
+            return Failed(Fault.NOT_FOUND, "the group is not there any more", 404)
+        if isinstance(shown, Failed):
+            # where members are not shown, what we remember counts
+            return None if shown.fault is Fault.NOT_SCIM else shown
+        ledger = await self._store.ledger(self._job_id, record.source_id)
+        if shown and not _overlap(ledger, shown):
+            return None
+        if ledger and not shown:
+            self._looked_empty.add(group)
+        lost = [one for one in ledger if one not in shown]
+        delta = await self._store.member_delta(self._job_id, record.source_id)
+        there = [(source_id, target_id) for source_id, target_id in delta.add if target_id in shown]
+        if lost or there:
+            await self._journal.members(record.source_id, [], there, lost, settled=False)
+            await self._journal.flush()
+        return None
+
+    async def _strangers(
+        self, group: TargetId, members: Collection[TargetId], delta: MemberDelta
+    ) -> frozenset[TargetId] | Failed:
+        """Return who is in the group at the target and should not be, for members = "exact"."""
+        shown = await self._target.members(group)
+        if isinstance(shown, Missing) or (isinstance(shown, Failed) and shown.fault is Fault.NOT_SCIM):
+            return frozenset()
         if isinstance(shown, Failed):
             return shown
-        if not isinstance(shown, frozenset):
-            return {}
-        known = await self._store.ledger(self._job_id, source_id)
-        wanted = {target_id for _, target_id in delta.add}
-        return {one: SourceId(one) for one in shown if one not in known and one not in wanted}
+        strangers = shown - frozenset(members)
+        if not strangers or not _overlap(members, shown):
+            return frozenset()
+        return strangers - await self._protected() - await self._left_alone(delta)
+
+    async def _left_alone(self, delta: MemberDelta) -> frozenset[TargetId]:
+        """Return the accounts of members of whom nothing may be changed: not known, or kept."""
+        found: set[TargetId] = set()
+        for kind in KINDS:
+            records = await self._store.records(self._job_id, kind, delta.unresolved)
+            links = [r.link for r in records.values() if r.link is not None and r.link.disabled_at is None]
+            found.update(link.target_id for link in links)
+        return frozenset(found)
+
+    async def _protected(self) -> frozenset[TargetId]:
+        """Return the ids of the accounts that are never touched, by asking for them once."""
+        if self._protected_ids is None:
+            found: set[TargetId] = {TargetId(name) for name in self._job.protected}
+            matching = [m.to for m in self._job.users.mappings if m.match is not None] if self._job.users else []
+            for name in self._job.protected:
+                for path in matching:
+                    answer = await self._target.find("user", path, name)
+                    if isinstance(answer, Found):
+                        found.update(account.id for account in answer.accounts)
+            self._protected_ids = frozenset(found)
+        return self._protected_ids
 
     async def _group_failed(self, record: Record, failure: Failed) -> None:
         if failure.fault in (Fault.UNREACHABLE, Fault.UNAUTHORIZED):
@@ -189,6 +301,17 @@ class Joining:
         else:
             self._journal.log(telling.members(record, 0, 0, failure, self._clock.now()))
         self._applier.failed(record.source_id, "members", failure.error_code, failure.reason)
+
+
+def _overlap(known: Collection[TargetId], shown: Collection[TargetId]) -> bool:
+    """Whether what a target shows can be ids: some servers show names in place of them."""
+    return not known or any(one in shown for one in known)
+
+
+def _both(first: MembersDone, second: MembersDone | Failed) -> MembersDone:
+    if isinstance(second, Failed):
+        return MembersDone(first.done, {**first.refused, TargetId("*"): second})
+    return MembersDone((*first.done, *second.done), {**first.refused, **second.refused})
 
 
 def _joined(agreed: object, ids: Sequence[TargetId]) -> object:

@@ -30,6 +30,8 @@ class KindRules:
     """The attributes that a source must have."""
     name_attribute: str
     """The source attribute that people know an entry by."""
+    name_path: str | None
+    """The matching path that holds this name at the target; None where it is not mapped as it is."""
     person_attribute: str | None
 
     @classmethod
@@ -41,7 +43,7 @@ class KindRules:
         scope = ScopeRules.compile(job, kind)
         mapper = Mapper.compile(rules, profile)
         person = job.person if kind == "user" else None
-        named = [m.source.attribute for m in mapper.match_mappings if isinstance(m.source, Direct)]
+        named = [(m.source.attribute, m.to) for m in mapper.match_mappings if isinstance(m.source, Direct)]
         reads = mapper.reads | scope.reads | ({person} if person else set())
         return cls(
             kind=kind,
@@ -50,7 +52,8 @@ class KindRules:
             mapper=mapper,
             planner=Planner(job, rules, profile),
             reads=frozenset(reads - PSEUDO_ATTRIBUTES),
-            name_attribute=named[0] if named else "displayName",
+            name_attribute=named[0][0] if named else "displayName",
+            name_path=named[0][1] if named else None,
             person_attribute=person,
         )
 
