@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,8 +12,10 @@ import orjson
 
 from reconciler import config, wiring
 from reconciler.core.planning import Operation
+from reconciler.ports import LogQuery
 from reconciler.runtime.cycle import run_cycle
 from reconciler.runtime.report import CycleReport
+from tests.cycles.calendar import Calendar, NoLuck
 
 ATTRIBUTES = """
   { to = "userName", from = "userPrincipalName", match = 1 },
@@ -48,6 +51,9 @@ class Company:
         self.target_lines = ""
         self.source_lines = ""
         self.tables = ""
+        self.allow_empty = ["groups"]
+        self.clock = Calendar()
+        self._dice = NoLuck()
         self._server = server
         token = directory / "token"
         token.touch(mode=0o600)
@@ -98,7 +104,7 @@ groups = "groups.jsonl"
 key = "id"
 person = "employeeId"
 active = "accountEnabled"
-allow_empty = ["groups"]
+allow_empty = {self.allow_empty}
 {self.source_lines}
 
 [targets.app]
@@ -126,8 +132,25 @@ attributes = [
         """Run one cycle as a fresh process would: the state is opened and closed around it."""
         path = self.write() if write else self.configure()
         loaded = config.load(path)
+        async with wiring.open_house(loaded, write=True) as opened:
+            house = replace(opened, clock=self.clock, dice=self._dice)
+            async with house.world("app") as world:
+                return await run_cycle(house.plan("app"), world, full=full)
+
+    async def log(self, **query: Any) -> list[dict[str, Any]]:
+        """Return the provisioning log, oldest first."""
+        async with wiring.open_house(config.load(self.configure()), write=False) as house:
+            return [row async for row in house.store.log(LogQuery(**query))]
+
+    async def logged(self, **query: Any) -> Counter[str]:
+        """Return how often each action is in the log."""
+        return Counter(row["action"] for row in await self.log(**query))
+
+    async def rebind(self, *, keep_links: bool) -> None:
+        """Do what the command of this name does: take source and target for what they are now."""
+        loaded = config.load(self.write())
         async with wiring.open_house(loaded, write=True) as house, house.world("app") as world:
-            return await run_cycle(house.plan("app"), world, full=full)
+            await house.store.rebind("app", world.source.identity, world.target.identity, keep_links=keep_links)
 
     async def plan(self, *, full: bool = False) -> tuple[CycleReport, list[tuple[str, str, str]]]:
         """Return what a cycle would do, as (operation, source id, why it is held)."""
@@ -138,10 +161,10 @@ attributes = [
 
         loaded = config.load(self.write())
         async with (
-            wiring.open_house(loaded, write=True, scratch=True) as house,
-            house.world("app", rehearse=True) as world,
+            wiring.open_house(loaded, write=True, scratch=True) as opened,
+            replace(opened, clock=self.clock, dice=self._dice).world("app", rehearse=True) as world,
         ):
-            return await run_cycle(house.plan("app"), world, full=full, observer=observe), seen
+            return await run_cycle(opened.plan("app"), world, full=full, observer=observe), seen
 
 
 def done(report: CycleReport) -> Mapping[str, int]:
@@ -152,4 +175,4 @@ def done(report: CycleReport) -> Mapping[str, int]:
 def _write_lines(path: Path, rows: Mapping[str, Mapping[str, Any]]) -> None:
     unfinished = path.with_suffix(".new")
     unfinished.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows.values()))
-    os.replace(unfinished, path)
+    unfinished.replace(path)
