@@ -65,10 +65,12 @@ class Shell:
 class Hanging:
     """A request that the double lets hang. `await arrived()` returns when it is there."""
 
-    def __init__(self, server: ScimServer, method: str, path: str, *, body: str | None = None) -> None:
+    def __init__(
+        self, server: ScimServer, method: str, path: str, *, body: str | None = None, seconds: float = HANG_SECONDS
+    ) -> None:
         self._event = asyncio.Event()
         server.script.played = _Played(self._event)
-        server.script.on(method, path, body=body, then=Delay(HANG_SECONDS))
+        server.script.on(method, path, body=body, then=Delay(seconds))
 
     async def arrived(self) -> None:
         await asyncio.wait_for(self._event.wait(), DEADLINE_SECONDS)
