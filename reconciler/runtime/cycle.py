@@ -366,7 +366,10 @@ class _Cycle:
     async def _leave(self, rules: KindRules, record: Record, why: str) -> None:
         now = self._clock.now()
         standing = Leaving(Cause.GONE, why)
-        if not await self._deciding.recover(rules, record):
+        if untold := await self._deciding.recover(rules, [record]):
+            failure = untold[record.source_id]
+            if self._applier.stopped is None:
+                self._applier.failed(record.source_id, "match", failure.error_code, failure.reason)
             return
         found = None
         if self._full and record.link is not None:
@@ -477,7 +480,8 @@ class _Cycle:
                 removals = "not known"
             told = frozenset(held.source_id for held in self._held_before if held.operation == "members")
             why_held = f"the job is held: {self._hold_why}" if self._held else ""
-            await self._joining.members(removals, why_held, told=told, compare=self._in_source)
+            leaving = {o.record.source_id for o in self._deciding.negatives if o.record.kind == "group"}
+            await self._joining.members(removals, why_held, told=told, compare=self._in_source, leaving=leaving)
         for _, held, _ in self._joining.held:
             self._journal.counts["held"] += held
 

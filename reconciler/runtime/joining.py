@@ -124,16 +124,18 @@ class Joining:
         *,
         told: Collection[SourceId] = (),
         compare: Sequence[SourceId] = (),
+        leaving: Collection[SourceId] = (),
     ) -> None:
         """Bring the members of every group that changed to what the source says; adds before removes.
 
-        `told` are groups whose hold is in the log already; `compare` those whose members at the target are looked at.
+        `told` are groups whose hold is in the log already; `compare` those whose members at the target are looked at;
+        `leaving` those that are to be deleted themselves.
         """
         self._removals, self._why_held, self._told = removals, why_held, told
         self._seen_through = 0
-        for groups in chunks(compare, PAGE):
+        for groups in chunks([group for group in compare if group not in leaving], PAGE):
             await self._groups(groups, compare=True)
-        after, looked_at = "", frozenset(compare)
+        after, looked_at = "", {*compare, *leaving}
         while self._applier.stopped is None and (dirty := await self._store.dirty_groups(self._job_id, after, PAGE)):
             after = dirty[-1]
             await self._groups([group for group in dirty if group not in looked_at], compare=False)
