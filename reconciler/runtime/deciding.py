@@ -13,7 +13,7 @@ from reconciler.core.mapping import Mapped
 from reconciler.core.model import Entry, Job, Kind, Profile, SourceId, TargetId
 from reconciler.core.outcomes import Account, Failed, Missing
 from reconciler.core.planning import Ask, Decision, Leave, Operation, Pending, Reject
-from reconciler.core.records import Link, Record, Verdict
+from reconciler.core.records import Link, LogRecord, Record, Step, Verdict
 from reconciler.core.scoping import InScope, Leaving, StandingUnknown, is_soft_deleted, judge
 from reconciler.ports import Clock, Owner, PendingReference, Store, Target
 from reconciler.runtime.apply import LIVING, Applier
@@ -82,6 +82,7 @@ class Deciding:
     ) -> None:
         """Decide on entries of one kind. `afresh`: ask the target itself; `last`: nobody can become free any more."""
         candidates = []
+        untold = await self.recover(rules, [record for _, record, _, _ in entries], afresh=afresh)
         for entry, record, memberships, fingerprint in entries:
             standing = judge(entry, rules.scope, groups, memberships)
             record.name, record.person = rules.name_of(entry), rules.person_of(entry) or record.person
@@ -89,9 +90,10 @@ class Deciding:
                 await self._leave_unknown(record, standing)
                 continue
             settled = not (isinstance(standing, InScope) and standing.roles_unknown)
-            if isinstance(standing, Leaving) and not standing.entitled and not await self.recover(rules, record):
-                continue
             candidate = Candidate(entry, record, standing, fingerprint if settled else None, memberships)
+            if record.source_id in untold:
+                await self._unanswered(candidate, untold[record.source_id])
+                continue
             if isinstance(standing, InScope) or standing.entitled:
                 candidate.mapped = self._map(rules, candidate)
             candidates.append(candidate)
@@ -100,22 +102,38 @@ class Deciding:
             await self._compare_with_target(rules, candidates)
         await self._decide(rules, candidates, afresh=afresh, last=last)
 
-    async def recover(self, rules: KindRules, record: Record) -> bool:
-        """Link a leaver to the account that a lost create may have made; False where it cannot be told now."""
-        if record.link is not None or record.attempted_at is None or rules.name_path is None:
-            return True
-        found = await self._asking[rules.kind].ask_one(((rules.name_path, record.name),))
-        if isinstance(found, Failed):
-            if refuses_us(found):
-                self._applier.stopped = self._applier.stopped or found
-            return False
-        if len(found) == 1:
-            await self._journal.flush()
-            owners = await self._store.owners(self._target.identity, rules.kind, [found[0].id])
-            if not owners:
-                record.link = Link(found[0].id, "created", found[0].resource, self._clock.now())
-                await self._journal.entry(replace(record, fingerprint=None))
-        return True
+    async def recover(
+        self, rules: KindRules, records: Sequence[Record], *, afresh: bool = False
+    ) -> Mapping[SourceId, Failed]:
+        """Link those whose create was sent and never answered to what it made; return those of whom it cannot be told.
+
+        They are asked for by the name that they had then: since then they may have another, or have left.
+        """
+        path = rules.name_path
+        lost = {r.source_id: r for r in records if r.attempted_at is not None and r.link is None}
+        if not lost or path is None:
+            return {}
+        questions = [Question(source_id, ((path, record.name),)) for source_id, record in lost.items()]
+        answers = await self._asking[rules.kind].ask(questions, afresh=afresh)
+        found = {
+            one: answer[0] for one, answer in answers.items() if not isinstance(answer, Failed) and len(answer) == 1
+        }
+        await self._journal.flush()
+        owners = await self._store.owners(self._target.identity, rules.kind, [account.id for account in found.values()])
+        now = self._clock.now()
+        for source_id, account in found.items():
+            if account.id not in owners:
+                record = lost[source_id]
+                record.link, record.attempted_at = Link(account.id, "created", account.resource, now), None
+                await self._journal.entry(
+                    replace(record, fingerprint=None), _made_before(record, now), touches_groups=True
+                )
+                self._journal.counts["create"] += 1
+        untold = {one: answer for one, answer in answers.items() if isinstance(answer, Failed)}
+        for failure in untold.values():
+            if refuses_us(failure):
+                self._applier.stopped = self._applier.stopped or failure
+        return untold
 
     async def decide_late(self, *, last: bool) -> None:
         """Match again the entries whose account belonged to somebody, now that the leavers are known."""
@@ -373,6 +391,22 @@ class Deciding:
             why = "the same person came back under a new id and has the account now"
             await self._journal.entry(replace(held, link=None, verdict=Verdict.GONE, why=why, due_at=None))
             await self._journal.flush()
+
+
+def _made_before(record: Record, now: float) -> LogRecord:
+    why = "made by a request whose answer was not seen; found under the name that it was made with"
+    return LogRecord(
+        at=now,
+        kind=record.kind,
+        source_id=record.source_id,
+        name=record.name,
+        action="create",
+        operation="create",
+        status="success",
+        target_id=record.link.target_id if record.link is not None else None,
+        reason=why,
+        steps=(Step("matching", "success", why),),
+    )
 
 
 def _ids(value: str | list[str]) -> list[SourceId]:
