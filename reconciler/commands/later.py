@@ -6,7 +6,7 @@ import click
 
 _ASK = "`reconciler log JOB` shows what was done, the daemon's log when each job runs next"
 _STOP = "set enabled = false in the job and reload the daemon (SIGHUP)"
-_HELD = "docs/operations.md says how to let a held job go on: raise deletion_threshold for one cycle"
+_HELD = "mend the source, or raise deletion_threshold and deletion_share for one cycle (docs/operations.md, A held job)"
 
 MEANWHILE = {
     "status": _ASK,

@@ -251,8 +251,10 @@ class Service:
 
 
 def _differs(was: Plan | None, now: Plan) -> bool:
-    """Whether a job is new, newly enabled, or judges by other rules: then it runs at once."""
-    return was is None or not was.job.enabled or was.rules_version != now.rules_version
+    """Whether a job is new, newly enabled, or judges by other rules or other limits: then it runs at once."""
+    if was is None or not was.job.enabled:
+        return True
+    return was.rules_version != now.rules_version or was.job.safeguards != now.job.safeguards
 
 
 def differences(before: Mapping[str, Plan], after: Mapping[str, Plan]) -> tuple[str, ...]:
@@ -274,7 +276,7 @@ def differences(before: Mapping[str, Plan], after: Mapping[str, Plan]) -> tuple[
         if was.job.interval_seconds != now.job.interval_seconds:
             said.append(f"job {name} runs every {now.job.interval_seconds:g} s, was {was.job.interval_seconds:g} s")
         if was.job.safeguards != now.job.safeguards:
-            said.append(f"job {name}: the safeguards changed")
+            said.append(f"job {name}: the safeguards changed; what they hold is looked at again")
         for what in ("source", "target"):
             if getattr(was.job, what) != getattr(now.job, what):
                 said.append(f"job {name}: its {what} is {getattr(now.job, what)}, was {getattr(was.job, what)}")

@@ -75,6 +75,26 @@ async def test_a_held_cycle_is_exit_3_also_when_something_failed(company: Compan
     assert (ran.code, report["state"], report["counts"]["held"], report["counts"]["update"]) == (3, "held", 2, 1)
 
 
+async def test_a_held_job_goes_on_when_its_limits_are_raised_and_they_can_be_put_back(
+    company: Company, shell: Shell, server: ScimServer
+) -> None:
+    company.people(*(f"p{number}" for number in range(27)))
+    await company.cycle()
+    company.users = {"ann": company.users["ann"]}
+    company.write()
+    held = await shell("cycle", "app", "--json")
+    assert (held.code, held.json()["counts"]["held"]) == (3, 29)
+    before = (company.directory / "config.toml").read_text()
+    raised = before.replace('scope = "all"', 'scope = "all"\ndeletion_share = "100%"')
+    (company.directory / "config.toml").write_text(raised)
+    report = (await shell("cycle", "app", "--json")).json()
+    assert (report["kind"], report["state"], report["counts"]["disable"]) == ("incremental", "active", 29)
+    (company.directory / "config.toml").write_text(before)
+    report = (await shell("cycle", "app", "--json")).json()
+    assert (report["kind"], report["state"], sum(report["requests"].values())) == ("incremental", "active", 0)
+    assert [user["userName"] for user in server.users.values() if user["active"]] == ["ann@example.com"]
+
+
 async def test_an_incomplete_read_is_exit_4(company: Company, shell: Shell) -> None:
     await company.cycle()
     (company.directory / "users.jsonl").write_bytes(b"")

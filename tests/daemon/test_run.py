@@ -64,6 +64,12 @@ async def due(company: Company, job: str = "app") -> float | None:
         return await house.store.next_due(job)
 
 
+async def make_due(company: Company) -> None:
+    """Let the job have been due an hour ago."""
+    async with wiring.open_house(config.load(company.directory / "config.toml"), write=True) as house:
+        await house.store.set_next_due("app", house.clock.now() - 3600)
+
+
 async def test_a_job_runs_at_start_and_when_it_is_due_again(company: Company, server: ScimServer) -> None:
     async with Daemon(company.directory) as daemon:
         finished = await daemon.event("cycle.finished", job="app")
@@ -85,8 +91,7 @@ async def test_a_job_runs_at_start_and_when_it_is_due_again(company: Company, se
 
 async def test_an_overdue_job_runs_at_once(company: Company, server: ScimServer) -> None:
     await company.cycle()
-    async with wiring.open_house(config.load(company.directory / "config.toml"), write=True) as house:
-        await house.store.set_next_due("app", house.clock.now() - 3600)
+    await make_due(company)
     company.users["ann"]["jobTitle"] = "Manager"
     company.write()
     async with Daemon(company.directory) as daemon:
@@ -212,6 +217,26 @@ async def test_a_reload_during_a_cycle_is_followed_by_another_one(company: Compa
         await daemon.event("config.reloaded")
         assert (await daemon.event("cycle.finished"))["create"] == 3, "the one that ran keeps its rules"
         assert (await daemon.event("cycle.finished"))["update"] == 3
+        assert await daemon.stop() == 0
+
+
+async def test_raised_limits_let_a_held_job_go_on_at_once(company: Company, server: ScimServer) -> None:
+    company.job += "\ndeletion_threshold = 1"
+    company.write()
+    await company.cycle()
+    company.users = {"ann": company.users["ann"]}
+    company.write()
+    await make_due(company)
+    async with Daemon(company.directory) as daemon:
+        held = await daemon.event("cycle.finished")
+        assert (held["level"], held["state"], held["held"]) == ("warning", "held", 2)
+        assert held["safeguard"].startswith("2 to be disabled or deleted")
+        change_config(company, ("deletion_threshold = 1", "deletion_threshold = 2"))
+        daemon.send(signal.SIGHUP)
+        reloaded = await daemon.event("config.reloaded")
+        assert reloaded["changes"] == ["job app: the safeguards changed; what they hold is looked at again"]
+        finished = await daemon.event("cycle.finished")
+        assert (finished["kind"], finished["state"], finished["disable"]) == ("incremental", "active", 2)
         assert await daemon.stop() == 0
 
 
