@@ -1,0 +1,360 @@
+"""How people leave: each cause by its row of the deprovision table, in its time, and back again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.cycles.calendar import DAY
+from tests.cycles.company import GROUPS, Company, done
+from tests.servers.faults import FOR_EVER, Status
+from tests.servers.quirks import Quirks
+from tests.servers.scim import ScimServer
+
+FILTER = """
+[jobs.app.users.filter]
+all = [ { attribute = "department", operator = "EQUALS", value = "Development" } ]
+"""
+ROLES = """
+[roles.agent]
+when = { attribute = "department", operator = "EQUALS", value = "Development" }
+"""
+EVERYBODY = ("ann", "bob")
+ANN = "ann@example.com"
+
+Leave = Callable[[Company], None]
+
+
+def gone(company: Company) -> None:
+    del company.users["ann"]
+
+
+def inactive(company: Company) -> None:
+    company.users["ann"]["accountEnabled"] = False
+
+
+def other_department(company: Company) -> None:
+    company.users["ann"]["department"] = "Sales"
+
+
+def not_in_the_group(company: Company) -> None:
+    company.group("g1", ["bob"], "APP")
+
+
+CAUSES: dict[str, tuple[str, str, str, Leave]] = {
+    "gone": ("gone", 'scope = "all"', "", gone),
+    "inactive": ("inactive", 'scope = "all"', "", inactive),
+    "role lost": ("role_lost", 'scope = "roles"\nroles = ["agent"]', ROLES, other_department),
+    "filtered out": ("out_of_scope", 'scope = "all"', FILTER, other_department),
+    "not assigned any more": (
+        "out_of_scope",
+        'scope = "assigned"\nassigned = [ { group = "APP" } ]',
+        "",
+        not_in_the_group,
+    ),
+}
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+@pytest.mark.parametrize("action", ["disable", "delete", "keep"])
+async def test_the_deprovision_table(company: Company, server: ScimServer, cause: str, action: str) -> None:
+    row, company.job, tables, leave = CAUSES[cause]
+    company.tables = f'{tables}\n[jobs.app.deprovision]\n{row} = "{action}"\n'
+    company.people(*EVERYBODY)
+    company.group("g1", EVERYBODY, "APP")
+    await company.cycle()
+    leave(company)
+    report = await company.cycle()
+    assert report.exit_code == 0
+    accounts = {user["userName"]: user["active"] for user in server.users.values()}
+    match action:
+        case "disable":
+            assert (done(report), accounts[ANN]) == ({"disable": 1}, False)
+        case "delete":
+            assert done(report) == {"delete": 1}
+            assert ANN not in accounts
+        case _:
+            assert (done(report), accounts[ANN]) == ({}, True)
+    assert accounts["bob@example.com"] is True
+    server.clear_requests()
+    assert done(await company.cycle()) == {}
+    assert server.requests == []
+    (last,) = (await company.log(user="ann"))[-1:]
+    assert last["reason"] != ""
+    assert last["action"] == {"disable": "disable", "delete": "delete", "keep": "other"}[action]
+
+
+async def test_a_kept_account_is_left_alone_but_disabled_when_its_owner_is_inactive_or_gone(
+    company: Company, server: ScimServer
+) -> None:
+    company.tables = FILTER + '[jobs.app.deprovision]\nout_of_scope = "keep"\n'
+    company.people("ann", "bob", "cleo")
+    await company.cycle()
+    for one in ("ann", "bob"):
+        company.users[one]["department"] = "Sales"
+        company.users[one]["jobTitle"] = "Seller"
+    assert done(await company.cycle()) == {}
+    assert server.user(ANN)["title"] == "Engineer", "a kept account gets no updates"
+    company.users["ann"]["accountEnabled"] = False
+    del company.users["bob"]
+    assert done(await company.cycle()) == {"disable": 2}
+
+
+async def test_somebody_who_leaves_is_disabled_after_the_days_of_grace_and_deleted_after_the_next(
+    company: Company, server: ScimServer
+) -> None:
+    company.tables = '[jobs.app.deprovision]\ndisable_after = "7d"\ndelete_after = "30d"\n'
+    company.people("ann", "bob", "cleo")
+    await company.cycle()
+    company.users["ann"]["accountEnabled"] = False
+    del company.users["bob"]
+    for days in (0, 3, 3):
+        company.clock.turn(days * DAY)
+        server.clear_requests()
+        assert done(await company.cycle()) == {}
+        assert server.requests == []
+    company.clock.turn(1 * DAY)
+    assert done(await company.cycle()) == {"disable": 2}
+    company.clock.turn(29 * DAY)
+    assert done(await company.cycle()) == {}
+    company.clock.turn(1 * DAY)
+    assert done(await company.cycle()) == {"delete": 2}
+    assert {user["userName"] for user in server.users.values()} == {"cleo@example.com"}
+    server.clear_requests()
+    assert done(await company.cycle()) == {}
+    assert server.requests == []
+
+
+async def test_who_returns_within_the_days_of_grace_has_never_left(company: Company, server: ScimServer) -> None:
+    company.tables = '[jobs.app.deprovision]\ndisable_after = "7d"\n'
+    company.people("ann", "bob")
+    await company.cycle()
+    ann = company.users.pop("ann")
+    await company.cycle()
+    company.clock.turn(6 * DAY)
+    company.users["ann"] = ann
+    server.clear_requests()
+    assert done(await company.cycle()) == {}
+    company.clock.turn(9 * DAY)
+    assert done(await company.cycle()) == {}
+    assert server.requests == []
+    del company.users["ann"]
+    assert done(await company.cycle()) == {}
+    company.clock.turn(6 * DAY)
+    assert done(await company.cycle()) == {}, "the days begin anew"
+    company.clock.turn(1 * DAY)
+    assert done(await company.cycle()) == {"disable": 1}
+
+
+async def test_who_returns_before_the_delete_keeps_the_account(company: Company, server: ScimServer) -> None:
+    company.people("ann", "bob")
+    await company.cycle()
+    account = server.user(ANN)["id"]
+    ann = company.users.pop("ann")
+    assert done(await company.cycle()) == {"disable": 1}
+    company.clock.turn(29 * DAY)
+    company.users["ann"] = ann
+    assert done(await company.cycle()) == {"enable": 1}
+    company.clock.turn(9 * DAY)
+    assert done(await company.cycle()) == {}
+    assert server.user(ANN)["id"] == account
+    company.users["ann"]["accountEnabled"] = False
+    assert done(await company.cycle()) == {"disable": 1}
+    company.clock.turn(29 * DAY)
+    assert done(await company.cycle()) == {}, "the days count from the last time"
+    company.clock.turn(2 * DAY)
+    assert done(await company.cycle()) == {"delete": 1}
+
+
+async def test_a_change_of_an_inactive_person_does_not_put_off_the_delete(company: Company, server: ScimServer) -> None:
+    company.people("ann", "bob")
+    await company.cycle()
+    company.users["ann"]["accountEnabled"] = False
+    await company.cycle()
+    company.clock.turn(20 * DAY)
+    company.users["ann"]["jobTitle"] = "Alumna"
+    assert done(await company.cycle()) == {"update": 1}
+    company.clock.turn(10 * DAY)
+    assert done(await company.cycle()) == {"delete": 1}
+
+
+async def test_who_was_deleted_and_returns_gets_a_new_account(company: Company, server: ScimServer) -> None:
+    company.tables = '[jobs.app.deprovision]\ngone = "delete"\n'
+    company.people("ann", "bob")
+    await company.cycle()
+    account = server.user(ANN)["id"]
+    ann = company.users.pop("ann")
+    await company.cycle()
+    company.users["ann"] = ann
+    assert done(await company.cycle()) == {"create": 1}
+    assert server.user(ANN)["id"] != account
+
+
+async def test_never_deleted_where_delete_after_is_never(company: Company) -> None:
+    company.tables = '[jobs.app.deprovision]\ndelete_after = "never"\n'
+    company.people("ann", "bob")
+    await company.cycle()
+    del company.users["ann"]
+    assert done(await company.cycle()) == {"disable": 1}
+    company.clock.turn(999 * DAY)
+    assert done(await company.cycle()) == {}
+
+
+async def test_other_days_for_the_delete_count_for_who_has_left_already(company: Company) -> None:
+    company.people("ann", "bob", "cleo")
+    company.tables = '[jobs.app.deprovision]\ndelete_after = "never"\n'
+    await company.cycle()
+    del company.users["ann"]
+    company.users["bob"]["accountEnabled"] = False
+    assert done(await company.cycle()) == {"disable": 2}
+    company.clock.turn(50 * DAY)
+    company.tables = '[jobs.app.deprovision]\ndelete_after = "60d"\n'
+    report = await company.cycle()
+    assert (report.kind, done(report)) == ("initial", {})
+    company.clock.turn(10 * DAY)
+    assert done(await company.cycle()) == {"delete": 2}
+
+
+async def test_an_account_that_was_kept_is_disabled_when_the_rules_say_so_later(company: Company) -> None:
+    company.people("ann", "bob")
+    company.tables = '[jobs.app.deprovision]\ngone = "keep"\n'
+    await company.cycle()
+    del company.users["ann"]
+    assert done(await company.cycle()) == {}
+    company.tables = '[jobs.app.deprovision]\ngone = "disable"\n'
+    assert done(await company.cycle()) == {"disable": 1}
+
+
+async def test_a_delete_needs_the_action(company: Company, server: ScimServer) -> None:
+    company.tables = '[jobs.app.deprovision]\ngone = "delete"\n'
+    company.attributes += ']\nactions = ["create", "update"'
+    company.people("ann", "bob")
+    await company.cycle()
+    del company.users["ann"]
+    assert done(await company.cycle()) == {"disable": 1}, "who may not be deleted is disabled at least"
+    company.clock.turn(99 * DAY)
+    assert done(await company.cycle()) == {}
+    assert len(server.users) == 2
+
+
+async def test_without_an_active_mapping_nobody_is_disabled(company: Company, server: ScimServer) -> None:
+    company.attributes = '{ to = "userName", from = "userPrincipalName", match = 1 },'
+    company.people("ann", "bob")
+    await company.cycle()
+    company.users["ann"]["accountEnabled"] = False
+    del company.users["bob"]
+    report = await company.cycle()
+    assert (report.exit_code, done(report)) == (0, {})
+    assert {row["error_code"] for row in (await company.log())[-2:]} == {"DisableNotAllowed"}
+
+
+async def test_somebody_inactive_from_the_beginning_gets_no_account(company: Company, server: ScimServer) -> None:
+    company.person("ann", accountEnabled=False)
+    company.people("bob")
+    assert done(await company.cycle()) == {"create": 1}
+    assert {row["error_code"] for row in await company.log(user="ann")} == {"NotActive"}
+    company.users["ann"]["accountEnabled"] = True
+    assert done(await company.cycle()) == {"create": 1}
+
+
+async def test_an_account_of_somebody_inactive_is_found_and_disabled(company: Company, server: ScimServer) -> None:
+    server.put("user", userName=ANN, active=True)
+    company.person("ann", accountEnabled=False)
+    assert done(await company.cycle()) == {"disable": 1}
+    assert server.user(ANN)["active"] is False
+
+
+async def test_a_protected_account_is_never_touched(company: Company, server: ScimServer) -> None:
+    company.target_lines = 'protected = ["Ann@example.com"]'
+    server.put("user", userName=ANN, active=True, title="Queen")
+    company.people("ann", "bob")
+    assert done(await company.cycle()) == {"create": 1}
+    del company.users["ann"]
+    assert done(await company.cycle()) == {}
+    assert (server.user(ANN)["active"], server.user(ANN)["title"]) == (True, "Queen")
+
+
+# --- groups ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_group_that_is_gone_is_deleted_and_an_adopted_one_is_not(company: Company, server: ScimServer) -> None:
+    company.tables = GROUPS
+    server.put("group", displayName="Old crew")
+    company.people("ann")
+    company.group("g1", ["ann"], "Crew")
+    company.group("g2", ["ann"], "Old crew")
+    await company.cycle()
+    company.groups.clear()
+    report = await company.cycle()
+    assert done(report) == {"delete": 1}
+    assert {group["displayName"] for group in server.groups.values()} == {"Old crew"}
+    assert len(server.members("Old crew")) == 1
+
+
+async def test_who_leaves_the_scope_leaves_the_groups(company: Company, server: ScimServer) -> None:
+    company.tables = GROUPS + FILTER
+    company.people("ann", "bob")
+    company.group("g1", ["ann", "bob"], "Crew")
+    await company.cycle()
+    company.users["ann"]["department"] = "Sales"
+    assert done(await company.cycle()) == {"disable": 1, "members_removed": 1}
+    company.users["ann"]["department"] = "Development"
+    assert done(await company.cycle()) == {"enable": 1, "members_added": 1}
+
+
+async def test_who_is_inactive_stays_in_the_groups(company: Company, server: ScimServer) -> None:
+    company.tables = GROUPS
+    company.people("ann", "bob")
+    company.group("g1", ["ann", "bob"], "Crew")
+    await company.cycle()
+    company.users["ann"]["accountEnabled"] = False
+    assert done(await company.cycle()) == {"disable": 1}
+    assert len(server.members("Crew")) == 2
+
+
+# --- nothing stands before the disable ---------------------------------------------------------------------------
+
+
+async def test_a_value_that_the_target_refuses_does_not_stand_before_the_disable(
+    company: Company, server: ScimServer
+) -> None:
+    company.attributes += '{ to = "profileUrl", from = "page" },'
+    company.person("ann", page="https://example.com/ann")
+    company.person("bob", page=None)
+    await company.cycle()
+    server.script.on("PATCH", "/Users/", body="profileUrl", times=FOR_EVER, then=Status(400))
+    company.users["ann"].update(page="not good", accountEnabled=False)
+    report = await company.cycle()
+    assert done(report) == {"disable": 1}
+    assert server.user(ANN)["active"] is False
+    report = await company.cycle()
+    assert (report.exit_code, done(report)) == (1, {"failure": 1})
+    assert report.failures[0]["operation"] == "update"
+
+
+async def test_a_mapping_that_fails_does_not_stand_before_the_disable(company: Company, server: ScimServer) -> None:
+    company.attributes += """{ to = "nickName", expression = 'IIF([jobTitle]="Alumna", IgnoreObjectFlow, "x")' },"""
+    company.attributes += """{ to = "roles[primary eq true].value", expression = 'CDate([jobTitle])' },"""
+    company.people("ann", "bob")
+    company.users["ann"]["jobTitle"] = company.users["bob"]["jobTitle"] = "2026-01-01"
+    report = await company.cycle()
+    assert done(report) == {"create": 2}, report.failures
+    company.users["ann"].update(jobTitle="Alumna", accountEnabled=False)
+    company.users["bob"].update(jobTitle="no date", accountEnabled=False)
+    assert done(await company.cycle()) == {"disable": 2}
+
+
+async def test_a_disable_that_the_target_only_claims_to_do_is_a_failure(company: Company, server: ScimServer) -> None:
+    company.people("ann", "bob")
+    await company.cycle()
+    server.quirks = Quirks(patch_silent_no_op=("active",))
+    company.users["ann"]["accountEnabled"] = False
+    for _ in range(3):
+        report = await company.cycle()
+        assert (report.exit_code, [failure["error_code"] for failure in report.failures]) == (1, ["DisableNotKept"])
+    assert done(await company.cycle()) == {"disable": 1}
+    assert (await company.log())[-1]["status"] == "warning"
+    server.clear_requests()
+    assert done(await company.cycle()) == {}
+    assert server.requests == [], "it is not sent for ever"
