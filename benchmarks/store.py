@@ -8,10 +8,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import resource
+import sqlite3
 import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import closing
+from functools import cache
 from pathlib import Path
 
 from reconciler.core.model import Identity, SourceId, TargetId
@@ -23,6 +26,7 @@ PAGE = 1000
 GROUPS = 200
 
 
+@cache
 def source_id(n: int) -> SourceId:
     """Return an id as directories make them: without order, so that every look-up goes to another place."""
     return SourceId(hashlib.blake2b(str(n).encode(), digest_size=16).hexdigest())
@@ -108,7 +112,7 @@ async def measure(directory: Path, users: int) -> None:
 
     await timed("commit, new, with log (incl. making them)", users, lambda: commit_all(True, prints[0]))
     await timed("commit, known, no log (incl. making them)", users, lambda: commit_all(False, prints[0]))
-    await bare_commits(store, state, users)
+    await bare_commits(store, state, directory, users)
     state = await store.open_job("phone", source, target, 0.0)
     seen = Seen(state.ceiling)
     await timed("compare, unchanged", users, lambda: compare_all(prints[0], seen))
@@ -123,10 +127,10 @@ async def measure(directory: Path, users: int) -> None:
     await store.close()
 
 
-async def bare_commits(store: SqlStore, state: JobState, users: int) -> None:
+async def bare_commits(store: SqlStore, state: JobState, directory: Path, users: int) -> None:
     """Time commit alone, on batches made beforehand."""
     batches = []
-    for page in range(min(20, users // PAGE)):
+    for page in range(min(10, users // PAGE)):
         records = [record(users + page * PAGE + n, b"p" * 16) for n in range(PAGE)]
         batches.append(Batch(records=records, log=[logged(r) for r in records]))
 
@@ -135,9 +139,35 @@ async def bare_commits(store: SqlStore, state: JobState, users: int) -> None:
             await store.commit(state.job_id, state.epoch, batch)
 
     await timed("commit alone, new, with log", len(batches) * PAGE, commits)
+    await bare_sqlite(directory, len(batches))
     await timed("commit alone, known, with log", len(batches) * PAGE, commits)
     gone = [(r.kind, r.source_id) for batch in batches for r in batch.records]
     await store.commit(state.job_id, state.epoch, Batch(forget=gone))
+
+
+async def bare_sqlite(directory: Path, pages: int) -> None:
+    """Time the sqlite3 module alone on the newest rows, into tables and indexes like the store's: the floor."""
+    with closing(sqlite3.connect(directory / "bare.db", isolation_level=None)) as bare:
+        bare.execute("ATTACH ? AS state", [str(directory / "state.db")])
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "cache_size = -16384", "wal_autocheckpoint = 16384"):
+            bare.execute(f"PRAGMA main.{pragma}")
+        batches = {}
+        for table in ("entries", "provisioning_log"):
+            for (sql,) in bare.execute("SELECT sql FROM state.sqlite_master WHERE tbl_name = ? AND sql > ''", [table]):
+                bare.execute(sql)
+            rows = bare.execute(f"SELECT * FROM state.{table} ORDER BY 1 DESC LIMIT {pages * PAGE}").fetchall()
+            insert = f"INSERT INTO main.{table} VALUES ({','.join('?' * len(rows[0]))})"
+            batches[insert] = rows[::-1]
+        bare.execute("DETACH state")
+
+        async def inserts() -> None:
+            for start in range(0, pages * PAGE, PAGE):
+                bare.execute("BEGIN IMMEDIATE")
+                for insert, rows in batches.items():
+                    bare.executemany(insert, rows[start : start + PAGE])
+                bare.execute("COMMIT")
+
+        await timed("  the same rows through bare sqlite3", pages * PAGE, inserts)
 
 
 async def memberships(store: SqlStore, state: JobState, users: int) -> None:

@@ -54,23 +54,24 @@ def open_database(url: str, writer: Writer | None, revisions: Revisions = SHIPPE
 
     Raises StateLocked where another process writes, and StateError with what to do about everything else.
     """
+    scheme, _, place = url.partition("://")
+    if scheme == "sqlite":
+        # Not read as a URL: a path may hold any character.
+        path = place.removeprefix("/")
+        if path in ("", ":memory:"):
+            return _open_memory(revisions)
+        return _open_reading(Path(path), revisions) if writer is None else _open_writing(Path(path), writer, revisions)
     try:
         parsed = make_url(url)
     except ArgumentError:
         raise StateError(
             "[state] url cannot be read; it is sqlite:///state.db or postgresql://user@host/name"
         ) from None
-    match parsed.get_backend_name(), writer:
-        case "sqlite", _ if parsed.database in (None, "", ":memory:"):
-            return _open_memory(revisions)
-        case "sqlite", None:
-            return _open_reading(Path(parsed.database or ""), revisions)
-        case "sqlite", Writer():
-            return _open_writing(Path(parsed.database or ""), writer, revisions)
-        case "postgresql", _:
-            return _open_server(parsed, writer, revisions)
-        case other, _:
-            raise StateError(f"[state] url: {other!r} is not supported; use sqlite:/// or postgresql://")
+    if parsed.get_backend_name() != "postgresql":
+        raise StateError(
+            f"[state] url: {parsed.get_backend_name()!r} is not supported; use sqlite:/// or postgresql://"
+        )
+    return _open_server(parsed, writer, revisions)
 
 
 def copy_state(source: Path, copy: Path) -> None:
