@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import anyio
+import anyio.lowlevel
 
 from reconciler import config, wiring
 from reconciler.errors import StateError
@@ -64,6 +65,7 @@ class FailingStore(SqlStore):
     failing = False
 
     async def set_next_due(self, job: str, at: float | None) -> None:
+        await anyio.lowlevel.checkpoint()  # a disk takes its time
         if self.failing:
             raise StateError("state.db: the disk is full")
         await super().set_next_due(job, at)

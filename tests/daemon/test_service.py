@@ -131,15 +131,30 @@ async def test_a_job_that_leaves_while_it_runs_is_not_armed_again(two_jobs: Comp
             office.takes_seconds["desk"] = 600.0
             async with office.open_for(130):
                 await office.until(1)
-                whole, office.reloading = office.house, with_config(office, two_jobs)
+                office.reloading = with_config(office, two_jobs)
                 path.write_text(alone)
                 await office.told.send(signal.SIGHUP)
                 await office.until(20)
                 assert office.ticks.armed == {"app"}
-                office.house = whole
             assert [job for job, _ in office.began].count("desk") == 1
     (reloaded,) = (line for line in lines if line["event"] == "config.reloaded")
     assert reloaded["changes"] == ["job desk left the configuration: its accounts stay as they are"]
+
+
+@pytest.mark.looptime
+async def test_a_job_that_leaves_while_it_waits_is_not_armed_any_more(two_jobs: Company) -> None:
+    path = two_jobs.directory / "config.toml"
+    async with opened(two_jobs) as office:
+        async with office.open_for(130):
+            await office.until(30)
+            assert office.ticks.armed == {"app", "desk"}
+            office.reloading = with_config(office, two_jobs)
+            path.write_text(path.read_text().partition("[targets.desk]")[0])
+            await office.told.send(signal.SIGHUP)
+            await office.until(31)
+            assert office.ticks.armed == {"app"}
+        assert office.ticks.armed == set(), "it has ended"
+        assert [job for job, _ in office.began].count("desk") == 1
 
 
 @pytest.mark.looptime
@@ -189,6 +204,19 @@ async def test_nothing_begins_while_it_drains(two_jobs: Company) -> None:
             pass
         assert office.began == [("app", 0), ("desk", 0)], "desk was due after an hour"
         assert await office.store.next_due("app") is not None
+
+
+@pytest.mark.looptime
+async def test_a_job_that_was_to_run_once_more_does_not_when_the_daemon_ends(company: Company) -> None:
+    async with opened(company) as office:
+        office.takes_seconds["app"] = 600.0
+        async with office.open_for(5, drain_seconds=86400):
+            await office.until(2)
+            change_config(company, ('from = "jobTitle"', 'from = "department"'))
+            office.reloading = with_config(office, company)
+            await office.told.send(signal.SIGHUP)
+        assert [at for _, at in office.began] == [0]
+        assert office.clock.monotonic() == pytest.approx(600, abs=1)
 
 
 # --- the real ticks ----------------------------------------------------------------------------------------------
