@@ -51,6 +51,8 @@ class Applier:
         self.again: list[tuple[Kind, SourceId]] = []
         """Entries whose account has vanished at the target: to be matched again."""
         self.finished = 0
+        self.lost_an_answer = False
+        """Whether the answer to a create did not come, so that nobody knows whether it was done."""
         self.last_round = False
         """Whether nothing can be matched once more in this cycle."""
         self.forbidden: Failed | None = None
@@ -85,6 +87,7 @@ class Applier:
                 await self._vanished(operation, took_ms)
             case Failed(fault=Fault.INTERRUPTED) if operation.word == "create" and not self.last_round:
                 # asked for once more at the end: by then also a slow target shows what it made
+                self.lost_an_answer = True
                 self.again.append((operation.record.kind, operation.record.source_id))
             case Failed():
                 await self.fail(operation, outcome, took_ms)
@@ -278,6 +281,9 @@ class Applier:
                 self._asking[kind].doubt()
                 found = await self._asking[kind].ask_one(operation.match)
             if isinstance(found, tuple) and len(found) == 1 and await self._owner(kind, found[0]) is None:
+                # a refusal has made nothing: what is found there was not made by us
+                operation.record.attempted_at = None
+                await self._journal.entry(replace(operation.record, fingerprint=None))
                 self.again.append((kind, operation.record.source_id))
                 return
         self.aside.append(operation)

@@ -44,6 +44,8 @@ from reconciler.runtime.rules import Fingerprint, KindRules
 from reconciler.runtime.spool import Spool
 
 PAGE = 1000
+SHOWN_AFTER_SECONDS = 2.0
+"""How long a target is given to show what it made before it is asked again for whom no answer came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -439,6 +441,8 @@ class _Cycle:
         await self._drain(lambda: self._deciding.decide_late(last=True))
         again, self._applier.again = self._applier.again, []
         self._applier.last_round = True
+        if self._applier.lost_an_answer and self._applier.stopped is None:
+            await self._clock.sleep(SHOWN_AFTER_SECONDS)
         for kind in KINDS:
             ids = [source_id for one, source_id in again if one == kind]
             if ids and kind in self._rules and self._applier.stopped is None:
