@@ -52,6 +52,7 @@ class Company:
         self.source_lines = ""
         self.tables = ""
         self.allow_empty = ["groups"]
+        self.concurrency = 8
         self.clock = Calendar()
         self._dice = NoLuck()
         self._server = server
@@ -111,7 +112,7 @@ allow_empty = {self.allow_empty}
 type = "scim"
 url = "{self._server.url}"
 auth = {{ type = "bearer", token = {{ file = "token" }} }}
-concurrency = 8
+concurrency = {self.concurrency}
 {self.target_lines}
 
 [jobs.app]
