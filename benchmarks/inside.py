@@ -8,11 +8,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import anyio
 import orjson
 
 from benchmarks.runs import peak_mib
 from reconciler import config, wiring
+from reconciler.commands.running import run_async
 from reconciler.runtime.cycle import run_cycle
 from reconciler.runtime.report import CycleReport
 
@@ -28,7 +28,7 @@ async def work(path: Path, how: str) -> CycleReport:
 
 
 def main() -> None:
-    report = anyio.run(work, Path(sys.argv[1]), sys.argv[2], backend_options={"use_uvloop": True})
+    report = run_async(lambda: work(Path(sys.argv[1]), sys.argv[2]))
     if report.exit_code != 0:
         raise SystemExit(orjson.dumps(report.as_dict(), option=orjson.OPT_INDENT_2).decode())
     said = {"seconds": report.duration_seconds, "mib": peak_mib(), "requests": sum(report.requests.values())}

@@ -6,7 +6,7 @@ An adapter stands behind each of them. The simulator replaces all of them at onc
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
 from reconciler.core.model import Change, Entry, Identity, Kind, Resource, SourceId, TargetId

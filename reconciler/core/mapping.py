@@ -45,7 +45,7 @@ class Failure:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Mapped:
     """What the rules say of one entry; `on_create` and `on_update` say what of it is sent."""
 

@@ -35,8 +35,7 @@ class Change(NamedTuple):
     new: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One user or group as the source gives it."""
 
     kind: Kind

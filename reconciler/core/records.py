@@ -94,7 +94,7 @@ class Modified(NamedTuple):
     new: Any
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LogRecord:
     """One record of the provisioning log: per entry and change of verdict."""
 

@@ -36,16 +36,16 @@ class Lane:
     """What all clients of one host and credential share. Times are of the monotonic clock."""
 
     __slots__ = (
+        "_allowed",
         "_answers",
         "_concurrency",
         "_dead_because",
         "_heard_at",
-        "_allowed",
         "_in_flight",
-        "_waiting",
         "_requests_per_second",
         "_rests_until",
         "_suspect",
+        "_waiting",
         "pace",
         "paused_until",
     )

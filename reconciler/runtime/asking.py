@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import anyio
 
@@ -19,8 +18,7 @@ MatchValues = Sequence[tuple[str, str]]
 """(path, value) in order of precedence."""
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     source_id: SourceId
     match: MatchValues
 
@@ -45,6 +43,7 @@ class Asking:
         self._concurrency = concurrency
         self._expect_many = expect_many
         self._listing = anyio.Lock()
+        self._distinct = 0
         self._listed: Literal["not yet", "complete", "incomplete", "given up"] = "not yet"
         self._doubted = False
 
@@ -77,12 +76,12 @@ class Asking:
 
     async def list_all(self, questions: int | None = None) -> Failed | ListEnd:
         """Take the whole target into the store, unless `questions` cost fewer requests than the rest of the list."""
-        distinct, first = 0, True
+        first = True
         end: Failed | ListEnd = ListEnd(False, "the target's list ended without an end")
         async for event in self._target.listing(self._kind):
             if isinstance(event, ListPage):
                 keys = [self._keys(account) for account in event.accounts]
-                distinct += await self._store.listing_put(self._job_id, self._kind, event.accounts, keys)
+                self._distinct += await self._store.listing_put(self._job_id, self._kind, event.accounts, keys)
                 if first and questions is not None and self._costs_more(event, questions):
                     self._listed = "given up"
                     return ListEnd(False, "asking one by one costs fewer requests")
@@ -115,6 +114,9 @@ class Asking:
     async def _look_up(
         self, questions: Sequence[Question], answers: dict[SourceId, tuple[Account, ...] | Failed]
     ) -> list[Question]:
+        if self._listed == "complete" and not self._distinct:
+            answers.update((question.source_id, ()) for question in questions)
+            return []
         wanted = [self.key(path, value) for question in questions for path, value in question.match]
         found = await self._store.listing_find(self._job_id, self._kind, wanted)
         unanswered = []
