@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import closing
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +111,8 @@ class Known:
     """What the state holds, for whoever reads it."""
 
     links: Mapping[tuple[str, str], str]
+    members: frozenset[tuple[str, str]]
+    """Whom this job has put into which group: (source id of the group, target id)."""
     log: tuple[dict[str, Any], ...]
 
 
@@ -120,8 +124,12 @@ async def known(loaded: config.Config) -> Known:
             links = await house.store.list_links("app", None)
     except StateError as error:
         assert "there is no state yet" in str(error)  # because it is the only one that is meant
-        return Known({}, ())
-    return Known({(r.kind, r.source_id): r.link.target_id for r in links if r.link is not None}, tuple(rows))
+        return Known({}, frozenset(), ())
+    # Read only, so that the next to write finds the state as the killed one left it.
+    place = loaded.state_url.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(f"file:{place}?mode=ro", uri=True)) as connection:
+        members = frozenset(connection.execute("SELECT group_id, member_target_id FROM ledger"))
+    return Known({(r.kind, r.source_id): r.link.target_id for r in links if r.link is not None}, members, tuple(rows))
 
 
 def seen_from_outside(server: ScimServer) -> dict[str, Any]:
@@ -184,8 +192,10 @@ def _assert_linked(scene: Scene, before: Known, after: Known) -> None:
     linked = {source_id: target_id for (kind, source_id), target_id in after.links.items() if kind == "user"}
     assert linked == {source_id: ours[source_id] for source_id in linked}
     assert set(linked.values()) == set(ours.values())
-    groups = {target_id for (kind, _), target_id in after.links.items() if kind == "group"}
-    assert groups == set(server.groups)
+    groups = {target_id: source_id for (kind, source_id), target_id in after.links.items() if kind == "group"}
+    assert set(groups) == set(server.groups)
+    there = {(groups[id_], each["value"]) for id_, group in server.groups.items() for each in group["members"]}
+    assert after.members == there, "it knows whom it has put into each group, so that it can take them out again"
     gone = {(kind, source_id) for kind in KINDS for source_id in ("finn", "hana", "lou", "g2")}
     for key, target_id in before.links.items():
         assert after.links.get(key, target_id) == target_id, "an account changes its owner only with its person"

@@ -32,6 +32,9 @@ from reconciler import cli
 from reconciler.core.outcomes import Failed
 from reconciler.net.exchange import AiohttpExchange
 from reconciler.ports import Request, Response
+from reconciler.store.database import open_database
+from reconciler.store.locking import Writer
+from reconciler.store.migrating import Revisions
 
 At = Literal["commit", "post", "change", "statement"]
 """A commit that writes; a POST; another request that changes something; a statement, at its beginning."""
@@ -71,12 +74,16 @@ class Kill:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What to run: the arguments of `reconciler`, where to die, how long a file may become, what to write down."""
+    """What to run: the arguments of `reconciler`, where to die, how long a file may become, what to write down.
+
+    With `migrations` (a folder, and the names in it) the state at the one argument is opened as a later version would.
+    """
 
     arguments: tuple[str, ...]
     kill: Kill | None = None
     file_bytes_max: int | None = None
     noted: bool = False
+    migrations: tuple[str, tuple[str, ...]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +286,10 @@ def _be_the_command(run: Run, tally: Tally, stdout: _Pipe, stderr: _Pipe, notes:
         Reaper(run, tally, notes).install()
         if run.file_bytes_max is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (run.file_bytes_max, run.file_bytes_max))
-        cli.main()
+        if run.migrations is not None:
+            open_database(run.arguments[0], Writer(os.getpid(), "test", 0.0), Revisions(*run.migrations)).close()
+        else:
+            cli.main()
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
