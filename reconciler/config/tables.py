@@ -151,7 +151,9 @@ class ScimTargetTable(Table):
     requests_per_second: float | None = Field(
         default=None, gt=0, allow_inf_nan=False, description="The most requests a second. Default: the profile's."
     )
-    timeout: Period = Field(default="20s", description="How long one request may take; pages and groups three times as long.")
+    timeout: Period = Field(
+        default="20s", description="How long one request may take; pages and groups three times as long."
+    )
     ca_file: Text | None = Field(default=None, description="Certificates (PEM) to trust instead of the system's.")
     client_cert: Text | None = Field(default=None, description="Our certificate (PEM), where the app wants one.")
     client_key: Text | None = Field(
