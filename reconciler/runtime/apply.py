@@ -6,13 +6,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import anyio
+
 from reconciler.core import settling, telling
 from reconciler.core.model import Change, Job, Kind, Profile, SourceId, TargetId
 from reconciler.core.outcomes import Account, Done, Failed, Fault, Missing
 from reconciler.core.planning import UNKEPT_MAX, Operation
 from reconciler.core.records import LogRecord, Record, Verdict
 from reconciler.ports import Clock, Owner, PendingReference, Progress, Store, Target
-from reconciler.runtime.asking import Asking
+from reconciler.runtime.asking import Asking, refuses_us
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.spool import Spool
 
@@ -45,6 +47,8 @@ class Applier:
         self._follow_ups: Counter[str] = Counter()
         self.stopped: Failed | None = None
         """Why nothing more is sent in this cycle."""
+        self.unasked: Failed | None = None
+        """Why nothing more is asked or created in this cycle; who has an account already is still brought right."""
         self.failures: list[dict[str, str]] = []
         self.aside: list[Operation] = []
         """Operations that met a name which may become free in this cycle."""
@@ -61,6 +65,8 @@ class Applier:
         """Entries without an account yet that others refer to: managers, mostly."""
         self._known: dict[tuple[Kind, SourceId], TargetId] = {}
         """Of those, who has an account by now."""
+        self._making: dict[tuple[Kind, SourceId], anyio.Event] = {}
+        """Of those, whose account is being made; who waits for one of them is not among them."""
 
     async def work(self) -> None:
         """Send operations one after the other; several workers run side by side."""
@@ -69,7 +75,27 @@ class Applier:
                 await self.perform(operation)
 
     async def perform(self, operation: Operation) -> None:
-        """Send one operation and write down what became of it."""
+        """Send one operation and write down what became of it. Nothing is created once questions are not answered."""
+        if self.unasked is not None and operation.word == "create":
+            return
+        if operation.word != "create" or not self.pointed_at:
+            await self._perform(operation)
+            return
+        for pending in operation.pending:
+            if (made := self._making.get((pending.kind, pending.source_id))) is not None:
+                await made.wait()  # the answer is on its way: with it the account is made whole
+        key = (operation.record.kind, operation.record.source_id)
+        if key not in self.pointed_at:
+            await self._perform(operation)
+            return
+        made = self._making[key] = anyio.Event()
+        try:
+            await self._perform(operation)
+        finally:
+            del self._making[key]
+            made.set()
+
+    async def _perform(self, operation: Operation) -> None:
         began = self._clock.monotonic()
         outcome = await self._send(operation)
         took_ms = round((self._clock.monotonic() - began) * 1000)
@@ -104,6 +130,16 @@ class Applier:
         target_id = operation.record.link.target_id if operation.record.link is not None else None
         await self._journal.entry(record, telling.sent(operation, failure, target_id, now, took_ms))
         self.failed(operation.record.source_id, operation.word, failure.error_code, failure.reason)
+
+    def refused_a_question(self, failure: Failed) -> bool:
+        """Take in what a question was answered with; False: it says nothing of the questions to come."""
+        if failure.fault in (Fault.UNREACHABLE, Fault.UNAUTHORIZED):
+            self.stopped = self.stopped or failure
+        elif refuses_us(failure):
+            self.unasked = self.unasked or failure
+        else:
+            return False
+        return True
 
     def failed(self, source_id: SourceId, operation: str, error_code: str, reason: str) -> None:
         """Count a failure and keep it for the summary."""

@@ -35,7 +35,7 @@ from reconciler.ports import (
     chunks,
 )
 from reconciler.runtime.apply import Applier
-from reconciler.runtime.asking import Asking, refuses_us
+from reconciler.runtime.asking import Asking
 from reconciler.runtime.deciding import NO_MEMBERSHIPS, Deciding
 from reconciler.runtime.joining import Joining, Removals
 from reconciler.runtime.journal import Journal
@@ -198,6 +198,7 @@ class _Cycle:
             self._applier,
             world.clock,
             self._send,
+            source=world.source.identity,
             full=self._full,
         )
         self._joining = Joining(
@@ -209,6 +210,7 @@ class _Cycle:
             self._applier,
             world.clock,
             world.progress,
+            lambda operation: self._tell([operation], ""),
         )
 
     async def _send(self, operations: Sequence[Operation]) -> None:
@@ -225,8 +227,7 @@ class _Cycle:
             return
         for asking in self._asking.values():
             end = await asking.list_all()
-            if isinstance(end, Failed) and refuses_us(end):
-                self._applier.stopped = self._applier.stopped or end
+            if isinstance(end, Failed) and self._applier.refused_a_question(end):
                 return
 
     async def _read(self, state: JobState, *, initial: bool) -> None:
@@ -370,11 +371,11 @@ class _Cycle:
         standing = Leaving(Cause.GONE, why)
         if untold := await self._deciding.recover(rules, [record]):
             failure = untold[record.source_id]
-            if self._applier.stopped is None:
+            if self._applier.stopped is None and self._applier.unasked is None:
                 self._applier.failed(record.source_id, "match", failure.error_code, failure.reason)
             return
         found = None
-        if self._full and record.link is not None:
+        if self._full and record.link is not None and self._applier.unasked is None:
             answer = await self._world.target.get(rules.kind, record.link.target_id)
             found = answer if isinstance(answer, Account) else None
         decision = rules.planner.plan(record, standing, None, {}, (), None, now, found)
@@ -441,11 +442,12 @@ class _Cycle:
         await self._drain(lambda: self._deciding.decide_late(last=True))
         again, self._applier.again = self._applier.again, []
         self._applier.last_round = True
-        if self._applier.lost_an_answer and self._applier.stopped is None:
+        unasked = self._applier.unasked
+        if self._applier.lost_an_answer and self._applier.stopped is None and unasked is None:
             await self._clock.sleep(SHOWN_AFTER_SECONDS)
         for kind in KINDS:
             ids = [source_id for one, source_id in again if one == kind]
-            if ids and kind in self._rules and self._applier.stopped is None:
+            if ids and kind in self._rules and self._applier.stopped is None and unasked is None:
                 await self._drain(lambda kind=kind, ids=ids: self._fetch(state, self._rules[kind], ids))  # type: ignore[misc]  # because mypy infers no default
         for kind, source_id in self._applier.again:
             self._applier.failed(source_id, "match", "InvalidAnchor", f"the {kind}'s account vanishes again and again")
@@ -498,7 +500,7 @@ class _Cycle:
         requests_before: Mapping[str, int],
         initial: bool,
     ) -> CycleReport:
-        stopped = self._applier.stopped
+        stopped = self._applier.stopped or self._applier.unasked
         result: State = "active"
         if self._held or self._joining.held:
             result = "held"

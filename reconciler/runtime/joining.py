@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
 from reconciler.core import safeguards, telling
 from reconciler.core.model import KINDS, Action, Change, Job, Kind, SourceId, TargetId
 from reconciler.core.outcomes import Done, Failed, Fault, Found, MembersDone, Missing
+from reconciler.core.planning import Operation
 from reconciler.core.records import LogRecord, Modified, Record, Step, Verdict
 from reconciler.core.safeguards import Held
 from reconciler.ports import Clock, MemberDelta, Progress, Store, Target, chunks
@@ -35,9 +36,11 @@ class Joining:
         applier: Applier,
         clock: Clock,
         progress: Progress,
+        tell: Callable[[Operation], None],
     ) -> None:
         self._job, self._job_id, self._store, self._target = job, job_id, store, target
         self._journal, self._applier, self._clock, self._progress = journal, applier, clock, progress
+        self._tell = tell
         self.held: list[tuple[Record, int, str]] = []
         """Groups whose removals a safeguard holds back: record, how many, arithmetic."""
         self._removals: Removals = "allowed"
@@ -80,6 +83,10 @@ class Joining:
             for path, ids in paths.items()
             if _joined(link.agreed.get(path), ids) != link.agreed.get(path)
         )
+        names = ", ".join(paths)
+        why = f"what {names} points to has an account now"
+        if changes:
+            self._tell(Operation("update", record, why, record.verdict, record.fingerprint, changes))
         began = self._clock.monotonic()
         outcome = await self._target.update(record.kind, link.target_id, changes, link.agreed) if changes else Done()
         now = self._clock.now()
@@ -89,7 +96,6 @@ class Joining:
             return
         agreed = {**link.agreed, **{change.path: change.new for change in changes}}
         record = replace(record, link=replace(link, agreed=agreed))
-        names = ", ".join(paths)
         log = LogRecord(
             at=now,
             kind=record.kind,
@@ -99,7 +105,7 @@ class Joining:
             operation="update",
             status="success",
             target_id=link.target_id,
-            reason=f"what {names} points to has an account now",
+            reason=why,
             steps=(Step("referenceResolution", "success", f"{names} resolved"), Step("export", "success", "update")),
             modified=tuple(Modified(c.path, c.old, c.new) for c in changes),
             took_ms=took_ms,

@@ -52,6 +52,7 @@ class Company:
         self.source_lines = ""
         self.tables = ""
         self.allow_empty = ["groups"]
+        self.users_file = "users.jsonl"
         self.concurrency = 8
         self.clock = Calendar()
         self._dice = NoLuck()
@@ -59,6 +60,10 @@ class Company:
         token = directory / "token"
         token.touch(mode=0o600)
         token.write_text(server.token)
+
+    def serve_with(self, server: Address) -> None:
+        """Let another server be the target from now on; it takes the same token."""
+        self._server = server
 
     def person(self, id_: str, **attributes: Any) -> dict[str, Any]:
         """Take somebody on; what is not said is made up from the id."""
@@ -87,7 +92,7 @@ class Company:
 
     def write(self) -> Path:
         """Write the files; return the configuration's path."""
-        _write_lines(self.directory / "users.jsonl", self.users)
+        _write_lines(self.directory / self.users_file, self.users)
         _write_lines(self.directory / "groups.jsonl", self.groups)
         return self.configure()
 
@@ -100,7 +105,7 @@ url = "sqlite:///state.db"
 
 [sources.staff]
 type = "file"
-users = "users.jsonl"
+users = "{self.users_file}"
 groups = "groups.jsonl"
 key = "id"
 person = "employeeId"
