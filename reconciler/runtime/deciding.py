@@ -10,7 +10,7 @@ from typing import Any
 from reconciler.core import settling, telling
 from reconciler.core.assignments import KnownGroups, Memberships
 from reconciler.core.mapping import Mapped
-from reconciler.core.model import Entry, Job, Kind, Profile, SourceId, TargetId
+from reconciler.core.model import Entry, Identity, Job, Kind, Profile, SourceId, TargetId
 from reconciler.core.outcomes import Account, Failed, Missing
 from reconciler.core.planning import Ask, Decision, Leave, Operation, Pending, Reject
 from reconciler.core.records import Link, LogRecord, Record, Step, Verdict
@@ -56,12 +56,13 @@ class Deciding:
         clock: Clock,
         send: Callable[[Sequence[Operation]], Awaitable[None]],
         *,
+        source: Identity,
         full: bool,
     ) -> None:
         self._job, self._profile, self._job_id, self._store, self._target = job, profile, job_id, store, target
         self._journal, self._asking, self._applier, self._clock = journal, asking, applier, clock
         self._send = send
-        self._full = full
+        self._source, self._full = source, full
         self.negatives: list[Operation] = []
         """Disables and deletes: they wait until the reading has ended."""
         self.late: list[tuple[KindRules, Candidate]] = []
@@ -361,7 +362,7 @@ class Deciding:
             return True
         same_person = candidate.record.person is not None and owner.person == candidate.record.person
         if owner.job != self._job.name:
-            same_person = same_person or owner.source_id == candidate.entry.id
+            same_person = same_person or (owner.source_id == candidate.entry.id and owner.source == self._source)
         leaving = owner.job == self._job.name and any(
             negative.record.kind == rules.kind and negative.record.source_id == owner.source_id
             for negative in self.negatives
