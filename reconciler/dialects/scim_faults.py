@@ -72,20 +72,24 @@ def scim_type(body: bytes) -> str:
     return _scim_type(_object(body))
 
 
-def is_object(body: bytes) -> bool:
-    """Whether a body is a JSON object, as every SCIM answer with a body is."""
-    return bool(_object(body))
+def is_error(body: bytes) -> bool:
+    """Whether a body says of itself that it is a SCIM error (RFC 7644 §3.12); a gateway's own does not."""
+    return _is_error(_object(body))
 
 
 def hidden_error(content: Mapping[str, Any]) -> int | None:
     """Return the status of a SCIM error that came under a status of success; None: the content is no error."""
-    schemas = content.get("schemas")
-    if not isinstance(schemas, list) or not any(isinstance(urn, str) and urn.lower() == _ERROR for urn in schemas):
+    if not _is_error(content):
         return None
     status = content.get("status")
     if isinstance(status, str) and status.isascii() and status.isdigit():
         status = int(status)
     return status if isinstance(status, int) and 400 <= status < 600 else 500
+
+
+def _is_error(content: Mapping[str, Any]) -> bool:
+    schemas = content.get("schemas")
+    return isinstance(schemas, list) and any(isinstance(urn, str) and urn.lower() == _ERROR for urn in schemas)
 
 
 def _fault(status: int, content: Mapping[str, Any], wait_seconds: float | None) -> Fault:

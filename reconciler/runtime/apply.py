@@ -49,6 +49,8 @@ class Applier:
         """Why nothing more is sent in this cycle."""
         self.unasked: Failed | None = None
         """Why nothing more is asked or created in this cycle; who has an account already is still brought right."""
+        self.unasked: Failed | None = None
+        """Why nothing more is asked or created in this cycle; who has an account already is still brought right."""
         self.failures: list[dict[str, str]] = []
         self.aside: list[Operation] = []
         """Operations that met a name which may become free in this cycle."""
@@ -130,6 +132,16 @@ class Applier:
         target_id = operation.record.link.target_id if operation.record.link is not None else None
         await self._journal.entry(record, telling.sent(operation, failure, target_id, now, took_ms))
         self.failed(operation.record.source_id, operation.word, failure.error_code, failure.reason)
+
+    def refused_a_question(self, failure: Failed) -> bool:
+        """Take in what a question was answered with; False: it says nothing of the questions to come."""
+        if failure.fault in (Fault.UNREACHABLE, Fault.UNAUTHORIZED):
+            self.stopped = self.stopped or failure
+        elif refuses_us(failure):
+            self.unasked = self.unasked or failure
+        else:
+            return False
+        return True
 
     def refused_a_question(self, failure: Failed) -> bool:
         """Take in what a question was answered with; False: it says nothing of the questions to come."""

@@ -46,6 +46,8 @@ class Asking:
         self._distinct = 0
         self._listed: Literal["not yet", "complete", "incomplete", "given up"] = "not yet"
         self._doubted = False
+        self._refusal: Failed | None = None
+        """Why the target cannot even be listed."""
 
     @property
     def listed_completely(self) -> bool:
@@ -174,7 +176,10 @@ class Asking:
         """Look into the list of all accounts, made where there is none yet; `otherwise` is for an incomplete one."""
         async with self._listing:
             if self._listed in ("not yet", "given up"):
-                await self.list_all()
+                end = await self.list_all()
+                self._refusal = end if isinstance(end, Failed) and refuses_us(end) else None
+        if self._refusal is not None:
+            return self._refusal
         found = await self._store.listing_find(self._job_id, self._kind, [self.key(p, v) for p, v in match])
         for path, value in match:
             if self.key(path, value) in found:
@@ -183,8 +188,8 @@ class Asking:
 
 
 def refuses_us(failure: Failed) -> bool:
-    """Whether a failed question means that the target cannot be worked with at all (entra-behaviour 8.1)."""
-    return failure.fault in (
+    """Whether a failed question means that others would fail too; a finer code says that it is about this one alone."""
+    return not failure.code and failure.fault in (
         Fault.UNREACHABLE,
         Fault.UNAUTHORIZED,
         Fault.FORBIDDEN,

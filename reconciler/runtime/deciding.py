@@ -17,7 +17,7 @@ from reconciler.core.records import Link, LogRecord, Record, Step, Verdict
 from reconciler.core.scoping import InScope, Leaving, StandingUnknown, is_soft_deleted, judge
 from reconciler.ports import Clock, Owner, PendingReference, Store, Target
 from reconciler.runtime.apply import LIVING, Applier
-from reconciler.runtime.asking import Asking, Question, refuses_us
+from reconciler.runtime.asking import Asking, Question
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.rules import KindRules
 
@@ -114,6 +114,8 @@ class Deciding:
         lost = {r.source_id: r for r in records if r.attempted_at is not None and r.link is None}
         if not lost or path is None:
             return {}
+        if self._applier.unasked is not None:
+            return dict.fromkeys(lost, self._applier.unasked)
         questions = [Question(source_id, ((path, record.name),)) for source_id, record in lost.items()]
         answers = await self._asking[rules.kind].ask(questions, afresh=afresh)
         found = {
@@ -132,8 +134,7 @@ class Deciding:
                 self._journal.counts["create"] += 1
         untold = {one: answer for one, answer in answers.items() if isinstance(answer, Failed)}
         for failure in untold.values():
-            if refuses_us(failure):
-                self._applier.stopped = self._applier.stopped or failure
+            self._applier.refused_a_question(failure)
         return untold
 
     async def decide_late(self, *, last: bool) -> None:
@@ -201,6 +202,8 @@ class Deciding:
             candidate.found = listed.get(link.target_id)
             if candidate.found is not None:
                 candidate.record.link = settling.compared(link, candidate.found, rules.kind, self._profile)
+                continue
+            if self._applier.unasked is not None:
                 continue
             answer = await self._target.get(rules.kind, link.target_id)
             match answer:
@@ -288,6 +291,8 @@ class Deciding:
         afresh: bool,
         last: bool,
     ) -> None:
+        if self._applier.unasked is not None:
+            return  # nothing is written down of them: they are asked for in the next cycle
         free = []
         for candidate, ask in asked:
             if last or self._claim(rules.kind, candidate, ask):
@@ -324,8 +329,7 @@ class Deciding:
         return True
 
     async def _unanswered(self, candidate: Candidate, failure: Failed) -> None:
-        if refuses_us(failure):
-            self._applier.stopped = self._applier.stopped or failure
+        if self._applier.refused_a_question(failure):
             return
         await self.reject(candidate, Reject(failure.error_code, f"the target could not be asked: {failure.reason}"))
 

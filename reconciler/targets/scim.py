@@ -109,7 +109,7 @@ class ScimTarget:
 
     async def delete(self, kind: Kind, target_id: TargetId) -> Done | Missing | Failed:
         url = self._wire.url(kind, target_id)
-        answer = await self._wire.send("DELETE", url, doing=f"deleting a {kind}", one=kind)
+        answer = await self._wire.send("DELETE", url, doing=f"deleting a {kind}", one=kind, takes_away=True)
         if not isinstance(answer, Failed):
             return Done()
         if answer.fault is Fault.NOT_FOUND:

@@ -22,6 +22,8 @@ _STRANGERS_MAX = 10
 """So many rows that do not fit are a server that ignores the filter and may have more pages of them."""
 _PAGES_MAX = 10
 """Many accounts of one value are a conflict already: how many there are does not matter then."""
+_ODD = "UnusableAnswer"
+"""The code where SCIM answered, and nothing can be made of what it says of this one value."""
 _REFUSES_FILTERS = (Fault.INVALID, Fault.UNSUPPORTED)
 
 
@@ -104,14 +106,15 @@ class Finding:
                 continue
             target_id, resource = scim.extract(row, self._readers[kind])
             if target_id is None:
-                return Failed(Fault.NOT_SCIM, f"{doing}: the target shows an account without an id")
+                return Failed(Fault.NOT_SCIM, f"{doing}: the target shows an account without an id", code=_ODD)
             accounts[target_id] = Account(target_id, resource)
         total = listed.get("totalResults")
         if strangers and (total != len(rows) or strangers >= _STRANGERS_MAX):
             reason = f"{doing}: the target answers with others too, a filter does not choose there"
             return self._unsupported(kind, path, Failed(Fault.UNSUPPORTED, reason, 200))
         if not rows and isinstance(total, int) and total > 0:
-            return Failed(Fault.NOT_SCIM, f"{doing}: the target says that there are {total} and shows none")
+            reason = f"{doing}: the target says that there are {total} and shows none"
+            return Failed(Fault.NOT_SCIM, reason, code=_ODD)
         return Found(tuple(accounts.values()))
 
     def _unsupported(self, kind: Kind, path: str, refusal: Failed) -> Failed:

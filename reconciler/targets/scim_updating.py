@@ -122,8 +122,9 @@ class Updating:
         sent = [change.path for change in changes]
         url = self._wire.url(kind, target_id, "excludedAttributes=members" if kind == "group" else "")
         patience = _GROUP_PATIENCE if kind == "group" else 1.0
+        disables = any(change.path == self._profile.active and change.new is False for change in changes)
         answer = await self._wire.send(
-            method, url, body, doing=doing, paths=sent, patience=patience, etag=etag, one=kind
+            method, url, body, doing=doing, paths=sent, patience=patience, etag=etag, one=kind, takes_away=disables
         )
         if isinstance(answer, Failed):
             return answer

@@ -56,11 +56,13 @@ class Wire:
         etag: str | None = None,
         retry: bool = True,
         one: Kind | None = None,
+        takes_away: bool = False,
     ) -> Response | Failed:
         """Return a 2xx answer, or the fault. `doing` says what is asked, for the reason; `paths` are those it holds.
 
         `patience` multiplies the time that the target may take; `etag` makes the request conditional. `one` says that
-        the URL is that of one resource of this kind: its 404 means that it is gone, so it must come from SCIM.
+        the URL is that of one resource of this kind: its 404 means that it is gone, so it must come from SCIM. With
+        `takes_away` nobody would look again, so the endpoint must answer too.
         """
         headers = _READING
         content = None
@@ -75,8 +77,9 @@ class Wire:
         if 200 <= answer.status < 300:
             return answer
         refusal = self.refused(answer, answer.status, doing, paths)
-        if refusal.fault is Fault.NOT_FOUND and one is not None and not scim_faults.is_object(answer.body):
-            return await self._vouched(one, refusal)
+        if refusal.fault is Fault.NOT_FOUND and one is not None:
+            if takes_away or not scim_faults.is_error(answer.body):
+                return await self._vouched(one, refusal)
         return refusal
 
     def refused(self, answer: Response, status: int, doing: str, paths: Iterable[str] = ()) -> Failed:

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from reconciler.core.outcomes import Fault
-from reconciler.dialects.scim_faults import failed, hidden_error, is_object, not_scim
+from reconciler.dialects.scim_faults import failed, hidden_error, is_error, not_scim
 
 ERROR = "urn:ietf:params:scim:api:messages:2.0:Error"
 
@@ -146,6 +146,7 @@ def test_an_error_behind_a_200_is_seen(content: dict[str, object], status: int |
 
 
 def test_only_a_json_object_speaks_for_scim() -> None:
-    assert is_object(error("404", "gone"))
-    assert not is_object(b"<html>")
-    assert not is_object(b"")
+    assert is_error(error("404", "gone"))
+    assert not is_error(b"<html>")
+    assert not is_error(b"")
+    assert not is_error(orjson.dumps({"message": "no Route matched with those values"}))

@@ -321,11 +321,19 @@ async def test_an_empty_404_is_believed_when_the_endpoint_is_there() -> None:
         assert await target(ScriptedExchange(outcome, rows())).delete("user", ANN) == Missing()
 
 
-async def test_a_scim_404_costs_no_further_question() -> None:
-    exchange = ScriptedExchange(error(404), error(404))
-    phone = target(exchange)
-    assert await phone.delete("user", ANN) == Missing()
-    assert await phone.get("user", ANN) == Missing()
+async def test_a_scim_404_costs_no_further_question_unless_something_is_taken_away_by_it() -> None:
+    assert await target(ScriptedExchange(error(404))).get("user", ANN) == Missing()
+    assert await target(ScriptedExchange(error(404), rows())).delete("user", ANN) == Missing()
+    outcome = await target(ScriptedExchange(error(404), error(404))).delete("user", ANN)
+    assert isinstance(outcome, Failed)
+    assert outcome.fault is Fault.NOT_SCIM
+
+
+async def test_the_404_of_a_gateway_is_not_believed() -> None:
+    gateway = says(404, {"message": "no Route matched with those values"})
+    outcome = await target(ScriptedExchange(gateway, gateway)).get("user", ANN)
+    assert isinstance(outcome, Failed)
+    assert outcome.fault is Fault.NOT_SCIM
 
 
 async def test_a_500_to_the_deletion_of_nobody_is_seen_through() -> None:
@@ -334,7 +342,7 @@ async def test_a_500_to_the_deletion_of_nobody_is_seen_through() -> None:
 
 async def test_a_deletion_that_was_done_before_the_answer_was_cut_is_done() -> None:
     cut = Failed(Fault.INTERRUPTED, "cut")
-    assert await target(ScriptedExchange(cut, error(404))).delete("user", ANN) == Missing()
+    assert await target(ScriptedExchange(cut, error(404), rows())).delete("user", ANN) == Missing()
 
 
 # --- members -----------------------------------------------------------------------------------------------------
