@@ -49,8 +49,6 @@ class Applier:
         """Why nothing more is sent in this cycle."""
         self.unasked: Failed | None = None
         """Why nothing more is asked or created in this cycle; who has an account already is still brought right."""
-        self.unasked: Failed | None = None
-        """Why nothing more is asked or created in this cycle; who has an account already is still brought right."""
         self.failures: list[dict[str, str]] = []
         self.aside: list[Operation] = []
         """Operations that met a name which may become free in this cycle."""
@@ -75,6 +73,9 @@ class Applier:
         while (operation := await self._spool.take()) is not None:
             if self.stopped is None:
                 await self.perform(operation)
+            elif operation.word != "create":
+                # that it was to be sent is written down already: it was not
+                await self._journal.entry(replace(operation.record, fingerprint=None))
 
     async def perform(self, operation: Operation) -> None:
         """Send one operation and write down what became of it. Nothing is created once questions are not answered."""
@@ -124,6 +125,9 @@ class Applier:
         """Write down a failure. Where the target cannot be worked with at all, nothing more is sent."""
         if failure.fault in (Fault.UNREACHABLE, Fault.UNAUTHORIZED):
             self.stopped = self.stopped or failure
+            if operation.word != "create":
+                # an earlier try of the same request may have come through
+                await self._journal.entry(settling.attempted(operation, self._clock.now()))
             return
         if failure.fault is Fault.FORBIDDEN and operation.word == "create":
             self.forbidden = self.forbidden or failure
@@ -132,16 +136,6 @@ class Applier:
         target_id = operation.record.link.target_id if operation.record.link is not None else None
         await self._journal.entry(record, telling.sent(operation, failure, target_id, now, took_ms))
         self.failed(operation.record.source_id, operation.word, failure.error_code, failure.reason)
-
-    def refused_a_question(self, failure: Failed) -> bool:
-        """Take in what a question was answered with; False: it says nothing of the questions to come."""
-        if failure.fault in (Fault.UNREACHABLE, Fault.UNAUTHORIZED):
-            self.stopped = self.stopped or failure
-        elif refuses_us(failure):
-            self.unasked = self.unasked or failure
-        else:
-            return False
-        return True
 
     def refused_a_question(self, failure: Failed) -> bool:
         """Take in what a question was answered with; False: it says nothing of the questions to come."""
@@ -179,12 +173,13 @@ class Applier:
         if not operation.changes:
             return Done()
         outcome = await self._target.update(record.kind, target_id, operation.changes, agreed)
-        if isinstance(outcome, Failed) and operation.word == "disable" and outcome.fault in _REFUSED:
+        if isinstance(outcome, Failed) and operation.word == "disable" and outcome.fault not in _REACHES_NOTHING:
             alone = tuple(c for c in operation.changes if c.path == self._profile.active)
             if len(alone) < len(operation.changes):
                 # nothing may stand between a leaver and the disable, also not another attribute's refusal
                 operation.changes = alone
                 operation.fingerprint = None  # the rest is tried again
+                operation.in_doubt = outcome.may_have_been_done
                 return await self._target.update(record.kind, target_id, alone, agreed)
         return outcome
 
@@ -410,7 +405,8 @@ def _not_kept(paths: Sequence[str], counts: Mapping[str, int]) -> str:
     return f"{text} ({', '.join(capped)}: not sent again until its value changes)" if capped else text
 
 
-_REFUSED = (Fault.INVALID, Fault.NO_TARGET, Fault.CONFLICT, Fault.UNSUPPORTED, Fault.SERVER_ERROR)
+_REACHES_NOTHING = (Fault.UNREACHABLE, Fault.UNAUTHORIZED, Fault.NOT_FOUND, Fault.THROTTLED)
+"""What a smaller request meets just as well."""
 
 
 def _as_changes(resource: Mapping[str, object]) -> tuple[Change, ...]:

@@ -78,8 +78,8 @@ class Wire:
             return answer
         refusal = self.refused(answer, answer.status, doing, paths)
         if refusal.fault is Fault.NOT_FOUND and one is not None:
-            if takes_away or not scim_faults.is_error(answer.body):
-                return await self._vouched(one, refusal)
+            believed = not takes_away and scim_faults.is_error(answer.body)
+            return refusal if believed else await self._vouched(one, refusal)
         return refusal
 
     def refused(self, answer: Response, status: int, doing: str, paths: Iterable[str] = ()) -> Failed:
