@@ -30,7 +30,8 @@ async def test_a_second_writer_is_told_of_the_first_and_a_killed_one_lets_go(tmp
             second = await warm.cycle(path)
             await known(scene.config)  # who only reads is let in
         finally:
-            first.kill()
+            if first.returncode is None:
+                first.kill()
             await first.wait()
         assert (second.exit_code, second.stdout) == (2, "")
         assert f"is being written by process {first.pid} (reconciler cycle" in second.stderr
