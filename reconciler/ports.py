@@ -282,6 +282,18 @@ class Owner:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """An entry in scope of a job whose account another entry holds."""
+
+    job: str
+    kind: Kind
+    source_id: SourceId
+    target_id: TargetId
+    person: str | None
+    source: Identity
+
+
+@dataclass(frozen=True, slots=True)
 class PendingReference:
     """A reference that waits until what it points to has a target id."""
 
@@ -417,6 +429,17 @@ class Store(Protocol):
 
     async def owners(self, target: Identity, kind: Kind, ids: Sequence[TargetId]) -> Mapping[TargetId, Owner]: ...
 
+    async def claims(self, target: Identity, kind: Kind, ids: Sequence[TargetId]) -> Mapping[TargetId, list[Claim]]:
+        """Return who else, of any job of this target, has one of these accounts in scope, oldest first."""
+        ...
+
+    async def pass_link(self, job_id: int, epoch: int, kind: Kind, source_id: SourceId, to: Claim, now: float) -> bool:
+        """Give the link of an entry to the one of another job that claims its account; return whether that was done.
+
+        It is not while a cycle of the other job is under way. That job looks at the entry in its next cycle.
+        """
+        ...
+
     async def linked_count(self, job_id: int) -> int:
         """Return how many accounts and groups the job manages (linked and not disabled by us)."""
         ...
@@ -509,7 +532,9 @@ class Store(Protocol):
 
     async def link(self, job: str, kind: Kind, source_id: SourceId, target_id: TargetId, now: float) -> None: ...
 
-    async def unlink(self, job: str, kind: Kind, source_id: SourceId) -> bool: ...
+    async def unlink(self, job: str, kind: Kind, source_id: SourceId, *, idle_at: float | None = None) -> bool:
+        """Drop a link; return whether there was one. With `idle_at` (now) not while a cycle of the job is under way."""
+        ...
 
     async def forget(self, job: str) -> None:
         """Drop everything known of a job but its log. Touches no target."""

@@ -141,7 +141,8 @@ async def _write(
     now = house.clock.now()
     for _, wish, record in taken:
         record.link = Link(wish.target_id, "manual", {}, linked_at=now)
-        record.fingerprint = record.escrow = record.attempted_at = record.due_at = None
+        record.fingerprint = record.escrow = record.attempted_at = record.due_at = record.claims = None
+        record.verdict = Verdict.NEW  # whatever was decided, it was not about this account
     if not taken:
         return
     batch = Batch(records=[record for _, _, record in taken], touched=[wish.source_id for _, wish, _ in taken])

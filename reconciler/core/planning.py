@@ -76,6 +76,8 @@ class Leave:
     """When the entry must be looked at again although nothing changes."""
     leaves_disabled: Cause | None = None
     """The mapping had disabled the account before its owner left: from now on it counts as disabled because of this."""
+    claims: TargetId | None = None
+    """The account that another job has for this entry, and that is this job's when that one lets it go."""
 
 
 @dataclass(frozen=True, slots=True)

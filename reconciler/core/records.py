@@ -72,6 +72,8 @@ class Record:
     escrow: Escrow | None = None
     attempted_at: float | None = None
     """A create was sent and no link is known: ask the target before sending another."""
+    claims: TargetId | None = None
+    """The account that would be this entry's if another entry did not hold it."""
 
 
 _NO_DETAILS: dict[str, Any] = {}

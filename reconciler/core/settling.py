@@ -27,7 +27,7 @@ def done(
     """
     record = operation.record
     record.verdict, record.why, record.fingerprint = operation.verdict, operation.why, operation.fingerprint
-    record.escrow = record.attempted_at = record.due_at = None
+    record.escrow = record.attempted_at = record.due_at = record.claims = None
     match operation.word:
         case "delete":
             record.link = None
@@ -72,6 +72,7 @@ def left(record: Record, decision: Leave, fingerprint: bytes | None, now: float)
         due_at=decision.due_at,
         escrow=None,
         attempted_at=None,
+        claims=decision.claims,
     )
 
 

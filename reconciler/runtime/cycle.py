@@ -39,6 +39,7 @@ from reconciler.runtime.asking import Asking
 from reconciler.runtime.deciding import NO_MEMBERSHIPS, Deciding
 from reconciler.runtime.joining import Joining, Removals
 from reconciler.runtime.journal import Journal
+from reconciler.runtime.passing_on import let_go
 from reconciler.runtime.report import CycleReport, State
 from reconciler.runtime.rules import Fingerprint, KindRules
 from reconciler.runtime.spool import Spool
@@ -395,8 +396,17 @@ class _Cycle:
     async def _cleared(self, state: JobState) -> list[Operation]:
         """Look at all disables and deletes together; return them, or nothing where a safeguard holds them."""
         await self._deciding.decide_late(last=False)
-        negatives = self._deciding.negatives
         now = self._clock.now()
+        self._deciding.negatives = negatives = await let_go(
+            self._deciding.negatives,
+            self._job.name,
+            state,
+            self._world.source.identity,
+            self._world.target.identity,
+            self._store,
+            self._journal,
+            now,
+        )
         since = now - self._job.safeguards.window_seconds
         recent = await self._store.negatives_since(state.job_id, since)
         # Accounts that were made in this cycle are no reason to let more of the others go.

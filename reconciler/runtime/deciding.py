@@ -12,7 +12,7 @@ from reconciler.core.assignments import KnownGroups, Memberships
 from reconciler.core.mapping import Mapped
 from reconciler.core.model import Entry, Identity, Job, Kind, Profile, SourceId, TargetId
 from reconciler.core.outcomes import Account, Failed, Missing
-from reconciler.core.planning import Ask, Decision, Leave, Operation, Pending, Reject
+from reconciler.core.planning import Ask, Decision, Leave, Operation, Pending, Reject, verdict_of
 from reconciler.core.records import Link, LogRecord, Record, Step, Verdict
 from reconciler.core.scoping import InScope, Leaving, StandingUnknown, is_soft_deleted, judge
 from reconciler.ports import Clock, Owner, PendingReference, Store, Target
@@ -250,6 +250,7 @@ class Deciding:
             await self._send(positives)
 
     async def _take(self, candidate: Candidate, decision: Decision, positives: list[Operation]) -> None:
+        candidate.record.claims = None
         match decision:
             case Operation() if decision.negative:
                 self.negatives.append(decision)
@@ -275,9 +276,10 @@ class Deciding:
         )
         await self._journal.entry(record, log, pending=waits, touches_groups=changed)
 
-    async def reject(self, candidate: Candidate, decision: Reject) -> None:
-        """Write down an entry that failed before anything was sent for it."""
+    async def reject(self, candidate: Candidate, decision: Reject, *, claims: TargetId | None = None) -> None:
+        """Write down an entry that failed before anything was sent for it; `claims`: the account that it waits for."""
         now = self._clock.now()
+        candidate.record.claims = claims
         record = settling.rejected(candidate.record, candidate.fingerprint, decision.error_code, decision.why, now)
         await self._journal.entry(record, telling.rejected(record, decision.error_code, decision.why, now))
         self._applier.failed(record.source_id, "match", decision.error_code, decision.why)
@@ -331,7 +333,8 @@ class Deciding:
     async def _unanswered(self, candidate: Candidate, failure: Failed) -> None:
         if self._applier.refused_a_question(failure):
             return
-        await self.reject(candidate, Reject(failure.error_code, f"the target could not be asked: {failure.reason}"))
+        reject = Reject(failure.error_code, f"the target could not be asked: {failure.reason}")
+        await self.reject(candidate, reject, claims=candidate.record.claims)
 
     def _matched(self, rules: KindRules, candidate: Candidate, account: Account | None) -> Decision:
         assert candidate.mapped is not None
@@ -371,31 +374,45 @@ class Deciding:
             negative.record.kind == rules.kind and negative.record.source_id == owner.source_id
             for negative in self.negatives
         )
-        if same_person and (leaving or Verdict(owner.verdict) not in LIVING):
-            await self._take_over(rules.kind, owner)
+        left = same_person and (leaving or Verdict(owner.verdict) not in LIVING)
+        if left and await self._take_over(rules.kind, owner):
             return True
+        if same_person and (owner.job != self._job.name or isinstance(candidate.standing, Leaving)):
+            await self._leave_to(candidate, account, owner)
+            return False
         if not last:
             del self._claimed[claim]
             self.late.append((rules, candidate))
             return False
         why = f"the account {account.id} belongs to {owner.source_id}"
         why += f" of job {owner.job}" if owner.job != self._job.name else ""
-        await self.reject(candidate, Reject("DuplicateSourceEntries", why))
+        await self.reject(candidate, Reject("DuplicateSourceEntries", why), claims=account.id)
         return False
 
-    async def _take_over(self, kind: Kind, owner: Owner) -> None:
-        """Release an account from a leaver to the same person under a new id."""
+    async def _leave_to(self, candidate: Candidate, account: Account, owner: Owner) -> None:
+        """Leave the account to the entry of the same person that has it, until that one lets it go."""
+        standing = candidate.standing
+        who = f"{owner.source_id} of job {owner.job}"
+        if isinstance(standing, Leaving):
+            why = f"{standing.why}; the account {account.id} belongs to {who}, the same person"
+            await self._leave(candidate, Leave(why, "NotActive", verdict_of(standing)))
+            return
+        why = f"in scope through {standing.through}; the account {account.id} belongs to {who}"
+        await self._leave(candidate, Leave(why, "OwnedByOtherJob", Verdict.IN_SCOPE, claims=account.id))
+
+    async def _take_over(self, kind: Kind, owner: Owner) -> bool:
+        """Release an account from a leaver to the same person; False while another job may still act on it."""
+        if owner.job != self._job.name:
+            return await self._store.unlink(owner.job, kind, owner.source_id, idle_at=self._clock.now())
         self.negatives = [
             n for n in self.negatives if not (n.record.kind == kind and n.record.source_id == owner.source_id)
         ]
-        if owner.job != self._job.name:
-            await self._store.unlink(owner.job, kind, owner.source_id)
-            return
         held = (await self._store.records(self._job_id, kind, [owner.source_id])).get(owner.source_id)
         if held is not None:
             why = "the same person came back under a new id and has the account now"
             await self._journal.entry(replace(held, link=None, verdict=Verdict.GONE, why=why, due_at=None))
             await self._journal.flush()
+        return True
 
 
 def _made_before(record: Record, now: float) -> LogRecord:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, delete, func, insert, or_, select, update
 from reconciler.core.model import Identity
 from reconciler.errors import IdentityChanged, StateError
 from reconciler.ports import JobState
+from reconciler.store import claiming
 from reconciler.store.dialects import upsert
 from reconciler.store.identifying import (
     JobRow,
@@ -102,6 +103,7 @@ def close_cycle(
     if summary.get("cycle_id"):
         closed["cycle_id"] = summary["cycle_id"]
     connection.execute(update(cycles).where(cycles.c.job_id == job_id, cycles.c.epoch == epoch).values(**closed))
+    claiming.wake(connection)
     _empty(connection, job_id, _SCRATCH)
 
 
@@ -129,6 +131,7 @@ def next_due(connection: Connection, name: str) -> float | None:
 def forget(connection: Connection, name: str) -> None:
     connection.execute(update(cycles).where(cycles.c.job == name).values(summary=None))
     connection.execute(delete(jobs).where(jobs.c.name == name))
+    claiming.wake(connection)
 
 
 def rebind(connection: Connection, name: str, source: Identity, target: Identity, keep_links: bool) -> None:
@@ -148,6 +151,7 @@ def rebind(connection: Connection, name: str, source: Identity, target: Identity
         # The epoch grows, so that a cycle that began before can write nothing more.
         .values(source_ref=source_ref, target_ref=target_ref, epoch=row.epoch + 1, watermark=None, completed_rules=None)
     )
+    claiming.wake(connection)
 
 
 def remembered(connection: Connection, target: Identity) -> dict[str, Any] | None:

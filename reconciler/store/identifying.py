@@ -8,7 +8,10 @@ from sqlalchemy import Connection, insert, select
 
 from reconciler.core.model import Identity
 from reconciler.errors import StateError
-from reconciler.store.tables import identities, jobs
+from reconciler.store.tables import cycles, identities, jobs
+
+CYCLE_SECONDS_MAX = 86400.0
+"""A cycle that was opened so long ago and never closed was killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,15 @@ def fenced_job(connection: Connection, job_id: int, epoch: int) -> JobRow:
             f"job {row.name!r}: its cycle {epoch} was overtaken by cycle {row.epoch}; nothing more is written for it"
         )
     return JobRow(*row)
+
+
+def under_way(connection: Connection, job_id: int, epoch: int, now: float) -> bool:
+    """Return whether the job's newest cycle may still send something: it was opened, not long ago, and not closed."""
+    c = cycles.c
+    opened_at = connection.execute(
+        select(c.opened_at).where(c.job_id == job_id, c.epoch == epoch, c.closed_at.is_(None))
+    ).scalar()
+    return opened_at is not None and now - opened_at < CYCLE_SECONDS_MAX
 
 
 def identity_ref(connection: Connection, identity: Identity) -> int | None:

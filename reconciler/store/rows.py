@@ -31,6 +31,7 @@ WRITTEN = (
     "delete_at",
     "unkept",
     "agreed",
+    "claims",
 )
 """The columns that a commit writes anew, in the order of `written`."""
 
@@ -52,7 +53,7 @@ def written(record: Record, target_ref: int) -> tuple[Any, ...]:
         else (escrow.failures, escrow.first_failed_at, escrow.error_code, escrow.reason)
     )
     if link is None:
-        return (*before, None, None, None, *about, *waiting, None, None, None, None, None, None)
+        return (*before, None, None, None, *about, *waiting, None, None, None, None, None, None, record.claims)
     return (
         *before,
         target_ref,
@@ -66,6 +67,7 @@ def written(record: Record, target_ref: int) -> tuple[Any, ...]:
         link.delete_at,
         orjson.dumps(link.unkept) if link.unkept else None,
         orjson.dumps(link.agreed),
+        record.claims,
     )
 
 
@@ -75,7 +77,7 @@ def record(row: Sequence[Any]) -> Record:
         (kind, source_id, row_id, fingerprint, due_at, verdict),
         (target_id, disabled_at, why, name, person, attempted_at),
         (failures, first_failed_at, error_code, reason),
-        (origin, linked_at, disabled_because, delete_at, unkept, agreed),
+        (origin, linked_at, disabled_because, delete_at, unkept, agreed, claims),
     ) = row[:6], row[6:12], row[12:16], row[16:]
     link = escrow = None
     if target_id is not None:
@@ -104,4 +106,5 @@ def record(row: Sequence[Any]) -> Record:
         due_at=due_at,
         escrow=escrow,
         attempted_at=attempted_at,
+        claims=claims,
     )

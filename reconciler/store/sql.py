@@ -17,6 +17,7 @@ from reconciler.core.outcomes import Account
 from reconciler.core.records import Record
 from reconciler.ports import (
     Batch,
+    Claim,
     GroupMembers,
     HeldOperation,
     JobState,
@@ -26,7 +27,7 @@ from reconciler.ports import (
     PendingReference,
     Seen,
 )
-from reconciler.store import cycles, logbook, membership, reading, scratch, waiting, writing
+from reconciler.store import claiming, cycles, logbook, membership, reading, scratch, waiting, writing
 from reconciler.store.database import Database, open_database
 from reconciler.store.locking import Writer
 
@@ -154,6 +155,12 @@ class SqlStore:
     async def owners(self, target: Identity, kind: Kind, ids: Sequence[TargetId]) -> Mapping[TargetId, Owner]:
         return await self._do(reading.owners, target, kind, ids)
 
+    async def claims(self, target: Identity, kind: Kind, ids: Sequence[TargetId]) -> Mapping[TargetId, list[Claim]]:
+        return await self._do(claiming.claims, target, kind, ids)
+
+    async def pass_link(self, job_id: int, epoch: int, kind: Kind, source_id: SourceId, to: Claim, now: float) -> bool:
+        return await self._do(claiming.pass_link, job_id, epoch, kind, source_id, to, now)
+
     async def linked_count(self, job_id: int) -> int:
         return await self._do(reading.linked_count, job_id)
 
@@ -222,8 +229,8 @@ class SqlStore:
     async def link(self, job: str, kind: Kind, source_id: SourceId, target_id: TargetId, now: float) -> None:
         await self._do(writing.link, job, kind, source_id, target_id, now)
 
-    async def unlink(self, job: str, kind: Kind, source_id: SourceId) -> bool:
-        return await self._do(writing.unlink, job, kind, source_id)
+    async def unlink(self, job: str, kind: Kind, source_id: SourceId, *, idle_at: float | None = None) -> bool:
+        return await self._do(writing.unlink, job, kind, source_id, idle_at)
 
     async def forget(self, job: str) -> None:
         await self._do(cycles.forget, job)

@@ -120,6 +120,7 @@ entries = Table(
     Column("delete_at", Double),
     Column("unkept", LargeBinary),
     Column("agreed", LargeBinary),
+    Column("claims", Text),
     UniqueConstraint("job_id", "kind", "source_id"),
     UniqueConstraint("target_ref", "kind", "target_id"),
     sqlite_autoincrement=True,
@@ -137,6 +138,13 @@ Index(
     *(entries.c.job_id, entries.c.kind, entries.c.row_id, entries.c.due_at),
     sqlite_where=WAITS,
     postgresql_where=WAITS,
+)
+CLAIMS = text("claims IS NOT NULL")
+Index(
+    "entries_that_claim",
+    *(entries.c.kind, entries.c.claims),
+    sqlite_where=CLAIMS,
+    postgresql_where=CLAIMS,
 )
 MANAGED = text("target_id IS NOT NULL AND disabled_at IS NULL")
 Index("entries_managed", entries.c.job_id, sqlite_where=MANAGED, postgresql_where=MANAGED)

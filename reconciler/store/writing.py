@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, and_, bindparam, delete, false, null, select, update
 
 from reconciler.core.model import KINDS, Kind, SourceId, TargetId
-from reconciler.core.records import Link, Record
+from reconciler.core.records import Link, Record, Verdict
 from reconciler.errors import StateError
 from reconciler.ports import Batch
-from reconciler.store import logbook, membership
+from reconciler.store import claiming, logbook, membership
 from reconciler.store.dialects import execute_many, given, in_turn, put_many
-from reconciler.store.identifying import fenced_job, known_job
+from reconciler.store.identifying import fenced_job, known_job, under_way
 from reconciler.store.rows import READ, WRITTEN, written
 from reconciler.store.rows import record as record_of
 from reconciler.store.tables import entries, jobs, ledger, pending_references, staged_groups
@@ -80,17 +80,23 @@ def link(connection: Connection, job: str, kind: Kind, source_id: SourceId, targ
         )
     record = _record(connection, row.id, kind, source_id) or Record(kind, source_id)
     record.link = Link(target_id, "manual", {}, linked_at=now)
-    record.fingerprint = record.escrow = record.attempted_at = record.due_at = None
+    record.fingerprint = record.escrow = record.attempted_at = record.due_at = record.claims = None
+    record.verdict = Verdict.NEW  # whatever was decided, it was not about this account
     _write_records(connection, row.id, target_ref, Batch(records=[record]))
+    membership.touch_groups_of(connection, row.id, [source_id])
 
 
-def unlink(connection: Connection, job: str, kind: Kind, source_id: SourceId) -> bool:
+def unlink(connection: Connection, job: str, kind: Kind, source_id: SourceId, idle_at: float | None) -> bool:
     row, target_ref = known_job(connection, job)
     record = _record(connection, row.id, kind, source_id)
     if record is None or record.link is None:
         return False
+    if idle_at is not None and under_way(connection, row.id, row.epoch, idle_at):
+        return False
     record.link = record.fingerprint = record.due_at = None
     _write_records(connection, row.id, target_ref, Batch(records=[record]))
+    membership.touch_groups_of(connection, row.id, [source_id])
+    claiming.wake(connection)
     return True
 
 

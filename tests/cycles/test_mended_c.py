@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import orjson
+import pytest
 
 from reconciler import config, wiring
+from reconciler.core.model import SourceId
 from reconciler.runtime.cycle import run_cycle
 from reconciler.runtime.report import CycleReport
+from tests.cycles.calendar import DAY
 from tests.cycles.company import ATTRIBUTES, Company, done
 from tests.servers.scim import ScimServer
 
@@ -60,3 +63,84 @@ async def test_the_same_id_in_another_source_is_another_human(company: Company, 
     report = await cycle_of(company, "other")
     assert [failure["error_code"] for failure in report.failures] == ["DuplicateSourceEntries"]
     assert (done(report), server.user(ANN)["active"]) == ({"failure": 1}, False)
+
+
+@pytest.mark.parametrize("days", [1, 40])
+async def test_who_is_in_scope_of_a_second_job_keeps_the_account(
+    company: Company, server: ScimServer, days: int
+) -> None:
+    company.job = 'scope = "assigned"\nassigned = [ { group = "A" } ]'
+    company.tables = second_job('scope = "assigned"\nassigned = [ { group = "B" } ]')
+    company.people("ann", "bob")
+    company.group("a", ["ann"], "A")
+    company.group("b", ["ann", "bob"], "B")
+    await cycle_of(company, "app")
+    await cycle_of(company, "other")
+    for _ in range(2):
+        company.clock.turn(days * DAY)
+        server.clear_requests()
+        assert (done(await cycle_of(company, "other")), server.requests) == ({}, [])
+    company.groups["a"]["members"] = ["bob"]
+    company.users["ann"]["jobTitle"] = "Chief"
+    assert done(await cycle_of(company, "app")) == {}
+    assert "passes to job other" in [row["reason"] for row in await company.log(user="ann")][-1]
+    assert done(await cycle_of(company, "other")) == {"update": 1}
+    server.clear_requests()
+    for job in ("app", "other", "app"):
+        assert done(await cycle_of(company, job)) == {}
+    assert (server.requests, server.user(ANN)["active"], server.user(ANN)["title"]) == ([], True, "Chief")
+    del company.users["ann"]
+    assert done(await cycle_of(company, "other")) == {"disable": 1}
+
+
+async def test_who_is_gone_from_the_source_passes_to_no_other_job(company: Company, server: ScimServer) -> None:
+    company.tables = second_job('scope = "all"')
+    company.people("ann", "bob")
+    await company.cycle()
+    assert done(await cycle_of(company, "other")) == {}
+    del company.users["ann"]
+    assert done(await company.cycle()) == {"disable": 1}
+    await cycle_of(company, "other")
+    assert server.user(ANN)["active"] is False
+
+
+async def test_a_link_that_is_dropped_is_taken_up_by_the_job_that_waited(company: Company, server: ScimServer) -> None:
+    company.tables = second_job('scope = "all"')
+    company.people("ann")
+    await company.cycle()
+    await cycle_of(company, "other")
+    async with wiring.open_house(config.load(company.write()), write=True) as house:
+        assert await house.store.unlink("app", "user", SourceId("ann"))
+    assert done(await cycle_of(company, "other")) == {"adopt": 1}
+    assert done(await company.cycle()) == {}
+
+
+async def test_another_human_gets_the_name_once_the_account_is_deleted(company: Company, server: ScimServer) -> None:
+    company.people("ann", "bob")
+    await company.cycle()
+    company.tables = CONTRACTORS + second_job('scope = "all"', source="contractors")
+    contract(company, "x1")
+    for _ in range(3):
+        await cycle_of(company, "other")
+        company.clock.turn(20 * DAY)
+    server.clear_requests()
+    assert (done(await cycle_of(company, "other")), server.requests) == ({}, [])
+    del company.users["ann"]
+    await company.cycle()
+    company.clock.turn(31 * DAY)
+    assert done(await company.cycle()) == {"delete": 1}
+    assert done(await cycle_of(company, "other")) == {"create": 1}
+
+
+async def test_the_old_inactive_id_beside_the_new_one_costs_nothing(company: Company, server: ScimServer) -> None:
+    company.people("ann", "bob")
+    await company.cycle()
+    company.users["ann"]["accountEnabled"] = False
+    company.person("ann2", userPrincipalName=ANN, displayName="Ann", employeeId="E-ann")
+    for _ in range(3):
+        await company.cycle()
+    for _ in range(3):
+        company.clock.turn(DAY)
+        server.clear_requests()
+        assert (done(await company.cycle()), server.requests) == ({}, [])
+    assert (server.user(ANN)["active"], server.user(ANN)["externalId"]) == (True, "ann2")

@@ -122,6 +122,7 @@ def upgrade() -> None:
         sa.Column("delete_at", sa.Double()),
         sa.Column("unkept", sa.LargeBinary()),
         sa.Column("agreed", sa.LargeBinary()),
+        sa.Column("claims", sa.Text()),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="entries_job_id_fk", ondelete="CASCADE"),
         sa.ForeignKeyConstraint(["target_ref"], ["identities.id"], name="entries_target_ref_fk"),
         sa.PrimaryKeyConstraint("row_id", name="entries_pk"),
@@ -130,6 +131,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("entries_managed", "entries", ["job_id"], **_only("target_id IS NOT NULL AND disabled_at IS NULL"))
+    op.create_index("entries_that_claim", "entries", ["kind", "claims"], **_only("claims IS NOT NULL"))
     op.create_index("entries_that_matter", "entries", ["job_id", "kind", "row_id"], **_only("verdict <> 'gone'"))
     op.create_index(
         "entries_that_wait", "entries", ["job_id", "kind", "row_id", "due_at"], **_only("due_at IS NOT NULL")

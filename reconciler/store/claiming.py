@@ -1,0 +1,90 @@
+"""Keeps who else has an account in scope, so that it passes on before it is taken away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, and_, exists, null, or_, select, update
+
+from reconciler.core.model import Identity, Kind, SourceId, TargetId
+from reconciler.core.records import Verdict
+from reconciler.ports import Claim
+from reconciler.store import membership
+from reconciler.store.dialects import given, in_turn
+from reconciler.store.identifying import fenced_job, identity_ref, job_named, under_way
+from reconciler.store.tables import CLAIMS, entries, identities, jobs, ledger
+
+_GIVEN = given()
+_LIVING = [v.value for v in (Verdict.IN_SCOPE, Verdict.INACTIVE, Verdict.UNKNOWN, Verdict.NEW)]
+_IN_SCOPE = [v.value for v in (Verdict.IN_SCOPE, Verdict.UNKNOWN)]
+_PASSED = ("target_ref", "target_id", "disabled_at", "disabled_because", "delete_at", "unkept", "agreed")
+
+_holder = entries.alias("holder")
+_held = exists().where(
+    _holder.c.target_ref == select(jobs.c.target_ref).where(jobs.c.id == entries.c.job_id).scalar_subquery(),
+    _holder.c.kind == entries.c.kind,
+    _holder.c.target_id == entries.c.claims,
+)
+_WAKE = (
+    update(entries)
+    # Who was rejected for another human's account waits until nobody has it; who claims it, until its holder leaves.
+    .where(
+        CLAIMS,
+        entries.c.fingerprint.is_not(None),
+        or_(~_held, and_(entries.c.escrow_failures.is_(None), ~_held.where(_holder.c.verdict.in_(_LIVING)))),
+    )
+    .values(fingerprint=null())
+)
+
+
+def claims(
+    connection: Connection, target: Identity, kind: Kind, ids: Sequence[TargetId]
+) -> dict[TargetId, list[Claim]]:
+    ref = identity_ref(connection, target)
+    if ref is None or not ids:
+        return {}
+    c, source = entries.c, identities.c
+    claiming = and_(c.kind == kind, c.claims == _GIVEN.c.value, CLAIMS)
+    rows = connection.execute(
+        select(c.claims, jobs.c.name, c.source_id, c.person, source.type, source.place, source.key)
+        .select_from(in_turn(_GIVEN, entries, claiming))
+        .join(jobs, jobs.c.id == c.job_id)
+        .join(identities, source.id == jobs.c.source_ref)
+        .where(jobs.c.target_ref == ref, c.target_id.is_(None), c.verdict.in_(_IN_SCOPE))
+        .order_by(c.row_id),
+        {"given": ids},
+    )
+    found: dict[TargetId, list[Claim]] = {}
+    for target_id, job, source_id, person, *identity in rows:
+        found.setdefault(target_id, []).append(Claim(job, kind, source_id, target_id, person, Identity(*identity)))
+    return found
+
+
+def pass_link(
+    connection: Connection, job_id: int, epoch: int, kind: Kind, source_id: SourceId, to: Claim, now: float
+) -> bool:
+    fenced_job(connection, job_id, epoch)
+    other = job_named(connection, to.job)
+    if other is None or under_way(connection, other.id, other.epoch, now):
+        return False
+    c = entries.c
+    mine = (c.job_id == job_id, c.kind == kind, c.source_id == source_id, c.target_id == to.target_id)
+    theirs = (c.job_id == other.id, c.kind == kind, c.source_id == to.source_id, c.claims == to.target_id)
+    link = connection.execute(select(*(c[name] for name in _PASSED)).where(*mine)).one_or_none()
+    if link is None or connection.execute(select(c.row_id).where(*theirs, c.target_id.is_(None))).scalar() is None:
+        return False
+    # Let go of first: an account has one link at any time.
+    connection.execute(update(entries).where(*mine).values(target_ref=None, target_id=None, fingerprint=None))
+    linked = {**link._mapping, "origin": "adopted", "linked_at": now}
+    looked_at_again = {"claims": None, "fingerprint": None, "due_at": None}
+    connection.execute(update(entries).where(*theirs).values(**linked, **looked_at_again))
+    if kind == "group":
+        connection.execute(ledger.delete().where(ledger.c.job_id == job_id, ledger.c.group_id == source_id))
+        membership.soil(connection, other.id, [to.source_id])
+    membership.touch_groups_of(connection, other.id, [to.source_id])
+    return True
+
+
+def wake(connection: Connection) -> None:
+    """Have everybody looked at again whose claimed account is held no longer, or only for a leaver."""
+    connection.execute(_WAKE)
