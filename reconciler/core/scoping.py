@@ -59,6 +59,8 @@ class Leaving:
     why: str
     also: Leaving | None = None
     """The next weaker cause of somebody inactive, for when the stronger one's row says `keep`."""
+    unsettled: str = ""
+    """Why there may be a weaker cause that is not known; empty: there is none but `also`."""
     purged: bool = False
     """The source deleted it for good: the account is deleted at once."""
 
@@ -148,6 +150,8 @@ def judge(entry: Entry, rules: ScopeRules, groups: KnownGroups, of: Memberships 
         return standing
     activity = _activity(rules.active, entry.attributes)
     if activity.truth is False:
+        if isinstance(standing, StandingUnknown):
+            return Leaving(Cause.INACTIVE, activity.why, unsettled=standing.why)
         return Leaving(Cause.INACTIVE, activity.why, standing if isinstance(standing, Leaving) else None)
     if activity.truth is None and isinstance(standing, InScope):
         return StandingUnknown(activity.why)

@@ -90,6 +90,18 @@ def failed(operation: Operation, failure: Failed, now: float) -> Record:
     return record
 
 
+def held(operation: Operation, now: float) -> Record:
+    """Return the record of an entry whose operation is held: whatever showed the cause, the next cycle finds it too."""
+    record = replace(operation.record, fingerprint=None, due_at=now)
+    link = record.link
+    if link is not None and link.disabled_at is not None and operation.word == "disable":
+        # the target showed an account that we had disabled as active again
+        shown = [Change(change.path, change.new, change.old) for change in operation.changes]
+        agreed = diffing.apply(shown, link.agreed)
+        record.link = replace(link, agreed=agreed, disabled_at=None, disabled_because="", delete_at=None)
+    return record
+
+
 def rejected(record: Record, fingerprint: bytes | None, error_code: str, reason: str, now: float) -> Record:
     """Return the record of an entry that failed; the link and the verdict stay as they were."""
     waiting, due_at = escrow.after_failure(record.escrow, now, error_code, reason)

@@ -243,7 +243,8 @@ class Applier:
             record.link = replace(record.link, unkept=counts)
         link = record.link or link_before
         log = telling.sent(operation, None, link.target_id if link is not None else None, now, took_ms, warning)
-        moved = operation.word in ("create", "adopt", "delete") or record.verdict != verdict_before
+        # what an update changes matters to no group; who may be a member of it depends on all the others
+        moved = operation.word != "update" or record.verdict != verdict_before
         touches = moved and self._job.groups is not None
         await self._write(record, operation, log, touches_groups=touches)
         self._journal.counts[operation.word] += 1

@@ -118,6 +118,8 @@ class _Cycle:
         self._reading = Reading()
         self._held: list[Operation] = []
         self._held_before: list[HeldOperation] = []
+        self._still_held: list[HeldOperation] = []
+        """What was held before, and cannot be said to be without cause after a reading that is not whole."""
         self._in_source: list[SourceId] = []
         """In a full cycle: the groups that the source showed."""
         self._hold_why = ""
@@ -411,9 +413,13 @@ class _Cycle:
         recent = await self._store.negatives_since(state.job_id, since)
         # Accounts that were made in this cycle are no reason to let more of the others go.
         managed = self._managed + self._deciding.matched
-        verdict = safeguards.verdict(len(negatives), recent, managed, self._job.safeguards)
-        self._arithmetic = verdict.arithmetic
         self._held_before = [held for *_, operations in await self._store.held(self._job.name) for held in operations]
+        planned = {(o.record.kind, o.record.source_id, o.word) for o in negatives}
+        if not self._reading.all_complete or self._applier.stopped is not None:
+            self._still_held = [b for b in self._held_before if (b.kind, b.source_id, b.operation) not in planned]
+        n_still_held = sum(held.operation != "members" for held in self._still_held) if negatives else 0
+        verdict = safeguards.verdict(len(negatives) + n_still_held, recent, managed, self._job.safeguards)
+        self._arithmetic = verdict.arithmetic
         if not isinstance(verdict, Held):
             self._tell(negatives, "")
             return negatives
@@ -422,6 +428,7 @@ class _Cycle:
         self._tell(negatives, verdict.arithmetic)
         before = {(held.kind, held.source_id, held.operation) for held in self._held_before}
         for operation in negatives:
+            await self._journal.entry(settling.held(operation, now))
             if (operation.record.kind, operation.record.source_id, operation.word) not in before:
                 self._journal.log(telling.staged(operation, verdict.arithmetic, now))
         return []
@@ -430,10 +437,9 @@ class _Cycle:
         """Write down everything that is held, for a person to allow; where nothing is any more, release the hold."""
         held = [HeldOperation(o.record.kind, o.record.source_id, o.record.name, o.word, o.why) for o in self._held]
         held += [HeldOperation("group", r.source_id, r.name, "members", why) for r, _, why in self._joining.held]
-        if not self._reading.all_complete or self._applier.stopped is not None:
-            # of what was held before nothing was found to be without cause
+        if self._still_held:
             known = {(one.kind, one.source_id, one.operation) for one in held}
-            held += [b for b in self._held_before if (b.kind, b.source_id, b.operation) not in known]
+            held += [b for b in self._still_held if (b.kind, b.source_id, b.operation) not in known]
         if held:
             why = self._hold_why or held[0].why
             await self._store.hold(state.job_id, cycle_id, self._clock.now(), why, held)
@@ -490,12 +496,12 @@ class _Cycle:
         await self._joining.references()
         if "group" in self._rules:
             removals: Removals = "allowed"
-            if self._held:
+            if self._held or any(held.operation != "members" for held in self._still_held):
                 removals = "held"
             if not self._reading.complete.get("memberships", False):
                 removals = "not known"
             told = frozenset(held.source_id for held in self._held_before if held.operation == "members")
-            why_held = f"the job is held: {self._hold_why}" if self._held else ""
+            why_held = f"the job is held: {self._hold_why or self._still_held[0].why}" if removals == "held" else ""
             leaving = {o.record.source_id for o in self._deciding.negatives if o.record.kind == "group"}
             await self._joining.members(removals, why_held, told=told, compare=self._in_source, leaving=leaving)
         for _, held, _ in self._joining.held:

@@ -90,8 +90,8 @@ class Deciding:
             if isinstance(standing, StandingUnknown):
                 await self._leave_unknown(record, standing)
                 continue
-            settled = not (isinstance(standing, InScope) and standing.roles_unknown)
-            candidate = Candidate(entry, record, standing, fingerprint if settled else None, memberships)
+            unsettled = standing.roles_unknown if isinstance(standing, InScope) else standing.unsettled
+            candidate = Candidate(entry, record, standing, None if unsettled else fingerprint, memberships)
             if record.source_id in untold:
                 await self._unanswered(candidate, untold[record.source_id])
                 continue

@@ -18,6 +18,8 @@ from reconciler.store.tables import COUNTED, cycles, identities, provisioning_lo
 PAGE = 1000
 
 _NEGATIVE = frozenset({"disable", "delete"})
+_DONE = frozenset({"success", "warning"})
+"""With a warning it was done all the same, though something about it was odd."""
 _COLUMNS = (
     *("job_id", "epoch", "job", "at", "kind", "source_id", "target_id", "source_sum", "target_sum"),
     *("name", "name_key"),
@@ -35,7 +37,7 @@ def write(connection: Connection, job_id: int, epoch: int, job: str, records: Se
             *(job_id, epoch, job, r.at, r.kind, r.source_id, r.target_id),
             *(_sum(r.source_id), None if r.target_id is None else _sum(r.target_id), r.name, r.name.casefold()),
             *(r.action, r.operation, r.status),
-            r.status == "success" and r.operation in _NEGATIVE and not r.approved,
+            r.status in _DONE and r.operation in _NEGATIVE and not r.approved,
             orjson.dumps(
                 (
                     *(r.error_code, r.reason, r.took_ms, r.approved),

@@ -155,7 +155,8 @@ def test_an_unknown_membership_leaves_the_account_as_it_is() -> None:
 def test_what_the_record_itself_says_is_done_although_the_membership_is_unknown() -> None:
     assigned = job(SALES, scope=Scope.ASSIGNED, assigned=(AssignedGroup("Support"),))
     inactive = stand(assigned, user(accountEnabled=False), UNREAD)
-    assert inactive == Leaving(Cause.INACTIVE, "accountEnabled was False")
+    unsettled = "not known whether a member of Support"
+    assert inactive == Leaving(Cause.INACTIVE, "accountEnabled was False", unsettled=unsettled)
     filtered = stand(assigned, user(department="IT"), UNREAD)
     assert isinstance(filtered, Leaving)
     assert filtered.cause is Cause.OUT_OF_SCOPE

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cycles.company import Company, done
+from tests.cycles.calendar import DAY
+from tests.cycles.company import GROUPS, Company, done
 from tests.servers.faults import FOR_EVER, ServerFault, Status, WrongJson
 from tests.servers.scim import ScimServer
 
@@ -89,3 +90,137 @@ async def test_behind_a_url_that_leads_nowhere_nobody_is_gone(
     server.script.clear()
     await company.cycle()
     assert [user["userName"] for user in server.users.values() if user["active"]] == ["bob@example.com"]
+
+
+# --- holds -------------------------------------------------------------------------------------------------------
+
+TEN = [f"p{n:02}" for n in range(10)]
+
+
+def inactive(server: ScimServer) -> int:
+    return sum(user["active"] is False for user in server.users.values())
+
+
+async def test_what_changed_rules_would_take_away_stays_held(company: Company, server: ScimServer) -> None:
+    company.tables = '[jobs.app.deprovision]\ngone = "keep"\n'
+    company.people(*TEN)
+    await company.cycle()
+    for one in TEN[:6]:
+        del company.users[one]
+    assert done(await company.cycle()) == {}
+    company.tables = ""
+    for _ in range(3):
+        report = await company.cycle()
+        assert (report.state, done(report)) == ("held", {"held": 6})
+    assert inactive(server) == 0
+
+
+async def test_what_a_full_cycle_found_stays_held(company: Company, server: ScimServer) -> None:
+    company.people(*TEN)
+    await company.cycle()
+    for days, leavers in enumerate((TEN[:5], TEN[5:6])):
+        for one in leavers:
+            company.users[one]["accountEnabled"] = False
+        assert (await company.cycle()).exit_code == 0, days
+        company.clock.turn(2 * DAY)
+    for one in TEN[:6]:
+        server.user(f"{one}@example.com")["active"] = True
+    assert done(await company.cycle(full=True)) == {"held": 6}
+    report = await company.cycle()
+    assert (report.state, done(report)) == ("held", {"held": 6})
+    for one in TEN[:3]:
+        company.users[one]["accountEnabled"] = True
+    assert done(await company.cycle()) == {"disable": 3}
+    server.clear_requests()
+    assert done(await company.cycle()) == {}
+    assert server.requests == []
+
+
+async def test_a_reading_that_shows_a_part_of_what_is_held_lets_none_of_it_through(
+    company: Company, server: ScimServer
+) -> None:
+    company.tables = GROUPS
+    company.people(*TEN)
+    company.group("g1", TEN, "Crew")
+    await company.cycle()
+    for one in TEN[:6]:
+        company.users[one]["accountEnabled"] = False
+    company.group("g1", TEN[:5], "Crew")
+    assert done(await company.cycle()) == {"held": 11}
+    company.write()
+    users = company.directory / "users.jsonl"
+    users.write_bytes(b"".join(users.read_bytes().splitlines(keepends=True)[:4]) + b"broken")
+    report = await company.cycle(write=False)
+    assert report.state == "incomplete"
+    assert (inactive(server), len(server.members("Crew"))) == (0, 10)
+    assert (await company.cycle()).state == "held"
+    company.job += '\ndeletion_share = "90%"'
+    assert done(await company.cycle()) == {"disable": 6, "members_removed": 5}
+    assert done(await company.cycle()) == {}
+
+
+async def test_what_is_done_with_a_warning_counts_against_the_safeguard(company: Company, server: ScimServer) -> None:
+    company.people(*TEN)
+    await company.cycle()
+    for one in TEN[:5]:
+        del server.users[server.user(f"{one}@example.com")["id"]]
+        del company.users[one]
+    assert done(await company.cycle()) == {"disable": 5}
+    assert {row["status"] for row in await company.log(action="disable")} == {"warning"}
+    del company.users["p05"]
+    assert done(await company.cycle()) == {"held": 1}
+
+
+# --- members of groups -------------------------------------------------------------------------------------------
+
+FILTER = """[jobs.app.users.filter]
+attribute = "department"
+operator = "NOT EQUALS"
+value = "Alumni"
+"""
+
+
+async def test_who_is_disabled_after_a_grace_leaves_the_groups(company: Company, server: ScimServer) -> None:
+    company.tables = GROUPS + '[jobs.app.deprovision]\ndisable_after = "1d"\n'
+    company.people("ann", "bob")
+    company.group("g1", ["ann", "bob"], "Crew")
+    await company.cycle()
+    del company.users["ann"]
+    company.group("g1", ["bob"], "Crew")
+    assert done(await company.cycle()) == {}
+    company.clock.turn(2 * DAY)
+    assert done(await company.cycle()) == {"disable": 1, "members_removed": 1}
+    assert len(server.members("Crew")) == 1
+
+
+async def test_who_was_kept_and_is_disabled_by_changed_rules_leaves_the_groups(
+    company: Company, server: ScimServer
+) -> None:
+    company.tables = FILTER + GROUPS + '[jobs.app.deprovision]\nout_of_scope = "keep"\n'
+    company.people("ann", "bob")
+    company.group("g1", ["ann", "bob"], "Crew")
+    await company.cycle()
+    company.users["ann"]["department"] = "Alumni"
+    assert done(await company.cycle()) == {}
+    company.tables = FILTER + GROUPS
+    assert done(await company.cycle()) == {"disable": 1, "members_removed": 1}
+    assert len(server.members("Crew")) == 1
+
+
+# --- what is not known -------------------------------------------------------------------------------------------
+
+
+async def test_somebody_inactive_and_kept_is_looked_at_again_when_the_group_is_back(
+    company: Company, server: ScimServer
+) -> None:
+    company.job = 'scope = "assigned"\nassigned = [ { group = "APP" } ]'
+    company.tables = '[jobs.app.deprovision]\ninactive = "keep"\n'
+    company.people("ann", "bob")
+    group = company.group("g1", ["ann", "bob"], "APP")
+    await company.cycle()
+    company.users["ann"]["accountEnabled"] = False
+    del company.groups["g1"]
+    assert done(await company.cycle()) == {}
+    company.groups["g1"] = {**group, "members": ["bob"]}
+    assert done(await company.cycle()) == {"disable": 1}
+    assert server.user(ANN)["active"] is False
