@@ -31,7 +31,7 @@ test: $(VENV)/.for-development
 else
 test: lint types layers
 endif
-	$(BIN)/python -m pytest $(if $(NO_SKIPS),-p tests.no_skips) $(PYTEST_OPTIONS) $(TESTS)
+	$(BIN)/python -m pytest $(if $(TESTS),,-n 2) $(if $(NO_SKIPS),-p tests.no_skips) $(PYTEST_OPTIONS) $(TESTS)
 
 lint: $(VENV)/.for-development
 	$(BIN)/ruff check .

@@ -1,10 +1,19 @@
 """Servers that several rooms test against."""
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.servers.real import RealScimServer
+
+# Without a loop that is set, pytest-asyncio asks for one before each first async test, and never closes it.
+asyncio.set_event_loop(None)
+
+# Nothing is judged by how fast a machine is that others work on, too.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")

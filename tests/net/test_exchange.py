@@ -287,7 +287,7 @@ async def test_https_asked_of_a_server_without_tls() -> None:
 
 async def test_a_tls_handshake_that_never_ends_has_sent_nothing() -> None:
     async with serving(hang) as port:
-        got = await ask(port, scheme="https", seconds=0.1)
+        got = await ask(port, scheme="https", seconds=2.0)
     assert isinstance(got, Failed)
     assert got.fault is Fault.UNREACHABLE
     assert "no connection" in got.reason
