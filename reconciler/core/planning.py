@@ -59,10 +59,15 @@ class Operation:
     """(path, value) to ask the target with, in order of precedence."""
     cause: Cause | None = None
     redacted: frozenset[str] = frozenset()
+    in_doubt: bool = False
+    """An earlier try may have done it, or a part of it, whatever a later one came to."""
 
     @property
     def negative(self) -> bool:
         return self.word in ("disable", "delete")
+
+    def touches(self, path: str) -> bool:
+        return any(change.path == path for change in self.changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +108,7 @@ _VERDICTS = {
     Cause.ROLE_LOST: Verdict.ROLE_LOST,
     Cause.OUT_OF_SCOPE: Verdict.OUT_OF_SCOPE,
 }
-_LEAVERS = frozenset(_VERDICTS.values())
+LEAVERS = frozenset(_VERDICTS.values())
 _CAUSES = frozenset(str(cause) for cause in Cause)
 
 
@@ -371,7 +376,7 @@ class Planner:
         if not grace or link.disabled_at is not None:
             return None
         until = now + grace
-        waited = record.verdict in _LEAVERS or (record.verdict is Verdict.UNKNOWN and record.escrow is None)
+        waited = record.verdict in LEAVERS or (record.verdict is Verdict.UNKNOWN and record.escrow is None)
         if waited and record.due_at is not None:
             until = min(until, record.due_at)
         if until <= now:

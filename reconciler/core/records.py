@@ -71,7 +71,10 @@ class Record:
     """When the entry must be looked at although it did not change (escrow, grace, delete)."""
     escrow: Escrow | None = None
     attempted_at: float | None = None
-    """A create was sent and no link is known: ask the target before sending another."""
+    """Something was sent and its answer is not known. Without a link it was a create: ask the target before sending
+    another. With one: look at the account before anything else is decided."""
+    attempted_match: tuple[tuple[str, str], ...] = ()
+    """The matching values, in order of precedence, that an attempted create was sent with."""
     claims: TargetId | None = None
     """The account that would be this entry's if another entry did not hold it."""
 

@@ -7,9 +7,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from reconciler.core import diffing, escrow
-from reconciler.core.model import Change, Kind, Profile
+from reconciler.core.model import Change, Kind, Profile, Resource
 from reconciler.core.outcomes import Account, Failed
-from reconciler.core.planning import Leave, Operation
+from reconciler.core.planning import LEAVERS, Leave, Operation
 from reconciler.core.records import Link, Record, Verdict
 
 WHEN_ALL_ARE = math.inf
@@ -27,7 +27,8 @@ def done(
     """
     record = operation.record
     record.verdict, record.why, record.fingerprint = operation.verdict, operation.why, operation.fingerprint
-    record.escrow = record.attempted_at = record.due_at = record.claims = None
+    record.escrow = record.attempted_at = record.due_at = None
+    record.attempted_match, record.claims = (), None
     match operation.word:
         case "delete":
             record.link = None
@@ -71,7 +72,6 @@ def left(record: Record, decision: Leave, fingerprint: bytes | None, now: float)
         fingerprint=fingerprint,
         due_at=decision.due_at,
         escrow=None,
-        attempted_at=None,
         claims=decision.claims,
     )
 
@@ -85,9 +85,67 @@ def failed(operation: Operation, failure: Failed, now: float) -> Record:
     if operation.negative:
         record.due_at = now
         record.fingerprint = None
-    if operation.word == "create":
-        record.attempted_at = now if failure.may_have_been_done else None
+    if failure.may_have_been_done or operation.in_doubt:
+        return _doubtful(record, operation, now)
+    record.attempted_at, record.attempted_match = None, ()
+    if operation.verdict is Verdict.IN_SCOPE:
+        record.verdict = came_back(record.verdict)
     return record
+
+
+def attempted(operation: Operation, now: float) -> Record:
+    """Return the record to commit before the operation is sent: nobody knows from then on whether it was done.
+
+    Where nothing more becomes known, the next cycle looks first at what is there.
+    """
+    return _doubtful(replace(operation.record, fingerprint=None), operation, now)
+
+
+def _doubtful(record: Record, operation: Operation, now: float) -> Record:
+    record.attempted_at = now
+    if operation.verdict is Verdict.IN_SCOPE or record.verdict is Verdict.GONE:
+        record.verdict = came_back(record.verdict)
+    if operation.word == "create":
+        record.attempted_match = operation.match
+    elif operation.account is not None:
+        record.link = record.link or Link(operation.account.id, "adopted", operation.account.resource, now)
+    return record
+
+
+def came_back(verdict: Verdict) -> Verdict:
+    """Return what is remembered of an entry in scope that could not be brought to that, or is not known to be.
+
+    Who counts as gone is looked at no more when it leaves again; and a grace that was interrupted is over.
+    """
+    return Verdict.NEW if verdict in LEAVERS else verdict
+
+
+def looked_at(record: Record, shown: Resource, active: str) -> Record:
+    """Return the record, whose last operation's answer is not known, after a look at the account.
+
+    What was on and is off now is taken for disabled by us; what is on is not disabled, whoever had disabled it.
+    """
+    link = record.link
+    assert link is not None
+    kept = {path: value for path, value in link.agreed.items() if path in NEVER_SHOWN}
+    was_on, is_on = link.agreed.get(active) is not False, shown.get(active) is not False
+    link = replace(link, agreed={**shown, **kept})
+    if is_on:
+        link = replace(link, disabled_at=None, disabled_because="", delete_at=None)
+    elif was_on:
+        link = replace(link, disabled_at=record.attempted_at, disabled_because="", delete_at=None)
+    return replace(record, link=link, attempted_at=None)
+
+
+def not_shown(record: Record, active: str) -> Record:
+    """Return the record, whose last operation's answer is not known, where the account cannot be looked at.
+
+    Whether it is on is not known: who must be off is sent a disable, whatever was sent before.
+    """
+    link = record.link
+    assert link is not None
+    agreed = {path: value for path, value in link.agreed.items() if path != active}
+    return replace(record, link=replace(link, agreed=agreed, disabled_at=None, disabled_because="", delete_at=None))
 
 
 def held(operation: Operation, now: float) -> Record:

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import anyio
 
 from reconciler.core.model import Kind, Profile, SourceId, TargetId
-from reconciler.core.outcomes import Account, Failed, Fault, Found, ListEnd, ListPage
+from reconciler.core.outcomes import Account, Failed, Fault, Found, ListEnd, ListPage, Missing
 from reconciler.ports import Store, Target
 
 FEW = 8
@@ -100,6 +100,21 @@ class Asking:
 
     async def listed(self, ids: Sequence[TargetId]) -> Mapping[TargetId, Account]:
         return await self._store.listing_get(self._job_id, self._kind, ids)
+
+    async def look(self, ids: Sequence[TargetId]) -> Mapping[TargetId, Account | Missing | Failed]:
+        """Return what the target itself shows of these accounts now."""
+        shown: dict[TargetId, Account | Missing | Failed] = {}
+        waiting = list(reversed(ids))
+
+        async def worker() -> None:
+            while waiting:
+                target_id = waiting.pop()
+                shown[target_id] = await self._target.get(self._kind, target_id)
+
+        async with anyio.create_task_group() as group:
+            for _ in range(min(self._concurrency, len(ids))):
+                group.start_soon(worker)
+        return shown
 
     def key(self, path: str, value: str) -> str:
         """Return the key under which a value of a matching path is staged: letter case counts only where it must."""

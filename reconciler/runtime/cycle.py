@@ -152,7 +152,9 @@ class _Cycle:
                 await self._list_for_comparison()
                 await self._read(state, initial=initial)
                 await self._find_leavers(state, initial=initial)
-                self._spool.put_urgent(await self._cleared(state))
+                cleared = await self._cleared(state)
+                await self._deciding.attempt(cleared)
+                self._spool.put_urgent(cleared)
                 self._spool.close()
             await self._applier.settle_aside()
             await self._match_again(state)
@@ -377,6 +379,10 @@ class _Cycle:
             if self._applier.stopped is None and self._applier.unasked is None:
                 self._applier.failed(record.source_id, "match", failure.error_code, failure.reason)
             return
+        for shown in (await self._deciding.look(rules, [record])).values():
+            seen = self._deciding.seen(record, shown, leaving=True)
+            assert isinstance(seen, Record)
+            record = seen
         found = None
         if self._full and record.link is not None and self._applier.unasked is None:
             answer = await self._world.target.get(rules.kind, record.link.target_id)

@@ -11,7 +11,7 @@ from reconciler.core import settling, telling
 from reconciler.core.assignments import KnownGroups, Memberships
 from reconciler.core.mapping import Mapped
 from reconciler.core.model import Entry, Identity, Job, Kind, Profile, SourceId, TargetId
-from reconciler.core.outcomes import Account, Failed, Missing
+from reconciler.core.outcomes import Account, Failed, Fault, Missing
 from reconciler.core.planning import Ask, Decision, Leave, Operation, Pending, Reject, verdict_of
 from reconciler.core.records import Link, LogRecord, Record, Step, Verdict
 from reconciler.core.scoping import InScope, Leaving, StandingUnknown, is_soft_deleted, judge
@@ -84,12 +84,19 @@ class Deciding:
         """Decide on entries of one kind. `afresh`: ask the target itself; `last`: nobody can become free any more."""
         candidates = []
         untold = await self.recover(rules, [record for _, record, _, _ in entries], afresh=afresh)
+        looks = await self.look(rules, [record for _, record, _, _ in entries])
         for entry, record, memberships, fingerprint in entries:
             standing = judge(entry, rules.scope, groups, memberships)
             record.name, record.person = rules.name_of(entry), rules.person_of(entry) or record.person
             if isinstance(standing, StandingUnknown):
                 await self._leave_unknown(record, standing)
                 continue
+            if record.source_id in looks:
+                seen = self.seen(record, looks[record.source_id], leaving=isinstance(standing, Leaving))
+                if isinstance(seen, Failed):
+                    await self._unanswered(Candidate(entry, record, standing, None, memberships), seen)
+                    continue
+                record = seen
             unsettled = standing.roles_unknown if isinstance(standing, InScope) else standing.unsettled
             candidate = Candidate(entry, record, standing, None if unsettled else fingerprint, memberships)
             if record.source_id in untold:
@@ -108,34 +115,63 @@ class Deciding:
     ) -> Mapping[SourceId, Failed]:
         """Link those whose create was sent and never answered to what it made; return those of whom it cannot be told.
 
-        They are asked for by the name that they had then: since then they may have another, or have left.
+        They are asked for by what they were made with: since then they may have another name, or have left.
         """
-        path = rules.name_path
         lost = {r.source_id: r for r in records if r.attempted_at is not None and r.link is None}
-        if not lost or path is None:
+        if not lost:
             return {}
         if self._applier.unasked is not None:
             return dict.fromkeys(lost, self._applier.unasked)
-        questions = [Question(source_id, ((path, record.name),)) for source_id, record in lost.items()]
+        questions = [Question(source_id, record.attempted_match) for source_id, record in lost.items()]
         answers = await self._asking[rules.kind].ask(questions, afresh=afresh)
-        found = {
-            one: answer[0] for one, answer in answers.items() if not isinstance(answer, Failed) and len(answer) == 1
-        }
+        ids = [account.id for answer in answers.values() if not isinstance(answer, Failed) for account in answer]
         await self._journal.flush()
-        owners = await self._store.owners(self._target.identity, rules.kind, [account.id for account in found.values()])
+        owners = await self._store.owners(self._target.identity, rules.kind, ids)
         now = self._clock.now()
-        for source_id, account in found.items():
-            if account.id not in owners:
-                record = lost[source_id]
-                record.link, record.attempted_at = Link(account.id, "created", account.resource, now), None
+        untold: dict[SourceId, Failed] = {}
+        for source_id, answer in answers.items():
+            record = lost[source_id]
+            if isinstance(answer, Failed):
+                untold[source_id] = answer
+                self._applier.refused_a_question(answer)
+                continue
+            free = [account for account in answer if account.id not in owners]
+            if len(free) > 1:
+                why = f"{len(free)} accounts have the {record.attempted_match[0][0]} that one was made with: which?"
+                untold[source_id] = Failed(Fault.CONFLICT, why, code="DuplicateTargetEntries")
+                continue
+            record.attempted_at, record.attempted_match = None, ()
+            if free:
+                record.link = Link(free[0].id, "created", free[0].resource, now)
                 await self._journal.entry(
                     replace(record, fingerprint=None), _made_before(record, now), touches_groups=True
                 )
                 self._journal.counts["create"] += 1
-        untold = {one: answer for one, answer in answers.items() if isinstance(answer, Failed)}
-        for failure in untold.values():
-            self._applier.refused_a_question(failure)
         return untold
+
+    async def look(
+        self, rules: KindRules, records: Sequence[Record]
+    ) -> Mapping[SourceId, Account | Missing | Failed]:
+        """Return what the target shows of accounts of which it is not known whether the last operation was done."""
+        doubtful = {r.source_id: r.link.target_id for r in records if r.attempted_at is not None and r.link is not None}
+        if not doubtful:
+            return {}
+        if self._applier.unasked is not None:
+            return dict.fromkeys(doubtful, self._applier.unasked)
+        shown = await self._asking[rules.kind].look(list(doubtful.values()))
+        return {source_id: shown[target_id] for source_id, target_id in doubtful.items()}
+
+    def seen(self, record: Record, shown: Account | Missing | Failed, *, leaving: bool) -> Record | Failed:
+        """Return the record after the look, or why the entry must wait for another one. No leaver ever waits."""
+        match shown:
+            case Account(resource=resource):
+                return settling.looked_at(record, resource, self._profile.active)
+            case Missing() if not leaving:
+                return replace(record, link=None, verdict=Verdict.NEW, attempted_at=None)
+            case Failed(fault=fault) if not leaving and fault in _ANOTHER_TIME:
+                return shown
+            case _:
+                return settling.not_shown(record, self._profile.active)
 
     async def decide_late(self, *, last: bool) -> None:
         """Match again the entries whose account belonged to somebody, now that the leavers are known."""
@@ -236,18 +272,20 @@ class Deciding:
                 await self._take(candidate, decision, positives)
         if asked:
             await self._match(rules, asked, positives, afresh=afresh, last=last)
-        creates = [operation for operation in positives if operation.word == "create"]
-        if creates:
-            for operation in creates:
-                record = operation.record
-                record.attempted_at = now
-                await self._journal.entry(record if record.fingerprint is None else replace(record, fingerprint=None))
-            await self._journal.flush()
+        await self.attempt([o for o in positives if o.word == "create" or o.touches(self._profile.active)])
         if positives:
             pointed_at = self._applier.pointed_at
             # those whom others refer to go first, so that the others can be created whole
             positives.sort(key=lambda o: (o.record.kind, o.record.source_id) not in pointed_at)
             await self._send(positives)
+
+    async def attempt(self, operations: Sequence[Operation]) -> None:
+        """Commit that these are about to be sent: who is killed then, or gets no answer, looks before anything else."""
+        now = self._clock.now()
+        for operation in operations:
+            await self._journal.entry(settling.attempted(operation, now))
+        if operations:
+            await self._journal.flush()
 
     async def _take(self, candidate: Candidate, decision: Decision, positives: list[Operation]) -> None:
         candidate.record.claims = None
@@ -413,6 +451,9 @@ class Deciding:
             await self._journal.entry(replace(held, link=None, verdict=Verdict.GONE, why=why, due_at=None))
             await self._journal.flush()
         return True
+
+
+_ANOTHER_TIME = (Fault.UNREACHABLE, Fault.INTERRUPTED, Fault.THROTTLED, Fault.UNAUTHORIZED, Fault.SERVER_ERROR)
 
 
 def _made_before(record: Record, now: float) -> LogRecord:

@@ -124,6 +124,7 @@ def _pack(operation: Operation) -> dict[str, object]:
             "due_at": record.due_at,
             "escrow": record.escrow,
             "attempted_at": record.attempted_at,
+            "attempted_match": record.attempted_match,
         },
     }
 
@@ -135,6 +136,7 @@ def _unpack(row: dict[str, Any]) -> Operation:
             record[name] = build(**record[name])
     record["verdict"] = Verdict(record["verdict"])
     record["fingerprint"] = _bytes(record["fingerprint"])
+    record["attempted_match"] = tuple((path, value) for path, value in record["attempted_match"])
     account = row["account"]
     return Operation(
         word=row["word"],

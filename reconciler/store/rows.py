@@ -53,7 +53,9 @@ def written(record: Record, target_ref: int) -> tuple[Any, ...]:
         else (escrow.failures, escrow.first_failed_at, escrow.error_code, escrow.reason)
     )
     if link is None:
-        return (*before, None, None, None, *about, *waiting, None, None, None, None, None, None, record.claims)
+        # without an account nothing is agreed: the column keeps what an attempted create was sent with
+        sent_with = orjson.dumps(record.attempted_match) if record.attempted_match else None
+        return (*before, None, None, None, *about, *waiting, None, None, None, None, None, sent_with, record.claims)
     return (
         *before,
         target_ref,
@@ -106,5 +108,10 @@ def record(row: Sequence[Any]) -> Record:
         due_at=due_at,
         escrow=escrow,
         attempted_at=attempted_at,
+        attempted_match=() if target_id is not None or agreed is None else _pairs(agreed),
         claims=claims,
     )
+
+
+def _pairs(written_match: bytes) -> tuple[tuple[str, str], ...]:
+    return tuple((path, value) for path, value in orjson.loads(written_match))
