@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from reconciler.core.model import TargetAttribute, ValueType
 
 Cast = Callable[[Any], Any]
 
+_DIGITS_OF_64_BITS = 18
 INVALID_VALUE = "InvalidValue"
 ONLY_ONE_VALUE = "SchemaPropertyCanOnlyAcceptValue"
 
@@ -98,6 +100,8 @@ def _boolean(value: Any) -> bool:
 
 def _integer(value: Any) -> int:
     said = number(value)
+    if said is not None and not -(2**63) <= said < 2**63:
+        raise Unfit(INVALID_VALUE, "the target's attribute is an Integer; the source's value does not fit into 64 bits")
     if said is None or said != said.to_integral_value():
         raise Unfit(INVALID_VALUE, "the target's attribute is an Integer; the source's value is no whole number")
     return int(said)
@@ -107,7 +111,10 @@ def _decimal(value: Any) -> int | float:
     said = number(value)
     if said is None:
         raise Unfit(INVALID_VALUE, "the target's attribute is a Decimal; the source's value is no number")
-    return int(said) if said == said.to_integral_value() else float(said)
+    if not math.isfinite(float(said)):
+        raise Unfit(INVALID_VALUE, "the target's attribute is a Decimal; the source's value is too large for one")
+    whole = said.adjusted() < _DIGITS_OF_64_BITS and said == said.to_integral_value()
+    return int(said) if whole else float(said)
 
 
 def _datetime(value: Any) -> str:

@@ -14,6 +14,9 @@ from reconciler.sources.file_page import Row, RowPage
 STEP_BYTES = 128 * 1024
 _FRAME_BYTES_MAX = 1024 * 1024
 _ENTRY_BYTES_MAX = 64 * 1024 * 1024
+_LEVELS_OF_OUR_OWN = 32
+"""More than a request or a log record puts around a value; 254 levels can be written in all."""
+TOO_DEEP = "is nested more than 200 levels deep"
 
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["{}\[\],]', re.DOTALL)
 """A whole string, or a character that matters; a lone quote is a string that has not ended yet."""
@@ -70,6 +73,17 @@ def fault_of(text: bytes, error: orjson.JSONDecodeError) -> str:
     return f"is not valid JSON at character {error.pos + 1}"
 
 
+def is_too_deep(value: object) -> bool:
+    """Whether a value is nested so deeply that it cannot be written again with something of our own around it."""
+    for _ in range(_LEVELS_OF_OUR_OWN):
+        value = [value]
+    try:
+        orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        return True
+    return False
+
+
 def _frame(file: BinaryIO) -> tuple[bytes, bytes] | RowPage:
     """Return the text before the list (with what opens it left out) and what has been read of the list."""
     text = file.read(STEP_BYTES)
@@ -104,7 +118,7 @@ def _take(text: bytes, count: int) -> tuple[RowPage | None, int, int | None]:
             rows: list[Any] = orjson.loads(b"[" + text[: cut + 1] + b"]")
         except orjson.JSONDecodeError:
             rows = []
-        if rows and set(map(type, rows)) == {dict}:
+        if rows and set(map(type, rows)) == {dict} and not is_too_deep(rows):
             return RowPage(rows, range(count + 1, count + 1 + len(rows))), cut + 2, None
     found = _scan(text, is_first=count == 0)
     return _judged(found.entries, count) if found.entries else None, found.rest, found.end
@@ -146,11 +160,13 @@ def _judged(entries: list[bytes], count: int) -> RowPage:
         except orjson.JSONDecodeError as error:
             faults.append((number, fault_of(entry, error)))
             continue
-        if type(row) is dict:
+        if type(row) is not dict:
+            faults.append((number, "is not a JSON object"))
+        elif is_too_deep(row):
+            faults.append((number, TOO_DEEP))
+        else:
             rows.append(row)
             places.append(number)
-        else:
-            faults.append((number, "is not a JSON object"))
     return RowPage(rows, places, faults)
 
 

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from reconciler.sources.file_json import STEP_BYTES, array_pages, fault_of
+from reconciler.sources.file_json import STEP_BYTES, TOO_DEEP, array_pages, fault_of, is_too_deep
 from reconciler.sources.file_page import Row, RowPage
 
 _PAGE_ROWS = 1000
@@ -112,7 +112,7 @@ def _line_pages(file: BinaryIO) -> Iterator[RowPage]:
             rows = list(map(orjson.loads, lines))
         except orjson.JSONDecodeError:
             rows = []
-        if len(rows) == len(lines) and set(map(type, rows)) == {dict}:
+        if len(rows) == len(lines) and set(map(type, rows)) == {dict} and not is_too_deep(rows):
             yield RowPage(rows, range(first, following))
         else:
             yield _judged_lines(lines, first)
@@ -132,11 +132,13 @@ def _judged_lines(lines: Sequence[bytes], first: int) -> RowPage:
             cut = "" if line.endswith(b"\n") else "the file is cut short: "
             faults.append((number, cut + fault_of(line, error)))
             continue
-        if type(row) is dict:
+        if type(row) is not dict:
+            faults.append((number, "is not a JSON object"))
+        elif is_too_deep(row):
+            faults.append((number, TOO_DEEP))
+        else:
             rows.append(row)
             places.append(number)
-        else:
-            faults.append((number, "is not a JSON object"))
     return RowPage(rows, places, faults)
 
 

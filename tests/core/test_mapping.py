@@ -123,6 +123,9 @@ def test_a_value_arrives_in_the_type_of_the_target_attribute(
         ("object", TargetAttribute("there"), "SchemaPropertyCanOnlyAcceptValue", "an object"),
         ("givenName", TargetAttribute("there", ValueType.INTEGER), "InvalidValue", "Integer"),
         ("half", TargetAttribute("there", ValueType.INTEGER), "InvalidValue", "whole number"),
+        (Constant("1e999999"), TargetAttribute("there", ValueType.INTEGER), "InvalidValue", "64 bits"),
+        (Constant(str(2**63)), TargetAttribute("there", ValueType.INTEGER), "InvalidValue", "64 bits"),
+        (Constant("1e999999"), TargetAttribute("there", ValueType.DECIMAL), "InvalidValue", "too large"),
         ("givenName", TargetAttribute("there", ValueType.DECIMAL), "InvalidValue", "Decimal"),
         ("givenName", TargetAttribute("there", ValueType.BOOLEAN), "InvalidValue", "Boolean"),
         ("givenName", TargetAttribute("there", ValueType.DATETIME), "InvalidValue", "FormatDateTime"),
@@ -131,7 +134,7 @@ def test_a_value_arrives_in_the_type_of_the_target_attribute(
     ],
 )
 def test_a_value_that_does_not_fit_fails_its_path_and_is_never_told(
-    source: str, attribute: TargetAttribute, error_code: str, says: str
+    source: str | Constant, attribute: TargetAttribute, error_code: str, says: str
 ) -> None:
     entry = {**ANN, "object": {"secret": "Ann"}, "half": 1.5, "day": "13/45/2020 7:00:00 AM"}
     mapped = one(source, attribute, entry)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.cycles.calendar import DAY
@@ -223,4 +225,29 @@ async def test_somebody_inactive_and_kept_is_looked_at_again_when_the_group_is_b
     assert done(await company.cycle()) == {}
     company.groups["g1"] = {**group, "members": ["bob"]}
     assert done(await company.cycle()) == {"disable": 1}
+    assert server.user(ANN)["active"] is False
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "json"])
+async def test_an_entry_that_is_nested_too_deeply_is_a_problem_of_its_own(
+    company: Company, server: ScimServer, suffix: str
+) -> None:
+    company.people("ann", "bob")
+    await company.cycle()
+    company.users["ann"]["accountEnabled"] = False
+    title: object = "x"
+    for _ in range(240):
+        title = [title]
+    rows = [*company.users.values(), {**company.person("new"), "jobTitle": title}]
+    company.write()
+    lines = [json.dumps(row) for row in rows]
+    (company.directory / "users.json").write_text(f"[{', '.join(lines)}]")
+    (company.directory / "users.jsonl").write_text("\n".join(lines))
+    company.users_file = f"users.{suffix}"
+    if suffix == "json":
+        await company.rebind(keep_links=True)
+        (company.directory / "users.json").write_text(f"[{', '.join(lines)}]")
+    report = await company.cycle(write=False)
+    assert (report.state, done(report)) == ("incomplete", {"disable": 1})
+    assert "nested more than 200 levels deep" in report.problems[0]
     assert server.user(ANN)["active"] is False
