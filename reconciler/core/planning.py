@@ -209,7 +209,8 @@ class Planner:
         found: Account | None,
         now: float,
     ) -> Decision:
-        agreed = _agreed(link, found)
+        active = self.profile.active
+        agreed = _agreed(link, found, active)
         if isinstance(standing, Leaving):
             action = self.job.deprovision.action(standing.cause)
             if mapped.ignored or mapped.problems or action is not DeprovisionAction.DISABLE or not self._can_disable:
@@ -221,7 +222,10 @@ class Planner:
             return Leave("the mapping ignores this entry (IgnoreObjectFlow)", "IgnoreObjectFlow", verdict_of(standing))
         elif mapped.problems:
             return self._plan_despite_failures(record, standing, mapped, agreed)
-        changes = self._changes(self._wanted(standing, mapped, agreed, references), agreed)
+        wanted = self._wanted(standing, mapped, agreed, references)
+        if isinstance(standing, InScope) and link.disabled_because in _CAUSES and agreed.get(active) is False:
+            wanted.setdefault(active, True)  # also where `active` flows on creation only: it was us who disabled it
+        changes = self._changes(wanted, agreed)
         if not changes:
             return self._settled(record, link, standing, now)
         if Action.UPDATE not in self.rules.actions:
@@ -308,7 +312,7 @@ class Planner:
         waits = self._waits(record, link, standing, now)
         if waits is not None:
             return waits
-        agreed = _agreed(link, found)
+        agreed = _agreed(link, found, self.profile.active)
         if agreed.get(self.profile.active) is False:
             return self._settled(record, link, standing, now)
         changes = (Change(self.profile.active, agreed.get(self.profile.active), False),)
@@ -445,11 +449,14 @@ def _skip_code(cause: Cause) -> str:
     }[cause]
 
 
-def _agreed(link: Link, found: Account | None) -> Resource:
-    """Return what the account has, as far as it matters: what the target never keeps counts as it was last sent."""
+def _agreed(link: Link, found: Account | None, active: str) -> Resource:
+    """Return what the account has, as far as it matters: what the target never keeps counts as it was last sent.
+
+    Only a disable that is not kept never counts as done.
+    """
     if found is None:
         return link.agreed
-    stubborn = [path for path, times in link.unkept.items() if times >= UNKEPT_MAX]
+    stubborn = [path for path, times in link.unkept.items() if times >= UNKEPT_MAX and path != active]
     if not stubborn:
         return found.resource
     agreed = {path: value for path, value in found.resource.items() if path not in stubborn}

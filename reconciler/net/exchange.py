@@ -172,7 +172,8 @@ def _failed(error: Exception, url: URL, deadline_seconds: float, proxy: str | No
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
             return Failed(Fault.UNREACHABLE, f"the url of {place} is not a URL that can be asked: check the url")
         case TimeoutError():
-            return Failed(Fault.INTERRUPTED, f"{place} did not answer within {deadline_seconds:g} s")
+            reason = f"{place} did not answer within {deadline_seconds:g} s"
+            return Failed(Fault.INTERRUPTED, reason, timed_out=True)
         case aiohttp.ClientPayloadError():
             return Failed(Fault.INTERRUPTED, f"the answer of {place} was cut short or could not be unpacked")
         case ssl.SSLError():

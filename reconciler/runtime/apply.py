@@ -54,6 +54,8 @@ class Applier:
         """Operations that met a name which may become free in this cycle."""
         self.again: list[tuple[Kind, SourceId]] = []
         """Entries whose account has vanished at the target: to be matched again."""
+        self.in_doubt: set[tuple[Kind, SourceId]] = set()
+        """Entries of whose create nobody knows whether it was done."""
         self.finished = 0
         self.lost_an_answer = False
         """Whether the answer to a create did not come, so that nobody knows whether it was done."""
@@ -114,8 +116,9 @@ class Applier:
                 await self._conflict(operation, outcome, took_ms)
             case Failed(fault=Fault.NOT_FOUND) if operation.word != "create":
                 await self._vanished(operation, took_ms)
-            case Failed(fault=Fault.INTERRUPTED) if operation.word == "create" and not self.last_round:
-                # asked for once more at the end: by then also a slow target shows what it made
+            case Failed(fault=Fault.INTERRUPTED, timed_out=False) if operation.word == "create" and not self.last_round:
+                # asked for once more at the end: by then also a slow target shows what it made;
+                # but what timed out may be made later still, so the next cycle asks
                 self.lost_an_answer = True
                 self.again.append((operation.record.kind, operation.record.source_id))
             case Failed():
@@ -188,6 +191,7 @@ class Applier:
         outcome = await self._target.create(operation.record.kind, operation.resource)
         if not (isinstance(outcome, Failed) and outcome.may_have_been_done):
             return outcome
+        self.in_doubt.add((operation.record.kind, operation.record.source_id))
         found = await self._asking[operation.record.kind].ask_one(operation.match)
         if isinstance(found, Failed) or not found:
             return outcome
@@ -229,7 +233,7 @@ class Applier:
         else:
             asked = operation.changes
             missing = await self._missing(operation, account)
-            if operation.word == "disable" and self._profile.active in (missing or ()) and _is_new(operation.record):
+            if operation.word == "disable" and self._profile.active in (missing or ()):
                 why = "the target says that it disabled the account, and shows it active all the same"
                 await self.fail(operation, Failed(Fault.INVALID, why, code="DisableNotKept"), took_ms)
                 return
@@ -302,7 +306,7 @@ class Applier:
     async def _vanished(self, operation: Operation, took_ms: int) -> None:
         """A linked account is not there: a negative operation is done by that, any other matches the entry again."""
         now = self._clock.now()
-        record = replace(operation.record, link=None)
+        record = replace(operation.record, link=None, attempted_at=None)
         if operation.negative:
             record.verdict, record.why, record.fingerprint = operation.verdict, operation.why, operation.fingerprint
             record.escrow, record.due_at = None, None
@@ -391,11 +395,6 @@ class Applier:
                 why = f"the account {account.id} belongs to {owner.source_id} of job {owner.job}"
                 return Failed(Fault.CONFLICT, why, 409, code="DuplicateSourceEntries")
         return Failed(Fault.CONFLICT, "the target says that the name is taken, and does not show by whom", 409)
-
-
-def _is_new(record: Record) -> bool:
-    """Whether it has not failed so often yet that it must be taken as it is."""
-    return record.escrow is None or record.escrow.failures < UNKEPT_MAX
 
 
 def _not_kept(paths: Sequence[str], counts: Mapping[str, int]) -> str:

@@ -71,6 +71,8 @@ class Deciding:
         """How many accounts were found to be somebody's in this cycle."""
         self._claimed: dict[tuple[Kind, str], SourceId] = {}
         """Names and accounts spoken for in this cycle, so that two entries of it never share one."""
+        self._claimed_last: dict[tuple[Kind, str], SourceId] = {}
+        """The names spoken for by those that are matched once more at the end."""
 
     async def page(
         self,
@@ -149,9 +151,7 @@ class Deciding:
                 self._journal.counts["create"] += 1
         return untold
 
-    async def look(
-        self, rules: KindRules, records: Sequence[Record]
-    ) -> Mapping[SourceId, Account | Missing | Failed]:
+    async def look(self, rules: KindRules, records: Sequence[Record]) -> Mapping[SourceId, Account | Missing | Failed]:
         """Return what the target shows of accounts of which it is not known whether the last operation was done."""
         doubtful = {r.source_id: r.link.target_id for r in records if r.attempted_at is not None and r.link is not None}
         if not doubtful:
@@ -318,6 +318,8 @@ class Deciding:
         """Write down an entry that failed before anything was sent for it; `claims`: the account that it waits for."""
         now = self._clock.now()
         candidate.record.claims = claims
+        if isinstance(candidate.standing, InScope):
+            candidate.record.verdict = settling.came_back(candidate.record.verdict)
         record = settling.rejected(candidate.record, candidate.fingerprint, decision.error_code, decision.why, now)
         await self._journal.entry(record, telling.rejected(record, decision.error_code, decision.why, now))
         self._applier.failed(record.source_id, "match", decision.error_code, decision.why)
@@ -335,8 +337,11 @@ class Deciding:
             return  # nothing is written down of them: they are asked for in the next cycle
         free = []
         for candidate, ask in asked:
-            if last or self._claim(rules.kind, candidate, ask):
+            if self._claim(rules.kind, candidate, ask, last=last):
                 free.append((candidate, ask))
+            elif last:
+                why = f"another entry of this cycle has the same {ask.match[0][0]}"
+                await self.reject(candidate, Reject("DuplicateSourceEntries", why))
             else:
                 self.late.append((rules, candidate))
         questions = [Question(candidate.record.source_id, ask.match) for candidate, ask in free]
@@ -360,12 +365,18 @@ class Deciding:
                 self.matched += account is not None
                 await self._take(candidate, self._matched(rules, candidate, account), positives)
 
-    def _claim(self, kind: Kind, candidate: Candidate, ask: Ask) -> bool:
-        """Speak for the entry's names; False where another entry of this cycle has done so already."""
+    def _claim(self, kind: Kind, candidate: Candidate, ask: Ask, *, last: bool) -> bool:
+        """Speak for the entry's names; False where another entry of this cycle has done so already.
+
+        At last a name is free again whose first speaker came to nothing, unless nobody knows what it came to.
+        """
+        own, claimed = candidate.entry.id, self._claimed_last if last else self._claimed
         keys = [(kind, self._asking[kind].key(path, value)) for path, value in ask.match]
-        if any(self._claimed.get(key, candidate.entry.id) != candidate.entry.id for key in keys):
+        if any(claimed.get(key, own) != own for key in keys):
             return False
-        self._claimed.update(dict.fromkeys(keys, candidate.entry.id))
+        if last and any((kind, self._claimed.get(key, own)) in self._applier.in_doubt - {(kind, own)} for key in keys):
+            return False
+        claimed.update(dict.fromkeys(keys, own))
         return True
 
     async def _unanswered(self, candidate: Candidate, failure: Failed) -> None:
@@ -413,7 +424,7 @@ class Deciding:
             for negative in self.negatives
         )
         left = same_person and (leaving or Verdict(owner.verdict) not in LIVING)
-        if left and await self._take_over(rules.kind, owner):
+        if left and await self._take_over(candidate, account, owner):
             return True
         if same_person and (owner.job != self._job.name or isinstance(candidate.standing, Leaving)):
             await self._leave_to(candidate, account, owner)
@@ -438,19 +449,36 @@ class Deciding:
         why = f"in scope through {standing.through}; the account {account.id} belongs to {who}"
         await self._leave(candidate, Leave(why, "OwnedByOtherJob", Verdict.IN_SCOPE, claims=account.id))
 
-    async def _take_over(self, kind: Kind, owner: Owner) -> bool:
-        """Release an account from a leaver to the same person; False while another job may still act on it."""
+    async def _take_over(self, candidate: Candidate, account: Account, owner: Owner) -> bool:
+        """Pass an account from a leaver to the same person; False while another job may still act on it.
+
+        The account has an owner whatever becomes of the operation that follows.
+        """
+        kind, now = candidate.record.kind, self._clock.now()
+        link = Link(account.id, "adopted", account.resource, now)
         if owner.job != self._job.name:
-            return await self._store.unlink(owner.job, kind, owner.source_id, idle_at=self._clock.now())
+            if not await self._store.unlink(owner.job, kind, owner.source_id, idle_at=now):
+                return False
+            await self._pass_to(candidate, link)
+            return True
         self.negatives = [
             n for n in self.negatives if not (n.record.kind == kind and n.record.source_id == owner.source_id)
         ]
         held = (await self._store.records(self._job_id, kind, [owner.source_id])).get(owner.source_id)
         if held is not None:
             why = "the same person came back under a new id and has the account now"
-            await self._journal.entry(replace(held, link=None, verdict=Verdict.GONE, why=why, due_at=None))
-            await self._journal.flush()
+            gone = replace(held, link=None, verdict=Verdict.GONE, why=why, due_at=None, attempted_at=None)
+            await self._journal.entry(gone, touches_groups=True)
+            if held.link is not None:
+                before = held.link
+                link = replace(link, disabled_at=before.disabled_at, disabled_because=before.disabled_because)
+        await self._pass_to(candidate, link)
         return True
+
+    async def _pass_to(self, candidate: Candidate, link: Link) -> None:
+        candidate.record = replace(candidate.record, link=link, verdict=settling.came_back(candidate.record.verdict))
+        await self._journal.entry(replace(candidate.record, fingerprint=None))
+        await self._journal.flush()
 
 
 _ANOTHER_TIME = (Fault.UNREACHABLE, Fault.INTERRUPTED, Fault.THROTTLED, Fault.UNAUTHORIZED, Fault.SERVER_ERROR)

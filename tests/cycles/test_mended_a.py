@@ -36,6 +36,11 @@ def come_back(company: Company) -> None:
     company.person("ann")
 
 
+def copy(path: Path, to: sqlite3.Connection) -> None:
+    with closing(sqlite3.connect(path)) as state:
+        state.backup(to)
+
+
 async def cycle_whose_answer_is_lost(company: Company, server: ScimServer, way: str) -> None:
     """Let the PATCHes of a cycle be done, and the cycle not know it: they are answered by 500, or it is killed."""
     if way == "answer lost":
@@ -48,12 +53,12 @@ async def cycle_whose_answer_is_lost(company: Company, server: ScimServer, way: 
             tasks.start_soon(company.cycle)
             while not server.sent("PATCH"):
                 await anyio.lowlevel.checkpoint()
-            with closing(sqlite3.connect(company.directory / "state.db")) as state:
-                state.backup(kept := sqlite3.connect(company.directory / "killed.db"))
-                kept.close()
+            as_it_is = sqlite3.connect(":memory:")
+            copy(company.directory / "state.db", as_it_is)
         for file in company.directory.glob("state.db*"):
             file.unlink()
-        Path(company.directory / "killed.db").rename(company.directory / "state.db")
+        with closing(sqlite3.connect(company.directory / "state.db")) as state, closing(as_it_is):
+            as_it_is.backup(state)
     server.script.clear()
 
 
@@ -148,9 +153,7 @@ async def test_who_leaves_after_an_adopt_without_an_answer_is_disabled(
 async def test_a_create_without_an_answer_is_found_by_what_it_was_made_with(
     company: Company, server: ScimServer, how: str
 ) -> None:
-    company.attributes = ATTRIBUTES.replace(
-        'from = "userPrincipalName"', 'expression = "ToLower([userPrincipalName])"'
-    )
+    company.attributes = ATTRIBUTES.replace('from = "userPrincipalName"', 'expression = "ToLower([userPrincipalName])"')
     company.tables = FILTER
     company.people("bob")
     await company.cycle()
@@ -193,3 +196,133 @@ async def test_a_disable_is_sent_alone_where_it_is_refused_with_something_else(
     server.script.on("PATCH", "/Users", then=Status(code), times=FOR_EVER, body="title")
     await company.cycle()
     assert server.user("ann@example.com")["active"] is False
+
+
+async def test_a_create_that_timed_out_is_not_sent_again_before_it_can_be_seen(tmp_path: Path) -> None:
+    async with ScimServer(Quirks(lax_unique=True)) as server:
+        company = Company(tmp_path, server)
+        company.target_lines = 'timeout = "1s"'
+        company.people("bob")
+        await company.cycle()
+        company.people("ann")
+        server.clear_requests()
+        server.script.on("POST", "/Users", then=Delay(1.5))
+        await company.cycle()
+        assert len(server.sent("POST")) == 1
+        with anyio.fail_after(5):
+            while len(server.users) < 2:
+                await anyio.lowlevel.checkpoint()
+        await company.cycle()
+        assert sorted(user["userName"] for user in server.users.values()) == ["ann@example.com", "bob@example.com"]
+        assert await quiet(company, server)
+
+
+async def test_an_account_that_was_taken_over_has_an_owner_though_its_update_failed(
+    company: Company, server: ScimServer
+) -> None:
+    company.tables = GROUPS
+    company.people("ann", "bob")
+    company.group("g1", ["ann", "bob"], "Crew")
+    await company.cycle()
+    leave(company, "gone")
+    company.person("ann2", userPrincipalName="ann@example.com", employeeId="E-ann", jobTitle="Chief")
+    server.script.on("PATCH", "/Users", then=Status(400), times=FOR_EVER)
+    await company.cycle()
+    assert len(server.members("Crew")) == 1, "the new id is in no group"
+    server.script.clear()
+    del company.users["ann2"]
+    await company.cycle()
+    assert server.user("ann@example.com")["active"] is False
+
+
+async def test_a_404_that_is_not_about_the_group_does_not_forget_its_members(
+    company: Company, server: ScimServer
+) -> None:
+    company.tables = GROUPS
+    company.people("ann", "bob", "dan")
+    company.group("g1", ["ann", "bob", "dan"], "Crew")
+    await company.cycle()
+    company.group("g1", ["ann", "bob"], "Crew")
+    server.script.on("PATCH", "/Groups", then=Status(404))
+    assert done(await company.cycle()) == {"failure": 1}
+    await company.cycle()
+    assert len(server.members("Crew")) == 2
+
+
+async def test_who_waits_for_a_manager_and_has_vanished_is_made_again(company: Company, server: ScimServer) -> None:
+    company.attributes += MANAGER
+    company.person("ann", manager="boss")
+    await company.cycle()
+    company.person("boss")
+    del server.users[server.user("ann@example.com")["id"]]
+    await company.cycle()
+    await company.cycle()
+    assert server.user("ann@example.com")["active"] is True
+    assert await quiet(company, server)
+
+
+async def test_a_manager_that_is_refused_is_not_sent_in_every_cycle(company: Company, server: ScimServer) -> None:
+    company.attributes += MANAGER
+    company.person("ann", manager="boss")
+    await company.cycle()
+    company.person("boss")
+    server.script.on("PATCH", "/Users", then=Status(400), times=FOR_EVER)
+    for _ in range(3):
+        await company.cycle()
+    assert await quiet(company, server)
+
+
+async def test_a_grace_that_was_interrupted_begins_anew(company: Company, server: ScimServer) -> None:
+    company.tables = FILTER + '[jobs.app.deprovision]\ndisable_after = "10d"\n'
+    company.people("ann", "bob")
+    await company.cycle()
+    leave(company, "out of scope")
+    await company.cycle()
+    company.clock.turn(DAY)
+    company.person("ann", jobTitle="Chief")
+    server.script.on("PATCH", "/Users", then=Status(400))
+    await company.cycle()
+    company.clock.turn(60)
+    leave(company, "out of scope")
+    await company.cycle()
+    assert server.user("ann@example.com")["active"] is True
+    company.clock.turn(10 * DAY)
+    await company.cycle()
+    assert server.user("ann@example.com")["active"] is False
+
+
+async def test_whom_we_disabled_is_enabled_also_where_active_flows_on_creation_only(
+    company: Company, server: ScimServer
+) -> None:
+    active = '{ to = "active", expression = "Not([IsSoftDeleted])" },'
+    assert active in company.attributes
+    company.attributes = company.attributes.replace(active, '{ to = "active", constant = true, apply = "create" },')
+    company.people("ann", "bob")
+    await company.cycle()
+    leave(company, "gone")
+    await company.cycle()
+    come_back(company)
+    assert done(await company.cycle()) == {"enable": 1}
+    assert server.user("ann@example.com")["active"] is True
+
+
+async def test_a_disable_that_is_not_kept_fails_for_ever(tmp_path: Path) -> None:
+    async with ScimServer(Quirks(patch_silent_no_op=("active",))) as server:
+        company = Company(tmp_path, server)
+        company.people("ann", "bob")
+        await company.cycle()
+        leave(company, "gone")
+        for _ in range(6):
+            company.clock.turn(DAY)
+            assert done(await company.cycle()) == {"failure": 1}
+
+
+async def test_of_three_with_one_name_one_gets_an_account(tmp_path: Path) -> None:
+    async with ScimServer(Quirks(lax_unique=True)) as server:
+        company = Company(tmp_path, server)
+        for id_ in ("a", "b", "c"):
+            company.person(id_, userPrincipalName="same@example.com", employeeId="E")
+        server.script.on("POST", "/Users", then=Status(400))
+        for _ in range(3):
+            await company.cycle()
+            assert len(server.users) == 1
