@@ -5,6 +5,7 @@ An adapter stands behind each of them. The simulator replaces all of them at onc
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
@@ -332,6 +333,8 @@ class Batch:
     """(group source id, member target id), out of the ledger."""
     groups_settled: Sequence[SourceId] = ()
     """Groups whose membership is now as wanted: no longer dirty."""
+    groups_refused: Sequence[tuple[SourceId, float]] = ()
+    """(group, now): groups some of whose members were refused; they stay dirty, and are tried again after some time."""
     touched: Sequence[SourceId] = ()
     """Entries whose link or scope changed: the groups they are members of become dirty in the same commit."""
     forget: Sequence[tuple[Kind, SourceId]] = ()
@@ -485,7 +488,9 @@ class Store(Protocol):
         """Mark the groups that these entries are members of (in the source or by the ledger) as dirty."""
         ...
 
-    async def dirty_groups(self, job_id: int, after: str, limit: int) -> list[SourceId]: ...
+    async def dirty_groups(self, job_id: int, after: str, limit: int, now: float = math.inf) -> list[SourceId]:
+        """Return linked groups whose membership changed, but not those that wait after a refusal."""
+        ...
 
     async def member_delta(self, job_id: int, group: SourceId) -> MemberDelta:
         """Compare wanted members (in the source, linked, in scope or inactive) with the ledger.

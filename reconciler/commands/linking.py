@@ -10,7 +10,7 @@ import orjson
 
 from reconciler import wiring
 from reconciler.core.model import KINDS, Kind, SourceId, TargetId
-from reconciler.core.records import Link, Record
+from reconciler.core.records import Link, Record, Verdict
 from reconciler.ports import Batch, JobState, Owner, chunks
 
 PAGE = 1000

@@ -8,7 +8,7 @@ KEPT_SECONDS = 28 * 86400.0
 """So long after its first failure an operation is tried again; then only when its entry or the rules change."""
 
 _HOUR = 3600.0
-_WAITS_SECONDS = (0.0, 6 * _HOUR, 12 * _HOUR, 24 * _HOUR)
+WAITS_SECONDS = (0.0, 6 * _HOUR, 12 * _HOUR, 24 * _HOUR)
 """After the first, second, third, and every later failure. None after the first: the next cycle tries it."""
 
 
@@ -19,7 +19,7 @@ def after_failure(previous: Escrow | None, now: float, error_code: str, reason: 
     escrow = Escrow(failures, first_failed_at, error_code, reason)
     if now - first_failed_at >= KEPT_SECONDS:
         return escrow, None
-    return escrow, now + _WAITS_SECONDS[min(failures, len(_WAITS_SECONDS)) - 1]
+    return escrow, now + WAITS_SECONDS[min(failures, len(WAITS_SECONDS)) - 1]
 
 
 def due_for_disable(now: float) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from reconciler.core import safeguards, telling
+from reconciler.core import safeguards, settling, telling
 from reconciler.core.model import KINDS, Action, Change, Job, Kind, SourceId, TargetId
 from reconciler.core.outcomes import Done, Failed, Fault, Found, MembersDone, Missing
 from reconciler.core.planning import Operation
@@ -120,7 +120,10 @@ class Joining:
             return
         names = ", ".join(change.path for change in changes)
         why = f"{names}: {failure.reason}"
-        self._journal.log(telling.rejected(record, failure.error_code, why, now, "referenceResolution"))
+        # it waits as any entry that failed; when its time comes, what it points to is sent with the rest of it
+        rejected = settling.rejected(record, record.fingerprint, failure.error_code, why, now)
+        log = telling.rejected(record, failure.error_code, why, now, "referenceResolution")
+        await self._journal.entry(rejected, log)
         self._applier.failed(record.source_id, "update", failure.error_code, why)
 
     async def members(
@@ -142,7 +145,10 @@ class Joining:
         for groups in chunks([group for group in compare if group not in leaving], PAGE):
             await self._groups(groups, compare=True)
         after, looked_at = "", {*compare, *leaving}
-        while self._applier.stopped is None and (dirty := await self._store.dirty_groups(self._job_id, after, PAGE)):
+        while self._applier.stopped is None:
+            dirty = await self._store.dirty_groups(self._job_id, after, PAGE, self._clock.now())
+            if not dirty:
+                break
             after = dirty[-1]
             await self._groups([group for group in dirty if group not in looked_at], compare=False)
 
@@ -215,7 +221,9 @@ class Joining:
         if added or removed or failure is not None or (why_held and record.source_id not in self._told):
             now = self._clock.now()
             log.append(telling.members(record, len(added), len(removed), failure, now, why_held, unresolved))
-        await self._journal.members(record.source_id, log, added, removed, settled=failure is None and not held)
+        refused = failure is not None
+        settled = not refused and not held
+        await self._journal.members(record.source_id, log, added, removed, settled=settled, refused=refused)
 
     def _hold(self, removals: int, members: int) -> str:
         """Return why members are not taken out of a group now; empty: they are."""
@@ -307,7 +315,8 @@ class Joining:
             gone = replace(record, link=None, fingerprint=None)
             await self._journal.entry(gone, telling.members(record, 0, 0, failure, self._clock.now()))
         else:
-            self._journal.log(telling.members(record, 0, 0, failure, self._clock.now()))
+            log = telling.members(record, 0, 0, failure, self._clock.now())
+            await self._journal.members(record.source_id, [log], (), (), settled=False, refused=True)
         self._applier.failed(record.source_id, "members", failure.error_code, failure.reason)
 
 

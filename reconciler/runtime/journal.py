@@ -35,6 +35,7 @@ class Journal:
         self._members_added: list[tuple[SourceId, SourceId, TargetId]] = []
         self._members_removed: list[tuple[SourceId, TargetId]] = []
         self._groups_settled: list[SourceId] = []
+        self._groups_refused: list[tuple[SourceId, float]] = []
         self._touched: list[SourceId] = []
 
     async def entry(
@@ -67,6 +68,7 @@ class Journal:
         removed: Sequence[TargetId],
         *,
         settled: bool,
+        refused: bool = False,
     ) -> None:
         """Write down what became of one group's members."""
         self._log.extend(log)
@@ -74,6 +76,8 @@ class Journal:
         self._members_removed.extend((group, target_id) for target_id in removed)
         if settled:
             self._groups_settled.append(group)
+        if refused:
+            self._groups_refused.append((group, self._clock.now()))
         if len(self._members_added) + len(self._members_removed) >= RECORDS_MAX:
             await self.flush()
 
@@ -84,7 +88,7 @@ class Journal:
         """Commit what has been collected. Raises StateError where the state cannot be written."""
         async with self._writing:
             if not (self._records or self._log or self._members_added or self._members_removed or self._groups_settled):
-                return
+                return  # a group that was refused is in the log
             batch = Batch(
                 records=self._records,
                 log=self._log,
@@ -94,6 +98,7 @@ class Journal:
                 members_added=self._members_added,
                 members_removed=self._members_removed,
                 groups_settled=self._groups_settled,
+                groups_refused=self._groups_refused,
                 touched=self._touched,
             )
             self._empty()

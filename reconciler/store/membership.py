@@ -28,6 +28,7 @@ from sqlalchemy import (
     update,
 )
 
+from reconciler.core import escrow
 from reconciler.core.model import Kind, SourceId, TargetId
 from reconciler.core.records import Verdict
 from reconciler.ports import GroupMembers, MemberDelta
@@ -37,6 +38,19 @@ from reconciler.store.tables import DIRTY, entries, ledger, memberships, staged_
 _GIVEN, _GROUPS = given(), given("groups")
 _GROUP = ("job_id", "group_id")
 _MEMBER = (*_GROUP, "member_id")
+_WAITS = enumerate(escrow.WAITS_SECONDS[:-1])
+_PUT_OFF = (
+    update(staged_groups)
+    .where(staged_groups.c.job_id == bindparam("its_job"), staged_groups.c.group_id == bindparam("its_group"))
+    .values(
+        failures=staged_groups.c.failures + literal_column("1"),
+        due_at=bindparam("now")
+        + case(
+            *((staged_groups.c.failures == literal_column(str(n)), literal_column(str(wait))) for n, wait in _WAITS),
+            else_=literal_column(str(escrow.WAITS_SECONDS[-1])),
+        ),
+    )
+)
 _LEAVE = delete(memberships).where(*(memberships.c[name] == bindparam(name) for name in _MEMBER))
 
 
@@ -235,16 +249,22 @@ def touch_groups_of(connection: Connection, job_id: int, members: Sequence[Sourc
 
 def soil(connection: Connection, job_id: int, groups: Sequence[SourceId]) -> None:
     """Mark groups as dirty, also those that are no longer staged."""
-    put_many(connection, staged_groups, _GROUP, ("dirty",), [(job_id, group, True) for group in groups])
+    rows = [(job_id, group, True, None) for group in groups]
+    put_many(connection, staged_groups, _GROUP, ("dirty", "due_at"), rows)
 
 
-def dirty_groups(connection: Connection, job_id: int, after: str, limit: int) -> list[SourceId]:
+def put_off(connection: Connection, job_id: int, refused: Sequence[tuple[SourceId, float]]) -> None:
+    """Have groups tried again only after a time that grows with each refusal."""
+    execute_many(connection, _PUT_OFF, ("now", "its_job", "its_group"), [(now, job_id, group) for group, now in refused])
+
+
+def dirty_groups(connection: Connection, job_id: int, after: str, limit: int, now: float) -> list[SourceId]:
     c, e = staged_groups.c, entries.c
     linked = and_(e.job_id == c.job_id, e.kind == "group", e.source_id == c.group_id, e.target_id.is_not(None))
     rows = connection.execute(
         select(c.group_id)
         .select_from(staged_groups.join(entries, linked))
-        .where(c.job_id == job_id, DIRTY, c.group_id > after)
+        .where(c.job_id == job_id, DIRTY, c.group_id > after, or_(c.due_at.is_(None), c.due_at <= now))
         .order_by(c.group_id)
         .limit(limit)
     )

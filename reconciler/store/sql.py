@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -124,8 +125,8 @@ class SqlStore:
     async def touch_groups_of(self, job_id: int, members: Sequence[SourceId]) -> None:
         await self._do(membership.touch_groups_of, job_id, members)
 
-    async def dirty_groups(self, job_id: int, after: str, limit: int) -> list[SourceId]:
-        return await self._do(membership.dirty_groups, job_id, after, limit)
+    async def dirty_groups(self, job_id: int, after: str, limit: int, now: float = math.inf) -> list[SourceId]:
+        return await self._do(membership.dirty_groups, job_id, after, limit, now)
 
     async def member_delta(self, job_id: int, group: SourceId) -> MemberDelta:
         return await self._do(membership.member_delta, job_id, group)

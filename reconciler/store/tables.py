@@ -159,6 +159,8 @@ staged_groups = Table(
     Column("digest", LargeBinary),
     Column("present", Boolean, nullable=False, server_default=text("FALSE")),
     Column("dirty", Boolean, nullable=False, server_default=text("FALSE")),
+    Column("failures", Integer, nullable=False, server_default=text("0")),
+    Column("due_at", Double),
     Index("staged_groups_by_name", "job_id", "name_key"),
 )
 DIRTY = text("dirty")

@@ -26,6 +26,7 @@ def resolvable(
         .join(own, and_(o.job_id == p.job_id, o.kind == p.kind, o.source_id == p.source_id))
         .join(wanted, and_(w.job_id == p.job_id, w.kind == p.wanted_kind, w.source_id == p.wanted_id))
         .where(p.job_id == job_id, p.id > after, o.target_id.is_not(None), w.target_id.is_not(None))
+        .where(o.escrow_failures.is_(None))  # who waits after a failure is sent whole when the time comes
         .order_by(p.id)
         .limit(limit)
     )

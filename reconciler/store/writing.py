@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, bindparam, delete, false, null, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, false, literal_column, null, select, update
 
 from reconciler.core.model import KINDS, Kind, SourceId, TargetId
 from reconciler.core.records import Link, Record, Verdict
@@ -37,7 +37,7 @@ _LEDGER_EMPTY = delete(ledger).where(*(ledger.c[name] == bindparam(name) for nam
 _SETTLE = (
     update(staged_groups)
     .where(staged_groups.c.job_id == bindparam("its_job"), staged_groups.c.group_id == bindparam("its_group"))
-    .values(dirty=false())
+    .values(dirty=false(), failures=literal_column("0"), due_at=null())
 )
 
 
@@ -67,6 +67,7 @@ def commit(connection: Connection, job_id: int, epoch: int, batch: Batch) -> Com
     if batch.touched:
         membership.touch_groups_of(connection, job_id, batch.touched)
     execute_many(connection, _SETTLE, ("its_job", "its_group"), [(job_id, group) for group in batch.groups_settled])
+    membership.put_off(connection, job_id, batch.groups_refused)
     return committed
 
 

@@ -8,14 +8,22 @@ import orjson
 import pytest
 
 from reconciler import config, wiring
-from reconciler.core.model import SourceId
+from reconciler.commands import linking
+from reconciler.core.model import SourceId, TargetId
 from reconciler.runtime.cycle import run_cycle
 from reconciler.runtime.report import CycleReport
 from tests.cycles.calendar import DAY
-from tests.cycles.company import ATTRIBUTES, Company, done
+from tests.cycles.company import ATTRIBUTES, GROUPS, MANAGER, Company, done
+from tests.servers.faults import FOR_EVER, Status
 from tests.servers.scim import ScimServer
 
 ANN = "ann@example.com"
+FILTER = """
+[jobs.app.users.filter]
+attribute = "department"
+operator = "NOT EQUALS"
+value = "Alumni"
+"""
 
 
 async def cycle_of(company: Company, job: str) -> CycleReport:
@@ -144,3 +152,72 @@ async def test_the_old_inactive_id_beside_the_new_one_costs_nothing(company: Com
         server.clear_requests()
         assert (done(await company.cycle()), server.requests) == ({}, [])
     assert (server.user(ANN)["active"], server.user(ANN)["externalId"]) == (True, "ann2")
+
+
+async def test_a_link_that_is_imported_for_somebody_who_is_gone_is_looked_at(
+    company: Company, server: ScimServer
+) -> None:
+    company.people("ann", "bob")
+    await company.cycle()
+    del company.users["ann"]
+    await company.cycle()
+    other = server.put("user", userName="ann.two@example.com", active=True)
+    async with wiring.open_house(config.load(company.write()), write=True) as house:
+        wish = linking.Wish("user", SourceId("ann"), TargetId(other))
+        await linking.import_links(house, "app", [(1, wish)], replace_links=True)
+    await company.cycle()
+    assert server.users[other]["active"] is False
+
+
+async def test_no_account_is_taken_over_while_a_cycle_of_its_job_is_under_way(
+    company: Company, server: ScimServer
+) -> None:
+    company.tables = FILTER + second_job('scope = "all"')
+    company.people("ann", "bob")
+    await company.cycle()
+    company.users["ann"]["department"] = "Alumni"
+    company.tables = FILTER + '[jobs.app.deprovision]\nout_of_scope = "keep"\n' + second_job('scope = "all"')
+    await company.cycle()
+    async with wiring.open_house(config.load(company.write()), write=True) as house, house.world("app") as world:
+        await house.store.open_job("app", world.source.identity, world.target.identity, company.clock.now())
+    assert done(await cycle_of(company, "other")) == {}
+    await company.cycle()
+    assert done(await cycle_of(company, "other")) == {"adopt": 1}
+
+
+async def test_a_refused_member_is_tried_again_after_longer_and_longer_waits(
+    company: Company, server: ScimServer
+) -> None:
+    company.tables = GROUPS
+    company.people("ann", "bob")
+    company.group("g1", ["ann"], "Crew")
+    await company.cycle()
+    company.groups["g1"]["members"].append("bob")
+    server.script.on("PATCH", "/Groups", then=Status(400), times=FOR_EVER)
+    for hours, tries in ((0, True), (0, True), (0, False), (5, False), (2, True), (7, False), (6, True), (12, False)):
+        company.clock.turn(hours * 3600)
+        server.clear_requests()
+        report = await company.cycle()
+        assert bool(server.requests) is tries, (hours, [(s.method, s.path) for s in server.requests], report.failures)
+    server.script.clear()
+    company.clock.turn(DAY)
+    assert done(await company.cycle()) == {"members_added": 1}
+
+
+async def test_a_refused_reference_is_tried_again_after_longer_and_longer_waits(
+    company: Company, server: ScimServer
+) -> None:
+    company.attributes += MANAGER
+    company.person("ann", manager="boss")
+    await company.cycle()
+    company.person("boss")
+    server.script.on("PATCH", "/Users", then=Status(400), times=FOR_EVER)
+    server.script.on("PUT", "/Users", then=Status(400), times=FOR_EVER)
+    for hours, tries in ((0, True), (0, True), (0, False), (5, False), (2, True), (7, False)):
+        company.clock.turn(hours * 3600)
+        server.clear_requests()
+        report = await company.cycle()
+        assert bool(server.requests) is tries, (hours, [(s.method, s.path) for s in server.requests], report.failures)
+    server.script.clear()
+    company.clock.turn(DAY)
+    assert done(await company.cycle()) == {"update": 1}

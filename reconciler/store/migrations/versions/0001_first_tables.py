@@ -225,6 +225,8 @@ def upgrade() -> None:
         sa.Column("digest", sa.LargeBinary()),
         sa.Column("present", sa.Boolean(), server_default=sa.text("FALSE"), nullable=False),
         sa.Column("dirty", sa.Boolean(), server_default=sa.text("FALSE"), nullable=False),
+        sa.Column("failures", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("due_at", sa.Double()),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="staged_groups_job_id_fk", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("job_id", "group_id", name="staged_groups_pk"),
     )
