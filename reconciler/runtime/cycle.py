@@ -508,8 +508,9 @@ class _Cycle:
                 removals = "not known"
             told = frozenset(held.source_id for held in self._held_before if held.operation == "members")
             why_held = f"the job is held: {self._hold_why or self._still_held[0].why}" if removals == "held" else ""
+            whole = self._reading.all_complete
             leaving = {o.record.source_id for o in self._deciding.negatives if o.record.kind == "group"}
-            await self._joining.members(removals, why_held, told=told, compare=self._in_source, leaving=leaving)
+            await self._joining.members(removals, why_held, told=told, compare=self._in_source, leaving=leaving, whole=whole)
         for _, held, _ in self._joining.held:
             self._journal.counts["held"] += held
 

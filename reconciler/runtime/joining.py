@@ -8,7 +8,7 @@ from typing import Literal
 
 from reconciler.core import safeguards, settling, telling
 from reconciler.core.model import KINDS, Action, Change, Job, Kind, SourceId, TargetId
-from reconciler.core.outcomes import Done, Failed, Fault, Found, MembersDone, Missing
+from reconciler.core.outcomes import Account, Done, Failed, Fault, Found, MembersDone, Missing
 from reconciler.core.planning import Operation
 from reconciler.core.records import LogRecord, Modified, Record, Step, Verdict
 from reconciler.core.safeguards import Held
@@ -46,6 +46,7 @@ class Joining:
         self._removals: Removals = "allowed"
         self._why_held = ""
         self._told: Collection[SourceId] = ()
+        self._whole = True
         self._seen_through = 0
         self._looked_empty: set[TargetId] = set()
         self._protected_ids: frozenset[TargetId] | None = None
@@ -134,12 +135,15 @@ class Joining:
         told: Collection[SourceId] = (),
         compare: Sequence[SourceId] = (),
         leaving: Collection[SourceId] = (),
+        whole: bool = True,
     ) -> None:
         """Bring the members of every group that changed to what the source says; adds before removes.
 
         `told` are groups whose hold is in the log already; `compare` those whose members at the target are looked at;
-        `leaving` those that are to be deleted themselves.
+        `leaving` those that are to be deleted themselves. Unless everything that the source has was read (`whole`),
+        nobody can be said to be a stranger in a group.
         """
+        self._whole = whole
         self._removals, self._why_held, self._told = removals, why_held, told
         self._seen_through = 0
         for groups in chunks([group for group in compare if group not in leaving], PAGE):
@@ -178,14 +182,22 @@ class Joining:
         held = self._hold(len(remove), len(ledger))
         outcome = await self._change(group, add, {} if held else remove)
         if isinstance(outcome, Failed):
+            if outcome.may_have_been_done:
+                await self._look_what_was_done(record, group, add, {} if held else remove)
             await self._group_failed(record, outcome)
             return
+        doubtful = [one for one, refusal in outcome.refused.items() if refusal.may_have_been_done]
+        if doubtful:
+            wanted = {one: add[one] for one in doubtful if one in add}
+            await self._look_what_was_done(record, group, wanted, [one for one in doubtful if one in remove])
         if group in self._looked_empty:
             await self._target.members(group)  # now it is not: whether the target hides members shows for good
         added = [(add[one], one) for one in outcome.done if one in add]
         removed = [one for one in outcome.done if one in remove]
         if held:
             self._put_on_hold(record, len(remove), held)
+        elif exact and not self._whole:
+            held = _NOT_KNOWN
         elif exact:
             members = (ledger.keys() | {one for _, one in added}) - set(removed)
             strangers = await self._strangers(group, members, delta)
@@ -282,7 +294,39 @@ class Joining:
         strangers = shown - frozenset(members)
         if not strangers or not _overlap(members, shown):
             return frozenset()
-        return strangers - await self._protected() - await self._left_alone(delta)
+        strangers = strangers - await self._protected() - await self._left_alone(delta)
+        return strangers - await self._listed_without_link(strangers, delta)
+
+    async def _listed_without_link(self, strangers: Collection[TargetId], delta: MemberDelta) -> frozenset[TargetId]:
+        """Return the accounts of members whom the source lists and who have no link yet; who cannot be told is one."""
+        names: set[str] = set()
+        for kind in KINDS:
+            records = await self._store.records(self._job_id, kind, delta.unresolved)
+            names.update(name.casefold() for r in records.values() if r.link is None for name in (r.name, r.source_id))
+        found: set[TargetId] = set()
+        for stranger in strangers if names else ():
+            answer = await self._target.get("user", stranger)
+            match answer:
+                case Account(resource=resource):
+                    if any(isinstance(value, str) and value.casefold() in names for value in resource.values()):
+                        found.add(stranger)
+                case Failed():
+                    found.add(stranger)
+                case Missing():
+                    pass
+        return frozenset(found)
+
+    async def _look_what_was_done(
+        self, record: Record, group: TargetId, add: Mapping[TargetId, SourceId], remove: Collection[TargetId]
+    ) -> None:
+        """Take into the ledger what became of a change whose answer said nothing certain."""
+        shown = await self._target.members(group)
+        ledger = await self._store.ledger(self._job_id, record.source_id)
+        if isinstance(shown, (Missing, Failed)) or not _overlap(ledger, shown):
+            return
+        there = [(source_id, target_id) for target_id, source_id in add.items() if target_id in shown]
+        left = [one for one in remove if one not in shown]
+        await self._journal.members(record.source_id, [], there, left, settled=False)
 
     async def _left_alone(self, delta: MemberDelta) -> frozenset[TargetId]:
         """Return the accounts of members of whom nothing may be changed: not known, or kept."""

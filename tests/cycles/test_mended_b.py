@@ -251,3 +251,56 @@ async def test_an_entry_that_is_nested_too_deeply_is_a_problem_of_its_own(
     assert (report.state, done(report)) == ("incomplete", {"disable": 1})
     assert "nested more than 200 levels deep" in report.problems[0]
     assert server.user(ANN)["active"] is False
+
+
+@pytest.mark.parametrize("what", ["add", "remove"])
+async def test_a_change_of_members_without_a_sure_answer_is_looked_at_so_that_it_can_be_reversed(
+    company: Company, server: ScimServer, what: str
+) -> None:
+    company.tables = GROUPS
+    company.people("ann", "bob")
+    before, then = (["ann"], ["ann", "bob"]) if what == "add" else (["ann", "bob"], ["ann"])
+    company.group("g1", before, "Crew")
+    await company.cycle()
+    company.group("g1", then, "Crew")
+    server.script.on("PATCH", "/Groups", then=Status(500, done=True), times=8)
+    assert (await company.cycle()).exit_code == 1
+    server.script.clear()
+    assert len(server.members("Crew")) == len(then)
+    company.group("g1", before, "Crew")
+    company.clock.turn(DAY)
+    await company.cycle()
+    assert len(server.members("Crew")) == len(before)
+
+
+async def test_in_an_exact_group_nobody_is_a_stranger_after_a_reading_that_is_not_whole(
+    company: Company, server: ScimServer
+) -> None:
+    bob = server.put("user", userName="bob@example.com", active=True)
+    eve = server.put("user", userName="eve@example.com", active=True)
+    server.put("group", displayName="Crew", members=[{"value": bob}, {"value": eve}])
+    company.tables = GROUPS + 'members = "exact"\n'
+    company.people("ann")
+    company.group("g1", ["ann", "bob"], "Crew")
+    company.write()
+    with (company.directory / "users.jsonl").open("ab") as users:
+        users.write(b'{"id": "bob", "userPrinc')
+    assert (await company.cycle(write=False)).state == "incomplete"
+    assert {bob, eve} < server.members("Crew")
+    company.people("bob")
+    await company.cycle()
+    assert server.members("Crew") == {bob, server.user(ANN)["id"]}
+
+
+async def test_in_an_exact_group_who_is_listed_and_not_linked_is_no_stranger(
+    company: Company, server: ScimServer
+) -> None:
+    bob = server.put("user", userName="bob@example.com", active=True)
+    eve = server.put("user", userName="eve@example.com", active=True)
+    server.put("group", displayName="Crew", members=[{"value": bob}, {"value": eve}])
+    company.tables = FILTER + GROUPS + 'members = "exact"\n'
+    company.people("ann")
+    company.person("bob", department="Alumni")
+    company.group("g1", ["ann", "bob"], "Crew")
+    await company.cycle()
+    assert server.members("Crew") == {bob, server.user(ANN)["id"]}
