@@ -56,6 +56,8 @@ class Applier:
         """Entries whose account has vanished at the target: to be matched again."""
         self.in_doubt: set[tuple[Kind, SourceId]] = set()
         """Entries of whose create nobody knows whether it was done."""
+        self.vanished: set[TargetId] = set()
+        """Ids that were linked and are not there: what still refers to them must refer to their entries' new ones."""
         self.finished = 0
         self.lost_an_answer = False
         """Whether the answer to a create did not come, so that nobody knows whether it was done."""
@@ -318,6 +320,8 @@ class Applier:
         failure = Failed(Fault.NOT_FOUND, "the linked account is not there any more; the entry is matched again", 404)
         log = telling.sent(operation, failure, None, now, took_ms)
         await self._journal.entry(record, replace(log, status="warning"), pending=(), touches_groups=True)
+        if operation.record.link is not None:
+            self.vanished.add(operation.record.link.target_id)
         self.again.append((record.kind, record.source_id))
 
     async def _conflict(self, operation: Operation, failure: Failed, took_ms: int) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import sys
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import anyio
 
 from reconciler.core import safeguards, settling, telling
 from reconciler.core.assignments import KnownGroups, Memberships
-from reconciler.core.model import KINDS, Cause, Entry, Job, Kind, Profile, SourceId
+from reconciler.core.model import KINDS, Cause, Entry, Job, Kind, Profile, SourceId, TargetId
 from reconciler.core.outcomes import Account, Failed
 from reconciler.core.planning import Leave, Operation
 from reconciler.core.records import Record, Verdict
@@ -159,6 +160,7 @@ class _Cycle:
             await self._applier.settle_aside()
             await self._match_again(state)
             await self._journal.flush()
+            await self._look_again_at_who_points_to(self._applier.vanished, state)
             await self._join()
             await self._keep_hold(state, cycle_id)
             tasks.cancel_scope.cancel()
@@ -474,6 +476,18 @@ class _Cycle:
         for kind, source_id in self._applier.again:
             self._applier.failed(source_id, "match", "InvalidAnchor", f"the {kind}'s account vanishes again and again")
 
+    async def _look_again_at_who_points_to(self, vanished: Collection[TargetId], state: JobState) -> None:
+        """Have the next cycle look at every entry whose agreed references name an account that is not there any more."""
+        for kind, rules in self._rules.items() if vanished else ():
+            paths = [m.to for m in rules.rules.mappings if self._plan.profile.attribute(kind, m.to).references]
+            after = 0
+            while paths and (rows := await self._store.unseen(state.job_id, kind, Seen(0), sys.maxsize, after, PAGE)):
+                after = rows[-1].row_id or 0
+                for record in rows:
+                    if record.link is not None and _names_one_of(vanished, [record.link.agreed.get(p) for p in paths]):
+                        await self._journal.entry(replace(record, fingerprint=None))
+                await self._journal.flush()
+
     async def _fetch(self, state: JobState, rules: KindRules, ids: Sequence[SourceId]) -> None:
         await self._journal.flush()
         entries = await self._world.source.fetch(rules.kind, ids, self._wanted())
@@ -510,7 +524,9 @@ class _Cycle:
             why_held = f"the job is held: {self._hold_why or self._still_held[0].why}" if removals == "held" else ""
             whole = self._reading.all_complete
             leaving = {o.record.source_id for o in self._deciding.negatives if o.record.kind == "group"}
-            await self._joining.members(removals, why_held, told=told, compare=self._in_source, leaving=leaving, whole=whole)
+            await self._joining.members(
+                removals, why_held, told=told, compare=self._in_source, leaving=leaving, whole=whole
+            )
         for _, held, _ in self._joining.held:
             self._journal.counts["held"] += held
 
@@ -565,6 +581,10 @@ class _Cycle:
             now=self._clock.now(),
         )
         return report
+
+
+def _names_one_of(ids: Collection[TargetId], references: Sequence[object]) -> bool:
+    return any(one in ids for value in references for one in (value if isinstance(value, list) else [value]))
 
 
 def _one_of(errors: BaseExceptionGroup[BaseException]) -> BaseException:

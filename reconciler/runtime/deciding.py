@@ -167,6 +167,8 @@ class Deciding:
             case Account(resource=resource):
                 return settling.looked_at(record, resource, self._profile.active)
             case Missing() if not leaving:
+                assert record.link is not None
+                self._applier.vanished.add(record.link.target_id)
                 return replace(record, link=None, verdict=Verdict.NEW, attempted_at=None)
             case Failed(fault=fault) if not leaving and fault in _ANOTHER_TIME:
                 return shown
@@ -247,6 +249,7 @@ class Deciding:
                     candidate.found = answer
                     candidate.record.link = settling.compared(link, answer, rules.kind, self._profile)
                 case Missing():
+                    self._applier.vanished.add(link.target_id)
                     candidate.record = replace(candidate.record, link=None, verdict=Verdict.NEW)
                 case Failed():
                     pass

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.cycles.calendar import DAY
-from tests.cycles.company import GROUPS, Company, done
+from tests.cycles.company import GROUPS, MANAGER, Company, done
 from tests.servers.faults import FOR_EVER, ServerFault, Status, WrongJson
 from tests.servers.scim import ScimServer
 
@@ -304,3 +304,23 @@ async def test_in_an_exact_group_who_is_listed_and_not_linked_is_no_stranger(
     company.group("g1", ["ann", "bob"], "Crew")
     await company.cycle()
     assert server.members("Crew") == {bob, server.user(ANN)["id"]}
+
+
+@pytest.mark.parametrize("full", [False, True])
+async def test_who_reports_to_somebody_that_was_made_again_follows(
+    company: Company, server: ScimServer, full: bool
+) -> None:
+    company.attributes += MANAGER
+    company.person("ann", manager="boss")
+    company.people("boss")
+    await company.cycle()
+    del server.users[server.user("boss@example.com")["id"]]
+    if not full:
+        company.users["boss"]["jobTitle"] = "Chief"
+    assert done(await company.cycle(full=full))["create"] == 1
+    await company.cycle()
+    manager = server.user(ANN)["urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"]["manager"]
+    assert manager["value"] == server.user("boss@example.com")["id"]
+    server.clear_requests()
+    assert done(await company.cycle()) == {}
+    assert server.requests == []
