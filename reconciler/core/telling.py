@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from reconciler.core.model import TargetId
 from reconciler.core.outcomes import Failed
-from reconciler.core.planning import Leave, Operation
+from reconciler.core.planning import Leave, Operation, Pending
 from reconciler.core.records import LogRecord, Modified, Record, Step
 
 _ACTIONS = {
@@ -45,6 +45,7 @@ def sent(
             Step("import", "success", f"Read {record.kind} {record.source_id} from the source"),
             Step("scoping", "success", operation.why),
             _matching(operation),
+            *(map(_unresolved, operation.pending) if failure is None and operation.pending else ()),
             Step("export", status, warning or verb),
         ),
         modified=_modified(operation),
@@ -137,6 +138,12 @@ def members(
         reason=failure.reason if failure is not None else held or ", ".join(said),
         steps=tuple(steps),
     )
+
+
+def _unresolved(pending: Pending) -> Step:
+    text = f"{pending.path}: {pending.kind} {pending.source_id} has no account yet; it is set when there is one"
+    details = {"SkipReason": "UnableToResolveReferenceAttributeValue"}
+    return Step("referenceResolution", "skipped", text, details)
 
 
 def _matching(operation: Operation) -> Step:

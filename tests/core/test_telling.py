@@ -7,7 +7,7 @@ import pytest
 from reconciler.core import telling
 from reconciler.core.model import Cause, Change, SourceId, TargetId
 from reconciler.core.outcomes import Account, Failed, Fault
-from reconciler.core.planning import Leave, Operation, Word
+from reconciler.core.planning import Leave, Operation, Pending, Word
 from reconciler.core.records import Link, Modified, Record, Verdict
 
 NOW = 1_000_000.0
@@ -48,6 +48,15 @@ def test_a_create_is_told_the_same_after_its_link_is_known() -> None:
     create = operation("create")
     create.record.link = Link(TargetId("t1"), "created", {}, NOW)
     assert telling.sent(create, None, TargetId("t1"), NOW, 1).steps[2].description == "no account matches"
+
+
+def test_a_reference_that_waits_is_told() -> None:
+    create = operation("create")
+    create.pending = (Pending("manager", "user", SourceId("s9")),)
+    step = telling.sent(create, None, TargetId("t1"), NOW, 1).steps[3]
+    assert (step.type, step.status) == ("referenceResolution", "skipped")
+    assert step.details == {"SkipReason": "UnableToResolveReferenceAttributeValue"}
+    assert "user s9 has no account yet" in step.description
 
 
 def test_what_may_not_be_shown_is_not() -> None:
