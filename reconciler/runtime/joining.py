@@ -79,6 +79,8 @@ class Joining:
         rules = self._job.rules(record.kind)
         if link is None or rules is None or Action.UPDATE not in rules.actions:
             return
+        if record.escrow is not None and (record.due_at is None or record.due_at > self._clock.now()):
+            return  # it failed lately, and is tried with the rest of the entry
         changes = tuple(
             Change(path, link.agreed.get(path), _joined(link.agreed.get(path), ids))
             for path, ids in paths.items()
@@ -122,9 +124,19 @@ class Joining:
         names = ", ".join(change.path for change in changes)
         why = f"{names}: {failure.reason}"
         # it waits as any entry that failed; when its time comes, what it points to is sent with the rest of it
-        rejected = settling.rejected(record, record.fingerprint, failure.error_code, why, now)
         log = telling.rejected(record, failure.error_code, why, now, "referenceResolution")
-        await self._journal.entry(rejected, log)
+        if (
+            failure.fault is Fault.NOT_FOUND
+            and record.link is not None
+            and await self._is_missing(record.kind, record.link.target_id)
+        ):
+            # the entry is matched again in the next cycle, and what it points to goes with it
+            gone = replace(record, link=None, fingerprint=None, verdict=Verdict.NEW, attempted_at=None)
+            await self._journal.entry(gone, log, pending=(), touches_groups=True)
+        else:
+            rejected = settling.rejected(record, record.fingerprint, failure.error_code, why, now)
+            rejected.attempted_at = now if failure.may_have_been_done else rejected.attempted_at
+            await self._journal.entry(rejected, log)
         self._applier.failed(record.source_id, "update", failure.error_code, why)
 
     async def members(
@@ -350,11 +362,16 @@ class Joining:
             self._protected_ids = frozenset(found)
         return self._protected_ids
 
+    async def _is_missing(self, kind: Kind, target_id: TargetId) -> bool:
+        """Whether the target is sure: a 404 may be about a member, or come from a gateway on a bad day."""
+        return isinstance(await self._target.get(kind, target_id), Missing)
+
     async def _group_failed(self, record: Record, failure: Failed) -> None:
         if failure.fault in (Fault.UNREACHABLE, Fault.UNAUTHORIZED):
             self._applier.stopped = failure
             return
-        if failure.fault is Fault.NOT_FOUND:
+        group = record.link.target_id if record.link is not None else None
+        if failure.fault is Fault.NOT_FOUND and group is not None and await self._is_missing("group", group):
             # the group is matched or made again in the next cycle; its members follow then
             gone = replace(record, link=None, fingerprint=None)
             await self._journal.entry(gone, telling.members(record, 0, 0, failure, self._clock.now()))
