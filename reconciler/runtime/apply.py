@@ -18,6 +18,8 @@ from reconciler.runtime.asking import Asking, refuses_us
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.spool import Spool
 
+FAILURES_MAX = 1000
+"""How many failures a summary names; all are counted, and in the log."""
 ROUNDS_MAX = 3
 """How often what met a taken name is sent again within one cycle."""
 FOLLOW_UPS_MAX = 10
@@ -155,7 +157,8 @@ class Applier:
     def failed(self, source_id: SourceId, operation: str, error_code: str, reason: str) -> None:
         """Count a failure and keep it for the summary."""
         self._journal.counts["failure"] += 1
-        self.failures.append({"id": source_id, "operation": operation, "error_code": error_code, "reason": reason})
+        if len(self.failures) < FAILURES_MAX:
+            self.failures.append({"id": source_id, "operation": operation, "error_code": error_code, "reason": reason})
 
     async def _send(self, operation: Operation) -> Done | Missing | Failed:
         record = operation.record

@@ -315,7 +315,9 @@ class _Cycle:
         records = dict(await self._store.compare(state.job_id, kind, prints, self._seen[kind], self._clock.now()))
         if self._full or rules.mapper.volatile:
             rest = [source_id for source_id, _ in prints if source_id not in records]
-            records.update(await self._store.records(state.job_id, kind, rest))
+            more = await self._store.records(state.job_id, kind, rest)
+            # a mapping that reads Now() changes what an account should be, not who has one, nor when a failure is due
+            records.update({i: r for i, r in more.items() if self._full or (r.link is not None and r.escrow is None)})
         if records:
             work = [
                 (entry, records[entry.id], memberships.get(entry.id, NO_MEMBERSHIPS), print_)

@@ -221,3 +221,25 @@ async def test_a_refused_reference_is_tried_again_after_longer_and_longer_waits(
     server.script.clear()
     company.clock.turn(DAY)
     assert done(await company.cycle()) == {"update": 1}
+
+
+async def test_a_mapping_that_reads_now_asks_for_nobody_who_has_no_account(
+    company: Company, server: ScimServer
+) -> None:
+    company.attributes += '{ to = "nickName", expression = "Left(Now(), 2)" },'
+    company.person("ann")
+    company.person("ina", accountEnabled=False)
+    company.person("bob")
+    server.script.on("POST", "/Users", then=Status(400), body="bob@", times=FOR_EVER)
+    for _ in range(2):
+        await company.cycle()
+    server.clear_requests()
+    assert (done(await company.cycle()), server.requests) == ({}, [])
+
+
+async def test_a_summary_names_the_first_thousand_failures_and_counts_all(company: Company, server: ScimServer) -> None:
+    company.people(*(f"p{n}" for n in range(1005)))
+    for person in company.users.values():
+        person["userPrincipalName"] = None  # nothing to match with, so nothing is asked
+    report = await company.cycle()
+    assert (report.counts["failure"], len(report.failures)) == (1005, 1000)
