@@ -10,7 +10,7 @@ OURS   := $(PIP) install --quiet --no-deps --no-build-isolation --editable .
 WARM   := $(BIN)/python -m compileall -q reconciler
 
 # Debian packages that some tests need; without them those tests are skipped, by name.
-DEBIAN_PACKAGES := systemd
+DEBIAN_PACKAGES := postgresql systemd
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test lint types layers bench format packages lock
