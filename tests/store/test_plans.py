@@ -58,6 +58,7 @@ async def _everything(store: SqlStore) -> None:
     await store.records(work.id, "user", ids("ann"))
     await store.links_of(work.id, "user", ids("ann"))
     await store.owners(TARGET, "user", [tid("t1")])
+    await store.claims(TARGET, "user", [tid("t1")])
     await store.linked_count(work.id)
     await store.negatives_since(work.id, 0.0)
     await store.listing_put(work.id, "user", accounts, [("userName=ann",)])
