@@ -479,7 +479,7 @@ class _Cycle:
             self._applier.failed(source_id, "match", "InvalidAnchor", f"the {kind}'s account vanishes again and again")
 
     async def _look_again_at_who_points_to(self, vanished: Collection[TargetId], state: JobState) -> None:
-        """Have the next cycle look at every entry whose agreed references name an account that is not there any more."""
+        """Have the next cycle look at every entry whose agreed references name an account that is gone."""
         for kind, rules in self._rules.items() if vanished else ():
             paths = [m.to for m in rules.rules.mappings if self._plan.profile.attribute(kind, m.to).references]
             after = 0
