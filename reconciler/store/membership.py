@@ -255,7 +255,9 @@ def soil(connection: Connection, job_id: int, groups: Sequence[SourceId]) -> Non
 
 def put_off(connection: Connection, job_id: int, refused: Sequence[tuple[SourceId, float]]) -> None:
     """Have groups tried again only after a time that grows with each refusal."""
-    execute_many(connection, _PUT_OFF, ("now", "its_job", "its_group"), [(now, job_id, group) for group, now in refused])
+    execute_many(
+        connection, _PUT_OFF, ("now", "its_job", "its_group"), [(now, job_id, group) for group, now in refused]
+    )
 
 
 def dirty_groups(connection: Connection, job_id: int, after: str, limit: int, now: float) -> list[SourceId]:
