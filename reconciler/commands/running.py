@@ -14,7 +14,7 @@ from reconciler import logs
 
 _Result = TypeVar("_Result")
 
-_COLLECT_AFTER = (20_000, 20, 20)
+_COLLECT_AFTER = (50_000, 50, 100)
 """A page makes some ten thousand values that live until it is written down: looking for garbage earlier finds none."""
 _SWITCH_SECONDS = 0.0005
 """The store works in a thread of its own, in bursts: the loop must not wait 5 ms for its turn after each call."""
