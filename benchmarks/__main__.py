@@ -79,9 +79,8 @@ def unchanged(directory: Path, users: int, rounds: int) -> list[tuple[str, str, 
 
 def changed(directory: Path, users: int, rounds: int) -> list[tuple[str, str, str]]:
     """Measure a cycle in which one user in a hundred changed."""
-    organisation = directory / "quiet-50000"
-    runs.change(organisation, every=100)
-    one = runs.quiet_cycle(organisation)
+    organisation = runs.organisation(directory / "changed", 50_000)
+    one = runs.changed_cycle(organisation, every=100)
     return [
         ("1 % of 50,000 users changed: the whole process", f"{one.seconds:.2f} s", ""),
         ("  requests", f"{one.requests:.0f}", "500 changed"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -119,11 +118,23 @@ def settle(directory: Path) -> None:
 def quiet_cycle(directory: Path) -> Measured:
     """Run a cycle as a user would, in a fresh process; the seconds are the process's, with its imports."""
     with _server() as port:
-        _configure(directory, port)
-        command = [sys.executable, "-m", "benchmarks.inside", str(directory / "config.toml"), "cycle"]
-        began = time.perf_counter()
-        measured = _run(command, directory)
-        return Measured(time.perf_counter() - began, measured.mib, measured.requests)
+        return _whole_process(directory, port)
+
+
+def changed_cycle(directory: Path, every: int) -> Measured:
+    """Create everybody, change one in so many, and measure the cycle that follows, in a fresh process."""
+    with _server() as port:
+        _cycle(directory, port, "cycle")
+        change(directory, every)
+        return _whole_process(directory, port)
+
+
+def _whole_process(directory: Path, port: int) -> Measured:
+    _configure(directory, port)
+    command = [sys.executable, "-m", "benchmarks.inside", str(directory / "config.toml"), "cycle"]
+    began = time.perf_counter()
+    measured = _run(command, directory)
+    return Measured(time.perf_counter() - began, measured.mib, measured.requests)
 
 
 def _cycle(directory: Path, port: int, how: str) -> Measured:
@@ -144,8 +155,9 @@ def _run(command: list[str], directory: Path) -> Measured:
 
 
 def peak_mib() -> float:
-    """Return the peak memory of this process in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Return the peak memory of this process in MiB; not ru_maxrss, which begins with that of the process that forked."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 @contextmanager
