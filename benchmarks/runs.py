@@ -155,7 +155,7 @@ def _run(command: list[str], directory: Path) -> Measured:
 
 
 def peak_mib() -> float:
-    """Return the peak memory of this process in MiB; not ru_maxrss, which begins with that of the process that forked."""
+    """Return the peak memory of this process in MiB; ru_maxrss would begin with that of the process that forked it."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
