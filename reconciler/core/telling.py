@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from reconciler.core.model import TargetId
+from reconciler.core.model import Resource, TargetId
 from reconciler.core.outcomes import Failed
 from reconciler.core.planning import Leave, Operation, Pending
 from reconciler.core.records import LogRecord, Modified, Record, Step
@@ -50,6 +50,33 @@ def sent(
         ),
         modified=_modified(operation),
         took_ms=took_ms,
+    )
+
+
+def found_done(record: Record, shown: Resource, active: str, at: float) -> LogRecord | None:
+    """Return the record of an operation whose answer was lost and that the account shows as done, else None."""
+    link = record.link
+    assert link is not None
+    paths = [path for path in {**link.agreed, **shown} if link.agreed.get(path) != shown.get(path)]
+    adopted = link.origin == "adopted" and link.linked_at == record.attempted_at
+    if not paths and not adopted:
+        return None
+    operation = "adopt" if adopted else "update"
+    if active in paths:
+        operation = "disable" if shown.get(active) is False else operation if adopted else "enable"
+    why = "the answer to what was sent was lost; the account shows that it was done"
+    return LogRecord(
+        at=at,
+        kind=record.kind,
+        source_id=record.source_id,
+        name=record.name,
+        action="disable" if operation == "disable" else "update",
+        operation=operation,
+        status="success",
+        target_id=link.target_id,
+        reason=why,
+        steps=(Step("matching", "success", "linked already"), Step("export", "success", why)),
+        modified=tuple(Modified(path, link.agreed.get(path), shown.get(path)) for path in paths),
     )
 
 

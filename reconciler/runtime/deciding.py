@@ -165,6 +165,9 @@ class Deciding:
         """Return the record after the look, or why the entry must wait for another one. No leaver ever waits."""
         match shown:
             case Account(resource=resource):
+                log = telling.found_done(record, resource, self._profile.active, self._clock.now())
+                if log is not None:
+                    self._journal.log(log)
                 return settling.looked_at(record, resource, self._profile.active)
             case Missing() if not leaving:
                 assert record.link is not None

@@ -245,8 +245,8 @@ class Joining:
         if added or removed or failure is not None or (why_held and record.source_id not in self._told):
             now = self._clock.now()
             log.append(telling.members(record, len(added), len(removed), failure, now, why_held, unresolved))
-        refused = failure is not None
-        settled = not refused and not held
+        settled = failure is None and not held
+        refused = failure is not None and failure.fault not in _PASSING
         await self._journal.members(record.source_id, log, added, removed, settled=settled, refused=refused)
 
     def _hold(self, removals: int, members: int) -> str:
@@ -377,8 +377,13 @@ class Joining:
             await self._journal.entry(gone, telling.members(record, 0, 0, failure, self._clock.now()))
         else:
             log = telling.members(record, 0, 0, failure, self._clock.now())
-            await self._journal.members(record.source_id, [log], (), (), settled=False, refused=True)
+            refused = failure.fault not in _PASSING
+            await self._journal.members(record.source_id, [log], (), (), settled=False, refused=refused)
         self._applier.failed(record.source_id, "members", failure.error_code, failure.reason)
+
+
+_PASSING = frozenset({Fault.INTERRUPTED, Fault.SERVER_ERROR, Fault.THROTTLED, Fault.NOT_SCIM})
+"""Faults that say nothing about the members: the group is looked at again in the next cycle, however often."""
 
 
 def _overlap(known: Collection[TargetId], shown: Collection[TargetId]) -> bool:

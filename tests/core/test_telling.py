@@ -103,3 +103,22 @@ def test_members_are_told_by_number() -> None:
     assert (held.status, held.error_code) == ("skipped", "TooManyRemovals")
     failed = telling.members(group, 1, 0, Failed(Fault.INVALID, "no such member"), NOW)
     assert (failed.status, failed.reason) == ("failure", "no such member")
+
+
+@pytest.mark.parametrize(
+    ("agreed", "shown", "adopted", "told"),
+    [
+        ({"active": True}, {"active": False}, False, ("disable", "disable")),
+        ({"active": False}, {"active": True}, False, ("enable", "update")),
+        ({"title": "A"}, {"title": "B"}, False, ("update", "update")),
+        ({"title": "A"}, {"title": "A"}, True, ("adopt", "update")),
+        ({"title": "A"}, {"title": "A"}, False, None),
+    ],
+)
+def test_what_was_done_without_an_answer_is_told_when_the_account_shows_it(
+    agreed: dict[str, object], shown: dict[str, object], adopted: bool, told: tuple[str, str] | None
+) -> None:
+    link = Link(TargetId("t1"), "adopted" if adopted else "created", agreed, NOW)
+    record = Record("user", SourceId("s1"), name="ann", link=link, attempted_at=NOW)
+    log = telling.found_done(record, shown, "active", NOW + 60)
+    assert (None if log is None else (log.operation, log.action)) == told
