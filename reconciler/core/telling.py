@@ -53,8 +53,28 @@ def sent(
     )
 
 
-def found_done(record: Record, shown: Resource, active: str, at: float) -> LogRecord | None:
-    """Return the record of an operation whose answer was lost and that the account shows as done, else None."""
+def made_before(record: Record, at: float) -> LogRecord:
+    """Return the record of an account that was found under the name of a create whose answer was lost."""
+    why = "made by a request whose answer was not seen; found under the name that it was made with"
+    return LogRecord(
+        at=at,
+        kind=record.kind,
+        source_id=record.source_id,
+        name=record.name,
+        action="create",
+        operation="create",
+        status="success",
+        target_id=record.link.target_id if record.link is not None else None,
+        reason=why,
+        steps=(Step("matching", "success", why),),
+    )
+
+
+def seen_after_doubt(record: Record, shown: Resource, active: str, at: float) -> LogRecord | None:
+    """Return what a look shows after an answer was lost; None where the account is as it was known.
+
+    Who made the difference, our request or somebody in the app, cannot be told, and is not claimed.
+    """
     link = record.link
     assert link is not None
     paths = [path for path in {**link.agreed, **shown} if link.agreed.get(path) != shown.get(path)]
@@ -64,7 +84,7 @@ def found_done(record: Record, shown: Resource, active: str, at: float) -> LogRe
     operation = "adopt" if adopted else "update"
     if active in paths:
         operation = "disable" if shown.get(active) is False else operation if adopted else "enable"
-    why = "the answer to what was sent was lost; the account shows that it was done"
+    why = "an answer was lost, so the account was looked at: this is what it shows now"
     return LogRecord(
         at=at,
         kind=record.kind,

@@ -13,7 +13,7 @@ from reconciler.core.mapping import Mapped
 from reconciler.core.model import Entry, Identity, Job, Kind, Profile, SourceId, TargetId
 from reconciler.core.outcomes import Account, Failed, Fault, Missing
 from reconciler.core.planning import Ask, Decision, Leave, Operation, Pending, Reject, verdict_of
-from reconciler.core.records import Link, LogRecord, Record, Step, Verdict
+from reconciler.core.records import Link, Record, Verdict
 from reconciler.core.scoping import InScope, Leaving, StandingUnknown, is_soft_deleted, judge
 from reconciler.ports import Clock, Owner, PendingReference, Store, Target
 from reconciler.runtime.apply import LIVING, Applier
@@ -146,7 +146,7 @@ class Deciding:
             if free:
                 record.link = Link(free[0].id, "created", free[0].resource, now)
                 await self._journal.entry(
-                    replace(record, fingerprint=None), _made_before(record, now), touches_groups=True
+                    replace(record, fingerprint=None), telling.made_before(record, now), touches_groups=True
                 )
                 self._journal.counts["create"] += 1
         return untold
@@ -165,7 +165,7 @@ class Deciding:
         """Return the record after the look, or why the entry must wait for another one. No leaver ever waits."""
         match shown:
             case Account(resource=resource):
-                log = telling.found_done(record, resource, self._profile.active, self._clock.now())
+                log = telling.seen_after_doubt(record, resource, self._profile.active, self._clock.now())
                 if log is not None:
                     self._journal.log(log)
                 return settling.looked_at(record, resource, self._profile.active)
@@ -488,22 +488,6 @@ class Deciding:
 
 
 _ANOTHER_TIME = (Fault.UNREACHABLE, Fault.INTERRUPTED, Fault.THROTTLED, Fault.UNAUTHORIZED, Fault.SERVER_ERROR)
-
-
-def _made_before(record: Record, now: float) -> LogRecord:
-    why = "made by a request whose answer was not seen; found under the name that it was made with"
-    return LogRecord(
-        at=now,
-        kind=record.kind,
-        source_id=record.source_id,
-        name=record.name,
-        action="create",
-        operation="create",
-        status="success",
-        target_id=record.link.target_id if record.link is not None else None,
-        reason=why,
-        steps=(Step("matching", "success", why),),
-    )
 
 
 def _ids(value: str | list[str]) -> list[SourceId]:

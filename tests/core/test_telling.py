@@ -115,10 +115,10 @@ def test_members_are_told_by_number() -> None:
         ({"title": "A"}, {"title": "A"}, False, None),
     ],
 )
-def test_what_was_done_without_an_answer_is_told_when_the_account_shows_it(
+def test_what_a_look_shows_after_a_lost_answer_is_told(
     agreed: dict[str, object], shown: dict[str, object], adopted: bool, told: tuple[str, str] | None
 ) -> None:
     link = Link(TargetId("t1"), "adopted" if adopted else "created", agreed, NOW)
     record = Record("user", SourceId("s1"), name="ann", link=link, attempted_at=NOW)
-    log = telling.found_done(record, shown, "active", NOW + 60)
+    log = telling.seen_after_doubt(record, shown, "active", NOW + 60)
     assert (None if log is None else (log.operation, log.action)) == told
