@@ -1,4 +1,4 @@
-"""Time and chance for whole cycles: days pass when a test says so, and waiting costs next to nothing."""
+"""Time and chance for whole cycles: days pass when a test says so, and nobody waits for them."""
 
 from __future__ import annotations
 
@@ -9,35 +9,51 @@ from reconciler.runtime.journal import FLUSH_SECONDS
 
 HOUR = 3600.0
 DAY = 24 * HOUR
-_WAIT_MAX_SECONDS = 0.02
+_LOOK_SECONDS = 0.001
 
 
 class Calendar:
-    """A clock that runs with the machine's and can be turned forward. Who sleeps turns it forward by what is left."""
+    """A clock that begins today and goes on only when it is turned, slept by, or looked at (a thousandth each time).
+
+    Who sleeps turns it forward and goes on at once. The journal's beat goes on beside everything else, so it turns
+    nothing: it comes when the clock has reached its moment.
+    """
 
     def __init__(self) -> None:
-        self._ahead = 0.0
+        self._now = time.time()  # noqa: TID251  # because files that tests write are as old as the machine says
+        self._waiting: list[tuple[float, asyncio.Event]] = []
         self.slept: list[float] = []
         """How long was slept each time, the journal's quarter of a second left out."""
 
     def turn(self, seconds: float) -> None:
         """Let so much time pass."""
-        self._ahead += seconds
+        self._now += seconds
+        for until, reached in self._waiting:
+            if until <= self._now:
+                reached.set()
 
     def now(self) -> float:
-        return time.time() + self._ahead  # noqa: TID251  # this is the clock
+        self.turn(_LOOK_SECONDS)
+        return self._now
 
     def monotonic(self) -> float:
-        return time.monotonic() + self._ahead
+        return self.now()
 
     async def sleep(self, seconds: float) -> None:
-        if seconds == FLUSH_SECONDS:  # the journal's own beat goes on all the time: it must not turn the calendar
-            await asyncio.sleep(seconds)  # noqa: TID251  # because real sockets answer in real time
+        if seconds == FLUSH_SECONDS:
+            await self._reach(self._now + seconds)
             return
         self.slept.append(seconds)
-        short = min(seconds, _WAIT_MAX_SECONDS)
-        await asyncio.sleep(short)  # noqa: TID251  # because real sockets answer in real time; the rest is turned
-        self._ahead += seconds - short
+        self.turn(seconds)
+        await asyncio.sleep(0)  # noqa: TID251  # because the others get their turn; no time passes
+
+    async def _reach(self, moment: float) -> None:
+        reached = asyncio.Event()
+        self._waiting.append((moment, reached))
+        try:
+            await reached.wait()
+        finally:
+            self._waiting.remove((moment, reached))
 
 
 class NoLuck:
