@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
 from reconciler.core.model import Change, Entry, Identity, Kind, Resource, SourceId, TargetId
+from reconciler.core.notices import Notice, Settle
 from reconciler.core.outcomes import Account, Done, Failed, Found, ListEnd, ListPage, MembersDone, Missing
 from reconciler.core.records import LogRecord, Record
+from reconciler.core.standing import Standing
 
 # --- time and chance ---------------------------------------------------------------------------------------------
 
@@ -351,6 +353,17 @@ class HeldOperation:
 
 
 @dataclass(frozen=True, slots=True)
+class QueuedNotice:
+    """A notice that waits to be mailed."""
+
+    id: int
+    notice: Notice
+    attempts: int
+    begun_at: float | None
+    """It was being handed over when the process ended: whether it was taken is not known."""
+
+
+@dataclass(frozen=True, slots=True)
 class LogQuery:
     job: str | None = None
     user: str | None = None
@@ -517,9 +530,41 @@ class Store(Protocol):
 
     # the end
     async def close_cycle(
-        self, job_id: int, epoch: int, *, watermark: str | None, rules: str | None, summary: dict[str, Any], now: float
+        self,
+        job_id: int,
+        epoch: int,
+        *,
+        watermark: str | None,
+        rules: str | None,
+        summary: dict[str, Any],
+        now: float,
+        settle: Settle | None = None,
     ) -> None:
-        """Write the history; move watermark and completed rules (each only where not None). Empties scratch tables."""
+        """Write the history; move watermark and completed rules (each only where not None). Empties scratch tables.
+
+        `settle` changes the job's standing in the same commit.
+        """
+        ...
+
+    # how the jobs stand, and what their people are told
+    async def standing(self, job: str) -> Standing: ...
+
+    async def settle(self, job: str, change: Settle) -> Standing:
+        """Change a job's standing and queue the notices of it, in one commit; return how it stands now."""
+        ...
+
+    async def queue(self, told: Sequence[Notice]) -> None:
+        """Queue notices to be mailed; one with the key of an earlier one is left out."""
+        ...
+
+    async def due_notices(self, now: float, limit: int) -> list[QueuedNotice]: ...
+
+    async def begin_notice(self, notice_id: int, now: float) -> None:
+        """Write down that a notice is being handed to the mail server from now on."""
+        ...
+
+    async def end_notice(self, notice_id: int, *, sent_at: float | None, due_at: float | None, problem: str) -> None:
+        """Write down how that ended; without `due_at` it is not tried again."""
         ...
 
     async def set_next_due(self, job: str, at: float | None) -> None: ...

@@ -10,9 +10,10 @@ import orjson
 from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
 from reconciler.core.model import Identity
+from reconciler.core.notices import Settle
 from reconciler.errors import IdentityChanged, StateError
 from reconciler.ports import JobState
-from reconciler.store import claiming
+from reconciler.store import claiming, standings
 from reconciler.store.dialects import upsert
 from reconciler.store.identifying import (
     JobRow,
@@ -38,6 +39,7 @@ from reconciler.store.tables import (
     staged_groups,
     target_facts,
 )
+from reconciler.store.tables import standings as standing_rows
 
 _OF_THE_SOURCE = (entries, memberships, staged_groups, ledger, pending_references, holds)
 _SCRATCH = (spool, listing_keys, listing)
@@ -93,8 +95,9 @@ def close_cycle(
     rules: str | None,
     summary: dict[str, Any],
     now: float,
+    settle: Settle | None,
 ) -> None:
-    fenced_job(connection, job_id, epoch)
+    job = fenced_job(connection, job_id, epoch)
     moved = {"watermark": watermark, "completed_rules": rules}
     moved = {name: value for name, value in moved.items() if value is not None}
     if moved:
@@ -105,6 +108,8 @@ def close_cycle(
     connection.execute(update(cycles).where(cycles.c.job_id == job_id, cycles.c.epoch == epoch).values(**closed))
     claiming.wake(connection)
     _empty(connection, job_id, _SCRATCH)
+    if settle is not None:
+        standings.settle(connection, job.name, settle)
 
 
 def history(connection: Connection, job: str, limit: int) -> list[dict[str, Any]]:
@@ -131,6 +136,7 @@ def next_due(connection: Connection, name: str) -> float | None:
 def forget(connection: Connection, name: str) -> None:
     connection.execute(update(cycles).where(cycles.c.job == name).values(summary=None))
     connection.execute(delete(jobs).where(jobs.c.name == name))
+    connection.execute(delete(standing_rows).where(standing_rows.c.job == name))
     claiming.wake(connection)
 
 

@@ -14,8 +14,10 @@ import anyio
 from sqlalchemy import Connection
 
 from reconciler.core.model import Identity, Kind, SourceId, TargetId
+from reconciler.core.notices import Notice, Settle
 from reconciler.core.outcomes import Account
 from reconciler.core.records import Record
+from reconciler.core.standing import Standing
 from reconciler.ports import (
     Batch,
     Claim,
@@ -26,9 +28,10 @@ from reconciler.ports import (
     MemberDelta,
     Owner,
     PendingReference,
+    QueuedNotice,
     Seen,
 )
-from reconciler.store import claiming, cycles, logbook, membership, reading, scratch, waiting, writing
+from reconciler.store import claiming, cycles, logbook, membership, reading, scratch, standings, waiting, writing
 from reconciler.store.database import Database, open_database
 from reconciler.store.locking import Writer
 
@@ -85,9 +88,35 @@ class SqlStore:
         return await self._do(cycles.open_job, job, source, target, now, cycle_id)
 
     async def close_cycle(
-        self, job_id: int, epoch: int, *, watermark: str | None, rules: str | None, summary: dict[str, Any], now: float
+        self,
+        job_id: int,
+        epoch: int,
+        *,
+        watermark: str | None,
+        rules: str | None,
+        summary: dict[str, Any],
+        now: float,
+        settle: Settle | None = None,
     ) -> None:
-        await self._do(cycles.close_cycle, job_id, epoch, watermark, rules, summary, now)
+        await self._do(cycles.close_cycle, job_id, epoch, watermark, rules, summary, now, settle)
+
+    async def standing(self, job: str) -> Standing:
+        return await self._do(standings.standing, job)
+
+    async def settle(self, job: str, change: Settle) -> Standing:
+        return await self._do(standings.settle, job, change)
+
+    async def queue(self, told: Sequence[Notice]) -> None:
+        await self._do(standings.queue, told)
+
+    async def due_notices(self, now: float, limit: int) -> list[QueuedNotice]:
+        return await self._do(standings.due_notices, now, limit)
+
+    async def begin_notice(self, notice_id: int, now: float) -> None:
+        await self._do(standings.begin_notice, notice_id, now)
+
+    async def end_notice(self, notice_id: int, *, sent_at: float | None, due_at: float | None, problem: str) -> None:
+        await self._do(standings.end_notice, notice_id, sent_at, due_at, problem)
 
     async def set_next_due(self, job: str, at: float | None) -> None:
         await self._do(cycles.set_next_due, job, at)

@@ -303,6 +303,31 @@ Index(
     postgresql_where=COUNTED,
 )
 
+standings = Table(
+    "standings",
+    metadata,
+    Column("job", Text, primary_key=True),
+    Column("standing", LargeBinary, nullable=False),
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("key", Text, nullable=False, unique=True),
+    Column("job", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("facts", LargeBinary, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("begun_at", Double),
+    Column("due_at", Double),
+    Column("sent_at", Double),
+    Column("problem", Text, nullable=False),
+    Index("notices_by_due", "due_at"),
+    sqlite_autoincrement=True,
+)
+
 target_facts = Table(
     "target_facts",
     metadata,

@@ -244,6 +244,30 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["hold_id"], ["holds.id"], name="held_operations_hold_id_fk", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("hold_id", "position", name="held_operations_pk"),
     )
+    op.create_table(
+        "standings",
+        sa.Column("job", sa.Text(), nullable=False),
+        sa.Column("standing", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("job", name="standings_pk"),
+    )
+    op.create_table(
+        "notices",
+        sa.Column("id", row_id, nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("job", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("at", sa.Double(), nullable=False),
+        sa.Column("facts", sa.LargeBinary(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("begun_at", sa.Double()),
+        sa.Column("due_at", sa.Double()),
+        sa.Column("sent_at", sa.Double()),
+        sa.Column("problem", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="notices_pk"),
+        sa.UniqueConstraint("key", name="notices_key_unique"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("notices_by_due", "notices", ["due_at"])
 
 
 def _only(condition: str) -> dict[str, Any]:

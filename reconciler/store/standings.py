@@ -1,0 +1,70 @@
+"""Keeps how the jobs stand, with the notices that are still to be mailed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import orjson
+from sqlalchemy import Connection, select, update
+
+from reconciler.core.notices import Notice, NoticeKind, Settle
+from reconciler.core.standing import Standing
+from reconciler.ports import QueuedNotice
+from reconciler.store.dialects import put_many
+from reconciler.store.tables import notices, standings
+
+
+def standing(connection: Connection, job: str) -> Standing:
+    found = connection.execute(select(standings.c.standing).where(standings.c.job == job)).scalar()
+    return Standing() if found is None else Standing.from_json(orjson.loads(found))
+
+
+def settle(connection: Connection, job: str, change: Settle) -> Standing:
+    changed, told = change(standing(connection, job))
+    put_many(connection, standings, ("job",), ("standing",), [(job, orjson.dumps(changed.as_json()))])
+    queue(connection, told)
+    return changed
+
+
+def queue(connection: Connection, told: Sequence[Notice]) -> None:
+    """Write down notices to be mailed; one with the key of an earlier one is left out."""
+    for notice in told:
+        if connection.execute(select(notices.c.id).where(notices.c.key == notice.key)).scalar() is None:
+            connection.execute(
+                notices.insert().values(
+                    key=notice.key,
+                    job=notice.job,
+                    kind=notice.kind,
+                    at=notice.at,
+                    facts=orjson.dumps(dict(notice.facts)),
+                    attempts=0,
+                    due_at=notice.at,
+                    problem="",
+                )
+            )
+
+
+def due_notices(connection: Connection, now: float, limit: int) -> list[QueuedNotice]:
+    c = notices.c
+    found = connection.execute(select(notices).where(c.due_at <= now).order_by(c.due_at, c.id).limit(limit))
+    return [
+        QueuedNotice(
+            row.id,
+            Notice(NoticeKind(row.kind), row.job, row.at, row.key, orjson.loads(row.facts)),
+            attempts=row.attempts,
+            begun_at=row.begun_at,
+        )
+        for row in found
+    ]
+
+
+def begin_notice(connection: Connection, notice_id: int, now: float) -> None:
+    c = notices.c
+    connection.execute(update(notices).where(c.id == notice_id).values(begun_at=now, attempts=c.attempts + 1))
+
+
+def end_notice(
+    connection: Connection, notice_id: int, sent_at: float | None, due_at: float | None, problem: str
+) -> None:
+    ended = {"begun_at": None, "sent_at": sent_at, "due_at": due_at, "problem": problem}
+    connection.execute(update(notices).where(notices.c.id == notice_id).values(**ended))
