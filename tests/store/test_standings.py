@@ -49,8 +49,8 @@ async def test_a_standing_of_a_newer_version_can_be_read(store: SqlStore) -> Non
 
 async def test_closing_a_cycle_changes_the_standing_with_it(store: SqlStore, work: Work) -> None:
     await store.close_cycle(
-        work.job_id,
-        work.epoch,
+        work.id,
+        work.state.epoch,
         watermark=None,
         rules=None,
         summary={},
