@@ -24,8 +24,8 @@ from reconciler.net.client import Client, Lanes
 from reconciler.net.exchange import AiohttpExchange
 from reconciler.ports import Clock, Dice, Progress, Source, Target
 from reconciler.runtime.clock import NoProgress, SystemClock, SystemDice
-from reconciler.runtime.cycle import Plan, World
 from reconciler.runtime.rehearsal import Rehearsal
+from reconciler.runtime.world import Plan, World
 from reconciler.secrets import Secret
 from reconciler.sources.file import FileSource
 from reconciler.store.database import copy_state

@@ -14,7 +14,7 @@ from reconciler.commands.printing import print_json
 from reconciler.core.model import KINDS, Kind, ObjectRules
 from reconciler.core.outcomes import Failed
 from reconciler.runtime.asking import Asking
-from reconciler.runtime.cycle import World
+from reconciler.runtime.world import World
 
 
 @click.command()

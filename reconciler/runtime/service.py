@@ -14,8 +14,9 @@ from anyio.abc import TaskGroup
 from reconciler import logs
 from reconciler.errors import ReconcilerError
 from reconciler.ports import Clock, Store, Ticks
-from reconciler.runtime.cycle import Plan, World, run_cycle
+from reconciler.runtime.cycle import run_cycle
 from reconciler.runtime.report import CycleReport
+from reconciler.runtime.world import Plan, World
 
 DRAIN_SECONDS = 60.0
 """How long running cycles may go on after SIGTERM, before they are cut off between two requests."""

@@ -15,8 +15,8 @@ import anyio.lowlevel
 from reconciler import config, wiring
 from reconciler.errors import StateError
 from reconciler.net.client import Lanes
-from reconciler.runtime.cycle import Plan, World
 from reconciler.runtime.service import Jobs, Reloaded, Service, differences
+from reconciler.runtime.world import Plan, World
 from reconciler.store.sql import SqlStore
 from tests.cycles.company import Company
 from tests.net.doubles import EPOCH, LoopClock, SetDice

@@ -1,0 +1,103 @@
+"""Finds those whom a complete reading did not show, with those whose time has come; plans what they leave behind."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+
+from reconciler.core import settling, telling
+from reconciler.core.model import Cause, Kind
+from reconciler.core.outcomes import Account
+from reconciler.core.planning import Leave, Operation
+from reconciler.core.records import Record, Verdict
+from reconciler.core.scoping import Leaving
+from reconciler.ports import JobState
+from reconciler.runtime.apply import Applier
+from reconciler.runtime.deciding import Deciding
+from reconciler.runtime.journal import Journal
+from reconciler.runtime.reading import PAGE, Reading
+from reconciler.runtime.rules import KindRules
+from reconciler.runtime.world import World
+
+
+class Leavers:
+    """Goes through the records of those who are gone from the source."""
+
+    def __init__(
+        self,
+        world: World,
+        state: JobState,
+        rules: Mapping[Kind, KindRules],
+        journal: Journal,
+        applier: Applier,
+        deciding: Deciding,
+        reading: Reading,
+        *,
+        full: bool,
+    ) -> None:
+        self._source, self._target, self._store, self._clock = world.source, world.target, world.store, world.clock
+        self._state, self._rules, self._full = state, rules, full
+        self._journal, self._applier, self._deciding, self._reading = journal, applier, deciding, reading
+
+    async def find(self, *, initial: bool) -> None:
+        """After a complete reading, plan for those whom it did not show; and for those whose time has come."""
+        if self._applier.stopped is not None:
+            return
+        for kind, rules in self._rules.items():
+            if not self._reading.complete.get(kind, False):
+                continue
+            if not self._source.incremental:
+                async for record in self._unseen(kind):
+                    if kind == "user" or record.source_id not in self._reading.unknown_groups:
+                        await self._leave(rules, record, "no longer in the source")
+            until = settling.WHEN_ALL_ARE if initial else self._clock.now()
+            async for record in self._due(kind, until):
+                if record.verdict is Verdict.GONE:
+                    await self._leave(rules, record, record.why or "no longer in the source")
+
+    async def _unseen(self, kind: Kind) -> AsyncIterator[Record]:
+        after = 0
+        while rows := await self._store.unseen(
+            self._state.job_id, kind, self._reading.seen[kind], self._state.ceiling, after, PAGE
+        ):
+            for row in rows:
+                yield row
+            after = rows[-1].row_id or 0
+
+    async def _due(self, kind: Kind, until: float) -> AsyncIterator[Record]:
+        after = 0
+        while rows := await self._store.due(self._state.job_id, kind, until, after, PAGE):
+            for row in rows:
+                if row.row_id is not None and row.row_id not in self._reading.seen[kind]:
+                    yield row
+            after = rows[-1].row_id or 0
+
+    async def _leave(self, rules: KindRules, record: Record, why: str) -> None:
+        now = self._clock.now()
+        standing = Leaving(Cause.GONE, why)
+        if untold := await self._deciding.recover(rules, [record]):
+            failure = untold[record.source_id]
+            if self._applier.stopped is None and self._applier.unasked is None:
+                self._applier.failed(record.source_id, "match", failure.error_code, failure.reason)
+            return
+        for shown in (await self._deciding.look(rules, [record])).values():
+            seen = self._deciding.seen(record, shown, leaving=True)
+            assert isinstance(seen, Record)
+            record = seen
+        found = None
+        if self._full and record.link is not None and self._applier.unasked is None:
+            answer = await self._target.get(rules.kind, record.link.target_id)
+            found = answer if isinstance(answer, Account) else None
+        decision = rules.planner.plan(record, standing, None, {}, (), None, now, found)
+        match decision:
+            case Operation():
+                self._deciding.negatives.append(decision)
+            case Leave():
+                changed = record.verdict is not decision.verdict
+                if decision.due_at is None and record.link is not None:
+                    decision = replace(decision, due_at=settling.WHEN_ALL_ARE)
+                left = settling.left(record, decision, None, now)
+                log = telling.skipped(left, decision, now) if changed else None
+                await self._journal.entry(left, log, touches_groups=changed)
+            case _:
+                raise AssertionError("somebody who is gone is neither asked for nor rejected")

@@ -1,0 +1,36 @@
+"""What a cycle is given: the world that it may ask, the rules that it goes by, the observer that it tells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from reconciler.core.model import Job, Profile
+from reconciler.core.planning import Operation
+from reconciler.ports import Clock, Dice, Progress, Source, Store, Target
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a cycle may ask and tell."""
+
+    source: Source
+    target: Target
+    store: Store
+    clock: Clock
+    dice: Dice
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a job's cycle goes by: the job, what is known of the vendor, and the version of both."""
+
+    job: Job
+    profile: Profile
+    rules_version: str
+    concurrency: int
+
+
+Observer = Callable[[Operation, str], None]
+"""Is told each operation, and why it is held (empty: it is not)."""
