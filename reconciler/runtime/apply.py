@@ -181,6 +181,8 @@ class Applier:
         if not operation.changes:
             return Done()
         outcome = await self._target.update(record.kind, target_id, operation.changes, agreed)
+        if isinstance(outcome, Failed) and outcome.fault is Fault.NOT_FOUND:
+            outcome = await self._gone_or_refused(record.kind, target_id, outcome)
         if isinstance(outcome, Failed) and operation.word == "disable" and outcome.fault not in _REACHES_NOTHING:
             alone = tuple(c for c in operation.changes if c.path == self._profile.active)
             if len(alone) < len(operation.changes):
@@ -190,6 +192,19 @@ class Applier:
                 operation.in_doubt = outcome.may_have_been_done
                 return await self._target.update(record.kind, target_id, alone, agreed)
         return outcome
+
+    async def _gone_or_refused(self, kind: Kind, target_id: TargetId, failure: Failed) -> Failed:
+        """Return the 404 only of an account that is not there: it may be about a manager whom the change names.
+
+        A link that is dropped too early may end in a second account, a disable that counts as done in an open door.
+        """
+        match await self._target.get(kind, target_id):
+            case Missing():
+                return failure
+            case Account():
+                return replace(failure, fault=Fault.INVALID, reason=f"{failure.reason}; the {kind} itself is there")
+            case Failed() as unanswered:
+                return unanswered
 
     async def _create(self, operation: Operation) -> Done | Failed:
         self._refer(operation)
