@@ -1,0 +1,1 @@
+"""Makes mails of notices, hands them to an SMTP server."""
