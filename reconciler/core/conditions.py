@@ -16,7 +16,7 @@ from typing import Any
 
 from reconciler.core.model import AllOf, AnyOf, Attributes, Clause, Condition, MemberOf, Negation, Operator
 from reconciler.errors import ConfigError, Problem
-from reconciler.language.patterns import INPUT_MAX, PatternRefused, compile_pattern
+from reconciler.language.patterns import PatternRefused, PatternTooSlow, compile_pattern
 
 MemberLookup = Callable[[MemberOf], bool | None]
 """Says whether the entry is in a group; None: not known."""
@@ -205,11 +205,16 @@ def _equals(wanted: str) -> _Test:
 
 
 def _matches(pattern: str) -> _Test:
-    search = compile_pattern(pattern).compiled.search
+    search = compile_pattern(pattern).search
 
     def matches(value: Any) -> bool | None:
         text = as_text(value)
-        return None if text is None or len(text) > INPUT_MAX else search(text) is not None
+        if text is None:
+            return None
+        try:
+            return search(text) is not None
+        except PatternTooSlow:
+            return None
 
     return matches
 

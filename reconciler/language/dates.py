@@ -19,6 +19,7 @@ from reconciler.language.moments import (
     to_file_time,
     tokens_of,
 )
+from reconciler.language.syntax import Call
 from reconciler.language.values import Context, Value, integer, number, text, text_or_none
 
 INTERVALS = {"yyyy": "year", "m": "month", "d": "day", "ww": "week", "h": "hour", "n": "minute", "s": "second"}
@@ -154,11 +155,28 @@ def _format_date_time(invocation: Invocation) -> Evaluate:
                 tokens_of(text(argument.value))
             except FormatRefused as refused:
                 raise invocation.refuse(str(refused), at=argument) from None
-    form = text(reads.value) if reads.constant else "of inputFormat"
-    return _formatting(source.evaluate, styles.evaluate, reads.evaluate, prints.evaluate, form)
+    form = text(reads.value) if reads.constant else ""
+    ours = isinstance(source.node, Call) and source.node.name in _PRINTING
+    return _formatting(source.evaluate, styles.evaluate, reads.evaluate, prints.evaluate, form, ours=ours)
 
 
-def _formatting(source: Evaluate, styles: Evaluate, reads: Evaluate, prints: Evaluate, form: str) -> Evaluate:
+_PRINTING = ("CDate", "DateAdd", "DateFromNum", "Now")
+"""Functions whose dates are understood whatever inputFormat says: published rules count on it."""
+
+
+def _formatting(
+    source: Evaluate, styles: Evaluate, reads: Evaluate, prints: Evaluate, form: str, *, ours: bool
+) -> Evaluate:
+    def read(whole: str, read_format: str) -> tuple[datetime, bool]:
+        if not read_format:
+            return _date(whole, "FormatDateTime"), True
+        try:
+            return parse_as(whole, read_format)
+        except NotInFormat:
+            if ours:
+                return _date(whole, "FormatDateTime"), True
+            raise
+
     def formatted(context: Context) -> Value:
         whole = text_or_none(source(context))
         if not whole:
@@ -166,13 +184,13 @@ def _formatting(source: Evaluate, styles: Evaluate, reads: Evaluate, prints: Eva
         _check_styles(text(styles(context)))
         read_format = text(reads(context))
         try:
-            moment, zoned = parse_as(whole, read_format) if read_format else (_date(whole, "FormatDateTime"), True)
+            moment, zoned = read(whole, read_format)
             return print_as(moment, text(prints(context)), zoned=zoned)
         except FormatRefused:
             raise EvaluationError("FormatDateTime got a format from an attribute that cannot be used") from None
         except NotInFormat:
             raise EvaluationError(
-                f"FormatDateTime: the source does not have the form{form or ' of inputFormat'}"
+                f"FormatDateTime: the source does not have the form {form or 'of inputFormat'}"
             ) from None
 
     return formatted

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 from reconciler.errors import EvaluationError
 from reconciler.language.functions import Argument, Evaluate, Function, Invocation
-from reconciler.language.patterns import INPUT_MAX, Pattern, PatternRefused, compile_pattern
+from reconciler.language.patterns import Match, Pattern, PatternRefused, PatternTooSlow, compile_pattern
 from reconciler.language.syntax import Constant
 from reconciler.language.values import Context, Value, text, text_or_none
 
@@ -69,7 +68,7 @@ def _replace_matches(source: Evaluate, pattern: Callable[[Context], Pattern], ne
         if not whole:
             return whole
         found = pattern(context)
-        return found.compiled.sub(expanded(context, found), _bounded(whole))
+        return _sub(found, expanded(context, found), whole)
 
     return replaced
 
@@ -87,13 +86,14 @@ def _replace_group(
         found = find_pattern(context)
         number, replacement = find_group(context, found), expanded(context, found)
 
-        def inside(match: re.Match[str]) -> str:
+        def inside(match: Match) -> str:
             start, end = match.span(number)
             if start < 0:
                 return match.group()
-            return match.string[match.start() : start] + replacement(match) + match.string[end : match.end()]
+            new_part = replacement if isinstance(replacement, str) else replacement(match)
+            return match.string[match.start() : start] + new_part + match.string[end : match.end()]
 
-        return found.compiled.sub(inside, _bounded(whole))
+        return _sub(found, inside, whole)
 
     return replaced
 
@@ -111,19 +111,20 @@ def _extract_instead(
         if whole is None:
             return None
         found = find_pattern(context)
-        match = found.compiled.search(_bounded(whole))
+        try:
+            match = found.search(whole)
+        except PatternTooSlow as slow:
+            raise EvaluationError(f"Replace: {slow}") from None
         return None if match is None else match.group(find_group(context, found))
 
     return extracted
 
 
-def _bounded(whole: str) -> str:
-    if len(whole) > INPUT_MAX:
-        raise EvaluationError(
-            f"Replace applies regular expressions to at most {INPUT_MAX} characters, not to {len(whole)}; "
-            "shorten the source with Left"
-        )
-    return whole
+def _sub(found: Pattern, replacement: str | Callable[[Match], str], whole: str) -> str:
+    try:
+        return found.sub(replacement, whole)
+    except PatternTooSlow as slow:
+        raise EvaluationError(f"Replace: {slow}") from None
 
 
 def _pattern(invocation: Invocation, argument: Argument) -> Callable[[Context], Pattern]:
@@ -161,18 +162,14 @@ def _group(invocation: Invocation, pattern: Argument, group: Argument) -> Callab
     return found
 
 
-def _expander(new: Argument) -> Callable[[Context, Pattern], Callable[[re.Match[str]], str]]:
+def _expander(new: Argument) -> Callable[[Context, Pattern], str | Callable[[Match], str]]:
     if not new.constant:
         # the value of an attribute is a text, also where it holds a $
-        def literal(context: Context, _: Pattern) -> Callable[[re.Match[str]], str]:
-            value = text(new.evaluate(context))
-            return lambda _: value
-
-        return literal
+        return lambda context, _: text(new.evaluate(context))
     template = text(new.value)
-    last: tuple[Pattern, Callable[[re.Match[str]], str]] | None = None
+    last: tuple[Pattern, str | Callable[[Match], str]] | None = None
 
-    def expanded(_: Context, found: Pattern) -> Callable[[re.Match[str]], str]:
+    def expanded(_: Context, found: Pattern) -> str | Callable[[Match], str]:
         nonlocal last
         if last is None or last[0] is not found:
             last = (found, found.replacement(template))

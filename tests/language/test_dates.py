@@ -49,6 +49,7 @@ def test_what_is_no_date_is_an_error_that_keeps_the_value_to_itself(written: str
     with pytest.raises(EvaluationError) as raised:
         of("CDate([d])", {"d": written})
     assert written not in str(raised.value)
+    assert "does not have the form yyyy-MM-dd" in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -135,6 +136,14 @@ def test_now_is_the_time_that_was_passed_in() -> None:
 def test_format_date_time(written: str, reads: str, prints: str, expected: str) -> None:
     attributes = {"d": written, "r": reads, "p": prints}
     assert of("FormatDateTime([d], , [r], [p])", attributes) == expected
+
+
+@pytest.mark.parametrize(
+    "source", ['DateAdd("yyyy", 5, CDate([d]))', 'CDate("2030-01-15")', "DateFromNum(135391392000000000)"]
+)
+def test_format_date_time_reads_what_date_functions_print_whatever_the_format_says(source: str) -> None:
+    found = of(f'FormatDateTime({source}, , "yyyy.MM", "yyyy-MM-dd")', {"d": "2025-01-15"})
+    assert found == "2030-01-15"
 
 
 def test_format_date_time_without_styles_or_input_format() -> None:
