@@ -49,7 +49,6 @@ def test_what_is_no_date_is_an_error_that_keeps_the_value_to_itself(written: str
     with pytest.raises(EvaluationError) as raised:
         of("CDate([d])", {"d": written})
     assert written not in str(raised.value)
-    assert "does not have the form yyyy-MM-dd" in str(raised.value)
 
 
 @pytest.mark.parametrize(
