@@ -604,6 +604,10 @@ class Progress(Protocol):
 
     def advance(self, part: str, done: int, total: int | None = None) -> None: ...
 
+    def follow(self, counts: Mapping[str, int]) -> None:
+        """Take the cycle's own counts of what was done, by word: they go on growing while it runs."""
+        ...
+
 
 def chunks(items: Sequence[Any], size: int) -> Iterable[Sequence[Any]]:
     """Cut a sequence into runs of at most `size`."""

@@ -14,8 +14,9 @@ from reconciler import logs, wiring
 from reconciler.commands.housing import command_line
 from reconciler.commands.options import config_option
 from reconciler.commands.running import run_async
+from reconciler.runtime.reloading import Jobs, Reloaded, differences
 from reconciler.runtime.schedule import ApschedulerTicks
-from reconciler.runtime.service import DRAIN_SECONDS, Jobs, Reloaded, Service, differences
+from reconciler.runtime.service import DRAIN_SECONDS, Service
 
 
 @click.command()

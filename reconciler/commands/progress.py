@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,9 @@ class _Shown:
         if part not in self._tasks:
             self._tasks[part] = self._bars.add_task(_WORDS.get(part, part), total=total)
         self._bars.update(self._tasks[part], completed=done, total=total)
+
+    def follow(self, counts: Mapping[str, int]) -> None:
+        """The bars say enough."""
 
 
 @contextmanager

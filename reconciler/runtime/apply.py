@@ -109,8 +109,7 @@ class Applier:
         outcome = await self._send(operation)
         took_ms = round((self._clock.monotonic() - began) * 1000)
         self.finished += 1
-        if self.finished % 50 == 0:
-            self._progress.advance("apply", self.finished)
+        self._progress.advance("apply", self.finished, max(self.finished, self._spool.planned))
         match outcome:
             case Done(account=account):
                 await self._done(operation, account, took_ms)

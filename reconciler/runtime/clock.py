@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import secrets
 import time
+from collections.abc import Mapping
 
 import anyio
 
@@ -37,3 +38,6 @@ class NoProgress:
 
     def advance(self, part: str, done: int, total: int | None = None) -> None:
         """Say nothing."""
+
+    def follow(self, counts: Mapping[str, int]) -> None:
+        """Look at nothing."""

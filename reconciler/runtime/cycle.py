@@ -104,6 +104,7 @@ class _Cycle:
         """Set up the parts of this cycle around the opened job."""
         job_id, world, plan = state.job_id, self._world, self._plan
         self._journal = Journal(world.store, job_id, state.epoch, world.clock)
+        world.progress.follow(self._journal.counts)
         self._spool = Spool(world.store, job_id)
         self._asking: dict[Kind, Asking] = {
             kind: Asking(

@@ -176,7 +176,10 @@ class Reader:
                 if entry.id in records
             ]
             await self._deciding.page(rules, self.reading.named, work)
-        self._progress.advance("users" if kind == "user" else "groups", self.reading.users)
+        if kind == "user":
+            self._progress.advance("users", self.reading.users)
+        else:
+            self._progress.advance("groups", self.reading.groups)
 
     async def _memberships(self, rules: KindRules, ids: Sequence[SourceId]) -> Mapping[SourceId, Memberships]:
         """Return who of these is in which of the groups that the rules name."""

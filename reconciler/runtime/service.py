@@ -4,41 +4,22 @@ from __future__ import annotations
 
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from typing import Protocol
 
 import anyio
 from anyio.abc import TaskGroup
 
 from reconciler import logs
+from reconciler.core.standing import Standing
 from reconciler.errors import ReconcilerError
 from reconciler.ports import Clock, Store, Ticks
-from reconciler.runtime.cycle import run_cycle
-from reconciler.runtime.report import CycleReport
-from reconciler.runtime.world import Plan, World
+from reconciler.runtime.cycles import Cycles
+from reconciler.runtime.events import Events
+from reconciler.runtime.reloading import Jobs, Reloaded, differs
+from reconciler.runtime.runs import Asked, Ended, Run, Ticket
+from reconciler.runtime.world import Plan
 
 DRAIN_SECONDS = 60.0
 """How long running cycles may go on after SIGTERM, before they are cut off between two requests."""
-
-
-class Jobs(Protocol):
-    """The jobs of the configuration in force."""
-
-    def plans(self) -> Mapping[str, Plan]: ...
-
-    def world(self, job_name: str) -> AbstractAsyncContextManager[World]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Reloaded:
-    """A configuration that takes the place of another."""
-
-    jobs: Jobs
-    changes: tuple[str, ...]
-    """What is different, one sentence each."""
-    touched: frozenset[str] = frozenset()
-    """Jobs whose source or target is reached in another way now: they run at once, whether it works."""
 
 
 class Service:
@@ -52,16 +33,23 @@ class Service:
         ticks: Ticks,
         reload: Callable[[Jobs], Awaitable[Reloaded]],
         *,
+        events: Events | None = None,
         drain_seconds: float = DRAIN_SECONDS,
     ) -> None:
         """`reload` reads the configuration again; raises ReconcilerError where it cannot be used."""
         self._jobs, self._store, self._clock, self._ticks, self._reload = jobs, store, clock, ticks, reload
         self._drain_seconds = drain_seconds
         self._plans = jobs.plans()
-        self._running: set[str] = set()
-        self._again: set[str] = set()
+        self.events = events or Events(clock)
+        self._cycles = Cycles(store, clock, self.events)
+        self._running: dict[str, Run] = {}
+        self._again: dict[str, Asked] = {}
         """Jobs that were asked for while they were running: they run once more."""
+        self._ended: dict[str, Ended] = {}
+        self._due: dict[str, float] = {}
+        self._runs = 0
         self._one_ended = anyio.Event()
+        self._reloading = anyio.Lock()
         self._stopping = False
         self._log = logs.get()
 
@@ -81,6 +69,7 @@ class Service:
             self._log.info(
                 "service.stopping", running=sorted(self._running), signal=received.name if received else None
             )
+            self.events.tell("service.stopping", running=sorted(self._running))
             await self._drain(signals)
             tasks.cancel_scope.cancel()
         self._log.info("service.stopped")
@@ -91,6 +80,10 @@ class Service:
         for name, plan in self._plans.items():
             if not plan.job.enabled:
                 self._log.info("job.not_enabled", job=name)
+                continue
+            standing = await self._store.standing(name)
+            if not runs_by_itself(standing):
+                self._log.info("job.rests", job=name, paused=standing.paused is not None)
                 continue
             due = await self._store.next_due(name)
             times[name] = at = now if due is None else max(now, due)
@@ -103,64 +96,147 @@ class Service:
         async for received in signals:
             if received != signal.SIGHUP:
                 return received
-            await self._take_over()
+            await self.reload(by="SIGHUP")
         return None
+
+    # --- what can be asked ---------------------------------------------------------------------------------------
+
+    @property
+    def plans(self) -> Mapping[str, Plan]:
+        """Return what the jobs of the configuration in force go by."""
+        return self._plans
+
+    @property
+    def jobs(self) -> Jobs:
+        """Return the jobs of the configuration in force."""
+        return self._jobs
+
+    @property
+    def stopping(self) -> bool:
+        """Whether no cycle begins any more, because the daemon ends."""
+        return self._stopping
+
+    def running(self, name: str) -> Run | None:
+        """Return the cycle of a job that runs now."""
+        return self._running.get(name)
+
+    def ended(self, name: str) -> Ended | None:
+        """Return what came of the job's last cycle since the daemon was started."""
+        return self._ended.get(name)
+
+    def due_at(self, name: str) -> float | None:
+        """Return when the job runs next by itself; None where it does not, or runs now."""
+        return self._due.get(name)
+
+    def begin_now(self, name: str, *, full: bool, by: str) -> Ticket:
+        """Run a cycle of a job because a person asked for it: also of one that is paused, not enabled or not due.
+
+        Where a cycle of the job is running, another follows it.
+        """
+        ticket = self._begin(name, full=full, by=by)
+        assert ticket is not None, "the caller has looked whether there is such a job, and whether we are ending"
+        return ticket
+
+    def cut_short(self, name: str, *, by: str) -> bool:
+        """End the job's running cycle before its time; return whether there was one. None follows it at once."""
+        self._again.pop(name, None)
+        run = self._running.get(name)
+        if run is None:
+            return False
+        if not run.stopped_by:
+            run.stopped_by = by
+            self._log.warning("cycle.stopping", job=name, by=by)
+            self.events.tell("cycle.stopping", name, run=run.number, by=by)
+            run.scope.cancel()
+        return True
+
+    def rest(self, name: str) -> None:
+        """Start no further cycle of the job by itself; one that is running goes on to its end."""
+        self._ticks.cancel(name)
+        self._due.pop(name, None)
+        if name in self._again and not self._again[name].by:
+            del self._again[name]
+
+    async def wake(self, name: str) -> None:
+        """Let a job that rested run again by itself: when it is due, at once where it is overdue."""
+        plan = self._plans.get(name)
+        if plan is None or not plan.job.enabled or name in self._running or self._stopping:
+            return
+        now = self._clock.now()
+        due = await self._due_by_the_state(name)
+        self._arm(name, now if due is None else max(now, due))
 
     # --- one job -------------------------------------------------------------------------------------------------
 
     def _arm(self, name: str, at: float) -> None:
         async def wake() -> None:
+            self._due.pop(name, None)
             self._begin(name)
 
+        self._due[name] = at
         self._ticks.set(name, at, wake)
 
-    def _begin(self, name: str) -> None:
-        """Start a cycle of the job; where one is running, note that another is to follow it."""
-        plan = self._plans.get(name)
-        if self._stopping or plan is None or not plan.job.enabled:
-            return
-        if name in self._running:
-            self._again.add(name)
-            return
-        self._running.add(name)
-        self._tasks.start_soon(self._run_job, self._jobs, plan)
+    def _begin(self, name: str, *, full: bool = False, by: str = "") -> Ticket | None:
+        """Start a cycle of the job; where one is running, note that another is to follow it.
 
-    async def _run_job(self, jobs: Jobs, plan: Plan) -> None:
+        `by` is who asked for it; without it only a job that is enabled begins.
+        """
+        plan = self._plans.get(name)
+        if self._stopping or plan is None or not (plan.job.enabled or by):
+            return None
+        if name in self._running:
+            waiting = self._again.get(name)
+            if waiting is None:
+                waiting = Asked(self._next_run(), full, by)
+            self._again[name] = Asked(waiting.number, waiting.full or full, waiting.by or by)
+            return Ticket(name, waiting.number, queued=True)
+        return self._start(plan, Asked(self._next_run(), full, by))
+
+    def _next_run(self) -> int:
+        self._runs += 1
+        return self._runs
+
+    def _start(self, plan: Plan, asked: Asked) -> Ticket:
+        name = plan.job.name
+        self._ticks.cancel(name)  # what was armed is this cycle, before its time
+        self._due.pop(name, None)
+        run = self._running[name] = Run(asked.number, self._clock.now(), full=asked.full, by=asked.by)
+        self._tasks.start_soon(self._run_job, self._jobs, plan, run)
+        return Ticket(name, asked.number, queued=False)
+
+    async def _run_job(self, jobs: Jobs, plan: Plan, run: Run) -> None:
         """Run one cycle under the configuration that was in force when it began, and arm the next one."""
-        name, began = plan.job.name, self._clock.now()
+        name = plan.job.name
         try:
-            await self._cycle(jobs, plan)
-            await self._arm_next(name, began)
+            before = await self._standing(name)
+            ended = self._ended[name] = await self._cycles.run(jobs, plan, run)
+            standing = await self._standing(name)
+            self._cycles.tell_of_quarantine(name, before, standing)
+            await self._arm_next(name, run.began, standing)
+            self.events.tell("cycle.ended", name, **ended.as_json())
         finally:
-            self._running.discard(name)
+            del self._running[name]
             self._one_ended.set()
             self._one_ended = anyio.Event()
-            if name in self._again:
-                self._again.discard(name)
-                self._begin(name)
+            asked, plan_now = self._again.pop(name, None), self._plans.get(name)
+            if asked is not None and plan_now is not None and not self._stopping and (plan_now.job.enabled or asked.by):
+                self._start(plan_now, asked)
 
-    async def _cycle(self, jobs: Jobs, plan: Plan) -> None:
-        name = plan.job.name
-        self._log.info("cycle.started", job=name)
+    async def _standing(self, name: str) -> Standing:
         try:
-            async with jobs.world(name) as world:
-                report = await run_cycle(plan, world)
+            return await self._store.standing(name)
         except ReconcilerError as error:
-            self._log.error("cycle.failed", job=name, problem=str(error))
-        except Exception:
-            # the other jobs go on, whatever mistake of ours brought this one down
-            self._log.exception("cycle.crashed", job=name)
-        else:
-            self._tell(report)
+            self._log.error("job.standing_not_known", job=name, problem=str(error))
+            return Standing()
 
-    async def _arm_next(self, name: str, began: float) -> None:
+    async def _arm_next(self, name: str, began: float, standing: Standing) -> None:
         plan = self._plans.get(name)
         if plan is None or not plan.job.enabled:
             return
         now = self._clock.now()
         at = max(now, began + plan.job.interval_seconds)
         await self._keep_due(name, at)
-        if not self._stopping:
+        if not self._stopping and runs_by_itself(standing):
             self._arm(name, at)
             self._log.info("job.scheduled", job=name, in_seconds=round(at - now, 1), overdue=False)
 
@@ -171,67 +247,57 @@ class Service:
         except ReconcilerError as error:
             self._log.error("job.due_not_kept", job=name, problem=str(error))
 
-    def _tell(self, report: CycleReport) -> None:
-        counts = {name: n for name, n in report.counts.items() if n}
-        level = self._log.info if report.exit_code == 0 else self._log.warning
-        level(
-            "cycle.finished",
-            job=report.job,
-            cycle_id=report.cycle_id,
-            kind=report.kind,
-            state=report.state,
-            took_seconds=round(report.duration_seconds, 3),
-            users=report.users_read,
-            groups=report.groups_read,
-            complete=report.complete,
-            requests=sum(report.requests.values()),
-            safeguard=report.arithmetic,
-            problems=list(report.problems),
-            **counts,
-        )
-
     # --- another configuration, and the end ----------------------------------------------------------------------
 
-    async def _take_over(self) -> None:
-        """Take a changed configuration, or keep the old one and say what is wrong with the new."""
+    async def reload(self, *, by: str) -> Reloaded | ReconcilerError:
+        """Take a changed configuration; or keep the old one, and return what is wrong with the new."""
+        async with self._reloading:
+            return await self._take_over(by)
+
+    async def _take_over(self, by: str) -> Reloaded | ReconcilerError:
         try:
             reloaded = await self._reload(self._jobs)
         except ReconcilerError as error:
-            self._log.error("config.refused", problems=str(error).splitlines(), kept="the configuration as it was")
-            return
+            problems = str(error).splitlines()
+            self._log.error("config.refused", by=by, problems=problems, kept="the configuration as it was")
+            self.events.tell("config.refused", by=by, problems=problems)
+            return error
         before, self._jobs, self._plans = self._plans, reloaded.jobs, reloaded.jobs.plans()
-        self._log.info("config.reloaded", changes=list(reloaded.changes) or ["nothing changed"])
+        changes = list(reloaded.changes) or ["nothing changed"]
+        self._log.info("config.reloaded", by=by, changes=changes)
+        self.events.tell("config.reloaded", by=by, changes=changes)
         for name in before.keys() - self._plans.keys():
-            self._stand_down(name)
+            self.rest(name)
         for name, plan in self._plans.items():
             was = before.get(name)
             if not plan.job.enabled:
-                self._stand_down(name)
-            elif _differs(was, plan) or name in reloaded.touched:
+                self.rest(name)
+            elif not runs_by_itself(await self._standing(name)):
+                continue
+            elif differs(was, plan) or name in reloaded.touched:
                 self._ticks.cancel(name)
                 self._begin(name)
             elif was is not None and was.job.interval_seconds != plan.job.interval_seconds:
                 await self._arm_anew(name, plan.job.interval_seconds)
-
-    def _stand_down(self, name: str) -> None:
-        """Start no further cycle of the job; one that is running goes on to its end."""
-        self._ticks.cancel(name)
-        self._again.discard(name)
+        return reloaded
 
     async def _arm_anew(self, name: str, interval_seconds: float) -> None:
         """Let a changed interval count from now, unless the job is due sooner. One that is running arms itself."""
         if name in self._running:
             return
         latest = self._clock.now() + interval_seconds
-        try:
-            due = await self._store.next_due(name)
-        except ReconcilerError as error:
-            self._log.error("job.due_not_known", job=name, problem=str(error))
-            due = None
+        due = await self._due_by_the_state(name)
         at = latest if due is None else min(due, latest)
         await self._keep_due(name, at)
         if name not in self._running:
             self._arm(name, at)
+
+    async def _due_by_the_state(self, name: str) -> float | None:
+        try:
+            return await self._store.next_due(name)
+        except ReconcilerError as error:
+            self._log.error("job.due_not_known", job=name, problem=str(error))
+            return None
 
     async def _drain(self, signals: AsyncIterator[signal.Signals]) -> None:
         """Wait until no cycle runs any more: at most so long, and only until a second signal says to end now."""
@@ -251,34 +317,6 @@ class Service:
                 return
 
 
-def _differs(was: Plan | None, now: Plan) -> bool:
-    """Whether a job is new, newly enabled, or judges by other rules or other limits: then it runs at once."""
-    if was is None or not was.job.enabled:
-        return True
-    return was.rules_version != now.rules_version or was.job.safeguards != now.job.safeguards
-
-
-def differences(before: Mapping[str, Plan], after: Mapping[str, Plan]) -> tuple[str, ...]:
-    """Return what a reload changes in the jobs, in sentences, and whether an initial cycle follows."""
-    said = [
-        f"job {name} left the configuration: its accounts stay as they are" for name in before.keys() - after.keys()
-    ]
-    said += [
-        f"job {name} is new" + ("" if after[name].job.enabled else ", and not enabled")
-        for name in after.keys() - before.keys()
-    ]
-    for name in before.keys() & after.keys():
-        was, now = before[name], after[name]
-        if was.rules_version != now.rules_version:
-            when = "an initial cycle follows" if now.job.enabled else "an initial cycle follows once it is enabled"
-            said.append(f"job {name}: mappings, scope or other rules changed; {when}")
-        if was.job.enabled != now.job.enabled:
-            said.append(f"job {name} is {'enabled' if now.job.enabled else 'not enabled any more'}")
-        if was.job.interval_seconds != now.job.interval_seconds:
-            said.append(f"job {name} runs every {now.job.interval_seconds:g} s, was {was.job.interval_seconds:g} s")
-        if was.job.safeguards != now.job.safeguards:
-            said.append(f"job {name}: the safeguards changed; what they hold is looked at again")
-        for what in ("source", "target"):
-            if getattr(was.job, what) != getattr(now.job, what):
-                said.append(f"job {name}: its {what} is {getattr(now.job, what)}, was {getattr(was.job, what)}")
-    return tuple(sorted(said))
+def runs_by_itself(standing: Standing) -> bool:
+    """Return whether a job runs when it is due: it is neither paused nor stopped."""
+    return standing.paused is None and standing.stopped_at is None

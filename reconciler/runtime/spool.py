@@ -28,12 +28,15 @@ class Spool:
         self._ordinary: deque[Operation] = deque()
         self._overflow: list[Operation] = []
         self._stored = 0
+        self.planned = 0
+        """How many operations came so far."""
         self._closed = False
         self._changed = anyio.Event()
         self._refilling = anyio.Lock()
 
     async def put(self, operations: Sequence[Operation]) -> None:
         """Add ordinary operations, behind all others."""
+        self.planned += len(operations)
         room = IN_MEMORY_MAX - len(self._ordinary)
         if self._stored or self._overflow or len(operations) > room:
             self._overflow.extend(operations)
@@ -44,6 +47,7 @@ class Spool:
 
     def put_urgent(self, operations: Sequence[Operation]) -> None:
         """Add operations that go before every ordinary one that still waits."""
+        self.planned += len(operations)
         self._urgent.extend(operations)
         self._wake()
 

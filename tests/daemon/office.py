@@ -15,7 +15,9 @@ import anyio.lowlevel
 from reconciler import config, wiring
 from reconciler.errors import StateError
 from reconciler.net.client import Lanes
-from reconciler.runtime.service import Jobs, Reloaded, Service, differences
+from reconciler.ports import Progress
+from reconciler.runtime.reloading import Jobs, Reloaded, differences
+from reconciler.runtime.service import Service
 from reconciler.runtime.world import Plan, World
 from reconciler.store.sql import SqlStore
 from tests.cycles.company import Company
@@ -111,7 +113,7 @@ class Office:
         return self.house.plans()
 
     @asynccontextmanager
-    async def world(self, job_name: str) -> AsyncIterator[World]:
+    async def world(self, job_name: str, *, progress: Progress | None = None) -> AsyncIterator[World]:
         self.began.append((job_name, round(self.clock.monotonic() / MINUTE, 1)))
         self._running[job_name] += 1
         assert self._running[job_name] == 1, "a job never overlaps itself"
@@ -119,7 +121,7 @@ class Office:
             if job_name in self.broken:
                 raise RuntimeError("a mistake of ours")
             await self.clock.sleep(self.takes_seconds.get(job_name, 0.0))
-            async with self.house.world(job_name) as world:
+            async with self.house.world(job_name, progress=progress) as world:
                 yield world
         finally:
             self._running[job_name] -= 1

@@ -1,0 +1,79 @@
+"""What is known of the cycles that the daemon runs: which are asked for, which run, what came of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import anyio
+
+from reconciler.runtime.report import CycleReport
+from reconciler.runtime.showing import Following
+
+EXIT_STOPPED = 2
+"""Of a cycle that left no report: the state or the configuration stands against it, or a person stopped it."""
+
+
+class Ticket(NamedTuple):
+    """A cycle that somebody asked for: events and the job's last cycle name it by this number."""
+
+    job: str
+    run: int
+    queued: bool
+    """Another cycle of the job is running; this one follows it."""
+
+
+class Asked(NamedTuple):
+    """A cycle that is to be run."""
+
+    number: int
+    full: bool
+    by: str
+    """Who asked for it; empty: its time has come, or the configuration changed."""
+
+
+@dataclass(slots=True)
+class Run:
+    """A cycle that runs now."""
+
+    number: int
+    """Counts the cycles since the daemon was started."""
+    began: float
+    full: bool
+    by: str
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    stopped_by: str = ""
+    following: Following | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        following = self.following
+        return {
+            "run": self.number,
+            "began": self.began,
+            "full": self.full,
+            "asked_by": self.by,
+            "stopping": bool(self.stopped_by),
+            "steps": [step.as_json() for step in following.steps] if following is not None else [],
+            "counts": {word: n for word, n in following.counts.items() if n} if following is not None else {},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What came of a cycle."""
+
+    number: int
+    at: float
+    report: CycleReport | None
+    problem: str
+    """Why there is no report."""
+
+    def as_json(self) -> dict[str, Any]:
+        report = self.report
+        return {
+            "run": self.number,
+            "ended": self.at,
+            "exit_code": report.exit_code if report is not None else EXIT_STOPPED,
+            "problem": self.problem,
+            "report": report.as_dict() if report is not None else None,
+        }
