@@ -364,6 +364,26 @@ class QueuedNotice:
 
 
 @dataclass(frozen=True, slots=True)
+class Figures:
+    """What is counted of a job for people who look at it."""
+
+    managed: int = 0
+    """Accounts and groups that are linked, and not disabled by us."""
+    escrow: int = 0
+    """Entries whose operation failed, waiting for their next try."""
+    escrow_since: float | None = None
+    """When the one that waits longest first failed."""
+    pending_references: int = 0
+    mails_waiting: int = 0
+    mails_given_up: int = 0
+    """Mails that could not be sent and are not tried again."""
+    mail_problem: str = ""
+    """What stood against the newest of the mails that are not sent."""
+    watermark: bool = False
+    """Whether the source gave a token for what changed since."""
+
+
+@dataclass(frozen=True, slots=True)
 class LogQuery:
     job: str | None = None
     user: str | None = None
@@ -572,6 +592,8 @@ class Store(Protocol):
     async def next_due(self, job: str) -> float | None: ...
 
     # for people
+    async def figures(self, job: str) -> Figures: ...
+
     async def history(self, job: str, limit: int) -> list[dict[str, Any]]: ...
 
     def log(self, query: LogQuery) -> AsyncIterator[dict[str, Any]]:
@@ -579,6 +601,10 @@ class Store(Protocol):
         ...
 
     async def list_links(self, job: str, name: str | None) -> list[Record]: ...
+
+    async def links_after(self, job: str, after: int, limit: int) -> list[Record]:
+        """Return linked records in order of row id (row id > after), a page of a list that may be long."""
+        ...
 
     async def link(self, job: str, kind: Kind, source_id: SourceId, target_id: TargetId, now: float) -> None: ...
 

@@ -138,6 +138,15 @@ def list_links(connection: Connection, job: str, name: str | None) -> list[Recor
     return _by_row(connection, wanted)
 
 
+def links_after(connection: Connection, job: str, after: int, limit: int) -> list[Record]:
+    row = job_named(connection, job)
+    if row is None:
+        return []
+    c = entries.c
+    wanted = select(*READ).where(c.job_id == row.id, c.target_id.is_not(None), c.row_id > after)
+    return [record(one) for one in connection.execute(wanted.order_by(c.row_id).limit(limit))]
+
+
 def _records(connection: Connection, statement: Select[Any], of: Mapping[str, Any]) -> dict[SourceId, Record]:
     """Return records of one kind."""
     found = (record(row) for row in connection.execute(statement, of).all())

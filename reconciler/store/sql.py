@@ -21,6 +21,7 @@ from reconciler.core.standing import Standing
 from reconciler.ports import (
     Batch,
     Claim,
+    Figures,
     GroupMembers,
     HeldOperation,
     JobState,
@@ -31,7 +32,18 @@ from reconciler.ports import (
     QueuedNotice,
     Seen,
 )
-from reconciler.store import claiming, cycles, logbook, membership, reading, scratch, standings, waiting, writing
+from reconciler.store import (
+    claiming,
+    cycles,
+    figures,
+    logbook,
+    membership,
+    reading,
+    scratch,
+    standings,
+    waiting,
+    writing,
+)
 from reconciler.store.database import Database, open_database
 from reconciler.store.locking import Writer
 
@@ -243,6 +255,9 @@ class SqlStore:
 
     # --- for people ----------------------------------------------------------------------------------------------
 
+    async def figures(self, job: str) -> Figures:
+        return await self._do(figures.figures, job)
+
     async def history(self, job: str, limit: int) -> list[dict[str, Any]]:
         return await self._do(cycles.history, job, limit)
 
@@ -255,6 +270,9 @@ class SqlStore:
 
     async def list_links(self, job: str, name: str | None) -> list[Record]:
         return await self._do(reading.list_links, job, name)
+
+    async def links_after(self, job: str, after: int, limit: int) -> list[Record]:
+        return await self._do(reading.links_after, job, after, limit)
 
     async def link(self, job: str, kind: Kind, source_id: SourceId, target_id: TargetId, now: float) -> None:
         await self._do(writing.link, job, kind, source_id, target_id, now)
