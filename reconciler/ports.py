@@ -361,6 +361,8 @@ class QueuedNotice:
     attempts: int
     begun_at: float | None
     """It was being handed over when the process ended: whether it was taken is not known."""
+    recipients: tuple[str, ...] = ()
+    """Who does not have it yet, where others have; empty: everybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -583,8 +585,20 @@ class Store(Protocol):
         """Write down that a notice is being handed to the mail server from now on."""
         ...
 
-    async def end_notice(self, notice_id: int, *, sent_at: float | None, due_at: float | None, problem: str) -> None:
-        """Write down how that ended; without `due_at` it is not tried again."""
+    async def end_notice(
+        self,
+        notice_id: int,
+        *,
+        sent_at: float | None,
+        due_at: float | None,
+        problem: str,
+        recipients: Sequence[str] = (),
+    ) -> None:
+        """Write down how that ended; without `due_at` it is not tried again, with `recipients` for these only."""
+        ...
+
+    async def next_notice_at(self) -> float | None:
+        """Return when the next notice is due, None where none waits."""
         ...
 
     async def set_next_due(self, job: str, at: float | None) -> None: ...
@@ -623,6 +637,46 @@ class Store(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+# --- mails -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class NotTaken:
+    """A mail, or a recipient of it, that the mail server did not take; `problem` is a sentence for an administrator."""
+
+    problem: str
+    lasting: bool = False
+    """The same mail would be refused again."""
+    of_server: bool = False
+    """It has nothing to do with this mail: every other would fare as it did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The mail server has the mail, and answers for it."""
+
+    answer: str
+    refused: Mapping[str, NotTaken]
+    """Recipients that it would not take it for."""
+
+
+@dataclass(frozen=True, slots=True)
+class InDoubt:
+    """The whole text was sent, and the mail server did not answer in time: it may have the mail."""
+
+    problem: str
+
+
+class Notifier(Protocol):
+    """Makes a mail of a notice, hands it to the mail server: once, without a retry."""
+
+    async def hand_over(
+        self, notice: Notice, recipients: Sequence[str], begin: Callable[[], Awaitable[None]]
+    ) -> Taken | NotTaken | InDoubt:
+        """Hand it over. `begin` is awaited when all that is left is to send the text: nothing was taken before it."""
+        ...
 
 
 class Progress(Protocol):

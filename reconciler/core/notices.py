@@ -168,7 +168,7 @@ def held(
         "counts": counts,
         "operations": [asdict(operation) for operation in operations[:LISTED_MAX]],
     }
-    return _notice(NoticeKind.HELD, job, at, facts, hold_id)
+    return _notice(NoticeKind.HELD, job, at, facts, hold_id, since)
 
 
 def failures(

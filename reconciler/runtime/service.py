@@ -14,12 +14,15 @@ from reconciler.errors import ReconcilerError
 from reconciler.ports import Clock, Store, Ticks
 from reconciler.runtime.cycles import Cycles
 from reconciler.runtime.events import Events
+from reconciler.runtime.postman import Postman
 from reconciler.runtime.reloading import Jobs, Reloaded, differs
 from reconciler.runtime.runs import Asked, Ended, Run, Ticket
 from reconciler.runtime.world import Plan
 
 DRAIN_SECONDS = 60.0
 """How long running cycles may go on after SIGTERM, before they are cut off between two requests."""
+CRASHED_SECONDS = 60.0
+"""How long the mails rest after a mistake of ours has brought them down."""
 
 
 class Service:
@@ -35,10 +38,11 @@ class Service:
         *,
         events: Events | None = None,
         drain_seconds: float = DRAIN_SECONDS,
+        postman: Postman | None = None,
     ) -> None:
         """`reload` reads the configuration again; raises ReconcilerError where it cannot be used."""
         self._jobs, self._store, self._clock, self._ticks, self._reload = jobs, store, clock, ticks, reload
-        self._drain_seconds = drain_seconds
+        self._drain_seconds, self._postman = drain_seconds, postman
         self._plans = jobs.plans()
         self.events = events or Events(clock)
         self._cycles = Cycles(store, clock, self.events)
@@ -61,6 +65,8 @@ class Service:
         due = await self._due_times()
         async with anyio.create_task_group() as tasks:
             self._tasks: TaskGroup = tasks
+            if self._postman is not None:
+                tasks.start_soon(self._mail, self._postman)
             for name, at in due.items():
                 self._arm(name, at)
             received = await self._listen(signals)

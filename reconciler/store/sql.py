@@ -127,8 +127,19 @@ class SqlStore:
     async def begin_notice(self, notice_id: int, now: float) -> None:
         await self._do(standings.begin_notice, notice_id, now)
 
-    async def end_notice(self, notice_id: int, *, sent_at: float | None, due_at: float | None, problem: str) -> None:
-        await self._do(standings.end_notice, notice_id, sent_at, due_at, problem)
+    async def end_notice(
+        self,
+        notice_id: int,
+        *,
+        sent_at: float | None,
+        due_at: float | None,
+        problem: str,
+        recipients: Sequence[str] = (),
+    ) -> None:
+        await self._do(standings.end_notice, notice_id, sent_at, due_at, problem, recipients)
+
+    async def next_notice_at(self) -> float | None:
+        return await self._do(standings.next_notice_at)
 
     async def set_next_due(self, job: str, at: float | None) -> None:
         await self._do(cycles.set_next_due, job, at)

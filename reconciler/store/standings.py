@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import orjson
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from reconciler.core.notices import Notice, NoticeKind, Settle
 from reconciler.core.standing import Standing
@@ -40,6 +40,7 @@ def queue(connection: Connection, told: Sequence[Notice]) -> None:
                     attempts=0,
                     due_at=notice.at,
                     problem="",
+                    recipients="",
                 )
             )
 
@@ -53,6 +54,7 @@ def due_notices(connection: Connection, now: float, limit: int) -> list[QueuedNo
             Notice(NoticeKind(row.kind), row.job, row.at, row.key, orjson.loads(row.facts)),
             attempts=row.attempts,
             begun_at=row.begun_at,
+            recipients=tuple(row.recipients.split()),
         )
         for row in found
     ]
@@ -64,7 +66,23 @@ def begin_notice(connection: Connection, notice_id: int, now: float) -> None:
 
 
 def end_notice(
-    connection: Connection, notice_id: int, sent_at: float | None, due_at: float | None, problem: str
+    connection: Connection,
+    notice_id: int,
+    sent_at: float | None,
+    due_at: float | None,
+    problem: str,
+    recipients: Sequence[str],
 ) -> None:
-    ended = {"begun_at": None, "sent_at": sent_at, "due_at": due_at, "problem": problem}
+    ended = {
+        "begun_at": None,
+        "sent_at": sent_at,
+        "due_at": due_at,
+        "problem": problem,
+        "recipients": " ".join(recipients),
+    }
     connection.execute(update(notices).where(notices.c.id == notice_id).values(**ended))
+
+
+def next_notice_at(connection: Connection) -> float | None:
+    found: float | None = connection.execute(select(func.min(notices.c.due_at))).scalar()
+    return found

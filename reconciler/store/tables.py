@@ -324,6 +324,7 @@ notices = Table(
     Column("due_at", Double),
     Column("sent_at", Double),
     Column("problem", Text, nullable=False),
+    Column("recipients", Text, nullable=False),
     Index("notices_by_due", "due_at"),
     sqlite_autoincrement=True,
 )

@@ -263,6 +263,7 @@ def upgrade() -> None:
         sa.Column("due_at", sa.Double()),
         sa.Column("sent_at", sa.Double()),
         sa.Column("problem", sa.Text(), nullable=False),
+        sa.Column("recipients", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="notices_pk"),
         sa.UniqueConstraint("key", name="notices_key_unique"),
         sqlite_autoincrement=True,
