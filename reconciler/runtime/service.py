@@ -216,6 +216,8 @@ class Service:
         try:
             before = await self._standing(name)
             ended = self._ended[name] = await self._cycles.run(jobs, plan, run)
+            if self._postman is not None:
+                self._postman.wake()
             standing = await self._standing(name)
             self._cycles.tell_of_quarantine(name, before, standing)
             await self._arm_next(name, run.began, standing)
@@ -252,6 +254,15 @@ class Service:
             await self._store.set_next_due(name, at)
         except ReconcilerError as error:
             self._log.error("job.due_not_kept", job=name, problem=str(error))
+
+    async def _mail(self, postman: Postman) -> None:
+        while True:
+            try:
+                await postman.run()
+            except Exception:
+                # the jobs go on, whatever mistake of ours brought the mails down
+                self._log.exception("mail.crashed")
+                await self._clock.sleep(CRASHED_SECONDS)
 
     # --- another configuration, and the end ----------------------------------------------------------------------
 
