@@ -16,7 +16,7 @@ from reconciler.commands.options import config_option
 from reconciler.commands.printing import print_json
 from reconciler.commands.progress import shown_progress
 from reconciler.commands.running import run_async
-from reconciler.core.planning import Operation
+from reconciler.core.decisions import Operation
 from reconciler.ports import Diagnosis
 from reconciler.runtime.cycle import run_cycle
 from reconciler.runtime.report import COUNTS, CycleReport

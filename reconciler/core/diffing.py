@@ -8,6 +8,11 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from reconciler.core.model import Change, Resource, TargetAttribute, ValueType
+from reconciler.core.outcomes import Account
+from reconciler.core.records import Link
+
+UNKEPT_MAX = 3
+"""How often a value is sent again that the target takes and does not keep."""
 
 Known = Callable[[str], TargetAttribute] | Mapping[str, TargetAttribute]
 
@@ -32,6 +37,20 @@ def changes(wanted: Resource, agreed: Resource, attribute: Known) -> tuple[Chang
     if found is None:
         return ()
     return tuple(sorted(found, key=_path_of))
+
+
+def as_kept(link: Link, found: Account | None, active: str) -> Resource:
+    """Return what the account has, as far as it matters: what the target never keeps counts as it was last sent.
+
+    Only a disable that is not kept never counts as done.
+    """
+    if found is None:
+        return link.agreed
+    stubborn = [path for path, times in link.unkept.items() if times >= UNKEPT_MAX and path != active]
+    if not stubborn:
+        return found.resource
+    agreed = {path: value for path, value in found.resource.items() if path not in stubborn}
+    return {**agreed, **{path: link.agreed[path] for path in stubborn if path in link.agreed}}
 
 
 def apply(found: Iterable[Change], resource: Resource) -> Resource:

@@ -2,114 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
 
 from reconciler.core import diffing
+from reconciler.core.decisions import Ask, Decision, Judged, Leave, Operation, Reject, Word, verdict_of
+from reconciler.core.leaving import CAUSES, Deprovisioning
 from reconciler.core.mapping import Mapped
-from reconciler.core.model import (
-    Action,
-    Cause,
-    Change,
-    DeprovisionAction,
-    Job,
-    Kind,
-    ObjectRules,
-    Profile,
-    Resource,
-    SourceId,
-    TargetId,
-)
+from reconciler.core.model import Action, Cause, Change, Job, ObjectRules, Profile, Resource, TargetId
 from reconciler.core.outcomes import Account
 from reconciler.core.records import Link, Record, Verdict
-from reconciler.core.scoping import InScope, Leaving, Standing
-
-Word = Literal["create", "adopt", "update", "enable", "disable", "delete"]
-
-UNKEPT_MAX = 3
-"""How often a value is sent again that the target takes and does not keep."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """A reference whose target id is not known yet."""
-
-    path: str
-    kind: Kind
-    source_id: SourceId
-
-
-@dataclass(slots=True)
-class Operation:
-    """What will be done to one account, with its why. `record` is the entry's memory as it is before."""
-
-    word: Word
-    record: Record
-    why: str
-    verdict: Verdict
-    fingerprint: bytes | None
-    changes: tuple[Change, ...] = ()
-    resource: Resource = field(default_factory=dict)
-    """With create: the whole account."""
-    account: Account | None = None
-    """With adopt: what the target showed."""
-    pending: tuple[Pending, ...] = ()
-    match: tuple[tuple[str, str], ...] = ()
-    """(path, value) to ask the target with, in order of precedence."""
-    cause: Cause | None = None
-    redacted: frozenset[str] = frozenset()
-    in_doubt: bool = False
-    """An earlier try may have done it, or a part of it, whatever a later one came to."""
-
-    @property
-    def negative(self) -> bool:
-        return self.word in ("disable", "delete")
-
-    def touches(self, path: str) -> bool:
-        return any(change.path == path for change in self.changes)
-
-
-@dataclass(frozen=True, slots=True)
-class Leave:
-    """Nothing is sent; `code` is the reason's name in the provisioning log."""
-
-    why: str
-    code: str
-    verdict: Verdict
-    due_at: float | None = None
-    """When the entry must be looked at again although nothing changes."""
-    leaves_disabled: Cause | None = None
-    """The mapping had disabled the account before its owner left: from now on it counts as disabled because of this."""
-    claims: TargetId | None = None
-    """The account that another job has for this entry, and that is this job's when that one lets it go."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """The entry fails before anything is sent; it is tried again later."""
-
-    error_code: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """The target must be asked whether it has an account for this entry."""
-
-    match: tuple[tuple[str, str], ...]
-
-
-Decision = Operation | Leave | Reject | Ask
-
-_VERDICTS = {
-    Cause.GONE: Verdict.GONE,
-    Cause.INACTIVE: Verdict.INACTIVE,
-    Cause.ROLE_LOST: Verdict.ROLE_LOST,
-    Cause.OUT_OF_SCOPE: Verdict.OUT_OF_SCOPE,
-}
-LEAVERS = frozenset(_VERDICTS.values())
-_CAUSES = frozenset(str(cause) for cause in Cause)
+from reconciler.core.scoping import InScope, Leaving
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,46 +21,30 @@ class Planner:
     job: Job
     rules: ObjectRules
     profile: Profile
+    leaving: Deprovisioning
 
-    def plan(
-        self,
-        record: Record,
-        standing: InScope | Leaving,
-        mapped: Mapped | None,
-        references: Mapping[str, TargetId | list[TargetId]],
-        pending: tuple[Pending, ...],
-        fingerprint: bytes | None,
-        now: float,
-        found: Account | None = None,
-    ) -> Decision:
-        """Return what is to be done.
+    @classmethod
+    def of(cls, job: Job, rules: ObjectRules, profile: Profile) -> Planner:
+        return cls(job, rules, profile, Deprovisioning(job, rules, profile))
 
-        `mapped` is None only where nothing was mapped (the entry is gone). `found` is what the target shows in a
-        full cycle; without it the last agreed resource counts.
-        """
-        if record.link is None:
-            return self._plan_unlinked(record, standing, mapped)
-        if self._is_protected(record.link.target_id, record.link.agreed, mapped):
+    def plan(self, judged: Judged, now: float) -> Decision:
+        """Return what is to be done."""
+        link, standing, mapped = judged.record.link, judged.standing, judged.mapped
+        if link is None:
+            return self._plan_unlinked(standing, mapped)
+        if self._is_protected(link.target_id, link.agreed, mapped):
             return Leave("the account is protected: it is never touched", "Protected", verdict_of(standing))
         if isinstance(standing, Leaving) and not standing.entitled:
-            return self._plan_leaver(record, record.link, standing, fingerprint, now, found)
+            return self.leaving.plan(judged, link, standing, now)
         assert mapped is not None
-        return self._plan_linked(record, record.link, standing, mapped, references, pending, fingerprint, found, now)
+        return self._plan_linked(judged, link, mapped, now)
 
-    def plan_matched(
-        self,
-        record: Record,
-        standing: InScope | Leaving,
-        mapped: Mapped,
-        references: Mapping[str, TargetId | list[TargetId]],
-        pending: tuple[Pending, ...],
-        fingerprint: bytes | None,
-        account: Account | None,
-        now: float,
-    ) -> Decision:
+    def plan_matched(self, judged: Judged, account: Account | None) -> Decision:
         """Return create or adopt for an entry without a link, now that the target has answered."""
+        standing, mapped = judged.standing, judged.mapped
+        assert mapped is not None
         if account is not None:
-            return self._adopt(record, standing, mapped, references, pending, fingerprint, account, now)
+            return self._adopt(judged, mapped, account)
         if isinstance(standing, Leaving):
             return Leave(f"{standing.why}; no account is made for somebody inactive", "NotActive", verdict_of(standing))
         if Action.CREATE not in self.rules.actions:
@@ -168,20 +54,19 @@ class Planner:
         creation, failures = mapped.on_create()
         if failures:
             return Reject(failures[0].error_code, f"{failures[0].path}: {failures[0].reason}")
-        resource = {**creation, **references}
         return Operation(
             word="create",
-            record=record,
+            record=judged.record,
             why=f"in scope through {standing.through}; no account matches",
             verdict=Verdict.IN_SCOPE,
-            fingerprint=fingerprint,
-            resource=resource,
-            pending=pending,
+            fingerprint=judged.fingerprint,
+            resource={**creation, **judged.references},
+            pending=judged.pending,
             match=mapped.match_values,
             redacted=mapped.redacted,
         )
 
-    def _plan_unlinked(self, record: Record, standing: InScope | Leaving, mapped: Mapped | None) -> Decision:
+    def _plan_unlinked(self, standing: InScope | Leaving, mapped: Mapped | None) -> Decision:
         if isinstance(standing, Leaving) and not standing.entitled:
             return Leave(f"{standing.why}; it has no account", _skip_code(standing.cause), verdict_of(standing))
         assert mapped is not None
@@ -197,37 +82,28 @@ class Planner:
             return Leave("the account is protected: it is never touched", "Protected", verdict_of(standing))
         return Ask(mapped.match_values)
 
-    def _plan_linked(
-        self,
-        record: Record,
-        link: Link,
-        standing: InScope | Leaving,
-        mapped: Mapped,
-        references: Mapping[str, TargetId | list[TargetId]],
-        pending: tuple[Pending, ...],
-        fingerprint: bytes | None,
-        found: Account | None,
-        now: float,
-    ) -> Decision:
+    def _plan_linked(self, judged: Judged, link: Link, mapped: Mapped, now: float) -> Decision:
+        record, standing = judged.record, judged.standing
         active = self.profile.active
-        agreed = _agreed(link, found, active)
+        agreed = diffing.as_kept(link, judged.found, active)
         if isinstance(standing, Leaving):
-            action = self.job.deprovision.action(standing.cause)
-            if mapped.ignored or mapped.problems or action is not DeprovisionAction.DISABLE or not self._can_disable:
-                return self._plan_leaver(record, link, standing, fingerprint, now, found)
-            waits = self._waits(record, link, standing, now)
+            if mapped.ignored or mapped.problems or not self.leaving.disables(standing):
+                return self.leaving.plan(judged, link, standing, now)
+            waits = self.leaving.waits(record, link, standing, now)
             if waits is not None:
                 return waits
         elif mapped.ignored:
             return Leave("the mapping ignores this entry (IgnoreObjectFlow)", "IgnoreObjectFlow", verdict_of(standing))
         elif mapped.problems:
             return self._plan_despite_failures(record, standing, mapped, agreed)
-        wanted = self._wanted(standing, mapped, agreed, references)
-        if isinstance(standing, InScope) and link.disabled_because in _CAUSES and agreed.get(active) is False:
+        wanted = self._wanted(judged, mapped, agreed)
+        if isinstance(standing, InScope) and link.disabled_because in CAUSES and agreed.get(active) is False:
             wanted.setdefault(active, True)  # also where `active` flows on creation only: it was us who disabled it
         changes = self._changes(wanted, agreed)
         if not changes:
-            return self._settled(record, link, standing, now)
+            if isinstance(standing, Leaving):
+                return self.leaving.settled(record, link, standing, now)
+            return Leave(f"{_why_in(standing)}; the account is as it should be", "RedundantExport", Verdict.IN_SCOPE)
         if Action.UPDATE not in self.rules.actions:
             return Leave("update is not among the actions", "UpdateNotAllowed", verdict_of(standing))
         word, why = self._word(changes, standing)
@@ -236,9 +112,9 @@ class Planner:
             record=record,
             why=why,
             verdict=verdict_of(standing),
-            fingerprint=fingerprint,
+            fingerprint=judged.fingerprint,
             changes=changes,
-            pending=pending,
+            pending=judged.pending,
             match=mapped.match_values,
             cause=standing.cause if isinstance(standing, Leaving) else None,
             redacted=mapped.redacted,
@@ -258,94 +134,37 @@ class Planner:
             return Operation(word, record, why, Verdict.IN_SCOPE, None, changes=changes, match=mapped.match_values)
         return Reject(mapped.problems[0].error_code, f"{mapped.problems[0].path}: {mapped.problems[0].reason}")
 
-    def _wanted(
-        self,
-        standing: InScope | Leaving,
-        mapped: Mapped,
-        agreed: Resource,
-        references: Mapping[str, TargetId | list[TargetId]],
-    ) -> Resource:
+    def _wanted(self, judged: Judged, mapped: Mapped, agreed: Resource) -> Resource:
         """Return what flows to an account that has `agreed`; of roles that are not known nothing does."""
-        wanted = {**mapped.on_update(agreed), **references}
+        standing = judged.standing
+        wanted = {**mapped.on_update(agreed), **judged.references}
         if isinstance(standing, Leaving):
-            if self.job.deprovision.action(standing.cause) is DeprovisionAction.DISABLE and self._can_disable:
+            if self.leaving.disables(standing):
                 wanted[self.profile.active] = False
         elif standing.roles_unknown:
             for path in mapped.mapper.role_paths:
                 wanted.pop(path, None)
         return wanted
 
-    def _plan_leaver(
-        self,
-        record: Record,
-        link: Link,
-        standing: Leaving,
-        fingerprint: bytes | None,
-        now: float,
-        found: Account | None,
-    ) -> Decision:
-        verdict = verdict_of(standing)
-        action = DeprovisionAction.DELETE if standing.purged else self.job.deprovision.action(standing.cause)
-        if self.rules.kind == "group" and action is DeprovisionAction.DISABLE:
-            action = DeprovisionAction.DELETE  # a group cannot be disabled (entra-behaviour 5.8)
-        match action:
-            case DeprovisionAction.KEEP if standing.also is not None:
-                return self._plan_leaver(record, link, standing.also, fingerprint, now, found)
-            case DeprovisionAction.KEEP:
-                return Leave(f"{standing.why}; the account is kept by the rules", "SkipOutOfScopeDeletion", verdict)
-            case DeprovisionAction.SET:
-                return Leave(f"{standing.why}; the rules only set attributes", "SkipOutOfScopeDeletion", verdict)
-            case DeprovisionAction.DELETE if self._can_delete:
-                if self.rules.kind == "group" and link.origin == "adopted":
-                    return Leave(f"{standing.why}; an adopted group is never deleted", "AdoptedGroup", verdict)
-                return Operation("delete", record, standing.why, verdict, fingerprint, cause=standing.cause)
-            case DeprovisionAction.DELETE if self.rules.kind == "group" or not self._can_disable:
-                return Leave(f"{standing.why}; delete is not among the actions", "DeleteNotAllowed", verdict)
-            case DeprovisionAction.DELETE | DeprovisionAction.DISABLE:
-                pass  # who may not be deleted is disabled at least
-        if link.disabled_at is not None and (found is None or not _is_active(found.resource, self.profile.active)):
-            return self._settled(record, link, standing, now)
-        if not self._can_disable:
-            return Leave(f"{standing.why}; nothing is mapped to {self.profile.active}", "DisableNotAllowed", verdict)
-        if Action.UPDATE not in self.rules.actions:
-            return Leave(f"{standing.why}; update is not among the actions", "UpdateNotAllowed", verdict)
-        waits = self._waits(record, link, standing, now)
-        if waits is not None:
-            return waits
-        agreed = _agreed(link, found, self.profile.active)
-        if agreed.get(self.profile.active) is False:
-            return self._settled(record, link, standing, now)
-        changes = (Change(self.profile.active, agreed.get(self.profile.active), False),)
-        return Operation("disable", record, standing.why, verdict, fingerprint, changes=changes, cause=standing.cause)
-
-    def _adopt(
-        self,
-        record: Record,
-        standing: InScope | Leaving,
-        mapped: Mapped,
-        references: Mapping[str, TargetId | list[TargetId]],
-        pending: tuple[Pending, ...],
-        fingerprint: bytes | None,
-        account: Account,
-        now: float,
-    ) -> Decision:
+    def _adopt(self, judged: Judged, mapped: Mapped, account: Account) -> Decision:
+        standing = judged.standing
         if self._is_protected(account.id, account.resource, mapped):
             return Leave("the account is protected: it is never touched", "Protected", verdict_of(standing))
         if mapped.problems and isinstance(standing, InScope):
             return Reject(mapped.problems[0].error_code, f"{mapped.problems[0].path}: {mapped.problems[0].reason}")
-        wanted = self._wanted(standing, mapped, account.resource, references)
+        wanted = self._wanted(judged, mapped, account.resource)
         changes = self._changes(wanted, account.resource) if Action.UPDATE in self.rules.actions else ()
         disables = any(c.path == self.profile.active and c.new is False for c in changes)
         return Operation(
             word="disable" if disables else "adopt",
-            record=record,
+            record=judged.record,
             why=f"{standing.why if isinstance(standing, Leaving) else 'in scope through ' + standing.through}; "
             f"an account with the same {mapped.match_values[0][0]} exists",
             verdict=verdict_of(standing),
-            fingerprint=fingerprint,
+            fingerprint=judged.fingerprint,
             changes=changes,
             account=account,
-            pending=pending,
+            pending=judged.pending,
             match=mapped.match_values,
             cause=standing.cause if isinstance(standing, Leaving) else None,
             redacted=mapped.redacted,
@@ -374,38 +193,6 @@ class Planner:
         names = ", ".join(change.path for change in changes)
         return "update", f"{_why_in(standing)}; changed: {names}"
 
-    def _waits(self, record: Record, link: Link, standing: Leaving, now: float) -> Leave | None:
-        """Return Leave while the grace period of a leaver runs; another cause does not start it anew."""
-        grace = self.job.deprovision.disable_after_seconds
-        if not grace or link.disabled_at is not None:
-            return None
-        until = now + grace
-        waited = record.verdict in LEAVERS or (record.verdict is Verdict.UNKNOWN and record.escrow is None)
-        if waited and record.due_at is not None:
-            until = min(until, record.due_at)
-        if until <= now:
-            return None
-        return Leave(f"{standing.why}; waits {grace / 86400:g} days", "GracePeriod", verdict_of(standing), due_at=until)
-
-    def _settled(self, record: Record, link: Link, standing: InScope | Leaving, now: float) -> Decision:
-        """Return what is left to do for an account that is as wanted: of a leaver's, the delete when its time comes."""
-        verdict = verdict_of(standing)
-        if isinstance(standing, InScope):
-            return Leave(f"{_why_in(standing)}; the account is as it should be", "RedundantExport", verdict)
-        already = f"{standing.why}; the account is disabled already"
-        if link.disabled_at is None:
-            return Leave(already, "RedundantExport", verdict)
-        begins = standing.cause if link.disabled_because not in _CAUSES else None
-        wait = self.job.deprovision.delete_after_seconds
-        if wait is None or not self._can_delete:
-            return Leave(already, "RedundantExport", verdict, leaves_disabled=begins)
-        delete_at = wait + (now if begins is not None else link.disabled_at)
-        if delete_at > now or begins is not None:
-            why = f"{already} and waits to be deleted"
-            return Leave(why, "RedundantExport", verdict, due_at=delete_at, leaves_disabled=begins)
-        why = f"{standing.why}; disabled long enough, so the account is deleted"
-        return Operation("delete", record, why, verdict, record.fingerprint, cause=standing.cause)
-
     def _is_protected(self, target_id: TargetId | None, agreed: Resource, mapped: Mapped | None) -> bool:
         if not self.job.protected:
             return False
@@ -415,25 +202,6 @@ class Planner:
         values = [str(agreed[m.to]) for m in self.rules.mappings if m.match is not None and m.to in agreed]
         values += [value for _, value in mapped.match_values] if mapped is not None else []
         return any(value.casefold() in names for value in values)
-
-    @property
-    def _can_disable(self) -> bool:
-        return self.profile.can_disable and any(mapping.to == self.profile.active for mapping in self.rules.mappings)
-
-    @property
-    def _can_delete(self) -> bool:
-        return self.profile.can_delete and Action.DELETE in self.rules.actions
-
-
-def verdict_of(standing: Standing) -> Verdict:
-    """Return what is remembered of a standing."""
-    match standing:
-        case InScope():
-            return Verdict.IN_SCOPE
-        case Leaving(cause=cause):
-            return _VERDICTS[cause]
-        case _:
-            return Verdict.UNKNOWN
 
 
 def _why_in(standing: InScope | Leaving) -> str:
@@ -447,21 +215,3 @@ def _skip_code(cause: Cause) -> str:
         Cause.ROLE_LOST: "NotEffectivelyEntitled",
         Cause.OUT_OF_SCOPE: "NotEffectivelyEntitled",
     }[cause]
-
-
-def _agreed(link: Link, found: Account | None, active: str) -> Resource:
-    """Return what the account has, as far as it matters: what the target never keeps counts as it was last sent.
-
-    Only a disable that is not kept never counts as done.
-    """
-    if found is None:
-        return link.agreed
-    stubborn = [path for path, times in link.unkept.items() if times >= UNKEPT_MAX and path != active]
-    if not stubborn:
-        return found.resource
-    agreed = {path: value for path, value in found.resource.items() if path not in stubborn}
-    return {**agreed, **{path: link.agreed[path] for path in stubborn if path in link.agreed}}
-
-
-def _is_active(resource: Resource, active: str) -> bool:
-    return resource.get(active) is not False

@@ -7,9 +7,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from reconciler.core import diffing, escrow
+from reconciler.core.decisions import LEAVERS, Leave, Operation
 from reconciler.core.model import Change, Kind, Profile, Resource
 from reconciler.core.outcomes import Account, Failed
-from reconciler.core.planning import LEAVERS, Leave, Operation
 from reconciler.core.records import Link, Record, Verdict
 
 WHEN_ALL_ARE = math.inf

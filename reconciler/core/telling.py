@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from reconciler.core.decisions import Leave, Operation, Pending
 from reconciler.core.model import Resource, TargetId
 from reconciler.core.outcomes import Failed
-from reconciler.core.planning import Leave, Operation, Pending
 from reconciler.core.records import LogRecord, Modified, Record, Step
 
 _ACTIONS = {

@@ -9,9 +9,10 @@ from dataclasses import replace
 import anyio
 
 from reconciler.core import settling, telling
+from reconciler.core.decisions import Operation
+from reconciler.core.diffing import UNKEPT_MAX
 from reconciler.core.model import Change, Job, Kind, Profile, SourceId, TargetId
 from reconciler.core.outcomes import Account, Done, Failed, Fault, Missing
-from reconciler.core.planning import UNKEPT_MAX, Operation
 from reconciler.core.records import LogRecord, Record, Verdict
 from reconciler.ports import Clock, Owner, PendingReference, Progress, Store, Target
 from reconciler.runtime.asking import Asking, refuses_us

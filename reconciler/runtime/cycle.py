@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 import anyio
 
+from reconciler.core.decisions import Operation
 from reconciler.core.model import KINDS, Kind, TargetId
 from reconciler.core.outcomes import Failed
-from reconciler.core.planning import Operation
 from reconciler.errors import StateError
 from reconciler.ports import JobState, Seen
 from reconciler.runtime.apply import Applier

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from reconciler.core import settling, telling
 from reconciler.core.assignments import KnownGroups, Memberships
+from reconciler.core.decisions import Ask, Decision, Judged, Leave, Operation, Pending, Reject, verdict_of
 from reconciler.core.mapping import Mapped
 from reconciler.core.model import Entry, Identity, Job, Kind, Profile, SourceId, TargetId
 from reconciler.core.outcomes import Account, Failed, Fault, Missing
-from reconciler.core.planning import Ask, Decision, Leave, Operation, Pending, Reject, verdict_of
 from reconciler.core.records import Link, Record, Verdict
 from reconciler.core.scoping import InScope, Leaving, StandingUnknown, is_soft_deleted, judge
 from reconciler.ports import Clock, Owner, PendingReference, Store, Target
@@ -35,9 +35,15 @@ class Candidate:
     """None: it must be looked at again in the next cycle, whatever it says."""
     memberships: Memberships
     mapped: Mapped | None = None
-    references: dict[str, Any] | None = None
+    references: dict[str, Any] = field(default_factory=dict)
     pending: tuple[Pending, ...] = ()
     found: Account | None = None
+
+    @property
+    def judged(self) -> Judged:
+        return Judged(
+            self.record, self.standing, self.mapped, self.references, self.pending, self.fingerprint, self.found
+        )
 
 
 class Deciding:
@@ -220,7 +226,6 @@ class Deciding:
         for kind, sources in wanted.items():
             known[kind] = await self._store.links_of(self._job_id, kind, sorted(sources))
         for candidate in candidates:
-            candidate.references = {}
             pending = []
             for path, (kind, value) in flows.get(candidate.entry.id, {}).items():
                 there = [known[kind][source_id] for source_id in _ids(value) if source_id in known[kind]]
@@ -262,16 +267,7 @@ class Deciding:
         positives: list[Operation] = []
         asked: list[tuple[Candidate, Ask]] = []
         for candidate in candidates:
-            decision = rules.planner.plan(
-                candidate.record,
-                candidate.standing,
-                candidate.mapped,
-                candidate.references or {},
-                candidate.pending,
-                candidate.fingerprint,
-                now,
-                candidate.found,
-            )
+            decision = rules.planner.plan(candidate.judged, now)
             if isinstance(decision, Ask):
                 asked.append((candidate, decision))
             else:
@@ -369,7 +365,7 @@ class Deciding:
                 if account is not None and not await self._may_take(rules, candidate, account, owners, last=last):
                     continue
                 self.matched += account is not None
-                await self._take(candidate, self._matched(rules, candidate, account), positives)
+                await self._take(candidate, rules.planner.plan_matched(candidate.judged, account), positives)
 
     def _claim(self, kind: Kind, candidate: Candidate, ask: Ask, *, last: bool) -> bool:
         """Speak for the entry's names; False where another entry of this cycle has done so already.
@@ -390,19 +386,6 @@ class Deciding:
             return
         reject = Reject(failure.error_code, f"the target could not be asked: {failure.reason}")
         await self.reject(candidate, reject, claims=candidate.record.claims)
-
-    def _matched(self, rules: KindRules, candidate: Candidate, account: Account | None) -> Decision:
-        assert candidate.mapped is not None
-        return rules.planner.plan_matched(
-            candidate.record,
-            candidate.standing,
-            candidate.mapped,
-            candidate.references or {},
-            candidate.pending,
-            candidate.fingerprint,
-            account,
-            self._clock.now(),
-        )
 
     async def _may_take(
         self,

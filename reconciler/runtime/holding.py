@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from reconciler.core import safeguards, settling, telling
+from reconciler.core.decisions import Operation
 from reconciler.core.model import Job, SourceId
-from reconciler.core.planning import Operation
 from reconciler.core.records import Record
 from reconciler.core.safeguards import Held
 from reconciler.ports import HeldOperation, JobState

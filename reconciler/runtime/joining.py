@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Literal
 
 from reconciler.core import safeguards, settling, telling
+from reconciler.core.decisions import Operation
 from reconciler.core.model import KINDS, Action, Change, Job, Kind, SourceId, TargetId
 from reconciler.core.outcomes import Account, Done, Failed, Fault, Found, MembersDone, Missing
-from reconciler.core.planning import Operation
 from reconciler.core.records import LogRecord, Modified, Record, Step, Verdict
 from reconciler.core.safeguards import Held
 from reconciler.ports import Clock, MemberDelta, Progress, Store, Target, chunks

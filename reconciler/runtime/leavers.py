@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 
 from reconciler.core import settling, telling
+from reconciler.core.decisions import Judged, Leave, Operation
 from reconciler.core.model import Cause, Kind
 from reconciler.core.outcomes import Account
-from reconciler.core.planning import Leave, Operation
 from reconciler.core.records import Record, Verdict
 from reconciler.core.scoping import Leaving
 from reconciler.ports import JobState
@@ -88,7 +88,7 @@ class Leavers:
         if self._full and record.link is not None and self._applier.unasked is None:
             answer = await self._target.get(rules.kind, record.link.target_id)
             found = answer if isinstance(answer, Account) else None
-        decision = rules.planner.plan(record, standing, None, {}, (), None, now, found)
+        decision = rules.planner.plan(Judged(record, standing, found=found), now)
         match decision:
             case Operation():
                 self._deciding.negatives.append(decision)

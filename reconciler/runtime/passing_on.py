@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from reconciler.core import telling
+from reconciler.core.decisions import Leave, Operation
 from reconciler.core.model import KINDS, Cause, Identity
-from reconciler.core.planning import Leave, Operation
 from reconciler.ports import Claim, JobState, Store, chunks
 from reconciler.runtime.journal import Journal
 

@@ -50,7 +50,7 @@ class KindRules:
             rules=rules,
             scope=scope,
             mapper=mapper,
-            planner=Planner(job, rules, profile),
+            planner=Planner.of(job, rules, profile),
             reads=frozenset(reads - PSEUDO_ATTRIBUTES),
             name_attribute=named[0][0] if named else "displayName",
             name_path=named[0][1] if named else None,

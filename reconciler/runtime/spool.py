@@ -9,9 +9,9 @@ from typing import Any
 import anyio
 import orjson
 
+from reconciler.core.decisions import Operation, Pending
 from reconciler.core.model import Cause, Change, TargetId
 from reconciler.core.outcomes import Account
-from reconciler.core.planning import Operation, Pending
 from reconciler.core.records import Escrow, Link, Record, Verdict
 from reconciler.ports import Store
 

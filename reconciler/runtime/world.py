@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from reconciler.core.decisions import Operation
 from reconciler.core.model import Job, Profile
-from reconciler.core.planning import Operation
 from reconciler.ports import Clock, Dice, Progress, Source, Store, Target
 
 

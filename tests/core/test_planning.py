@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from reconciler.core.decisions import Ask, Decision, Judged, Leave, Operation, Reject
+from reconciler.core.diffing import UNKEPT_MAX
 from reconciler.core.mapping import Mapped, Mapper
 from reconciler.core.model import (
     Action,
@@ -30,7 +32,7 @@ from reconciler.core.model import (
     ValueType,
 )
 from reconciler.core.outcomes import Account
-from reconciler.core.planning import UNKEPT_MAX, Ask, Decision, Leave, Operation, Planner, Reject
+from reconciler.core.planning import Planner
 from reconciler.core.records import Escrow, Link, Record, Verdict
 from reconciler.core.scoping import InScope, Leaving
 
@@ -109,7 +111,8 @@ def decide(
     if isinstance(standing, InScope) or standing.entitled:
         mapped = mapped_of(standing, entry, rules, profile)
     account = Account(TargetId("t1"), found) if found is not None else None
-    return Planner(of or job(), rules, profile).plan(record, standing, mapped, {}, (), b"now", NOW, account)
+    judged = Judged(record, standing, mapped, fingerprint=b"now", found=account)
+    return Planner.of(of or job(), rules, profile).plan(judged, NOW)
 
 
 def mapped_of(
@@ -203,9 +206,11 @@ def test_an_adopted_account_keeps_its_role_while_roles_are_unknown() -> None:
     rules = ObjectRules("user", MAPPINGS)
     unknown = InScope("scope all", (), roles_unknown="not known")
     account = Account(TargetId("t1"), {**AGREED, "title": "Old"})
-    planner = Planner(job(), rules, PROFILE)
+    planner = Planner.of(job(), rules, PROFILE)
     mapped = mapped_of(unknown, None, rules)
-    decision = planner.plan_matched(Record("user", SourceId("s1")), unknown, mapped, {}, (), b"now", account, NOW)
+    decision = planner.plan_matched(
+        Judged(Record("user", SourceId("s1")), unknown, mapped, fingerprint=b"now"), account
+    )
     assert sent(decision) == ("adopt", {"title": "Engineer"})
 
 
@@ -462,8 +467,8 @@ def matched(
     rules = ObjectRules("user", MAPPINGS, actions)
     mapped = mapped_of(standing, entry, rules)
     shown = Account(TargetId("t1"), account) if account is not None else None
-    planner = Planner(of or job(), rules, PROFILE)
-    return planner.plan_matched(Record("user", SourceId("s1")), standing, mapped, {}, (), b"now", shown, NOW)
+    planner = Planner.of(of or job(), rules, PROFILE)
+    return planner.plan_matched(Judged(Record("user", SourceId("s1")), standing, mapped, fingerprint=b"now"), shown)
 
 
 def test_nobody_matches_so_the_account_is_made() -> None:

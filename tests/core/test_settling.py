@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from reconciler.core import settling
+from reconciler.core.decisions import Leave, Operation, Word
 from reconciler.core.model import Cause, Change, Profile, Resource, SourceId, TargetId
 from reconciler.core.outcomes import Account, Failed, Fault
-from reconciler.core.planning import Leave, Operation, Word
 from reconciler.core.records import Escrow, Link, Record, Verdict
 
 NOW = 1_000_000.0

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from reconciler.core import telling
+from reconciler.core.decisions import Leave, Operation, Pending, Word
 from reconciler.core.model import Cause, Change, SourceId, TargetId
 from reconciler.core.outcomes import Account, Failed, Fault
-from reconciler.core.planning import Leave, Operation, Pending, Word
 from reconciler.core.records import Link, Modified, Record, Verdict
 
 NOW = 1_000_000.0

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import orjson
 
 from reconciler import config, wiring
-from reconciler.core.planning import Operation
+from reconciler.core.decisions import Operation
 from reconciler.ports import LogQuery
 from reconciler.runtime.cycle import run_cycle
 from reconciler.runtime.report import CycleReport

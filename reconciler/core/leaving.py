@@ -1,0 +1,106 @@
+"""Decides what becomes of the account of somebody who leaves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.core import diffing
+from reconciler.core.decisions import LEAVERS, Decision, Judged, Leave, Operation, verdict_of
+from reconciler.core.model import Action, Cause, Change, DeprovisionAction, Job, ObjectRules, Profile, Resource
+from reconciler.core.records import Link, Record, Verdict
+from reconciler.core.scoping import Leaving
+
+CAUSES = frozenset(str(cause) for cause in Cause)
+"""Why we disable an account; what the mapping disabled has another reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deprovisioning:
+    """What the rules of one job do with the accounts of one kind when their owners leave."""
+
+    job: Job
+    rules: ObjectRules
+    profile: Profile
+
+    def plan(self, judged: Judged, link: Link, standing: Leaving, now: float) -> Decision:
+        """Return the delete or disable that the rules ask for, or why the account is left as it is."""
+        record, fingerprint, found = judged.record, judged.fingerprint, judged.found
+        verdict = verdict_of(standing)
+        action = DeprovisionAction.DELETE if standing.purged else self.job.deprovision.action(standing.cause)
+        if self.rules.kind == "group" and action is DeprovisionAction.DISABLE:
+            action = DeprovisionAction.DELETE  # a group cannot be disabled (entra-behaviour 5.8)
+        match action:
+            case DeprovisionAction.KEEP if standing.also is not None:
+                return self.plan(judged, link, standing.also, now)
+            case DeprovisionAction.KEEP:
+                return Leave(f"{standing.why}; the account is kept by the rules", "SkipOutOfScopeDeletion", verdict)
+            case DeprovisionAction.SET:
+                return Leave(f"{standing.why}; the rules only set attributes", "SkipOutOfScopeDeletion", verdict)
+            case DeprovisionAction.DELETE if self._may_delete:
+                if self.rules.kind == "group" and link.origin == "adopted":
+                    return Leave(f"{standing.why}; an adopted group is never deleted", "AdoptedGroup", verdict)
+                return Operation("delete", record, standing.why, verdict, fingerprint, cause=standing.cause)
+            case DeprovisionAction.DELETE if self.rules.kind == "group" or not self.can_disable:
+                return Leave(f"{standing.why}; delete is not among the actions", "DeleteNotAllowed", verdict)
+            case DeprovisionAction.DELETE | DeprovisionAction.DISABLE:
+                pass  # who may not be deleted is disabled at least
+        if link.disabled_at is not None and (found is None or not _is_active(found.resource, self.profile.active)):
+            return self.settled(record, link, standing, now)
+        if not self.can_disable:
+            return Leave(f"{standing.why}; nothing is mapped to {self.profile.active}", "DisableNotAllowed", verdict)
+        if Action.UPDATE not in self.rules.actions:
+            return Leave(f"{standing.why}; update is not among the actions", "UpdateNotAllowed", verdict)
+        waits = self.waits(record, link, standing, now)
+        if waits is not None:
+            return waits
+        agreed = diffing.as_kept(link, found, self.profile.active)
+        if agreed.get(self.profile.active) is False:
+            return self.settled(record, link, standing, now)
+        changes = (Change(self.profile.active, agreed.get(self.profile.active), False),)
+        return Operation("disable", record, standing.why, verdict, fingerprint, changes=changes, cause=standing.cause)
+
+    def disables(self, standing: Leaving) -> bool:
+        """Whether the rules answer this cause with a disable that is possible."""
+        return self.job.deprovision.action(standing.cause) is DeprovisionAction.DISABLE and self.can_disable
+
+    def waits(self, record: Record, link: Link, standing: Leaving, now: float) -> Leave | None:
+        """Return Leave while the grace period of a leaver runs; another cause does not start it anew."""
+        grace = self.job.deprovision.disable_after_seconds
+        if not grace or link.disabled_at is not None:
+            return None
+        until = now + grace
+        waited = record.verdict in LEAVERS or (record.verdict is Verdict.UNKNOWN and record.escrow is None)
+        if waited and record.due_at is not None:
+            until = min(until, record.due_at)
+        if until <= now:
+            return None
+        return Leave(f"{standing.why}; waits {grace / 86400:g} days", "GracePeriod", verdict_of(standing), due_at=until)
+
+    def settled(self, record: Record, link: Link, standing: Leaving, now: float) -> Decision:
+        """Return what is left to do for an account that is disabled: the delete when its time comes."""
+        verdict = verdict_of(standing)
+        already = f"{standing.why}; the account is disabled already"
+        if link.disabled_at is None:
+            return Leave(already, "RedundantExport", verdict)
+        begins = standing.cause if link.disabled_because not in CAUSES else None
+        wait = self.job.deprovision.delete_after_seconds
+        if wait is None or not self._may_delete:
+            return Leave(already, "RedundantExport", verdict, leaves_disabled=begins)
+        delete_at = wait + (now if begins is not None else link.disabled_at)
+        if delete_at > now or begins is not None:
+            why = f"{already} and waits to be deleted"
+            return Leave(why, "RedundantExport", verdict, due_at=delete_at, leaves_disabled=begins)
+        why = f"{standing.why}; disabled long enough, so the account is deleted"
+        return Operation("delete", record, why, verdict, record.fingerprint, cause=standing.cause)
+
+    @property
+    def can_disable(self) -> bool:
+        return self.profile.can_disable and any(mapping.to == self.profile.active for mapping in self.rules.mappings)
+
+    @property
+    def _may_delete(self) -> bool:
+        return self.profile.can_delete and Action.DELETE in self.rules.actions
+
+
+def _is_active(resource: Resource, active: str) -> bool:
+    return resource.get(active) is not False
