@@ -14,6 +14,7 @@ from reconciler.core.model import Change, Entry, Identity, Kind, Resource, Sourc
 from reconciler.core.notices import Notice, Settle
 from reconciler.core.outcomes import Account, Done, Failed, Found, ListEnd, ListPage, MembersDone, Missing
 from reconciler.core.records import LogRecord, Record
+from reconciler.core.safeguards import Safeguard
 from reconciler.core.standing import Standing
 
 # --- time and chance ---------------------------------------------------------------------------------------------
@@ -343,13 +344,57 @@ class Batch:
     """Records to drop altogether."""
 
 
-@dataclass(frozen=True, slots=True)
-class HeldOperation:
+Decision = Literal["approved", "rejected"]
+
+
+class HeldOperation(NamedTuple):
+    """One operation that waits for a person's word."""
+
     kind: Kind
     source_id: SourceId
     name: str
     operation: str
+    """create, adopt, update, disable, delete, or members (removals from the group)."""
     why: str
+    cause: str = ""
+    """Why the person must leave (`core.model.Cause`), empty where nobody leaves."""
+    members: tuple[TargetId, ...] = ()
+    """With members: who would be taken out."""
+    since: float = 0.0
+    """Since when it is held; the store fills it in."""
+
+    @property
+    def key(self) -> tuple[Kind, SourceId, str]:
+        return self.kind, self.source_id, self.operation
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What one safeguard of a job holds back until a person allows it."""
+
+    job: str
+    id: str
+    """The same as long as nothing is added to it."""
+    safeguard: Safeguard
+    since: float
+    why: str
+    operations: tuple[HeldOperation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A person's word on an operation that was held.
+
+    Approved: kept until it was done, or is wanted no more. Rejected: kept until it is wanted no more; till then it is
+    not proposed again.
+    """
+
+    job: str
+    operation: HeldOperation
+    decision: Decision
+    by: str
+    at: float
+    hold: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -537,12 +582,36 @@ class Store(Protocol):
     async def ledger(self, job_id: int, group: SourceId) -> Mapping[TargetId, SourceId]: ...
 
     # holds
-    async def hold(self, job_id: int, cycle_id: str, now: float, why: str, operations: Sequence[HeldOperation]) -> None:
-        """Replace the job's open hold with this one."""
+    async def hold(
+        self,
+        job_id: int,
+        cycle_id: str,
+        now: float,
+        why: str,
+        operations: Sequence[HeldOperation],
+        safeguard: Safeguard = "deletions",
+    ) -> str:
+        """Replace what this safeguard of the job holds; return the hold's id, a new one if something was added."""
         ...
 
-    async def release(self, job_id: int) -> None:
-        """Close the job's open hold, if any."""
+    async def release(self, job_id: int, safeguard: Safeguard | None = None) -> None:
+        """Close the job's open hold of this safeguard, or every one."""
+        ...
+
+    async def decide_hold(self, job: str, hold: str | None, decision: Decision, by: str, now: float) -> list[Hold]:
+        """Write down a person's word on a hold (None: on every one of the job); return what it was about.
+
+        Nothing is returned, and nothing done, where the job has no open hold of that id. The hold is closed; the next
+        cycle goes by the decision. `by` is a name, or the uid that the socket saw.
+        """
+        ...
+
+    async def decisions(self, job: str | None = None) -> list[Decided]:
+        """Return what people approved and was not done yet, and what they rejected and is still wanted."""
+        ...
+
+    async def drop_decisions(self, job_id: int, keys: Sequence[tuple[Kind, SourceId, str]]) -> None:
+        """Forget what was decided on operations (kind, source id, word) that were done or are not wanted any more."""
         ...
 
     # what the target said of itself
@@ -632,8 +701,8 @@ class Store(Protocol):
 
     async def rebind(self, job: str, source: Identity, target: Identity, *, keep_links: bool) -> None: ...
 
-    async def held(self, job: str | None = None) -> list[tuple[str, str, float, str, list[HeldOperation]]]:
-        """Return open holds: job, hold id, since, why, operations."""
+    async def held(self, job: str | None = None) -> list[Hold]:
+        """Return open holds, the oldest first."""
         ...
 
     async def close(self) -> None: ...

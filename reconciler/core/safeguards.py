@@ -7,8 +7,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from reconciler.core.model import SafeguardLimits
+
+Safeguard = Literal["deletions", "members", "creates", "renames", "adopted"]
+"""Each holds by itself and is decided on by itself: disables and deletes; removals from one group; creates; changes of
+a matching attribute; disables of accounts that were adopted just now."""
 
 ALWAYS_ALLOWED = 5
 """So many accounts may go whatever the share says: in a job of 20 people one leaver is five per cent."""

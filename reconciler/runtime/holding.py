@@ -57,7 +57,7 @@ class Holding:
         now = self._clock.now()
         since = now - self._job.safeguards.window_seconds
         recent = await self._store.negatives_since(self._state.job_id, since)
-        self._before = [held for *_, operations in await self._store.held(self._job.name) for held in operations]
+        self._before = [held for hold in await self._store.held(self._job.name) for held in hold.operations]
         planned = {(o.record.kind, o.record.source_id, o.word) for o in negatives}
         if not whole:
             self._still = [b for b in self._before if (b.kind, b.source_id, b.operation) not in planned]

@@ -26,6 +26,7 @@ from reconciler.store.identifying import (
 )
 from reconciler.store.tables import (
     cycles,
+    decided_operations,
     entries,
     holds,
     installation,
@@ -41,7 +42,7 @@ from reconciler.store.tables import (
 )
 from reconciler.store.tables import standings as standing_rows
 
-_OF_THE_SOURCE = (entries, memberships, staged_groups, ledger, pending_references, holds)
+_OF_THE_SOURCE = (entries, memberships, staged_groups, ledger, pending_references, holds, decided_operations)
 _SCRATCH = (spool, listing_keys, listing)
 
 

@@ -17,13 +17,17 @@ from reconciler.core.model import Identity, Kind, SourceId, TargetId
 from reconciler.core.notices import Notice, Settle
 from reconciler.core.outcomes import Account
 from reconciler.core.records import Record
+from reconciler.core.safeguards import Safeguard
 from reconciler.core.standing import Standing
 from reconciler.ports import (
     Batch,
     Claim,
+    Decided,
+    Decision,
     Figures,
     GroupMembers,
     HeldOperation,
+    Hold,
     JobState,
     LogQuery,
     MemberDelta,
@@ -36,6 +40,7 @@ from reconciler.store import (
     claiming,
     cycles,
     figures,
+    holding,
     logbook,
     membership,
     reading,
@@ -255,14 +260,31 @@ class SqlStore:
     async def pending_count(self, job_id: int) -> int:
         return await self._do(waiting.pending_count, job_id)
 
-    async def hold(self, job_id: int, cycle_id: str, now: float, why: str, operations: Sequence[HeldOperation]) -> None:
-        await self._do(waiting.hold, job_id, cycle_id, now, why, operations)
+    async def hold(
+        self,
+        job_id: int,
+        cycle_id: str,
+        now: float,
+        why: str,
+        operations: Sequence[HeldOperation],
+        safeguard: Safeguard = "deletions",
+    ) -> str:
+        return await self._do(holding.hold, job_id, cycle_id, now, why, operations, safeguard)
 
-    async def release(self, job_id: int) -> None:
-        await self._do(waiting.release, job_id)
+    async def release(self, job_id: int, safeguard: Safeguard | None = None) -> None:
+        await self._do(holding.release, job_id, safeguard)
 
-    async def held(self, job: str | None = None) -> list[tuple[str, str, float, str, list[HeldOperation]]]:
-        return await self._do(waiting.held, job)
+    async def held(self, job: str | None = None) -> list[Hold]:
+        return await self._do(holding.held, job)
+
+    async def decide_hold(self, job: str, hold: str | None, decision: Decision, by: str, now: float) -> list[Hold]:
+        return await self._do(holding.decide, job, hold, decision, by, now)
+
+    async def decisions(self, job: str | None = None) -> list[Decided]:
+        return await self._do(holding.decisions, job)
+
+    async def drop_decisions(self, job_id: int, keys: Sequence[tuple[Kind, SourceId, str]]) -> None:
+        await self._do(holding.drop_decisions, job_id, keys)
 
     # --- for people ----------------------------------------------------------------------------------------------
 

@@ -243,10 +243,12 @@ holds = Table(
     "holds",
     metadata,
     Column("id", RowId, primary_key=True),
-    Column("job_id", RowId, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False, unique=True),
+    _of_job_row(),
+    Column("safeguard", Text, nullable=False),
     Column("cycle_id", Text, nullable=False),
     Column("since", Double, nullable=False),
     Column("why", Text, nullable=False),
+    UniqueConstraint("job_id", "safeguard"),
     sqlite_autoincrement=True,
 )
 
@@ -257,9 +259,30 @@ held_operations = Table(
     Column("position", Integer, primary_key=True, autoincrement=False),
     Column("kind", Text, nullable=False),
     Column("source_id", Text, nullable=False),
-    Column("name", Text, nullable=False),
     Column("operation", Text, nullable=False),
+    Column("name", Text, nullable=False),
     Column("why", Text, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("since", Double, nullable=False),
+    Column("members", LargeBinary),
+)
+
+decided_operations = Table(
+    "decided_operations",
+    metadata,
+    _of_job(),
+    Column("kind", Text, primary_key=True),
+    Column("source_id", Text, primary_key=True),
+    Column("operation", Text, primary_key=True),
+    Column("decision", Text, nullable=False),
+    Column("decided_by", Text, nullable=False),
+    Column("decided_at", Double, nullable=False),
+    Column("hold", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("since", Double, nullable=False),
+    Column("members", LargeBinary),
 )
 
 provisioning_log = Table(

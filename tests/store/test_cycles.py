@@ -177,6 +177,8 @@ async def _full(work: Work) -> None:
     await work.commit(members_added=[(sid("g"), sid("ann"), tid("t1"))])
     await work.store.stage_memberships(work.id, [GroupMembers(sid("g"), "G", ids("ann"))], additive=False)
     operations = [HeldOperation("user", sid("ann"), "ann", "disable", "gone")]
+    await work.store.hold(work.id, "c1", 5.0, "too many", operations, "creates")
+    await work.store.decide_hold("phone", None, "rejected", "ann", 6.0)
     await work.store.hold(work.id, "c1", 5.0, "too many", operations)
     await work.store.set_next_due("phone", 99.0)
     await work.close(watermark="w", rules="r")
@@ -197,6 +199,7 @@ async def test_forget_drops_everything_but_the_log(work: Work, store: SqlStore) 
     assert await store.owners(TARGET, "user", [tid("t1")]) == {}
     assert await store.history("phone", 9) == []
     assert await store.held() == []
+    assert await store.decisions() == []
     assert await store.next_due("phone") is None
     assert await store.ledger(work.id, sid("g")) == {}
     assert await store.pending_count(work.id) == 0
@@ -243,6 +246,7 @@ async def test_rematch_forgets_the_links_but_not_the_log(work: Work, store: SqlS
     assert await store.list_links("phone", None) == []
     assert await store.ledger(work.id, sid("g")) == {}
     assert await store.held() == []
+    assert await store.decisions() == []
     assert await store.negatives_since(work.id, 0.0) == 1
     assert await _log(store) == before
     assert len(await store.history("phone", 9)) == 1

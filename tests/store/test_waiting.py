@@ -1,11 +1,11 @@
-"""What waits: references, holds, spooled operations, the target's list."""
+"""What waits: references, spooled operations, the target's list."""
 
 from __future__ import annotations
 
 import pytest
 
 from reconciler.core.outcomes import Account
-from reconciler.ports import HeldOperation, PendingReference
+from reconciler.ports import PendingReference
 from reconciler.store.sql import SqlStore
 from tests.store.scenes import OTHER, TARGET, Work, ids, linked, open_work, sid, tid, unlinked
 
@@ -41,38 +41,6 @@ async def test_pending_references_are_replaced_and_never_doubled(work: Work) -> 
     assert await work.store.pending_count(work.id) == 1
     await work.commit(forget=[("user", sid("ann"))])
     assert await work.store.pending_count(work.id) == 0
-
-
-def operation(source_id: str, word: str = "disable", why: str = "gone") -> HeldOperation:
-    return HeldOperation("user", sid(source_id), f"{source_id}@example.com", word, why)
-
-
-async def test_a_job_has_one_open_hold(work: Work, store: SqlStore) -> None:
-    await store.hold(work.id, "c1", 5.0, "7 of 10", [operation("ann"), operation("bob", "delete")])
-    other = await open_work(store, "other")
-    await store.hold(other.id, "c9", 6.0, "8 of 9", [operation("eve")])
-    [(job, first, since, why, operations)] = await store.held("phone")
-    assert (job, since, why) == ("phone", 5.0, "7 of 10")
-    assert operations == [operation("ann"), operation("bob", "delete")]
-    assert [row[0] for row in await store.held()] == ["phone", "other"]
-
-    await store.hold(work.id, "c2", 7.0, "6 of 10", [operation("ann")])
-    [(_, second, since, why, operations)] = await store.held("phone")
-    assert second != first
-    assert (since, why, operations) == (7.0, "6 of 10", [operation("ann")])
-
-    await store.release(work.id)
-    await store.release(work.id)
-    assert [row[0] for row in await store.held()] == ["other"]
-
-
-async def test_the_same_operations_held_again_keep_their_number(work: Work, store: SqlStore) -> None:
-    await store.hold(work.id, "c1", 5.0, "2 of 10", [operation("ann"), operation("bob")])
-    [before] = await store.held()
-    await store.hold(work.id, "c2", 7.0, "2 of 11", [operation("bob"), operation("ann", why="inactive")])
-    [(job, number, since, why, operations)] = await store.held()
-    assert (job, number, since) == before[:3]
-    assert (why, operations) == ("2 of 11", [operation("bob"), operation("ann", why="inactive")])
 
 
 async def test_the_spool_gives_back_what_came_first(work: Work) -> None:
