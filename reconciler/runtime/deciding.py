@@ -3,47 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 from reconciler.core import settling, telling
 from reconciler.core.assignments import KnownGroups, Memberships
-from reconciler.core.decisions import Ask, Decision, Judged, Leave, Operation, Pending, Reject, verdict_of
+from reconciler.core.decisions import Ask, Decision, Leave, Operation, Pending, Reject, verdict_of
 from reconciler.core.mapping import Mapped
 from reconciler.core.model import Entry, Identity, Job, Kind, Profile, SourceId, TargetId
-from reconciler.core.outcomes import Account, Failed, Fault, Missing
+from reconciler.core.outcomes import Account, Failed
 from reconciler.core.records import Link, Record, Verdict
 from reconciler.core.scoping import InScope, Leaving, StandingUnknown, is_soft_deleted, judge
 from reconciler.ports import Clock, Owner, PendingReference, Store, Target
 from reconciler.runtime.apply import LIVING, Applier
 from reconciler.runtime.asking import Asking, Question
+from reconciler.runtime.candidates import Candidate, Gathering
 from reconciler.runtime.journal import Journal
+from reconciler.runtime.recovering import Recovering
 from reconciler.runtime.rules import KindRules
 
 NO_MEMBERSHIPS = Memberships()
-
-
-@dataclass(slots=True)
-class Candidate:
-    """One entry on its way through the page."""
-
-    entry: Entry
-    record: Record
-    standing: InScope | Leaving
-    fingerprint: bytes | None
-    """None: it must be looked at again in the next cycle, whatever it says."""
-    memberships: Memberships
-    mapped: Mapped | None = None
-    references: dict[str, Any] = field(default_factory=dict)
-    pending: tuple[Pending, ...] = ()
-    found: Account | None = None
-
-    @property
-    def judged(self) -> Judged:
-        return Judged(
-            self.record, self.standing, self.mapped, self.references, self.pending, self.fingerprint, self.found
-        )
 
 
 class Deciding:
@@ -69,6 +48,8 @@ class Deciding:
         self._journal, self._asking, self._applier, self._clock = journal, asking, applier, clock
         self._send = send
         self._source, self._full = source, full
+        self.recovering = Recovering(profile, store, target, journal, asking, applier, clock)
+        self._gathering = Gathering(profile, job_id, store, target, asking, applier)
         self.negatives: list[Operation] = []
         """Disables and deletes: they wait until the reading has ended."""
         self.late: list[tuple[KindRules, Candidate]] = []
@@ -91,8 +72,8 @@ class Deciding:
     ) -> None:
         """Decide on entries of one kind. `afresh`: ask the target itself; `last`: nobody can become free any more."""
         candidates = []
-        untold = await self.recover(rules, [record for _, record, _, _ in entries], afresh=afresh)
-        looks = await self.look(rules, [record for _, record, _, _ in entries])
+        untold = await self.recovering.recover(rules, [record for _, record, _, _ in entries], afresh=afresh)
+        looks = await self.recovering.look(rules, [record for _, record, _, _ in entries])
         for entry, record, memberships, fingerprint in entries:
             standing = judge(entry, rules.scope, groups, memberships)
             record.name, record.person = rules.name_of(entry), rules.person_of(entry) or record.person
@@ -100,7 +81,7 @@ class Deciding:
                 await self._leave_unknown(record, standing)
                 continue
             if record.source_id in looks:
-                seen = self.seen(record, looks[record.source_id], leaving=isinstance(standing, Leaving))
+                seen = self.recovering.seen(record, looks[record.source_id], leaving=isinstance(standing, Leaving))
                 if isinstance(seen, Failed):
                     await self._unanswered(Candidate(entry, record, standing, None, memberships), seen)
                     continue
@@ -113,76 +94,10 @@ class Deciding:
             if isinstance(standing, InScope) or standing.entitled:
                 candidate.mapped = self._map(rules, candidate)
             candidates.append(candidate)
-        await self._resolve_references(candidates)
+        await self._gathering.resolve_references(candidates)
         if self._full:
-            await self._compare_with_target(rules, candidates)
+            await self._gathering.compare_with_target(rules, candidates)
         await self._decide(rules, candidates, afresh=afresh, last=last)
-
-    async def recover(
-        self, rules: KindRules, records: Sequence[Record], *, afresh: bool = False
-    ) -> Mapping[SourceId, Failed]:
-        """Link those whose create was sent and never answered to what it made; return those of whom it cannot be told.
-
-        They are asked for by what they were made with: since then they may have another name, or have left.
-        """
-        lost = {r.source_id: r for r in records if r.attempted_at is not None and r.link is None}
-        if not lost:
-            return {}
-        if self._applier.unasked is not None:
-            return dict.fromkeys(lost, self._applier.unasked)
-        questions = [Question(source_id, record.attempted_match) for source_id, record in lost.items()]
-        answers = await self._asking[rules.kind].ask(questions, afresh=afresh)
-        ids = [account.id for answer in answers.values() if not isinstance(answer, Failed) for account in answer]
-        await self._journal.flush()
-        owners = await self._store.owners(self._target.identity, rules.kind, ids)
-        now = self._clock.now()
-        untold: dict[SourceId, Failed] = {}
-        for source_id, answer in answers.items():
-            record = lost[source_id]
-            if isinstance(answer, Failed):
-                untold[source_id] = answer
-                self._applier.refused_a_question(answer)
-                continue
-            free = [account for account in answer if account.id not in owners]
-            if len(free) > 1:
-                why = f"{len(free)} accounts have the {record.attempted_match[0][0]} that one was made with: which?"
-                untold[source_id] = Failed(Fault.CONFLICT, why, code="DuplicateTargetEntries")
-                continue
-            record.attempted_at, record.attempted_match = None, ()
-            if free:
-                record.link = Link(free[0].id, "created", free[0].resource, now)
-                await self._journal.entry(
-                    replace(record, fingerprint=None), telling.made_before(record, now), touches_groups=True
-                )
-                self._journal.counts["create"] += 1
-        return untold
-
-    async def look(self, rules: KindRules, records: Sequence[Record]) -> Mapping[SourceId, Account | Missing | Failed]:
-        """Return what the target shows of accounts of which it is not known whether the last operation was done."""
-        doubtful = {r.source_id: r.link.target_id for r in records if r.attempted_at is not None and r.link is not None}
-        if not doubtful:
-            return {}
-        if self._applier.unasked is not None:
-            return dict.fromkeys(doubtful, self._applier.unasked)
-        shown = await self._asking[rules.kind].look(list(doubtful.values()))
-        return {source_id: shown[target_id] for source_id, target_id in doubtful.items()}
-
-    def seen(self, record: Record, shown: Account | Missing | Failed, *, leaving: bool) -> Record | Failed:
-        """Return the record after the look, or why the entry must wait for another one. No leaver ever waits."""
-        match shown:
-            case Account(resource=resource):
-                log = telling.seen_after_doubt(record, resource, self._profile.active, self._clock.now())
-                if log is not None:
-                    self._journal.log(log)
-                return settling.looked_at(record, resource, self._profile.active)
-            case Missing() if not leaving:
-                assert record.link is not None
-                self._applier.vanished.add(record.link.target_id)
-                return replace(record, link=None, verdict=Verdict.NEW, attempted_at=None)
-            case Failed(fault=fault) if not leaving and fault in _ANOTHER_TIME:
-                return shown
-            case _:
-                return settling.not_shown(record, self._profile.active)
 
     async def decide_late(self, *, last: bool) -> None:
         """Match again the entries whose account belonged to somebody, now that the leavers are known."""
@@ -210,57 +125,6 @@ class Deciding:
             decision = Leave(standing.why, "Unknown", Verdict.UNKNOWN)
             log = replace(telling.skipped(record, decision, self._clock.now()), status="warning")
         await self._journal.entry(replace(record, verdict=Verdict.UNKNOWN, why=standing.why, fingerprint=None), log)
-
-    async def _resolve_references(self, candidates: Sequence[Candidate]) -> None:
-        """Put target ids where the source says who; what has none yet is pending."""
-        wanted: dict[Kind, set[SourceId]] = {}
-        flows: dict[SourceId, Mapping[str, tuple[Kind, str | list[str]]]] = {}
-        for candidate in candidates:
-            if candidate.mapped is not None and candidate.mapped.references:
-                link = candidate.record.link
-                mapped = candidate.mapped
-                flows[candidate.entry.id] = mapped.references_on_update(link.agreed) if link else mapped.references
-                for kind, ids in flows[candidate.entry.id].values():
-                    wanted.setdefault(kind, set()).update(_ids(ids))
-        known: dict[Kind, Mapping[SourceId, TargetId]] = {}
-        for kind, sources in wanted.items():
-            known[kind] = await self._store.links_of(self._job_id, kind, sorted(sources))
-        for candidate in candidates:
-            pending = []
-            for path, (kind, value) in flows.get(candidate.entry.id, {}).items():
-                there = [known[kind][source_id] for source_id in _ids(value) if source_id in known[kind]]
-                if isinstance(value, list):
-                    candidate.references[path] = there
-                elif there:
-                    candidate.references[path] = there[0]
-                pending += [Pending(path, kind, one) for one in _ids(value) if one not in known[kind]]
-            candidate.pending = tuple(pending)
-            self._applier.pointed_at.update((p.kind, p.source_id) for p in pending)
-
-    async def _compare_with_target(self, rules: KindRules, candidates: Sequence[Candidate]) -> None:
-        """Take what the target shows instead of what was agreed; an account that is surely not there has no link."""
-        asking = self._asking[rules.kind]
-        linked = [c for c in candidates if c.record.link is not None]
-        listed = await asking.listed([c.record.link.target_id for c in linked if c.record.link is not None])
-        for candidate in linked:
-            link = candidate.record.link
-            assert link is not None
-            candidate.found = listed.get(link.target_id)
-            if candidate.found is not None:
-                candidate.record.link = settling.compared(link, candidate.found, rules.kind, self._profile)
-                continue
-            if self._applier.unasked is not None:
-                continue
-            answer = await self._target.get(rules.kind, link.target_id)
-            match answer:
-                case Account():
-                    candidate.found = answer
-                    candidate.record.link = settling.compared(link, answer, rules.kind, self._profile)
-                case Missing():
-                    self._applier.vanished.add(link.target_id)
-                    candidate.record = replace(candidate.record, link=None, verdict=Verdict.NEW)
-                case Failed():
-                    pass
 
     async def _decide(self, rules: KindRules, candidates: Sequence[Candidate], *, afresh: bool, last: bool) -> None:
         now = self._clock.now()
@@ -468,13 +332,6 @@ class Deciding:
         candidate.record = replace(candidate.record, link=link, verdict=settling.came_back(candidate.record.verdict))
         await self._journal.entry(replace(candidate.record, fingerprint=None))
         await self._journal.flush()
-
-
-_ANOTHER_TIME = (Fault.UNREACHABLE, Fault.INTERRUPTED, Fault.THROTTLED, Fault.UNAUTHORIZED, Fault.SERVER_ERROR)
-
-
-def _ids(value: str | list[str]) -> list[SourceId]:
-    return [SourceId(one) for one in (value if isinstance(value, list) else [value])]
 
 
 def _pending_row(record: Record, pending: Pending) -> PendingReference:

@@ -75,13 +75,13 @@ class Leavers:
     async def _leave(self, rules: KindRules, record: Record, why: str) -> None:
         now = self._clock.now()
         standing = Leaving(Cause.GONE, why)
-        if untold := await self._deciding.recover(rules, [record]):
+        if untold := await self._deciding.recovering.recover(rules, [record]):
             failure = untold[record.source_id]
             if self._applier.stopped is None and self._applier.unasked is None:
                 self._applier.failed(record.source_id, "match", failure.error_code, failure.reason)
             return
-        for shown in (await self._deciding.look(rules, [record])).values():
-            seen = self._deciding.seen(record, shown, leaving=True)
+        for shown in (await self._deciding.recovering.look(rules, [record])).values():
+            seen = self._deciding.recovering.seen(record, shown, leaving=True)
             assert isinstance(seen, Record)
             record = seen
         found = None

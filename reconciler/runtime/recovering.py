@@ -1,0 +1,101 @@
+"""Finds out what became of operations whose answer was lost in an earlier cycle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from reconciler.core import settling, telling
+from reconciler.core.model import Kind, Profile, SourceId
+from reconciler.core.outcomes import Account, Failed, Fault, Missing
+from reconciler.core.records import Link, Record, Verdict
+from reconciler.ports import Clock, Store, Target
+from reconciler.runtime.apply import Applier
+from reconciler.runtime.asking import Asking, Question
+from reconciler.runtime.journal import Journal
+from reconciler.runtime.rules import KindRules
+
+_ANOTHER_TIME = (Fault.UNREACHABLE, Fault.INTERRUPTED, Fault.THROTTLED, Fault.UNAUTHORIZED, Fault.SERVER_ERROR)
+
+
+class Recovering:
+    """Asks the target for what was sent to it and never answered."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        store: Store,
+        target: Target,
+        journal: Journal,
+        asking: Mapping[Kind, Asking],
+        applier: Applier,
+        clock: Clock,
+    ) -> None:
+        self._profile, self._store, self._target = profile, store, target
+        self._journal, self._asking, self._applier, self._clock = journal, asking, applier, clock
+
+    async def recover(
+        self, rules: KindRules, records: Sequence[Record], *, afresh: bool = False
+    ) -> Mapping[SourceId, Failed]:
+        """Link those whose create was sent and never answered to what it made; return those of whom it cannot be told.
+
+        They are asked for by what they were made with: since then they may have another name, or have left.
+        """
+        lost = {r.source_id: r for r in records if r.attempted_at is not None and r.link is None}
+        if not lost:
+            return {}
+        if self._applier.unasked is not None:
+            return dict.fromkeys(lost, self._applier.unasked)
+        questions = [Question(source_id, record.attempted_match) for source_id, record in lost.items()]
+        answers = await self._asking[rules.kind].ask(questions, afresh=afresh)
+        ids = [account.id for answer in answers.values() if not isinstance(answer, Failed) for account in answer]
+        await self._journal.flush()
+        owners = await self._store.owners(self._target.identity, rules.kind, ids)
+        now = self._clock.now()
+        untold: dict[SourceId, Failed] = {}
+        for source_id, answer in answers.items():
+            record = lost[source_id]
+            if isinstance(answer, Failed):
+                untold[source_id] = answer
+                self._applier.refused_a_question(answer)
+                continue
+            free = [account for account in answer if account.id not in owners]
+            if len(free) > 1:
+                why = f"{len(free)} accounts have the {record.attempted_match[0][0]} that one was made with: which?"
+                untold[source_id] = Failed(Fault.CONFLICT, why, code="DuplicateTargetEntries")
+                continue
+            record.attempted_at, record.attempted_match = None, ()
+            if free:
+                record.link = Link(free[0].id, "created", free[0].resource, now)
+                await self._journal.entry(
+                    replace(record, fingerprint=None), telling.made_before(record, now), touches_groups=True
+                )
+                self._journal.counts["create"] += 1
+        return untold
+
+    async def look(self, rules: KindRules, records: Sequence[Record]) -> Mapping[SourceId, Account | Missing | Failed]:
+        """Return what the target shows of accounts of which it is not known whether the last operation was done."""
+        doubtful = {r.source_id: r.link.target_id for r in records if r.attempted_at is not None and r.link is not None}
+        if not doubtful:
+            return {}
+        if self._applier.unasked is not None:
+            return dict.fromkeys(doubtful, self._applier.unasked)
+        shown = await self._asking[rules.kind].look(list(doubtful.values()))
+        return {source_id: shown[target_id] for source_id, target_id in doubtful.items()}
+
+    def seen(self, record: Record, shown: Account | Missing | Failed, *, leaving: bool) -> Record | Failed:
+        """Return the record after the look, or why the entry must wait for another one. No leaver ever waits."""
+        match shown:
+            case Account(resource=resource):
+                log = telling.seen_after_doubt(record, resource, self._profile.active, self._clock.now())
+                if log is not None:
+                    self._journal.log(log)
+                return settling.looked_at(record, resource, self._profile.active)
+            case Missing() if not leaving:
+                assert record.link is not None
+                self._applier.vanished.add(record.link.target_id)
+                return replace(record, link=None, verdict=Verdict.NEW, attempted_at=None)
+            case Failed(fault=fault) if not leaving and fault in _ANOTHER_TIME:
+                return shown
+            case _:
+                return settling.not_shown(record, self._profile.active)
