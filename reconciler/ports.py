@@ -14,6 +14,7 @@ from reconciler.core.model import Change, Entry, Identity, Kind, Resource, Sourc
 from reconciler.core.notices import Notice, Settle
 from reconciler.core.outcomes import Account, Done, Failed, Found, ListEnd, ListPage, MembersDone, Missing
 from reconciler.core.records import LogRecord, Record
+from reconciler.core.restarting import ResetScope
 from reconciler.core.safeguards import Safeguard
 from reconciler.core.standing import Standing
 
@@ -642,6 +643,14 @@ class Store(Protocol):
 
     async def settle(self, job: str, change: Settle) -> Standing:
         """Change a job's standing and queue the notices of it, in one commit; return how it stands now."""
+        ...
+
+    async def reset(self, job: str, scopes: Collection[ResetScope], now: float) -> Standing:
+        """Clear what a restart of the job clears (`core.restarting`), in one commit; return how it stands then.
+
+        The log, the assignments and a pause are kept. A cycle that is under way can write nothing more afterwards:
+        stop it first, and let it end.
+        """
         ...
 
     async def queue(self, told: Sequence[Notice]) -> None:

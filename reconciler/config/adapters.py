@@ -207,8 +207,6 @@ def _auth(table: ScimTargetTable, place: Place, report: Report) -> Auth | None:
     auth, place = table.auth, (*place, "auth")
     if auth is None and report.whole(place) and not _is_loopback(_host(table.url)):
         report.warning(place, "nothing is said about authorisation: requests go without any")
-    if table.credential_expires is not None:
-        report.warning((*place[:-1], "credential_expires"), "reminders are not yet available: no mail will be sent")
     match auth:
         case None:
             return None

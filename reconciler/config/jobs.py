@@ -61,6 +61,8 @@ def jobs_of(
             groups=None if job.groups is None else _rules("group", job.groups, profile, place, report),
             enabled=job.enabled,
             interval_seconds=seconds(job.interval),
+            full_interval_seconds=seconds(job.full_interval),
+            stop_after_seconds=None if job.stop_after == "never" else seconds(job.stop_after),
             scope=Scope(job.scope),
             assigned=_assigned(job, place, report),
             nested=job.nested,
@@ -149,9 +151,6 @@ def _roles(job: JobTable, roles: Mapping[str, Role], place: Place, report: Repor
 def _not_yet(job: JobTable, place: Place, report: Report) -> None:
     if job.notify:
         report.warning((*place, "notify"), "mails are not yet available: none will be sent")
-    for key in ("full_interval", "stop_after"):
-        if key in job.model_fields_set:
-            report.warning((*place, key), "is not yet available: it changes nothing")
 
 
 def _nobody(job: JobTable, made: Job, source: SourceSettings | None, place: Place, report: Report) -> None:

@@ -15,14 +15,26 @@ from reconciler.core.model import Job, ObjectRules, Profile
 _FORM = "1"
 """Goes up when the same rules decide otherwise in a new release, so that everything is judged again."""
 
-_DECIDES_NOTHING = frozenset({"name", "source", "target", "enabled", "interval_seconds", "safeguards", "notify"})
+_DECIDES_NOTHING = frozenset(
+    {
+        "name",
+        "source",
+        "target",
+        "enabled",
+        "interval_seconds",
+        "full_interval_seconds",
+        "stop_after_seconds",
+        "safeguards",
+        "notify",
+    }
+)
 
 
 def rules_version(job: Job, profile: Profile) -> str:
     """Return a stable hash over everything that changes decisions, and nothing else.
 
     In it: scope, assignments, roles, filters, mappings, actions, deprovisioning, who is active, protected accounts,
-    what the profile knows of the app. Not in it: names, interval, notify, enabled, safeguards.
+    what the profile knows of the app. Not in it: names, intervals, notify, enabled, safeguards.
     """
     rules = {field.name: getattr(job, field.name) for field in fields(job) if field.name not in _DECIDES_NOTHING}
     rules["assigned"] = sorted(set(job.assigned), key=repr)

@@ -349,6 +349,10 @@ class Job:
     groups: ObjectRules | None
     enabled: bool = True
     interval_seconds: float = 2400.0
+    full_interval_seconds: float = 7 * 86400.0
+    """How often everything is compared with the target."""
+    stop_after_seconds: float | None = None
+    """After so long in quarantine the job is stopped. None: never, a mail reminds."""
     scope: Scope = Scope.ASSIGNED
     assigned: tuple[AssignmentRule, ...] = ()
     nested: bool = False

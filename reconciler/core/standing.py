@@ -64,6 +64,9 @@ class Standing:
     last_success_at: float | None = None
     """When a cycle last ended in which both sides answered and everything was read."""
     last_full_at: float | None = None
+    """When everything was last compared with the target; before the first time: when a cycle first ended."""
+    compare_next: bool = False
+    """A person restarted the job: the next cycle compares everything with the target."""
     watermark_at: float | None = None
     """When the watermark last moved."""
     unjudged_cycles: int = 0

@@ -50,6 +50,8 @@ class Applier:
         self._follow_ups: Counter[str] = Counter()
         self.stopped: Failed | None = None
         """Why nothing more is sent in this cycle."""
+        self.halted = False
+        """Whether a person stopped the cycle."""
         self.unasked: Failed | None = None
         """Why nothing more is asked or created in this cycle; who has an account already is still brought right."""
         self.failures: list[dict[str, str]] = []
@@ -143,6 +145,12 @@ class Applier:
         target_id = operation.record.link.target_id if operation.record.link is not None else None
         await self._journal.entry(record, telling.sent(operation, failure, target_id, now, took_ms))
         self.failed(operation.record.source_id, operation.word, failure.error_code, failure.reason)
+
+    def halt(self) -> None:
+        """Send and ask nothing more in this cycle: a person says so."""
+        if self.stopped is None:
+            self.halted = True
+            self.stopped = Failed(Fault.INTERRUPTED, "a person stopped the cycle before its end")
 
     def refused_a_question(self, failure: Failed) -> bool:
         """Take in what a question was answered with; False: it says nothing of the questions to come."""

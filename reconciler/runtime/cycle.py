@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 
 import anyio
 
+from reconciler.core import health
 from reconciler.core.decisions import Operation
+from reconciler.core.health import CycleEnd
 from reconciler.core.model import KINDS, Kind, TargetId
 from reconciler.core.outcomes import Failed
 from reconciler.errors import StateError
@@ -21,22 +23,36 @@ from reconciler.runtime.joining import Joining, Removals
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.leavers import Leavers
 from reconciler.runtime.reading import PAGE, Reader
-from reconciler.runtime.report import CycleReport, State
+from reconciler.runtime.report import CycleReport, State, not_run
 from reconciler.runtime.rules import KindRules
 from reconciler.runtime.spool import Spool
 from reconciler.runtime.world import Observer, Plan, World
 
+STOPPED_WITHIN_SECONDS = 10.0
+"""How long what is under way is waited for when a person stops a cycle: an answer, not what a target asks to wait."""
 SHOWN_AFTER_SECONDS = 2.0
 """How long a target is given to show what it made before it is asked again for whom no answer came."""
 
 
-async def run_cycle(plan: Plan, world: World, *, full: bool = False, observer: Observer | None = None) -> CycleReport:
-    """Run one cycle and return what it came to.
+async def run_cycle(
+    plan: Plan,
+    world: World,
+    *,
+    full: bool = False,
+    observer: Observer | None = None,
+    stop: anyio.Event | None = None,
+) -> CycleReport:
+    """Run one cycle and return what it came to; of a job that is paused, say so and do nothing.
 
+    `stop` ends it between two requests; what was done until then is written down, and the report's state is "paused".
     Raises StateError where the state cannot be used; everything else that goes wrong is in the report.
     """
+    standing = await world.store.standing(plan.job.name)
+    if standing.paused is not None:
+        return not_run(plan.job.name, standing.paused, world.clock.now())
     try:
-        return await _Cycle(plan, world, full=full, observer=observer).run()
+        full = full or health.compares(standing, plan.job.full_interval_seconds, world.clock.now())
+        return await _Cycle(plan, world, full=full, observer=observer, stop=stop).run()
     except BaseExceptionGroup as errors:
         raise _one_of(errors) from errors
 
@@ -53,8 +69,11 @@ class _Begun:
 
 
 class _Cycle:
-    def __init__(self, plan: Plan, world: World, *, full: bool, observer: Observer | None) -> None:
+    def __init__(
+        self, plan: Plan, world: World, *, full: bool, observer: Observer | None, stop: anyio.Event | None
+    ) -> None:
         self._plan, self._world, self._full, self._observer = plan, world, full, observer
+        self._stop = stop
         self._job = plan.job
         self._store, self._clock = world.store, world.clock
         self._rules = {
@@ -82,6 +101,7 @@ class _Cycle:
     async def _go_through(self, state: JobState, cycle_id: str, *, initial: bool) -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._journal.keep_flushing)
+            tasks.start_soon(self._hear_stop, tasks.cancel_scope)
             async with anyio.create_task_group() as workers:
                 for _ in range(self._plan.concurrency):
                     workers.start_soon(self._applier.work)
@@ -99,6 +119,15 @@ class _Cycle:
             await self._join()
             await self._holding.keep(cycle_id, self._joining.held)
             tasks.cancel_scope.cancel()
+
+    async def _hear_stop(self, going_on: anyio.CancelScope) -> None:
+        """Let nothing more be asked or sent once a person says so; what does not end by itself is cut off."""
+        if self._stop is None:
+            return
+        await self._stop.wait()
+        self._applier.halt()
+        await self._clock.sleep(STOPPED_WITHIN_SECONDS)
+        going_on.cancel()
 
     def _furnish(self, state: JobState, *, expect_many: bool) -> None:
         """Set up the parts of this cycle around the opened job."""
@@ -260,7 +289,8 @@ class _Cycle:
             watermark=self._reading.watermark if good else None,
             rules=self._plan.rules_version if good else None,
             summary=report.as_dict(),
-            now=self._clock.now(),
+            now=(now := self._clock.now()),
+            settle=health.after_cycle(CycleEnd(now, good, self._full)),
         )
         return report
 
@@ -274,6 +304,8 @@ class _Cycle:
         forbidden = self._applier.forbidden if not self._journal.counts["create"] else None
         if stopped is not None or forbidden is not None:
             result = "unreachable"
+        if self._applier.halted:
+            result = "paused"
         problems = list(self._reading.problems)
         problems += [refusal.reason for refusal in (stopped, forbidden) if refusal is not None]
         problems += [f"held: {holding.why}"] if holding.held else []

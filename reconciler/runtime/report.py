@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from reconciler.core.standing import Pause
+
 State = Literal["active", "held", "quarantine", "paused", "incomplete", "unreachable"]
 
 COUNTS = (
@@ -50,7 +52,7 @@ class CycleReport:
         """The contract's: 4 > 3 > 1 > 0."""
         if self.state in ("unreachable", "incomplete"):
             return 4
-        if self.state in ("held", "quarantine"):
+        if self.state in ("held", "quarantine", "paused"):
             return 3
         return 1 if self.counts.get("failure") else 0
 
@@ -70,3 +72,23 @@ class CycleReport:
             "problems": list(self.problems),
             "safeguard": self.arithmetic,
         }
+
+
+def not_run(job: str, pause: Pause, now: float) -> CycleReport:
+    """Return the report of a cycle that did not run because the job is paused."""
+    since = datetime.fromtimestamp(pause.at, UTC).isoformat(timespec="seconds")
+    why = f"the job has been paused since {since} by {pause.by}" + (f": {pause.reason}" if pause.reason else "")
+    return CycleReport(
+        job=job,
+        cycle_id="",
+        kind="incremental",
+        started_at=now,
+        duration_seconds=0.0,
+        state="paused",
+        users_read=0,
+        groups_read=0,
+        complete=False,
+        counts={},
+        requests={},
+        problems=(f"{why}; `reconciler resume {job}` lets it go on",),
+    )

@@ -17,6 +17,7 @@ from reconciler.core.model import Identity, Kind, SourceId, TargetId
 from reconciler.core.notices import Notice, Settle
 from reconciler.core.outcomes import Account
 from reconciler.core.records import Record
+from reconciler.core.restarting import ResetScope
 from reconciler.core.safeguards import Safeguard
 from reconciler.core.standing import Standing
 from reconciler.ports import (
@@ -44,6 +45,7 @@ from reconciler.store import (
     logbook,
     membership,
     reading,
+    resetting,
     scratch,
     standings,
     waiting,
@@ -122,6 +124,9 @@ class SqlStore:
 
     async def settle(self, job: str, change: Settle) -> Standing:
         return await self._do(standings.settle, job, change)
+
+    async def reset(self, job: str, scopes: Collection[ResetScope], now: float) -> Standing:
+        return await self._do(resetting.reset, job, scopes, now)
 
     async def queue(self, told: Sequence[Notice]) -> None:
         await self._do(standings.queue, told)

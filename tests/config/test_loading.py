@@ -301,8 +301,6 @@ WARNINGS: dict[str, tuple[str, list[str]]] = {
             "[mail]: mails are not yet available: none will be sent",
             "[sources.hr] type: sources of type ldap are not yet available: their jobs cannot run",
             "[targets.entra] type: targets of type graph are not yet available: their jobs cannot run",
-            "[jobs.hire] full_interval: is not yet available: it changes nothing",
-            "[jobs.hire] stop_after: is not yet available: it changes nothing",
             "[jobs.hire] notify: mails are not yet available: none will be sent",
         ],
     ),

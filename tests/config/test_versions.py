@@ -23,6 +23,7 @@ SAME = {
     "somebody to notify": ('interval = "40m"', 'interval = "40m"\nnotify = ["it@example.com"]'),
     "not enabled": ('scope = "all"', 'scope = "all"\nenabled = false'),
     "another threshold": ('scope = "all"', 'scope = "all"\ndeletion_threshold = 3\nsafeguard_window = "2h"'),
+    "another time between comparisons": ('scope = "all"', 'scope = "all"\nfull_interval = "1d"\nstop_after = "28d"'),
     "another token": ("PHONE_TOKEN", "OTHER_TOKEN"),
     "another pace": ('type = "scim"', 'type = "scim"\nconcurrency = 2\npatch = "put"'),
     "the job's mappings in another order": (

@@ -8,11 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
+import anyio
 import orjson
 
 from reconciler import config, wiring
 from reconciler.core.decisions import Operation
-from reconciler.ports import LogQuery
+from reconciler.core.notices import Settle
+from reconciler.core.restarting import scopes_named
+from reconciler.core.standing import Standing
+from reconciler.ports import LogQuery, Progress
 from reconciler.runtime.cycle import run_cycle
 from reconciler.runtime.report import CycleReport
 from tests.cycles.calendar import Calendar, NoLuck
@@ -134,14 +138,35 @@ attributes = [
         )
         return path
 
-    async def cycle(self, *, full: bool = False, write: bool = True) -> CycleReport:
+    async def cycle(
+        self,
+        *,
+        full: bool = False,
+        write: bool = True,
+        progress: Progress | None = None,
+        stop: anyio.Event | None = None,
+    ) -> CycleReport:
         """Run one cycle as a fresh process would: the state is opened and closed around it."""
         path = self.write() if write else self.configure()
         loaded = config.load(path)
         async with wiring.open_house(loaded, write=True) as opened:
             house = replace(opened, clock=self.clock, dice=self._dice)
-            async with house.world("app") as world:
-                return await run_cycle(house.plan("app"), world, full=full)
+            async with house.world("app", progress=progress) as world:
+                return await run_cycle(house.plan("app"), world, full=full, stop=stop)
+
+    async def standing(self) -> Standing:
+        """Return how the job stands."""
+        return await self.settle(lambda before: (before, []))
+
+    async def settle(self, change: Settle) -> Standing:
+        """Change how the job stands, as a command does."""
+        async with wiring.open_house(config.load(self.configure()), write=True) as house:
+            return await house.store.settle("app", change)
+
+    async def restart(self, *words: str) -> Standing:
+        """Do what the command of this name does; without words, an ordinary restart."""
+        async with wiring.open_house(config.load(self.configure()), write=True) as house:
+            return await house.store.reset("app", scopes_named(words), self.clock.now())
 
     async def log(self, **query: Any) -> list[dict[str, Any]]:
         """Return the provisioning log, oldest first."""

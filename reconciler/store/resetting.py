@@ -1,0 +1,71 @@
+"""Clears what a restart of a job clears."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from sqlalchemy import Connection, delete, update
+
+from reconciler.core import notices
+from reconciler.core.notices import Notice
+from reconciler.core.restarting import ResetScope
+from reconciler.core.standing import Standing
+from reconciler.store import claiming, standings
+from reconciler.store.identifying import job_named
+from reconciler.store.tables import entries, holds, jobs, ledger, pending_references, staged_groups
+
+_LINKS = (entries, ledger, pending_references, holds)
+
+
+def reset(connection: Connection, name: str, scopes: Collection[ResetScope], now: float) -> Standing:
+    row = job_named(connection, name)
+    if row is not None:
+        # The epoch grows, so that a cycle that began before can write nothing more.
+        connection.execute(update(jobs).where(jobs.c.id == row.id).values(epoch=row.epoch + 1))
+        if ResetScope.WATERMARK in scopes or ResetScope.LINKS in scopes:
+            connection.execute(update(jobs).where(jobs.c.id == row.id).values(watermark=None, completed_rules=None))
+            connection.execute(update(entries).where(entries.c.job_id == row.id).values(fingerprint=None))
+        if ResetScope.ESCROWS in scopes:
+            _end_waits(connection, row.id, now)
+        if ResetScope.LINKS in scopes:
+            for table in _LINKS:
+                connection.execute(delete(table).where(table.c.job_id == row.id))
+            connection.execute(update(staged_groups).where(staged_groups.c.job_id == row.id).values(dirty=True))
+            claiming.wake(connection)
+    return standings.settle(connection, name, lambda standing: _restarted(name, standing, scopes, now))
+
+
+def _end_waits(connection: Connection, job_id: int, now: float) -> None:
+    c, of_job = entries.c, entries.c.job_id == job_id
+    connection.execute(
+        update(entries)
+        .where(of_job, c.escrow_failures.is_not(None))
+        .values(
+            escrow_failures=None,
+            escrow_first_failed_at=None,
+            escrow_error_code=None,
+            escrow_reason=None,
+            fingerprint=None,
+            due_at=now,
+        )
+    )
+    g = staged_groups.c
+    connection.execute(update(staged_groups).where(g.job_id == job_id, g.failures > 0).values(failures=0, due_at=None))
+
+
+def _restarted(
+    name: str, standing: Standing, scopes: Collection[ResetScope], now: float
+) -> tuple[Standing, Sequence[Notice]]:
+    told: list[Notice] = []
+    if ResetScope.QUARANTINE in scopes:
+        if standing.quarantine is not None:
+            told.append(notices.quarantine_left(name, now, standing.quarantine, how="a person restarted the job"))
+        standing = replace(standing, quarantine=None, stopped_at=None)
+    if ResetScope.ESCROWS in scopes:
+        standing = replace(standing, failing_cycles=0)
+    if ResetScope.WATERMARK in scopes or ResetScope.LINKS in scopes:
+        standing = replace(standing, watermark_at=None, compare_next=True)
+    if ResetScope.FORCE_DELETES in scopes:
+        standing = replace(standing, force_deletes=True)
+    return standing, told
