@@ -58,6 +58,8 @@ class Company:
         self.allow_empty = ["groups"]
         self.users_file = "users.jsonl"
         self.concurrency = 8
+        self.full_interval = "1000d"
+        """So long that what a cycle does by itself is not hidden by a comparison with the target."""
         self.clock = Calendar()
         self._dice = NoLuck()
         self._server = server
@@ -127,6 +129,7 @@ concurrency = {self.concurrency}
 [jobs.app]
 source = "staff"
 target = "app"
+full_interval = "{self.full_interval}"
 {self.job}
 
 [jobs.app.users]
