@@ -41,14 +41,15 @@ async def run_cycle(
     full: bool = False,
     observer: Observer | None = None,
     stop: anyio.Event | None = None,
+    though_paused: bool = False,
 ) -> CycleReport:
-    """Run one cycle and return what it came to; of a job that is paused, say so and do nothing.
+    """Run one cycle and return what it came to; of a job that is paused, say so and do nothing (`though_paused`: run).
 
     `stop` ends it between two requests; what was done until then is written down, and the report's state is "paused".
     Raises StateError where the state cannot be used; everything else that goes wrong is in the report.
     """
     standing = await world.store.standing(plan.job.name)
-    if standing.paused is not None:
+    if standing.paused is not None and not though_paused:
         return not_run(plan.job.name, standing.paused, world.clock.now())
     try:
         full = full or health.compares(standing, plan.job.full_interval_seconds, world.clock.now())

@@ -29,10 +29,9 @@ class Cycles:
         self._events.tell("cycle.started", name, run=run.number, full=run.full, by=run.by)
         report, problem = None, ""
         try:
-            with run.scope:
-                run.following = await self._follow(name, run)
-                async with jobs.world(name, progress=run.following) as world:
-                    report = await run_cycle(plan, world, full=run.full)
+            run.following = await self._follow(name, run)
+            async with jobs.world(name, progress=run.following) as world:
+                report = await run_cycle(plan, world, full=run.full, stop=run.stop, though_paused=bool(run.by))
         except ReconcilerError as error:
             problem = str(error)
             self._log.error("cycle.failed", job=name, problem=problem)
@@ -42,7 +41,7 @@ class Cycles:
             self._log.exception("cycle.crashed", job=name)
         if report is not None:
             self._tell(report)
-        elif run.scope.cancelled_caught:
+        if run.stopped_by:
             problem = f"stopped by {run.stopped_by}"
             self._log.warning("cycle.stopped", job=name, by=run.stopped_by)
         return Ended(run.number, self._clock.now(), report, problem)

@@ -11,7 +11,7 @@ from reconciler.runtime.report import CycleReport
 from reconciler.runtime.showing import Following
 
 EXIT_STOPPED = 2
-"""Of a cycle that left no report: the state or the configuration stands against it, or a person stopped it."""
+"""Of a cycle that left no report: the state or the configuration stands against it."""
 
 
 class Ticket(NamedTuple):
@@ -41,7 +41,8 @@ class Run:
     began: float
     full: bool
     by: str
-    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    stop: anyio.Event = field(default_factory=anyio.Event)
+    """Ends it between two requests."""
     stopped_by: str = ""
     following: Following | None = None
 

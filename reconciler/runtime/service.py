@@ -153,7 +153,7 @@ class Service:
             run.stopped_by = by
             self._log.warning("cycle.stopping", job=name, by=by)
             self.events.tell("cycle.stopping", name, run=run.number, by=by)
-            run.scope.cancel()
+            run.stop.set()
         return True
 
     def rest(self, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import anyio
@@ -26,6 +27,9 @@ class StopAfter:
     def advance(self, part: str, done: int, total: int | None = None) -> None:
         if part == "apply" and done >= self._operations:
             self.stop.set()
+
+    def follow(self, counts: Mapping[str, int]) -> None:
+        pass
 
 
 async def test_a_paused_job_does_nothing_and_says_who_paused_it(company: Company, server: ScimServer) -> None:
