@@ -317,6 +317,8 @@ class MemberDelta:
     remove: tuple[tuple[SourceId, TargetId], ...]
     unresolved: tuple[SourceId, ...]
     """Members in the source that are not linked or not in scope: left out, and looked at again when they are."""
+    in_doubt: frozenset[TargetId] = frozenset()
+    """Those in the ledger of whom nobody knows whether the last change was done: added again where they are wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,6 +337,8 @@ class Batch:
     """(group source id, member source id, member target id), into the ledger."""
     members_removed: Sequence[tuple[SourceId, TargetId]] = ()
     """(group source id, member target id), out of the ledger."""
+    members_in_doubt: Sequence[tuple[SourceId, SourceId, TargetId]] = ()
+    """As members_added, which comes after it: about to be added or removed, and from now on nobody knows whether."""
     groups_settled: Sequence[SourceId] = ()
     """Groups whose membership is now as wanted: no longer dirty."""
     groups_refused: Sequence[tuple[SourceId, float]] = ()

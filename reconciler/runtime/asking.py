@@ -10,6 +10,7 @@ import anyio
 from reconciler.core.model import Kind, Profile, SourceId, TargetId
 from reconciler.core.outcomes import Account, Failed, Fault, Found, ListEnd, ListPage, Missing
 from reconciler.ports import Store, Target
+from reconciler.runtime.lanes import each
 
 FEW = 8
 """So many questions are always asked one by one."""
@@ -103,17 +104,16 @@ class Asking:
 
     async def look(self, ids: Sequence[TargetId]) -> Mapping[TargetId, Account | Missing | Failed]:
         """Return what the target itself shows of these accounts now."""
+        if len(ids) > FEW and self._listed == "not yet":
+            await self.list_all(len(ids))
         shown: dict[TargetId, Account | Missing | Failed] = {}
-        waiting = list(reversed(ids))
+        if self._listed in ("complete", "incomplete"):
+            shown.update(await self.listed(ids))
 
-        async def worker() -> None:
-            while waiting:
-                target_id = waiting.pop()
-                shown[target_id] = await self._target.get(self._kind, target_id)
+        async def look(target_id: TargetId) -> None:
+            shown[target_id] = await self._target.get(self._kind, target_id)
 
-        async with anyio.create_task_group() as group:
-            for _ in range(min(self._concurrency, len(ids))):
-                group.start_soon(worker)
+        await each([one for one in ids if one not in shown], look, concurrency=self._concurrency)
         return shown
 
     def key(self, path: str, value: str) -> str:

@@ -23,6 +23,7 @@ from reconciler.runtime.joining import Joining, Removals
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.leavers import Leavers
 from reconciler.runtime.reading import PAGE, Reader
+from reconciler.runtime.referring import Referring
 from reconciler.runtime.report import CycleReport, State, not_run
 from reconciler.runtime.rules import KindRules
 from reconciler.runtime.spool import Spool
@@ -174,6 +175,17 @@ class _Cycle:
             source=world.source.identity,
             full=self._full,
         )
+        self._referring = Referring(
+            plan.job,
+            job_id,
+            world.store,
+            world.target,
+            self._journal,
+            self._applier,
+            world.clock,
+            lambda operation: self._tell([operation], ""),
+            concurrency=plan.concurrency,
+        )
         self._joining = Joining(
             plan.job,
             job_id,
@@ -183,7 +195,7 @@ class _Cycle:
             self._applier,
             world.clock,
             world.progress,
-            lambda operation: self._tell([operation], ""),
+            concurrency=plan.concurrency,
         )
         self._reader = Reader(
             world, state, self._rules, plan.rules_version, self._journal, self._applier, self._deciding, full=self._full
@@ -260,7 +272,7 @@ class _Cycle:
         await self._applier.settle_aside()
 
     async def _join(self) -> None:
-        await self._joining.references()
+        await self._referring.references()
         if "group" in self._rules:
             why_held = self._holding.why_removals_are_held
             removals: Removals = "held" if why_held else "allowed"

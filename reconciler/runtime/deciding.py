@@ -138,7 +138,7 @@ class Deciding:
                 await self._take(candidate, decision, positives)
         if asked:
             await self._match(rules, asked, positives, afresh=afresh, last=last)
-        await self.attempt([o for o in positives if o.word == "create" or o.touches(self._profile.active)])
+        await self.attempt([o for o in positives if o.word == "create" or o.changes])
         if positives:
             pointed_at = self._applier.pointed_at
             # those whom others refer to go first, so that the others can be created whole

@@ -1,30 +1,56 @@
-"""Joins what belongs together once everybody has a target id: managers, then the members of groups."""
+"""Brings the members of groups to what the source says, once everybody has a target id."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from reconciler.core import safeguards, settling, telling
-from reconciler.core.decisions import Operation
-from reconciler.core.model import KINDS, Action, Change, Job, Kind, SourceId, TargetId
-from reconciler.core.outcomes import Account, Done, Failed, Fault, Found, MembersDone, Missing
-from reconciler.core.records import LogRecord, Modified, Record, Step, Verdict
+import anyio
+
+from reconciler.core import safeguards, telling
+from reconciler.core.model import KINDS, Action, Job, Kind, SourceId, TargetId
+from reconciler.core.outcomes import Account, Failed, Fault, Found, MembersDone, Missing
+from reconciler.core.records import Record, Verdict
 from reconciler.core.safeguards import Held
 from reconciler.ports import Clock, MemberDelta, Progress, Store, Target, chunks
 from reconciler.runtime.apply import Applier
 from reconciler.runtime.journal import Journal
+from reconciler.runtime.lanes import each
 
 PAGE = 500
+MEMBERS_AT_ONCE = 10_000
+"""How many changes of members are held in memory, give or take a group."""
 
 Removals = Literal["allowed", "held", "not known"]
 """Whether members may be taken out: "not known" after an incomplete reading, which says nothing of who has left."""
 _NOT_KNOWN = "not known"
 
 
+@dataclass(frozen=True, slots=True)
+class _Membership:
+    """What is to be changed in one group."""
+
+    record: Record
+    group: TargetId
+    exact: bool
+    delta: MemberDelta
+    ledger: Mapping[TargetId, SourceId]
+    """Who is in the group by our doing; empty where it does not matter."""
+    add: Mapping[TargetId, SourceId]
+    remove: Mapping[TargetId, SourceId]
+    """Who is to be taken out, now or when the hold is over."""
+    held: str
+    """Why nobody is taken out now."""
+
+    @property
+    def leaving(self) -> Mapping[TargetId, SourceId]:
+        """Who is taken out now."""
+        return {} if self.held else self.remove
+
+
 class Joining:
-    """Replays references that waited, and brings the members of groups to what the source says."""
+    """Adds and removes members, several groups side by side; within a group adds come before removes."""
 
     def __init__(
         self,
@@ -36,11 +62,12 @@ class Joining:
         applier: Applier,
         clock: Clock,
         progress: Progress,
-        tell: Callable[[Operation], None],
+        *,
+        concurrency: int,
     ) -> None:
         self._job, self._job_id, self._store, self._target = job, job_id, store, target
         self._journal, self._applier, self._clock, self._progress = journal, applier, clock, progress
-        self._tell = tell
+        self._concurrency = concurrency
         self.held: list[tuple[Record, int, str]] = []
         """Groups whose removals a safeguard holds back: record, how many, arithmetic."""
         self._removals: Removals = "allowed"
@@ -50,94 +77,7 @@ class Joining:
         self._seen_through = 0
         self._looked_empty: set[TargetId] = set()
         self._protected_ids: frozenset[TargetId] | None = None
-
-    async def references(self) -> None:
-        """Send each reference whose wanted entry has a target id by now."""
-        after = 0
-        while self._applier.stopped is None:
-            rows = await self._store.resolvable(self._job_id, after, PAGE)
-            if not rows:
-                break
-            after = rows[-1][0]
-            by_entry: dict[tuple[Kind, SourceId], dict[str, list[TargetId]]] = {}
-            numbers: dict[tuple[Kind, SourceId], list[int]] = {}
-            for number, pending, target_id in rows:
-                numbers.setdefault((pending.kind, pending.source_id), []).append(number)
-                paths = by_entry.setdefault((pending.kind, pending.source_id), {})
-                paths.setdefault(pending.path, []).append(target_id)
-            for kind in {kind for kind, _ in by_entry}:
-                ids = [source_id for one, source_id in by_entry if one == kind]
-                records = await self._store.records(self._job_id, kind, ids)
-                for source_id in ids:
-                    if source_id in records and self._applier.stopped is None:
-                        key = (kind, source_id)
-                        await self._refer(records[source_id], by_entry[key], numbers[key])
-            await self._journal.flush()
-
-    async def _refer(self, record: Record, paths: Mapping[str, list[TargetId]], numbers: Sequence[int]) -> None:
-        link = record.link
-        rules = self._job.rules(record.kind)
-        if link is None or rules is None or Action.UPDATE not in rules.actions:
-            return
-        if record.escrow is not None and (record.due_at is None or record.due_at > self._clock.now()):
-            return  # it failed lately, and is tried with the rest of the entry
-        changes = tuple(
-            Change(path, link.agreed.get(path), _joined(link.agreed.get(path), ids))
-            for path, ids in paths.items()
-            if _joined(link.agreed.get(path), ids) != link.agreed.get(path)
-        )
-        names = ", ".join(paths)
-        why = f"what {names} points to has an account now"
-        if changes:
-            self._tell(Operation("update", record, why, record.verdict, record.fingerprint, changes))
-        began = self._clock.monotonic()
-        outcome = await self._target.update(record.kind, link.target_id, changes, link.agreed) if changes else Done()
-        now = self._clock.now()
-        took_ms = round((self._clock.monotonic() - began) * 1000)
-        if isinstance(outcome, Failed):
-            await self._not_referred(record, changes, outcome, now)
-            return
-        agreed = {**link.agreed, **{change.path: change.new for change in changes}}
-        record = replace(record, link=replace(link, agreed=agreed))
-        log = LogRecord(
-            at=now,
-            kind=record.kind,
-            source_id=record.source_id,
-            name=record.name,
-            action="update",
-            operation="update",
-            status="success",
-            target_id=link.target_id,
-            reason=why,
-            steps=(Step("referenceResolution", "success", f"{names} resolved"), Step("export", "success", "update")),
-            modified=tuple(Modified(c.path, c.old, c.new) for c in changes),
-            took_ms=took_ms,
-        )
-        if changes:
-            self._journal.counts["update"] += 1
-        await self._journal.entry(record, log if changes else None, pending_done=numbers)
-
-    async def _not_referred(self, record: Record, changes: Sequence[Change], failure: Failed, now: float) -> None:
-        if failure.fault in (Fault.UNREACHABLE, Fault.UNAUTHORIZED):
-            self._applier.stopped = failure
-            return
-        names = ", ".join(change.path for change in changes)
-        why = f"{names}: {failure.reason}"
-        # it waits as any entry that failed; when its time comes, what it points to is sent with the rest of it
-        log = telling.rejected(record, failure.error_code, why, now, "referenceResolution")
-        if (
-            failure.fault is Fault.NOT_FOUND
-            and record.link is not None
-            and await self._is_missing(record.kind, record.link.target_id)
-        ):
-            # the entry is matched again in the next cycle, and what it points to goes with it
-            gone = replace(record, link=None, fingerprint=None, verdict=Verdict.NEW, attempted_at=None)
-            await self._journal.entry(gone, log, pending=(), touches_groups=True)
-        else:
-            rejected = settling.rejected(record, record.fingerprint, failure.error_code, why, now)
-            rejected.attempted_at = now if failure.may_have_been_done else rejected.attempted_at
-            await self._journal.entry(rejected, log)
-        self._applier.failed(record.source_id, "update", failure.error_code, why)
+        self._asking_for_protected = anyio.Lock()
 
     async def members(
         self,
@@ -170,48 +110,85 @@ class Joining:
 
     async def _groups(self, groups: Sequence[SourceId], *, compare: bool) -> None:
         rules = self._job.groups
-        records = await self._store.records(self._job_id, "group", groups)
-        for group in groups:
-            record = records.get(group)
-            if record is None or record.link is None or record.verdict is not Verdict.IN_SCOPE:
-                continue  # of a group that is kept, or not known to take part, nothing is changed
-            if self._applier.stopped is None and rules is not None and Action.UPDATE in rules.actions:
-                await self._group(record, exact=rules.members == "exact", compare=compare)
-            self._seen_through += 1
-            self._progress.advance("members", self._seen_through)
-        await self._journal.flush()
-
-    async def _group(self, record: Record, *, exact: bool, compare: bool) -> None:
-        assert record.link is not None
-        group = record.link.target_id
-        if compare and (failure := await self._learn(record, group)) is not None:
-            await self._group_failed(record, failure)
+        if rules is None or Action.UPDATE not in rules.actions:
             return
+        records = await self._store.records(self._job_id, "group", groups)
+        linked = [(r, r.link.target_id) for group in groups if (r := records.get(group)) is not None and r.link]
+        # of a group that is kept, or not known to take part, nothing is changed
+        taking_part = [(record, group) for record, group in linked if record.verdict is Verdict.IN_SCOPE]
+        if compare:
+            learned: list[tuple[Record, TargetId]] = []
+            await each(taking_part, lambda one: self._learn_first(*one, learned), concurrency=self._concurrency)
+            await self._journal.flush()
+            taking_part = learned
+        waiting: list[_Membership] = []
+        members = 0
+        for record, group in taking_part:
+            membership = await self._membership(record, group, exact=rules.members == "exact")
+            waiting.append(membership)
+            members += len(membership.add) + len(membership.remove)
+            if members >= MEMBERS_AT_ONCE:
+                await self._change_all(waiting)
+                waiting, members = [], 0
+        await self._change_all(waiting)
+
+    async def _learn_first(self, record: Record, group: TargetId, learned: list[tuple[Record, TargetId]]) -> None:
+        if (failure := await self._learn(record, group)) is not None:
+            await self._group_failed(record, failure)
+        else:
+            learned.append((record, group))
+
+    async def _membership(self, record: Record, group: TargetId, *, exact: bool) -> _Membership:
+        """Return what is to be changed in one group."""
         delta = await self._store.member_delta(self._job_id, record.source_id)
         ledger = await self._store.ledger(self._job_id, record.source_id) if delta.remove or exact else {}
         add = {target_id: source_id for source_id, target_id in delta.add}
         remove = {target_id: source_id for source_id, target_id in delta.remove}
         held = self._hold(len(remove), len(ledger))
-        outcome = await self._change(group, add, {} if held else remove)
+        return _Membership(record, group, exact, delta, ledger, add, remove, held)
+
+    async def _change_all(self, waiting: Sequence[_Membership]) -> None:
+        """Change groups side by side, what is added and removed in each one after the other.
+
+        Whom that is about is written down before: who is killed then, or gets no answer, does not know what was done.
+        """
+        for one in waiting:
+            doubted = [(source_id, target_id) for target_id, source_id in (*one.add.items(), *one.leaving.items())]
+            await self._journal.doubt_members(one.record.source_id, doubted)
+        await self._journal.flush()
+        await each(waiting, self._change_one, concurrency=self._concurrency)
+        await self._journal.flush()
+
+    async def _change_one(self, one: _Membership) -> None:
+        if self._applier.stopped is None:
+            await self._change_group(one)
+        self._seen_through += 1
+        self._progress.advance("members", self._seen_through)
+
+    async def _change_group(self, one: _Membership) -> None:
+        record, group, delta, add, remove, held = one.record, one.group, one.delta, one.add, one.leaving, one.held
+        outcome = await self._change(group, add, remove)
         if isinstance(outcome, Failed):
             if outcome.may_have_been_done:
-                await self._look_what_was_done(record, group, add, {} if held else remove)
+                await self._look_what_was_done(record, group, add, remove)
+            await self._never_added(one, dict.fromkeys(add, outcome))
             await self._group_failed(record, outcome)
             return
-        doubtful = [one for one, refusal in outcome.refused.items() if refusal.may_have_been_done]
+        await self._never_added(one, outcome.refused)
+        doubtful = [member for member, refusal in outcome.refused.items() if refusal.may_have_been_done]
         if doubtful:
-            wanted = {one: add[one] for one in doubtful if one in add}
-            await self._look_what_was_done(record, group, wanted, [one for one in doubtful if one in remove])
+            wanted = {member: add[member] for member in doubtful if member in add}
+            await self._look_what_was_done(record, group, wanted, [member for member in doubtful if member in remove])
         if group in self._looked_empty:
             await self._target.members(group)  # now it is not: whether the target hides members shows for good
-        added = [(add[one], one) for one in outcome.done if one in add]
-        removed = [one for one in outcome.done if one in remove]
+        added = [(add[member], member) for member in outcome.done if member in add]
+        removed = [member for member in outcome.done if member in remove]
         if held:
-            self._put_on_hold(record, len(remove), held)
-        elif exact and not self._whole:
+            self._put_on_hold(record, len(one.remove), held)
+        elif one.exact and not self._whole:
             held = _NOT_KNOWN
-        elif exact:
-            members = (ledger.keys() | {one for _, one in added}) - set(removed)
+        elif one.exact:
+            members = (one.ledger.keys() | {member for _, member in added}) - set(removed)
             strangers = await self._strangers(group, members, delta)
             if isinstance(strangers, Failed):
                 await self._group_failed(record, strangers)
@@ -222,8 +199,14 @@ class Joining:
             elif strangers:
                 left = await self._change(group, {}, dict.fromkeys(strangers, SourceId("")))
                 outcome = _both(outcome, left)
-                removed += [one for one in outcome.done if one in strangers]
+                removed += [member for member in outcome.done if member in strangers]
         await self._note(record, outcome, added, removed, held, len(delta.unresolved))
+
+    async def _never_added(self, one: _Membership, refused: Mapping[TargetId, Failed]) -> None:
+        """Take those out of the ledger again who were written down before, and whom the target refused for certain."""
+        certain = {member for member, refusal in refused.items() if refusal.fault not in _NOT_CERTAIN}
+        never = sorted(certain & one.add.keys() - one.delta.in_doubt)
+        await self._journal.members(one.record.source_id, [], (), never, settled=False)
 
     async def _note(
         self,
@@ -291,7 +274,6 @@ class Joining:
         there = [(source_id, target_id) for source_id, target_id in delta.add if target_id in shown]
         if lost or there:
             await self._journal.members(record.source_id, [], there, lost, settled=False)
-            await self._journal.flush()
         return None
 
     async def _strangers(
@@ -351,16 +333,20 @@ class Joining:
 
     async def _protected(self) -> frozenset[TargetId]:
         """Return the ids of the accounts that are never touched, by asking for them once."""
-        if self._protected_ids is None:
-            found: set[TargetId] = {TargetId(name) for name in self._job.protected}
-            matching = [m.to for m in self._job.users.mappings if m.match is not None] if self._job.users else []
-            for name in self._job.protected:
-                for path in matching:
-                    answer = await self._target.find("user", path, name)
-                    if isinstance(answer, Found):
-                        found.update(account.id for account in answer.accounts)
-            self._protected_ids = frozenset(found)
-        return self._protected_ids
+        async with self._asking_for_protected:
+            if self._protected_ids is None:
+                self._protected_ids = await self._ask_for_protected()
+            return self._protected_ids
+
+    async def _ask_for_protected(self) -> frozenset[TargetId]:
+        found: set[TargetId] = {TargetId(name) for name in self._job.protected}
+        matching = [m.to for m in self._job.users.mappings if m.match is not None] if self._job.users else []
+        for name in self._job.protected:
+            for path in matching:
+                answer = await self._target.find("user", path, name)
+                if isinstance(answer, Found):
+                    found.update(account.id for account in answer.accounts)
+        return frozenset(found)
 
     async def _is_missing(self, kind: Kind, target_id: TargetId) -> bool:
         """Whether the target is sure: a 404 may be about a member, or come from a gateway on a bad day."""
@@ -385,6 +371,9 @@ class Joining:
 _PASSING = frozenset({Fault.INTERRUPTED, Fault.SERVER_ERROR, Fault.THROTTLED, Fault.NOT_SCIM})
 """Faults that say nothing about the members: the group is looked at again in the next cycle, however often."""
 
+_NOT_CERTAIN = (*_PASSING, Fault.UNREACHABLE, Fault.UNAUTHORIZED)
+"""Faults after which an earlier try of the same request may have come through."""
+
 
 def _overlap(known: Collection[TargetId], shown: Collection[TargetId]) -> bool:
     """Whether what a target shows can be ids: some servers show names in place of them."""
@@ -395,10 +384,3 @@ def _both(first: MembersDone, second: MembersDone | Failed) -> MembersDone:
     if isinstance(second, Failed):
         return MembersDone(first.done, {**first.refused, TargetId("*"): second})
     return MembersDone((*first.done, *second.done), {**first.refused, **second.refused})
-
-
-def _joined(agreed: object, ids: Sequence[TargetId]) -> object:
-    """Return what a reference holds when these are resolved too: one id, or the list with them."""
-    if isinstance(agreed, list):
-        return [*agreed, *(one for one in ids if one not in agreed)]
-    return ids[0] if len(ids) == 1 else list(ids)

@@ -34,6 +34,7 @@ class Journal:
         self._pending_done: list[int] = []
         self._members_added: list[tuple[SourceId, SourceId, TargetId]] = []
         self._members_removed: list[tuple[SourceId, TargetId]] = []
+        self._members_in_doubt: list[tuple[SourceId, SourceId, TargetId]] = []
         self._groups_settled: list[SourceId] = []
         self._groups_refused: list[tuple[SourceId, float]] = []
         self._touched: list[SourceId] = []
@@ -81,13 +82,20 @@ class Journal:
         if len(self._members_added) + len(self._members_removed) >= RECORDS_MAX:
             await self.flush()
 
+    async def doubt_members(self, group: SourceId, members: Sequence[tuple[SourceId, TargetId]]) -> None:
+        """Write down that these are about to be added or removed; it is in the store after the next flush."""
+        self._members_in_doubt.extend((group, source_id, target_id) for source_id, target_id in members)
+        if len(self._members_in_doubt) >= RECORDS_MAX:
+            await self.flush()
+
     def log(self, record: LogRecord) -> None:
         self._log.append(record)
 
     async def flush(self) -> None:
         """Commit what has been collected. Raises StateError where the state cannot be written."""
         async with self._writing:
-            if not (self._records or self._log or self._members_added or self._members_removed or self._groups_settled):
+            members = self._members_added or self._members_removed or self._members_in_doubt
+            if not (self._records or self._log or members or self._groups_settled):
                 return  # a group that was refused is in the log
             batch = Batch(
                 records=self._records,
@@ -97,6 +105,7 @@ class Journal:
                 pending_done=self._pending_done,
                 members_added=self._members_added,
                 members_removed=self._members_removed,
+                members_in_doubt=self._members_in_doubt,
                 groups_settled=self._groups_settled,
                 groups_refused=self._groups_refused,
                 touched=self._touched,

@@ -80,7 +80,7 @@ def pass_link(
     connection.execute(update(entries).where(*theirs).values(**linked, **looked_at_again))
     if kind == "group":
         connection.execute(ledger.delete().where(ledger.c.job_id == job_id, ledger.c.group_id == source_id))
-        membership.soil(connection, other.id, [to.source_id])
+        membership.link_ledgers(connection, other.id, {to.source_id: to.target_id})
     membership.touch_groups_of(connection, other.id, [to.source_id])
     return True
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +51,7 @@ _PUT_OFF = (
         ),
     )
 )
+_EMPTY_LEDGER = delete(ledger).where(*(ledger.c[name] == bindparam(name) for name in _GROUP))
 _LEAVE = delete(memberships).where(*(memberships.c[name] == bindparam(name) for name in _MEMBER))
 
 
@@ -253,6 +254,24 @@ def soil(connection: Connection, job_id: int, groups: Sequence[SourceId]) -> Non
     put_many(connection, staged_groups, _GROUP, ("dirty", "due_at"), rows)
 
 
+def link_ledgers(connection: Connection, job_id: int, groups: Mapping[SourceId, TargetId]) -> None:
+    """Give groups that have a new account its ledger: the one that is kept if it is of this account, else an empty one.
+
+    They are marked as dirty.
+    """
+    c = staged_groups.c
+    rows = connection.execute(
+        select(c.group_id, c.ledger_of).select_from(
+            in_turn(_GIVEN, staged_groups, and_(c.job_id == job_id, c.group_id == _GIVEN.c.value))
+        ),
+        {"given": list(groups)},
+    )
+    kept = {row.group_id for row in rows if row.ledger_of == groups[row.group_id]}
+    execute_many(connection, _EMPTY_LEDGER, _GROUP, [(job_id, group) for group in groups if group not in kept])
+    linked = [(job_id, group, True, None, target_id) for group, target_id in groups.items()]
+    put_many(connection, staged_groups, _GROUP, ("dirty", "due_at", "ledger_of"), linked)
+
+
 def put_off(connection: Connection, job_id: int, refused: Sequence[tuple[SourceId, float]]) -> None:
     """Have groups tried again only after a time that grows with each refusal."""
     execute_many(
@@ -285,6 +304,7 @@ def member_delta(connection: Connection, job_id: int, group: SourceId) -> Member
         add=tuple((source_id, target_id) for source_id, target_id in connection.execute(_ADD, of)),
         remove=tuple(sorted((source_id, target_id) for source_id, target_id in connection.execute(_REMOVE, of))),
         unresolved=tuple(connection.execute(_UNRESOLVED, of).scalars()),
+        in_doubt=frozenset(connection.execute(_IN_DOUBT, of).scalars()),
     )
 
 
@@ -337,13 +357,16 @@ _IN_LEDGER = exists().where(
 )
 _ADD = (
     select(_MEMBERS.c.member_id, _MEMBERS.c.target_id)
-    .where(_MEMBERS.c.standing == "wanted", ~_IN_LEDGER)
+    .where(_MEMBERS.c.standing == "wanted", ~_IN_LEDGER.where(~ledger.c.in_doubt))
     .order_by(_MEMBERS.c.member_id)
 )
 _UNRESOLVED = (
     select(_MEMBERS.c.member_id)
     .where(or_(_MEMBERS.c.standing == "left out", and_(_MEMBERS.c.standing == "still", ~_IN_LEDGER)))
     .order_by(_MEMBERS.c.member_id)
+)
+_IN_DOUBT = select(ledger.c.member_target_id).where(
+    ledger.c.job_id == bindparam("job_id"), ledger.c.group_id == bindparam("group_id"), ledger.c.in_doubt
 )
 _WANTED = select(_MEMBERS.c.target_id).where(_MEMBERS.c.standing == "wanted")
 _REMOVE = (

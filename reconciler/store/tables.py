@@ -161,6 +161,7 @@ staged_groups = Table(
     Column("dirty", Boolean, nullable=False, server_default=text("FALSE")),
     Column("failures", Integer, nullable=False, server_default=text("0")),
     Column("due_at", Double),
+    Column("ledger_of", Text),
     Index("staged_groups_by_name", "job_id", "name_key"),
 )
 DIRTY = text("dirty")
@@ -188,6 +189,7 @@ ledger = Table(
     Column("group_id", Text, primary_key=True),
     Column("member_target_id", Text, primary_key=True),
     Column("member_id", Text, nullable=False),
+    Column("in_doubt", Boolean, nullable=False, server_default=text("FALSE")),
     Index("ledger_by_member", "job_id", "member_id"),
     sqlite_with_rowid=False,
 )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, and_, bindparam, delete, false, literal_column, null, select, update
 
+from reconciler.core.decisions import LEAVERS
 from reconciler.core.model import KINDS, Kind, SourceId, TargetId
 from reconciler.core.records import Link, Record, Verdict
 from reconciler.errors import StateError
@@ -61,9 +62,11 @@ def commit(connection: Connection, job_id: int, epoch: int, batch: Batch) -> Com
     execute_many(connection, _DROP_PENDING, ("job_id", "id"), [(job_id, row_id) for row_id in batch.pending_done])
     waiting = [(job_id, p.kind, p.source_id, p.path, p.wanted_kind, p.wanted_id) for p in batch.pending_add]
     put_many(connection, pending_references, _PENDING, (), waiting)
+    rows = [(job_id, group, target_id, source_id, True) for group, source_id, target_id in batch.members_in_doubt]
+    put_many(connection, ledger, _LEDGER, ("member_id", "in_doubt"), rows)
     execute_many(connection, _LEDGER_DROP, _LEDGER, [(job_id, *row) for row in batch.members_removed])
-    added = [(job_id, group, target_id, source_id) for group, source_id, target_id in batch.members_added]
-    put_many(connection, ledger, _LEDGER, ("member_id",), added)
+    rows = [(job_id, group, target_id, source_id, False) for group, source_id, target_id in batch.members_added]
+    put_many(connection, ledger, _LEDGER, ("member_id", "in_doubt"), rows)
     if batch.touched:
         membership.touch_groups_of(connection, job_id, batch.touched)
     execute_many(connection, _SETTLE, ("its_job", "its_group"), [(job_id, group) for group in batch.groups_settled])
@@ -212,7 +215,10 @@ def _holders(connection: Connection, target_ref: int, kind: Kind, ids: Sequence[
 
 
 def _start_ledgers_anew(connection: Connection, job_id: int, groups: Sequence[Record]) -> None:
-    """Where a group's account is another one than before, nothing is known of who is in it."""
+    """Where a group's account is another one than it ever had, nothing is known of who is in it.
+
+    While it has none, what is known is kept, unless it has left: it may be found to have the same one again.
+    """
     if not groups:
         return
     c = entries.c
@@ -228,8 +234,11 @@ def _start_ledgers_anew(connection: Connection, job_id: int, groups: Sequence[Re
         for group in groups
         if before.get(group.source_id) != (group.link.target_id if group.link is not None else None)
     ]
-    execute_many(connection, _LEDGER_EMPTY, _LEDGER[:2], [(job_id, group.source_id) for group in moved])
-    membership.soil(connection, job_id, [group.source_id for group in moved if group.link is not None])
+    left = [(job_id, group.source_id) for group in moved if group.link is None and group.verdict in LEAVERS]
+    execute_many(connection, _LEDGER_EMPTY, _LEDGER[:2], left)
+    membership.link_ledgers(
+        connection, job_id, {group.source_id: group.link.target_id for group in moved if group.link is not None}
+    )
 
 
 def _row_ids(connection: Connection, job_id: int, records: Iterable[Record]) -> dict[Key, int]:

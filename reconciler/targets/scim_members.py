@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import anyio
+
 from reconciler.core.model import PatchDialect, Profile, TargetId
 from reconciler.core.outcomes import Failed, Fault, MembersDone, Missing
 from reconciler.dialects import scim
@@ -43,10 +45,12 @@ class _Run:
 class Membership:
     """The memberships of one target."""
 
-    __slots__ = ("_facts", "_filled", "_profile", "_wire")
+    __slots__ = ("_facts", "_filled", "_profile", "_proving", "_wire")
 
     def __init__(self, wire: Wire, facts: Facts, profile: Profile) -> None:
         self._wire, self._facts, self._profile = wire, facts, profile
+        self._proving = anyio.Lock()
+        """Held by whoever finds out how members leave: what goes wrong with that does so in one group."""
         self._filled: set[TargetId] = set()
         """Groups that certainly have members, because we have just added some."""
 
@@ -111,14 +115,26 @@ class Membership:
 
     def _removing(self, group: TargetId) -> Send:
         async def send(ids: Sequence[TargetId]) -> Failed | None:
-            form = self._facts.member_writing
-            if form == "put" or self._writes_whole_groups():
-                return await self._put(group, remove=ids)
-            if self._facts.member_writing_is_proven:
-                return _unless_gone(await self._patch(group, self._removal(ids, form)), ids)
-            return await self._remove_first(group, ids, form)
+            if self._removal_is_known:
+                return await self._remove(group, ids)
+            async with self._proving:
+                if self._removal_is_known:  # found out while this one waited
+                    return await self._remove(group, ids)
+                form = self._facts.member_writing
+                assert form != "put"
+                return await self._remove_first(group, ids, form)
 
         return send
+
+    @property
+    def _removal_is_known(self) -> bool:
+        return self._writes_whole_groups() or self._facts.member_writing_is_proven
+
+    async def _remove(self, group: TargetId, ids: Sequence[TargetId]) -> Failed | None:
+        form = self._facts.member_writing
+        if form == "put" or self._writes_whole_groups():
+            return await self._put(group, remove=ids)
+        return _unless_gone(await self._patch(group, self._removal(ids, form)), ids)
 
     def _removal(self, ids: Sequence[TargetId], form: RemoveForm) -> dict[str, Any]:
         return scim.members_body(self._profile, remove=ids, form=form)

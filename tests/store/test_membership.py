@@ -282,3 +282,33 @@ async def test_a_group_settled_in_the_batch_that_touches_it_is_settled(work: Wor
     await work.commit(linked("a", "t-a", kind="group"))
     await work.commit(touched=ids("ann"), groups_settled=ids("a"))
     assert await work.store.dirty_groups(work.id, "", 9) == []
+
+
+async def test_who_was_about_to_be_changed_is_in_doubt_until_it_is_known(work: Work) -> None:
+    await stage(work, group("g", "ann", "bob"))
+    await work.commit(linked("ann", "t1"), linked("bob", "t2"), linked("cleo", "t3"))
+    doubted = [(sid("g"), sid(one), tid(account)) for one, account in (("ann", "t1"), ("cleo", "t3"))]
+    await work.commit(members_in_doubt=doubted, members_added=[(sid("g"), sid("bob"), tid("t2"))])
+    both = frozenset({tid("t1"), tid("t3")})
+    assert await delta(work) == MemberDelta(((sid("ann"), tid("t1")),), ((sid("cleo"), tid("t3")),), (), both)
+    await work.commit(members_added=[(sid("g"), sid("ann"), tid("t1"))], members_removed=[(sid("g"), tid("t3"))])
+    assert await delta(work) == MemberDelta((), (), ())
+
+
+async def test_a_group_that_has_its_account_again_has_its_ledger_again(work: Work) -> None:
+    await work.commit(linked("g", "t-old", kind="group"))
+    await work.commit(members_added=[(sid("g"), sid("ann"), tid("t1"))], groups_settled=ids("g"))
+    await work.commit(unlinked("g", kind="group", verdict=Verdict.IN_SCOPE))
+    await work.commit(linked("g", "t-old", kind="group"))
+    assert await work.store.ledger(work.id, sid("g")) == {"t1": "ann"}
+    assert await work.store.dirty_groups(work.id, "", 9) == ["g"]
+    await work.commit(unlinked("g", kind="group", verdict=Verdict.IN_SCOPE))
+    await work.commit(linked("g", "t-new", kind="group"))
+    assert await work.store.ledger(work.id, sid("g")) == {}
+
+
+async def test_a_group_that_has_left_leaves_no_ledger(work: Work) -> None:
+    await work.commit(linked("g", "t-old", kind="group"))
+    await work.commit(members_added=[(sid("g"), sid("ann"), tid("t1"))])
+    await work.commit(unlinked("g", kind="group", verdict=Verdict.GONE))
+    assert await work.store.ledger(work.id, sid("g")) == {}

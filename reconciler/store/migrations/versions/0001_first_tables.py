@@ -155,6 +155,7 @@ def upgrade() -> None:
         sa.Column("group_id", sa.Text(), nullable=False),
         sa.Column("member_target_id", sa.Text(), nullable=False),
         sa.Column("member_id", sa.Text(), nullable=False),
+        sa.Column("in_doubt", sa.Boolean(), server_default=sa.text("FALSE"), nullable=False),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="ledger_job_id_fk", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("job_id", "group_id", "member_target_id", name="ledger_pk"),
         sqlite_with_rowid=False,
@@ -228,6 +229,7 @@ def upgrade() -> None:
         sa.Column("dirty", sa.Boolean(), server_default=sa.text("FALSE"), nullable=False),
         sa.Column("failures", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("due_at", sa.Double()),
+        sa.Column("ledger_of", sa.Text()),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="staged_groups_job_id_fk", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("job_id", "group_id", name="staged_groups_pk"),
     )
