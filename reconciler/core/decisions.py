@@ -68,9 +68,6 @@ class Operation:
     def negative(self) -> bool:
         return self.word in ("disable", "delete")
 
-    def touches(self, path: str) -> bool:
-        return any(change.path == path for change in self.changes)
-
 
 @dataclass(frozen=True, slots=True)
 class Leave:
