@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+from collections.abc import Awaitable
 from pathlib import Path
 
 import anyio
@@ -14,6 +16,11 @@ from reconciler import logs, wiring
 from reconciler.commands.housing import command_line
 from reconciler.commands.options import config_option
 from reconciler.commands.running import run_async
+from reconciler.errors import ReconcilerError
+from reconciler.runtime.control import Control
+from reconciler.runtime.desk import Desk
+from reconciler.runtime.door import open_door, passed_door
+from reconciler.runtime.peers import Rights, people_named
 from reconciler.runtime.reloading import Jobs, Reloaded, differences
 from reconciler.runtime.schedule import ApschedulerTicks
 from reconciler.runtime.service import DRAIN_SECONDS, Service
@@ -34,12 +41,16 @@ from reconciler.runtime.service import DRAIN_SECONDS, Service
 def run(config: Path, log_level: str, drain: float) -> None:
     """Run the daemon in the foreground."""
 
+    spoken_to: list[Control] = []
+
     async def reload(before: Jobs) -> Reloaded:
         assert isinstance(before, wiring.House)
         loaded = configuration.load(config)
         _warn(loaded)
         after = before.with_config(loaded)
         connections, touched = wiring.connection_changes(before.config, loaded)
+        for control in spoken_to:
+            control.admit(_rights(loaded, control.group))
         return Reloaded(after, (*differences(before.plans(), after.plans()), *connections), touched)
 
     async def work() -> signal.Signals | None:
@@ -48,9 +59,50 @@ def run(config: Path, log_level: str, drain: float) -> None:
         async with wiring.open_house(loaded, write=True, process=command_line()) as house:
             with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
                 service = Service(house, house.store, house.clock, ApschedulerTicks(), reload, drain_seconds=drain)
-                return await service.run(signals)
+                control = _control(loaded, service, house)
+                if control is not None:
+                    spoken_to.append(control)
+                return await _served(control, service.run(signals))
 
     sys.exit(130 if run_async(work, log_level=log_level) == signal.SIGINT else 0)
+
+
+async def _served(control: Control | None, running: Awaitable[signal.Signals | None]) -> signal.Signals | None:
+    """Let people speak to the daemon for as long as it runs."""
+    refused: ReconcilerError | None = None
+    received = None
+    async with anyio.create_task_group() as tasks:
+        if control is not None:
+            tasks.start_soon(control.serve)
+        try:
+            received = await running
+        except ReconcilerError as error:
+            refused = error  # raised below: a task group would wrap it
+        tasks.cancel_scope.cancel()
+    if refused is not None:
+        raise refused
+    return received
+
+
+def _control(loaded: configuration.Config, service: Service, house: wiring.House) -> Control | None:
+    """Return what people speak to; None where neither the configuration nor systemd names a socket."""
+    door = passed_door(os.environ)
+    if door is None and loaded.control_socket is not None:
+        door = open_door(loaded.control_socket, loaded.control.group)
+    if door is None:
+        logs.get().warning("control.off", hint="name [control] socket in the configuration")
+        return None
+    desk = Desk(service, house.store, house.clock)
+    return Control(door, _rights(loaded, door.group), service, desk, house.store, house.clock, str(loaded.path))
+
+
+def _rights(loaded: configuration.Config, group: int) -> Rights:
+    settings = loaded.control
+    operators, unknown = people_named(settings.operators if settings.operators is not None else [f"group:{group}"])
+    readers, more = people_named(settings.readers)
+    for name in (*unknown, *more):
+        logs.get().warning("control.unknown_name", name=name, hint="this machine has no such user or group")
+    return Rights(operators, readers, os.geteuid())
 
 
 def _warn(loaded: configuration.Config) -> None:

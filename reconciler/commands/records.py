@@ -16,7 +16,7 @@ from reconciler import wiring
 from reconciler.commands.housing import in_house, known_job
 from reconciler.commands.options import config_option, lines_option
 from reconciler.commands.printing import print_json
-from reconciler.commands.summary import provisioning_summary
+from reconciler.core.summary import provisioning_summary
 from reconciler.ports import LogQuery, Store
 
 _UNITS = {"m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from reconciler.config.adapters import control_of, mail_of, sources_of, state_of, targets_of
+from reconciler.config.adapters import control_of, control_settings, mail_of, sources_of, state_of, targets_of
 from reconciler.config.jobs import jobs_of
 from reconciler.config.profiles import load_profile
 from reconciler.config.reading import read
@@ -16,6 +16,7 @@ from reconciler.config.settings import (
     BasicAuth,
     BearerAuth,
     Config,
+    ControlSettings,
     FileSourceSettings,
     MailSettings,
     OAuthSettings,
@@ -34,6 +35,7 @@ __all__ = [
     "BasicAuth",
     "BearerAuth",
     "Config",
+    "ControlSettings",
     "FileSourceSettings",
     "MailSettings",
     "OAuthSettings",
@@ -64,6 +66,7 @@ def load(path: Path) -> Config:
         state_url=state_url,
         state_password=state_password,
         control_socket=control_of(table, report),
+        control=control_settings(table),
         mail=mail_of(table, report),
         sources=sources,
         targets=targets,

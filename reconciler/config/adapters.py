@@ -20,6 +20,7 @@ from reconciler.config.settings import (
     Auth,
     BasicAuth,
     BearerAuth,
+    ControlSettings,
     FileSourceSettings,
     MailSettings,
     OAuthSettings,
@@ -85,6 +86,13 @@ def control_of(table: ConfigTable, report: Report) -> Path | None:
         return report.document.directory / table.control.socket
     directory = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
     return Path(directory, "control.sock") if directory else None
+
+
+def control_settings(table: ConfigTable) -> ControlSettings:
+    """Return who may speak to the daemon. Whether there are such people is known where it runs."""
+    control = table.control
+    operators = None if control.operators is None else tuple(control.operators)
+    return ControlSettings(control.group, operators, tuple(control.readers))
 
 
 def mail_of(table: ConfigTable, report: Report) -> MailSettings | None:

@@ -14,6 +14,17 @@ from reconciler.secrets import Secret
 
 
 @dataclass(frozen=True, slots=True)
+class ControlSettings:
+    """Who may speak to the daemon: users by name or number, groups as `group:it` or `group:1000`."""
+
+    group: str | None = None
+    """The group that the socket is given to; None: the daemon's own."""
+    operators: tuple[str, ...] | None = None
+    """None: the socket's group."""
+    readers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class MailSettings:
     """The server that takes our mails."""
 
@@ -127,6 +138,7 @@ class Config:
     """sqlite:///… with an absolute path, or postgresql://… without its password."""
     state_password: Secret | None
     control_socket: Path | None
+    control: ControlSettings
     mail: MailSettings | None
     sources: Mapping[str, SourceSettings]
     targets: Mapping[str, TargetSettings]

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from reconciler.config.job_tables import Condition, JobTable
-from reconciler.config.values import MailAddress, Name, Period, SecretField, Table, Text, refusal
+from reconciler.config.values import MailAddress, Name, Period, SecretField, Table, Text, Who, refusal
 
 
 class StateTable(Table):
@@ -26,6 +26,11 @@ class ControlTable(Table):
     socket: Text | None = Field(
         default=None, description="The Unix socket. Default: control.sock in $RUNTIME_DIRECTORY."
     )
+    group: Text | None = Field(default=None, description="The group that may open the socket, by name or number.")
+    operators: list[Who] | None = Field(
+        default=None, description="Who may do everything. Default: the socket's group. Root and the daemon always may."
+    )
+    readers: list[Who] = Field(default_factory=list, description="Who may look: users, or groups as group:NAME.")
 
 
 class MailTable(Table):

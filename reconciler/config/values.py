@@ -47,6 +47,7 @@ _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)([smhdw])")
 _UNIT_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _PERCENTAGE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)%")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
+_WHO = re.compile(r"(?:(?:user|group):)?[A-Za-z0-9_][A-Za-z0-9_.@\\-]{0,254}\$?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -115,6 +116,12 @@ def _mail_address(value: str) -> str:
     return value
 
 
+def _who(value: str) -> str:
+    if not _WHO.fullmatch(value):
+        raise refusal("names no user and no group", 'for example "ann", "1000" or "group:it"')
+    return value
+
+
 def _scalar(value: Any) -> Any:
     if not isinstance(value, str | bool | int | float):
         raise refusal("must be a string, a number or a boolean")
@@ -140,6 +147,7 @@ DurationOrNever = Annotated[
 Share = Annotated[str, AfterValidator(_share), Field(json_schema_extra={"examples": ["10%"]})]
 TargetPath = Annotated[str, AfterValidator(_path)]
 Expression = Annotated[str, AfterValidator(_expression)]
+Who = Annotated[str, AfterValidator(_who), Field(json_schema_extra={"examples": ["group:it"]})]
 MailAddress = Annotated[str, AfterValidator(_mail_address)]
 Scalar = Annotated[Any, AfterValidator(_scalar), WithJsonSchema(_SCALAR_SCHEMA)]
 ScalarOrList = Annotated[

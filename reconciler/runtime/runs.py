@@ -46,18 +46,6 @@ class Run:
     stopped_by: str = ""
     following: Following | None = None
 
-    def as_json(self) -> dict[str, Any]:
-        following = self.following
-        return {
-            "run": self.number,
-            "began": self.began,
-            "full": self.full,
-            "asked_by": self.by,
-            "stopping": bool(self.stopped_by),
-            "steps": [step.as_json() for step in following.steps] if following is not None else [],
-            "counts": {word: n for word, n in following.counts.items() if n} if following is not None else {},
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class Ended:

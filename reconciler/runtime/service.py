@@ -54,6 +54,9 @@ class Service:
         self._runs = 0
         self._one_ended = anyio.Event()
         self._reloading = anyio.Lock()
+        self.started = anyio.Event()
+        """Set when the jobs are armed: from then on cycles can be asked for."""
+        self.over = False
         self._stopping = False
         self._log = logs.get()
 
@@ -69,6 +72,7 @@ class Service:
                 tasks.start_soon(self._mail, self._postman)
             for name, at in due.items():
                 self._arm(name, at)
+            self.started.set()
             received = await self._listen(signals)
             self._stopping = True
             self._ticks.stop()
@@ -79,6 +83,8 @@ class Service:
             await self._drain(signals)
             tasks.cancel_scope.cancel()
         self._log.info("service.stopped")
+        self.over = True
+        self.events.tell("service.stopped")
         return received
 
     async def _due_times(self) -> Mapping[str, float]:
@@ -143,18 +149,28 @@ class Service:
         assert ticket is not None, "the caller has looked whether there is such a job, and whether we are ending"
         return ticket
 
-    def cut_short(self, name: str, *, by: str) -> bool:
-        """End the job's running cycle before its time; return whether there was one. None follows it at once."""
-        self._again.pop(name, None)
+    def cut_short(self, name: str, *, by: str) -> int | None:
+        """End the job's running cycle before its time; return its number, None where none runs.
+
+        What was to follow it at once does not.
+        """
+        following = self._again.pop(name, None)
+        if following is not None:
+            self.events.tell("cycle.dropped", name, run=following.number, by=by)
         run = self._running.get(name)
         if run is None:
-            return False
+            return None
         if not run.stopped_by:
             run.stopped_by = by
             self._log.warning("cycle.stopping", job=name, by=by)
             self.events.tell("cycle.stopping", name, run=run.number, by=by)
             run.stop.set()
-        return True
+        return run.number
+
+    async def until_idle(self, name: str) -> None:
+        """Wait until no cycle of the job runs."""
+        while name in self._running:
+            await self._one_ended.wait()
 
     def rest(self, name: str) -> None:
         """Start no further cycle of the job by itself; one that is running goes on to its end."""

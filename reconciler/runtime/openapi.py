@@ -1,0 +1,209 @@
+"""Describes the control socket as OpenAPI 3.1, from the same table that answers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from reconciler.runtime.peers import Right
+from reconciler.runtime.report import COUNTS
+from reconciler.runtime.routes import Json, Route
+
+_TEXT: Json = {"type": "string"}
+_WHOLE: Json = {"type": "integer"}
+_FLAG: Json = {"type": "boolean"}
+_MOMENT: Json = {"type": "string", "format": "date-time"}
+_NUMBER: Json = {"type": "number"}
+
+
+def _maybe(schema: Json) -> Json:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _list(schema: Json) -> Json:
+    return {"type": "array", "items": schema}
+
+
+def _object(**properties: Json) -> Json:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _ref(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+_PROGRESS = {
+    "part": _TEXT,
+    "done": _WHOLE,
+    "total": _maybe(_WHOLE),
+    "about": {**_FLAG, "description": "The total is what the cycle before came to."},
+    "per_second": _maybe(_NUMBER),
+    "seconds_left": _maybe(_NUMBER),
+}
+
+SCHEMAS: Json = {
+    "Problem": _object(error=_TEXT, hint=_TEXT),
+    "Health": _object(ok=_FLAG, problem=_TEXT),
+    "OpenAPI": {"type": "object"},
+    "Jobs": _object(jobs=_list(_TEXT)),
+    "Status": _object(
+        daemon=_object(version=_TEXT, pid=_WHOLE, started=_MOMENT, now=_MOMENT, config=_TEXT, stopping=_FLAG),
+        jobs=_list(_ref("Job")),
+    ),
+    "Ticket": _object(
+        job=_TEXT,
+        run={**_WHOLE, "description": "Events and last_run name the cycle by this number."},
+        queued={**_FLAG, "description": "Another cycle of the job is running; this one follows it."},
+    ),
+    "Restarted": _object(job=_TEXT, cleared=_list(_TEXT), ticket=_maybe(_ref("Ticket"))),
+    "Stopping": _object(job=_TEXT, stopping=_FLAG, run=_maybe(_WHOLE)),
+    "Reloaded": _object(changes=_list(_TEXT)),
+    "Step": _object(**_PROGRESS),
+    "Run": _object(
+        run=_WHOLE,
+        began=_MOMENT,
+        full=_FLAG,
+        asked_by=_TEXT,
+        stopping=_FLAG,
+        steps=_list(_ref("Step")),
+        counts={"type": "object", "additionalProperties": _WHOLE},
+    ),
+    "Report": _object(
+        job=_TEXT,
+        cycle_id=_TEXT,
+        kind={"enum": ["initial", "incremental"]},
+        started_at=_MOMENT,
+        duration_seconds=_NUMBER,
+        state={"enum": ["active", "held", "quarantine", "paused", "incomplete", "unreachable"]},
+        read=_object(users=_WHOLE, groups=_WHOLE, complete=_FLAG),
+        counts=_object(**dict.fromkeys(COUNTS, _WHOLE)),
+        requests={"type": "object", "additionalProperties": _WHOLE},
+        failures=_list(_object(id=_TEXT, operation=_TEXT, error_code=_TEXT, reason=_TEXT)),
+        problems=_list(_TEXT),
+        safeguard=_TEXT,
+    ),
+    "LastRun": _object(run=_WHOLE, ended=_MOMENT, exit_code=_WHOLE, problem=_TEXT, report=_maybe(_ref("Report"))),
+    "Hold": _object(job=_TEXT, hold=_TEXT, safeguard=_TEXT, since=_MOMENT, why=_TEXT, count=_WHOLE),
+    "HeldOperation": _object(
+        operation=_TEXT, kind=_TEXT, id=_TEXT, name=_TEXT, why=_TEXT, since=_MOMENT, members=_WHOLE
+    ),
+    "Holds": _object(
+        holds=_list(
+            {"allOf": [_ref("Hold"), _object(operations=_list(_ref("HeldOperation")))]},
+        )
+    ),
+    "Link": _object(
+        row=_WHOLE,
+        kind={"enum": ["user", "group"]},
+        id=_TEXT,
+        name=_TEXT,
+        target_id=_TEXT,
+        verdict=_TEXT,
+        origin=_TEXT,
+        disabled=_maybe(_MOMENT),
+    ),
+    "Links": _object(links=_list(_ref("Link")), more={**_FLAG, "description": "Ask again, after the last row."}),
+    "Quarantine": _object(
+        reason=_TEXT,
+        error_code=_TEXT,
+        rule=_TEXT,
+        arithmetic=_TEXT,
+        began=_MOMENT,
+        series_began=_MOMENT,
+        series_count=_WHOLE,
+        next_attempt=_MOMENT,
+        request=_TEXT,
+        answer=_TEXT,
+    ),
+    "Job": _object(
+        job=_TEXT,
+        source=_TEXT,
+        target=_TEXT,
+        enabled=_FLAG,
+        interval_seconds=_NUMBER,
+        state={"enum": ["running", "paused", "stopped", "quarantine", "held", "waiting", "not enabled"]},
+        running=_maybe(_ref("Run")),
+        next_due=_maybe(_MOMENT),
+        last_cycle=_maybe({"allOf": [_ref("Report"), _object(ended_at=_MOMENT)]}),
+        last_run={**_maybe(_ref("LastRun")), "description": "The last cycle since the daemon was started."},
+        last_success=_maybe(_MOMENT),
+        last_full=_maybe(_MOMENT),
+        watermark_moved=_maybe(_MOMENT),
+        paused=_maybe(_object(since=_MOMENT, by=_TEXT, reason=_TEXT)),
+        quarantine=_maybe(_ref("Quarantine")),
+        stopped=_maybe(_MOMENT),
+        holds=_list(_ref("Hold")),
+        managed=_WHOLE,
+        escrow=_object(count=_WHOLE, since=_maybe(_MOMENT)),
+        pending_references=_WHOLE,
+        mails=_object(waiting=_WHOLE, given_up=_WHOLE, problem=_TEXT),
+    ),
+}
+
+_REFUSALS = {
+    "400": "What was sent cannot be used",
+    "403": "The user at the other end may not do this",
+    "404": "There is no such job, hold, verb or path; the hint is the nearest name",
+    "405": "The path answers to another method",
+    "408": "The body did not come in time",
+    "409": "It cannot be done as things stand",
+    "413": "The body is too long",
+    "503": "The daemon is starting or ending, or cannot use its state",
+}
+
+
+def openapi(routes: Sequence[Route], version: str) -> Json:
+    """Return the description of these routes."""
+    paths: dict[str, Json] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "reconciler control socket",
+            "version": version,
+            "description": "HTTP over a Unix socket: curl --unix-socket /run/reconciler/control.sock http://r/v1/status",
+        },
+        "servers": [{"url": "http://reconciler"}],
+        "paths": paths,
+        "components": {"schemas": SCHEMAS},
+    }
+
+
+def _operation(route: Route) -> Json:
+    operation: Json = {
+        "operationId": route.name,
+        "summary": route.summary,
+        "description": {
+            None: "For whoever can open the socket.",
+            Right.READ: "For readers and operators.",
+            Right.OPERATE: "For operators.",
+        }[route.right],
+        "responses": {
+            str(route.status): {"description": "Done", "content": _content(route)},
+            **{
+                status: {"description": text, "content": {"application/json": {"schema": _ref("Problem")}}}
+                for status, text in _REFUSALS.items()
+            },
+        },
+    }
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": _TEXT} for name in re.findall(r"{(\w+)}", route.path)
+    ]
+    parameters += [
+        {"name": name, "in": "query", "required": one.required, "description": one.text, "schema": one.schema()}
+        for name, one in route.query.items()
+    ]
+    if parameters:
+        operation["parameters"] = parameters
+    if route.body:
+        fields = {name: {**one.schema(), "description": one.text} for name, one in route.body.items()}
+        schema = {"type": "object", "properties": fields, "additionalProperties": False}
+        operation["requestBody"] = {"required": False, "content": {"application/json": {"schema": schema}}}
+    return operation
+
+
+def _content(route: Route) -> Json:
+    if "/" in route.gives:
+        return {route.gives: {"schema": _TEXT}}
+    return {"application/json": {"schema": _ref(route.gives)}}

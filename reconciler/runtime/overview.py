@@ -1,0 +1,139 @@
+"""Says how a job stands, as plain JSON values: what the daemon knows, and what the state knows without it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from reconciler.core.standing import Pause, Quarantine, Standing
+from reconciler.ports import Hold, Store
+from reconciler.runtime.runs import Ended, Run
+from reconciler.runtime.world import Plan
+
+Json = dict[str, Any]
+OPERATIONS_MAX = 1000
+"""How many operations of a hold are listed; all are counted."""
+
+
+def moment(seconds: float | None) -> str | None:
+    """Return a moment as people and programs read it: 2026-11-21T08:00:00.000Z."""
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+async def job_overview(
+    store: Store, plan: Plan, *, run: Run | None = None, ended: Ended | None = None, due_at: float | None = None
+) -> Json:
+    """Return how a job stands. `run`, `ended` and `due_at` are what the daemon knows, where there is one."""
+    job = plan.job
+    standing = await store.standing(job.name)
+    holds = await store.held(job.name)
+    last = await store.history(job.name, 1)
+    figures = await store.figures(job.name)
+    return {
+        "job": job.name,
+        "source": job.source,
+        "target": job.target,
+        "enabled": job.enabled,
+        "interval_seconds": job.interval_seconds,
+        "state": _state(standing, run, enabled=job.enabled, held=bool(holds)),
+        "running": run_json(run) if run is not None else None,
+        "next_due": moment(due_at if due_at is not None else await _kept_due(store, plan, standing, run)),
+        "last_cycle": _last(last[0]) if last else None,
+        "last_run": ended_json(ended) if ended is not None else None,
+        "last_success": moment(standing.last_success_at),
+        "last_full": moment(standing.last_full_at),
+        "watermark_moved": moment(standing.watermark_at),
+        "paused": _pause(standing.paused) if standing.paused is not None else None,
+        "quarantine": _quarantine(standing.quarantine) if standing.quarantine is not None else None,
+        "stopped": moment(standing.stopped_at),
+        "holds": [hold_json(hold, operations=False) for hold in holds],
+        "managed": figures.managed,
+        "escrow": {"count": figures.escrow, "since": moment(figures.escrow_since)},
+        "pending_references": figures.pending_references,
+        "mails": {
+            "waiting": figures.mails_waiting,
+            "given_up": figures.mails_given_up,
+            "problem": figures.mail_problem,
+        },
+    }
+
+
+def hold_json(hold: Hold, *, operations: bool = True) -> Json:
+    """Return a hold; of its operations only their number where they are not asked for."""
+    shown: Json = {
+        "job": hold.job,
+        "hold": hold.id,
+        "safeguard": hold.safeguard,
+        "since": moment(hold.since),
+        "why": hold.why,
+        "count": len(hold.operations),
+    }
+    if operations:
+        shown["operations"] = [
+            {
+                "operation": one.operation,
+                "kind": one.kind,
+                "id": one.source_id,
+                "name": one.name,
+                "why": one.why,
+                "since": moment(one.since),
+                "members": len(one.members),
+            }
+            for one in hold.operations[:OPERATIONS_MAX]
+        ]
+    return shown
+
+
+def run_json(run: Run) -> Json:
+    """Return a cycle that runs now, with how far it is."""
+    following = run.following
+    return {
+        "run": run.number,
+        "began": moment(run.began),
+        "full": run.full,
+        "asked_by": run.by,
+        "stopping": bool(run.stopped_by),
+        "steps": [step.as_json() for step in following.steps] if following is not None else [],
+        "counts": {word: n for word, n in following.counts.items() if n} if following is not None else {},
+    }
+
+
+def ended_json(ended: Ended) -> Json:
+    """Return what came of a cycle of this daemon."""
+    return {**ended.as_json(), "ended": moment(ended.at)}
+
+
+def _state(standing: Standing, run: Run | None, *, enabled: bool, held: bool) -> str:
+    if run is not None:
+        return "running"
+    if standing.paused is not None:
+        return "paused"
+    if standing.stopped_at is not None:
+        return "stopped"
+    if standing.quarantine is not None:
+        return "quarantine"
+    if held:
+        return "held"
+    return "waiting" if enabled else "not enabled"
+
+
+async def _kept_due(store: Store, plan: Plan, standing: Standing, run: Run | None) -> float | None:
+    """Return when the job is due by the state; None where it does not run by itself, or runs now."""
+    rests = not plan.job.enabled or standing.paused is not None or standing.stopped_at is not None
+    return None if rests or run is not None else await store.next_due(plan.job.name)
+
+
+def _last(summary: Json) -> Json:
+    return {**summary, "ended_at": moment(summary["ended_at"])}
+
+
+def _pause(pause: Pause) -> Json:
+    return {"since": moment(pause.at), "by": pause.by, "reason": pause.reason}
+
+
+def _quarantine(quarantine: Quarantine) -> Json:
+    times = ("began", "series_began", "next_attempt")
+    return {**asdict(quarantine), **{name: moment(getattr(quarantine, name)) for name in times}}
