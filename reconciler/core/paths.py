@@ -280,7 +280,7 @@ def _attribute_reader(path: Path) -> Reader:
 
     def extension(resource: Mapping[str, Any]) -> Any:
         part = resource[schema] if schema in resource else _whatever_case(resource, schema_folded)
-        return core(part) if isinstance(part, Mapping) else None
+        return core(part) if isinstance(part, (dict, Mapping)) else None
 
     return extension
 
@@ -296,7 +296,7 @@ def _sub_reader(get: Reader, name: str) -> Reader:
         value = get(resource)
         if value is None:
             return None
-        if isinstance(value, Mapping):
+        if isinstance(value, (dict, Mapping)):
             return one(value)
         if isinstance(value, list):
             found = (one(element) for element in value if isinstance(element, Mapping))
@@ -314,7 +314,7 @@ def _element_reader(get: Reader, where: tuple[Equals, ...]) -> Reader:
         if value is None:
             return None
         for candidate in value if isinstance(value, list) else (value,):
-            if not isinstance(candidate, Mapping):
+            if not isinstance(candidate, (dict, Mapping)):
                 continue
             for name, folded, is_equal in conditions:
                 if not is_equal(candidate[name] if name in candidate else _whatever_case(candidate, folded)):

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from reconciler.core import diffing, paths
 from reconciler.core.model import Change, Kind, PatchDialect, Profile, Resource, TargetAttribute, TargetId, ValueType
-from reconciler.core.paths import ENTERPRISE_SCHEMA, GROUP_SCHEMA, USER_SCHEMA, Path, Reader
+from reconciler.core.outcomes import Account
+from reconciler.core.paths import ENTERPRISE_SCHEMA, GROUP_SCHEMA, USER_SCHEMA, Path, PathError, Reader
 
 PATCH_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 CORE_SCHEMAS: dict[Kind, str] = {"user": USER_SCHEMA, "group": GROUP_SCHEMA}
@@ -32,16 +32,11 @@ def create_body(kind: Kind, resource: Resource, profile: Profile) -> dict[str, A
     `schemas` names the core schema and every extension that is used (in the Entra form of custom extensions none).
     """
     body: dict[str, Any] = {"schemas": [CORE_SCHEMAS[kind]]}
-    attribute = (profile.user_attributes if kind == "user" else profile.group_attributes).get
     elements: list[tuple[Path, Any, TargetAttribute | None]] = []
+    attribute = (profile.user_attributes if kind == "user" else profile.group_attributes).get
     for text, value in resource.items():
-        if value is None or (value.__class__ is not str and diffing.is_empty(value)) or value == "":
+        if diffing.is_empty(value):
             continue
-        place = _plain_place(text)
-        if place is not None and value.__class__ in _PLAIN:
-            known = attribute(text)
-            if (known is None or known.references is None) and _put_plain(body, place, value, profile.patch):
-                continue
         path = paths.parse(text)
         if path.where:
             elements.append((path, value, attribute(text)))
@@ -54,6 +49,43 @@ def create_body(kind: Kind, resource: Resource, profile: Profile) -> dict[str, A
         if path.schema is not None:
             _declare(body, path.schema, profile.patch)
     return body
+
+
+class BodyWriter:
+    """Makes the bodies of many POSTs as `create_body` does: what all with the same paths have alike is found once."""
+
+    __slots__ = ("_kind", "_layouts", "_profile")
+
+    def __init__(self, kind: Kind, profile: Profile) -> None:
+        self._kind, self._profile = kind, profile
+        self._layouts: dict[tuple[str, ...], Build | None] = {}
+
+    def __call__(self, resource: Resource) -> tuple[dict[str, Any], bool]:
+        """Return the body, and whether every value of the resource is known to stand in it just as it is."""
+        values = tuple(resource.values())
+        if not _PLAIN.issuperset(map(type, values)) or "" in values:
+            return create_body(self._kind, resource, self._profile), False
+        names = tuple(resource)
+        try:
+            build = self._layouts[names]
+        except KeyError:
+            if len(self._layouts) >= _LAYOUTS_MAX:
+                self._layouts.clear()
+            build = self._layouts[names] = self._layout(names)
+        if build is None:
+            return create_body(self._kind, resource, self._profile), False
+        return build(values), True
+
+    def _layout(self, names: tuple[str, ...]) -> Build | None:
+        """Make a body of marks, and see where each of them came to stand; None where a value decides on the form."""
+        if _one_is_looked_at(list(map(paths.parse, names))):
+            return None
+        marks = {text: _Mark(f"{_MARK}{index}") for index, text in enumerate(names)}
+        try:
+            body = create_body(self._kind, marks, self._profile)
+        except PathError:
+            return None
+        return _builder(body) if sum(_marks_in(body)) == len(names) else None
 
 
 def patch_body(
@@ -164,15 +196,45 @@ def extract(shown: Any, by: Iterable[tuple[str, Reader]]) -> tuple[TargetId | No
     """
     if not isinstance(shown, dict):
         return None, {}
-    identifier = shown.get("id")
     resource: Resource = {}
     for path, read in by:
         value = read(shown)
         if value is not None:
             resource[path] = value
-    if isinstance(identifier, bool) or not isinstance(identifier, (str, int)) or identifier == "":
-        return None, resource
-    return TargetId(str(identifier)), resource
+    return _id_of(shown), resource
+
+
+def shows(shown: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
+    """Whether what the target showed has all that was sent, in the same places and spelled the same."""
+    get = shown.get
+    for name, sent in body.items():  # noqa: SIM110  # because all() would make a generator for each of a million users
+        if get(name) != sent:
+            return False
+    return True
+
+
+def account_made(shown: Mapping[str, Any], resource: Resource, by: Sequence[tuple[str, Reader]]) -> Account | None:
+    """Return the account of an answer that shows all of `resource`, None where it has no id.
+
+    Only what was not sent is still read.
+    """
+    identifier = _id_of(shown)
+    if identifier is None:
+        return None
+    if len(resource) < len(by):
+        for path, read in by:
+            if path not in resource and (value := read(shown)) is not None:
+                resource = {**resource, path: value}
+    return Account(identifier, resource)
+
+
+def _id_of(shown: Mapping[str, Any]) -> TargetId | None:
+    identifier = shown.get("id")
+    if isinstance(identifier, str):
+        return TargetId(identifier) if identifier else None
+    if isinstance(identifier, bool) or not isinstance(identifier, int):
+        return None
+    return TargetId(str(identifier))
 
 
 def member_ids(shown: Any) -> frozenset[TargetId]:
@@ -185,35 +247,63 @@ def member_ids(shown: Any) -> frozenset[TargetId]:
 # --- writing -----------------------------------------------------------------------------------------------------
 
 _PLAIN = frozenset({str, bool, int, float})
-_Place = tuple[str | None, str, str | None]
+_LAYOUTS_MAX = 1000
+_MARK = "\0"
+
+Build = Callable[[tuple[Any, ...]], Any]
+"""Puts the values of a resource, in its order, into one part of a body."""
 
 
-@lru_cache(maxsize=4096)
-def _plain_place(text: str) -> _Place | None:
-    """Return extension, attribute and sub-attribute of a path that needs no search: most do, a million times."""
-    path = paths.parse(text)
-    if path.where or len(path.sub) > 1 or path.is_manager:
-        return None
-    return path.schema, path.attribute, path.sub[0] if path.sub else None
+class _Mark(str):
+    """Stands for the value of one path of a resource."""
+
+    __slots__ = ()
+
+    @property
+    def place(self) -> int:
+        return int(self.removeprefix(_MARK))
 
 
-def _put_plain(body: dict[str, Any], place: _Place, value: Any, dialect: PatchDialect) -> bool:
-    """Put a plain value in its place; False where something else is in the way or spelled otherwise."""
-    schema, attribute, sub = place
-    holder = body
-    if schema is not None:
-        if schema not in body:
-            body[schema] = {}
-            _declare(body, schema, dialect)
-        holder = body[schema]
-    if sub is None:
-        holder[attribute] = value
-        return True
-    inner = holder.setdefault(attribute, {})
-    if inner.__class__ is not dict:
-        return False
-    inner[sub] = value
-    return True
+def _one_is_looked_at(written: Sequence[Path]) -> bool:
+    """Whether a filter of one of these paths looks at what another one of them, or it itself, writes."""
+    looked_at = {(path.whole.lower(), equals.attribute.lower()) for path in written for equals in path.where}
+    return any(path.where and (path.whole.lower(), (*path.sub, "value")[0].lower()) in looked_at for path in written)
+
+
+def _marks_in(part: Any) -> Iterator[int]:
+    if isinstance(part, _Mark):
+        yield 1
+    elif isinstance(part, (dict, list)):
+        for inner in part.values() if isinstance(part, dict) else part:
+            yield from _marks_in(inner)
+
+
+def _builder(part: dict[str, Any]) -> Build:
+    """Compile an object of marks into a function that makes the same object of values."""
+    fixed = {name: inner for name, inner in part.items() if not any(_marks_in(inner))}
+    plain = {name: inner.place for name, inner in part.items() if isinstance(inner, _Mark)}
+    nested = [(name, inner) for name, inner in part.items() if name not in fixed and name not in plain]
+    builders = [(name, _list_builder(inner) if isinstance(inner, list) else _builder(inner)) for name, inner in nested]
+    places = list(plain.items())
+
+    def build(values: tuple[Any, ...]) -> dict[str, Any]:
+        made = fixed.copy()
+        for name, index in places:
+            made[name] = values[index]
+        for name, inner in builders:
+            made[name] = inner(values)
+        return made
+
+    return build
+
+
+def _list_builder(part: list[Any]) -> Build:
+    builders = [_builder(inner) for inner in part]
+
+    def build(values: tuple[Any, ...]) -> list[Any]:
+        return [inner(values) for inner in builders]
+
+    return build
 
 
 def _write(body: dict[str, Any], path: Path, value: Any, attribute: TargetAttribute | None) -> None:

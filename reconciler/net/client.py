@@ -125,10 +125,20 @@ class Lane:
         if self._heard_at <= since:
             self._dead_because, self._rests_until = reason, now + REST_SECONDS
 
-    async def acquire(self) -> None:
-        """Return when one more call may be in flight; first come, first served."""
+    def is_open(self, now: float) -> bool:
+        """Whether calls may be sent: the host was not found dead and did not ask everybody to wait."""
+        return self._dead_because is None and now >= self.paused_until
+
+    def enter(self) -> bool:
+        """Take a place in flight where one is free and nobody waits for it; return whether that was so."""
         if self._in_flight < self._allowed and not self._waiting:
             self._in_flight += 1
+            return True
+        return False
+
+    async def acquire(self) -> None:
+        """Return when one more call may be in flight; first come, first served."""
+        if self.enter():
             return
         turn = anyio.Event()
         self._waiting.append(turn)
@@ -143,7 +153,8 @@ class Lane:
 
     def release(self) -> None:
         self._in_flight -= 1
-        self._let_in()
+        if self._waiting:
+            self._let_in()
 
     def _let_in(self) -> None:
         """Give the free places to those who wait longest."""
@@ -205,15 +216,16 @@ class Client:
         Failed is UNREACHABLE, INTERRUPTED, THROTTLED (with what the host asked to wait) or UNAUTHORIZED. A request
         that is not idempotent is sent again only when it certainly was not carried out.
         """
-        started = self._clock.monotonic()
+        now = started = self._clock.monotonic()
         lane, attempt = self._lane, 0
         while True:
-            held = await self._pass(started)
-            if held is not None:
+            if not lane.is_open(now) and (held := await self._pass(started)) is not None:
                 return held
             once = not retry or lane.gives_one_try()
             attempt += 1
-            outcome = await self._send(request)
+            outcome, used = await self._send(request)
+            if used is not None and not isinstance(outcome, Failed) and outcome.status == 401:
+                outcome = await self._send_anew(request, used, outcome)
             fault = _fault(outcome)
             if fault is None or fault not in _RETRIABLE:
                 lane.heard(self._clock.monotonic())
@@ -233,6 +245,7 @@ class Client:
                     lane.found_dead(started, now, _reason(outcome))
                 return outcome if fault is not Fault.THROTTLED else _throttled(outcome, asked_seconds)
             await self._clock.sleep(wait_seconds)
+            now = self._clock.monotonic()
 
     async def _pass(self, started: float) -> Failed | None:
         """Wait for the lane's pause to end; return Failed when it will not end in time, or the host is dead."""
@@ -253,17 +266,16 @@ class Client:
             now = self._clock.monotonic()
         return None
 
-    async def _send(self, request: Request) -> Response | Failed:
-        """Send once; after a 401 once more, when the credential has changed meanwhile."""
-        outcome, used = await self._send_signed(request)
-        if used is None or self._auth is None or isinstance(outcome, Failed) or outcome.status != 401:
-            return outcome
+    async def _send_anew(self, request: Request, used: str, refusal: Response) -> Response | Failed:
+        """After a 401 send once more, when the credential has changed meanwhile."""
+        if self._auth is None:
+            return refusal
         renewed = await self._auth.renew(used)
         if isinstance(renewed, Failed):
             return renewed
-        return (await self._send_signed(request))[0] if renewed else outcome
+        return (await self._send(request))[0] if renewed else refusal
 
-    async def _send_signed(self, request: Request) -> tuple[Response | Failed, str | None]:
+    async def _send(self, request: Request) -> tuple[Response | Failed, str | None]:
         """Send with the credential of now; return also the header that was used."""
         lane, clock, headers = self._lane, self._clock, request.headers
         signed = await self._auth.header() if self._auth is not None else None
@@ -271,7 +283,8 @@ class Client:
             return signed, None
         if signed is not None:
             headers = {**headers, "Authorization": signed}
-        await lane.acquire()
+        if not lane.enter():
+            await lane.acquire()
         try:
             now = clock.monotonic()
             if lane.pace is not None:

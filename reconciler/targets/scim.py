@@ -29,7 +29,10 @@ class ScimTarget:
     `paths` are the mapped paths of each kind: what an answer is read for. `facts` is what `facts` gave the last time.
     """
 
-    __slots__ = ("_client", "_facts", "_finding", "_identity", "_members", "_profile", "_readers", "_updating", "_wire")
+    __slots__ = (
+        *("_bodies", "_client", "_facts", "_finding", "_identity", "_members", "_profile", "_readers"),
+        *("_updating", "_wire"),
+    )
 
     def __init__(
         self,
@@ -48,6 +51,7 @@ class ScimTarget:
         self._wire = Wire(client, url, profile, timeout_seconds)
         self._facts = Facts(self._wire, profile, facts)
         self._readers = {kind: scim.readers(kind, paths.get(kind, ()), profile) for kind in ENDPOINTS}
+        self._bodies = {kind: scim.BodyWriter(kind, profile) for kind in ENDPOINTS}
         self._finding = Finding(self._wire, profile, self._readers)
         self._updating = Updating(self._wire, self._facts, profile, self._readers)
         self._members = Membership(self._wire, self._facts, profile)
@@ -81,7 +85,7 @@ class ScimTarget:
 
     async def create(self, kind: Kind, resource: Resource) -> Done | Failed:
         doing = f"creating a {kind}"
-        body = scim.create_body(kind, resource, self._profile)
+        body, is_plain = self._bodies[kind](resource)
         answer = await self._wire.send(
             "POST", self._wire.url(kind), body, doing=doing, idempotent=False, paths=resource
         )
@@ -91,9 +95,13 @@ class ScimTarget:
         if isinstance(content, Failed) and content.fault is not Fault.NOT_SCIM:
             return content
         if isinstance(content, dict):
-            target_id, kept = scim.extract(content, self._readers[kind])
-            if target_id is not None:
-                return Done(Account(target_id, kept))
+            if is_plain and scim.shows(content, body):
+                account = scim.account_made(content, resource, self._readers[kind])
+            else:
+                target_id, kept = scim.extract(content, self._readers[kind])
+                account = Account(target_id, kept) if target_id is not None else None
+            if account is not None:
+                return Done(account)
         made = await self._made(kind, resource)
         if made is not None:
             return Done(made)
