@@ -12,7 +12,7 @@ import click
 import orjson
 
 from reconciler.errors import EvaluationError, ExpressionSyntaxError
-from reconciler.language import Context, Expression, Ignored, Redacted, Step, compile_expression, trace
+from reconciler.language import Context, Expression, Ignored, LookupTable, Redacted, Step, compile_expression, trace
 from reconciler.language.moments import parse_moment
 
 Answer = dict[str, Any]
@@ -29,7 +29,8 @@ Answer = dict[str, Any]
 @click.option("--now", help="The time that Now() gives, such as 2025-08-01T12:00:00Z.")
 @click.option("--taken", multiple=True, help="A value that exists in the target, for SelectUniqueValue. Repeatable.")
 @click.option("--default-domain", help="What DefaultDomain() gives.")
-@click.option("--excel", is_flag=True, help="Not yet available.")
+@click.option("--group", "groups", multiple=True, help="A group that the user is in, for MemberOf. Repeatable.")
+@click.option("--excel", is_flag=True, help="EXPRESSION is an Excel formula; one that begins with = always is.")
 @click.option("--trace", "traced", is_flag=True, help="Show the value of every part that was evaluated.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def evaluate(
@@ -38,18 +39,18 @@ def evaluate(
     now: str | None,
     taken: tuple[str, ...],
     default_domain: str | None,
+    groups: tuple[str, ...],
     excel: bool,
     traced: bool,
     as_json: bool,
 ) -> None:
     """Evaluate a mapping EXPRESSION on one entry.
 
-    With - as EXPRESSION, read JSON lines {"expression", "attributes"[, "now", "taken", "default_domain"]} and print
-    one JSON object for each.
+    With - as EXPRESSION, read JSON lines {"expression", "attributes"[, "now", "taken", "default_domain", "groups",
+    "tables", "excel"]} and print one JSON object for each.
     """
-    if excel:
-        raise click.UsageError("--excel is not yet available: write the expression in the syntax of Entra mappings")
-    world: dict[str, Any] = {"attributes": _read_attributes(attributes), "taken": list(taken)}
+    world: dict[str, Any] = {"attributes": _read_attributes(attributes), "taken": list(taken), "groups": list(groups)}
+    world["excel"] = excel
     world |= {name: value for name, value in (("now", now), ("default_domain", default_domain)) if value is not None}
     if expression == "-":
         for line in click.open_file("-", "rb"):
@@ -59,6 +60,7 @@ def evaluate(
         context = _context(world)
     except _BadLine as bad:
         raise click.UsageError(str(bad)) from None
+    expression = _written(expression, excel=excel)
     try:
         answer = _answer(expression, context, traced=traced)
     except ExpressionSyntaxError as error:
@@ -96,10 +98,16 @@ def _answer_line(line: bytes, world: Mapping[str, Any], *, traced: bool) -> Answ
             raise _BadLine(f"this line is not JSON: {error.msg}") from None
         if not isinstance(asked, dict) or not isinstance(asked.get("expression"), str):
             raise _BadLine('this line is no JSON object with an "expression" that is a text')
-        given = {name: value for name, value in asked.items() if value is not None}
-        return _answer(asked["expression"], _context({**world, **given}), traced=traced)
+        given = {**world, **{name: value for name, value in asked.items() if value is not None}}
+        expression = _written(asked["expression"], excel=given["excel"] is True)
+        return _answer(expression, _context(given), traced=traced)
     except (_BadLine, ExpressionSyntaxError) as bad:
         return {"error": str(bad)}
+
+
+def _written(expression: str, *, excel: bool) -> str:
+    """Return the expression, with the = that makes it a formula where one was asked for."""
+    return f"={expression}" if excel and not expression.lstrip().startswith("=") else expression
 
 
 def _context(asked: Mapping[str, Any]) -> Context:
@@ -112,10 +120,31 @@ def _context(asked: Mapping[str, Any]) -> Context:
         raise _BadLine('"taken" must be a list of texts')
     if domain is not None and not isinstance(domain, str):
         raise _BadLine('"default_domain" must be a text')
+    groups = asked["groups"]
+    if not isinstance(groups, list) or not all(isinstance(value, str) for value in groups):
+        raise _BadLine('"groups" must be a list of texts')
     now = _moment(asked["now"]) if "now" in asked else datetime.fromtimestamp(SystemClock().now(), UTC)
     # directories tell names apart without regard to case
     known = {value.casefold() for value in taken}
-    return Context(attributes, now, lambda value: value.casefold() in known, domain, SystemDice())
+    return Context(
+        attributes,
+        now,
+        lambda value: value.casefold() in known,
+        domain,
+        SystemDice(),
+        _tables(asked.get("tables", {})),
+        lambda group, _: group in groups,
+    )
+
+
+def _tables(written: object) -> dict[str, LookupTable]:
+    """Return tables that are written {"name": {"key": "value"}}."""
+    if not isinstance(written, dict) or not all(isinstance(rows, dict) for rows in written.values()):
+        raise _BadLine('"tables" must be an object of objects: {"name": {"key": "value"}}')
+    return {
+        name: LookupTable(("key", "value"), {key: (key, str(value)) for key, value in rows.items()})
+        for name, rows in written.items()
+    }
 
 
 def _moment(written: object) -> datetime:

@@ -2,7 +2,7 @@
 
 from reconciler.language.compiling import Expression, compile_expression
 from reconciler.language.tracing import Step, trace
-from reconciler.language.values import IGNORE_FLOW, IGNORE_OBJECT, Context, Dice, Ignored, Redacted
+from reconciler.language.values import IGNORE_FLOW, IGNORE_OBJECT, Context, Dice, Ignored, LookupTable, Redacted
 
 __all__ = [
     "IGNORE_FLOW",
@@ -11,6 +11,7 @@ __all__ = [
     "Dice",
     "Expression",
     "Ignored",
+    "LookupTable",
     "Redacted",
     "Step",
     "compile_expression",

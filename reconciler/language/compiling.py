@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 
 from reconciler.errors import ExpressionSyntaxError
-from reconciler.language.catalogue import FUNCTIONS
-from reconciler.language.functions import Argument, Evaluate, Function, Invocation
-from reconciler.language.operators import comparison, concatenation
+from reconciler.language.catalogue import ENTRA
+from reconciler.language.dialects import Dialect
+from reconciler.language.excel import EXCEL
+from reconciler.language.functions import ANY_WORD, Argument, Evaluate, Function, Gives, Invocation, Noted, TableUse
 from reconciler.language.syntax import (
     IGNORE_WORDS,
+    Arithmetic,
     Attribute,
     Call,
     Comparison,
@@ -20,7 +21,6 @@ from reconciler.language.syntax import (
     Node,
     NotGiven,
     Word,
-    parse,
     walk,
 )
 from reconciler.language.values import IGNORE_FLOW, IGNORE_OBJECT, Context, Ignored, NothingFlows, Redacted, Value
@@ -38,33 +38,57 @@ class Expression:
     """The names of the attributes that it may read."""
     volatile: bool
     """Whether it may have another value when nothing of the entry has changed: it reads Now, Guid or RandomString."""
+    calls: frozenset[str]
+    """The names of the functions that it calls."""
+    groups: frozenset[tuple[str, bool]]
+    """The groups that MemberOf asks about, and whether members of groups within count."""
+    tables: frozenset[TableUse]
+    """The look-up tables that it uses."""
     evaluate: Callable[[Context], Value] = field(compare=False, repr=False)
     """Return the value for one entry, or raise EvaluationError."""
 
 
 def compile_expression(text: str, observe: Observe | None = None) -> Expression:
-    """Return an expression that can be evaluated, or raise ExpressionSyntaxError. Every call is checked here."""
-    tree = parse(text)
-    builder = _Builder(observe)
+    """Return an expression that can be evaluated, or raise ExpressionSyntaxError. Every call is checked here.
+
+    One that begins with = is an Excel formula.
+    """
+    dialect = dialect_of(text)
+    tree = dialect.parse(text)
+    builder = _Builder(dialect, observe)
     evaluate = builder.build(tree, passing=True)
     nodes = list(walk(tree))
     _refuse_nested_select(tree, nodes)
-    reads = frozenset(node.name for node in nodes if isinstance(node, Attribute))
-    called = {node.name for node in nodes if isinstance(node, Call)}
+    called = {dialect.find(node) for node in nodes if isinstance(node, Call)}
+    names = frozenset(function.name for function in called)
     if builder.redacts_whole:
         evaluate = _redacted(evaluate)
-    if (
-        any(isinstance(node, Word) and node.name in IGNORE_WORDS for node in nodes)
-        or "IgnoreFlowIfNullOrEmpty" in called
-    ):
+    if any(isinstance(node, Word) and node.name in IGNORE_WORDS for node in nodes) or not names.isdisjoint(_IGNORING):
         evaluate = _answering_ignored(evaluate)
-    return Expression(text, reads, any(FUNCTIONS[name].volatile for name in called), evaluate)
+    return Expression(
+        text=text,
+        reads=frozenset(node.name for node in nodes if isinstance(node, Attribute)),
+        volatile=any(function.volatile for function in called),
+        calls=names,
+        groups=frozenset(builder.noted.groups),
+        tables=frozenset(builder.noted.tables),
+        evaluate=evaluate,
+    )
+
+
+def dialect_of(text: str) -> Dialect:
+    """Return how an expression is written."""
+    return EXCEL if text.lstrip().startswith("=") else ENTRA
+
+
+_IGNORING = frozenset({"IgnoreFlowIfNullOrEmpty", "MemberOf"})
 
 
 class _Builder:
-    def __init__(self, observe: Observe | None) -> None:
-        self.observe = observe
+    def __init__(self, dialect: Dialect, observe: Observe | None) -> None:
+        self.dialect, self.observe = dialect, observe
         self.redacts_whole = False
+        self.noted = Noted()
 
     def build(self, node: Node, passing: bool) -> Evaluate:
         match node:
@@ -79,29 +103,40 @@ class _Builder:
             case Call():
                 evaluate = self._call(node, passing)
             case Concatenation(parts=parts):
-                evaluate = concatenation([self.build(part, False) for part in parts])
+                evaluate = self.dialect.concatenation([self.build(part, False) for part in parts])
+            case Arithmetic(operators=operators, operands=operands):
+                evaluate = self.dialect.arithmetic(operators, [self.build(operand, False) for operand in operands])
             case Comparison(operator=operator, left=left, right=right):
-                evaluate = comparison(operator, self.build(left, False), self.build(right, False))
+                evaluate = self.dialect.comparison(operator, self.build(left, False), self.build(right, False))
         return evaluate if self.observe is None else self.observe(node, evaluate)
 
     def _call(self, call: Call, passing: bool) -> Evaluate:
-        function = FUNCTIONS.get(call.name)
-        if function is None:
-            raise ExpressionSyntaxError(f"unknown function {call.name}", call.start, _nearest(call.name))
+        function = self.dialect.find(call)
         nodes = _fitted(call, function)
         arguments = []
         for index, node in enumerate(nodes):
             words = function.words.get(index, ())
-            if isinstance(node, Word) and node.name in words:
+            if isinstance(node, Word) and (node.name in words or words == ANY_WORD):
                 arguments.append(Argument(node, _constant(node.name)))
             else:
                 evaluate = self.build(node, passing and function.passes(index))
-                arguments.append(Argument(node, evaluate, self.observe is not None))
-        if call.name == "Redact" and not passing:
+                arguments.append(Argument(node, evaluate, self.observe is not None, self._gives(node)))
+        if function.name == "Redact" and not passing:
             # what is made of a secret is a secret
             self.redacts_whole = True
             return arguments[0].evaluate
-        return function.build(Invocation(call, arguments))
+        return function.build(Invocation(call, arguments, self.noted))
+
+    def _gives(self, node: Node) -> Gives:
+        match node:
+            case Call():
+                return self.dialect.find(node).gives
+            case Comparison():
+                return "truth"
+            case Constant(value=int() | float()):
+                return "number"
+            case _:
+                return ""
 
 
 _IGNORED = {"IgnoreAttributeFlow": IGNORE_FLOW, "IgnoreObjectFlow": IGNORE_OBJECT}
@@ -142,7 +177,7 @@ def _answering_ignored(evaluate: Evaluate) -> Evaluate:
 
 def _refuse_nested_select(tree: Node, nodes: list[Node]) -> None:
     for node in nodes:
-        if isinstance(node, Call) and node.name == "SelectUniqueValue" and node is not tree:
+        if isinstance(node, Call) and node.name.lower() == "selectuniquevalue" and node is not tree:
             raise ExpressionSyntaxError(
                 "SelectUniqueValue cannot stand within anything else", node.start, "write it outermost"
             )
@@ -170,12 +205,3 @@ def _fitted(call: Call, function: Function) -> list[Node]:
 
 def _usage(function: Function) -> str:
     return f"{function.signature}; ? may be left out" if "?" in function.signature else function.signature
-
-
-def _nearest(name: str) -> str:
-    by_lower = {known.lower(): known for known in FUNCTIONS}
-    exact = by_lower.get(name.lower())
-    if exact is not None:
-        return f"names are case-sensitive: write {exact}"
-    near = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
-    return f"did you mean {by_lower[near[0]]}?" if near else "docs/expressions.md lists every function"

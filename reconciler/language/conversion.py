@@ -9,7 +9,7 @@ import struct
 
 from reconciler.errors import EvaluationError
 from reconciler.language.functions import Function, Invocation, checked, plain, whole_number
-from reconciler.language.values import Value, integer, single, text, text_or_none
+from reconciler.language.values import Value, bounded, integer, single, text, text_or_none
 
 ENCODINGS = {"Unicode": "utf-16-le", "ASCII": "ascii", "UTF8": "utf-8"}
 
@@ -22,6 +22,7 @@ def _bit_and(first: Value, second: Value) -> int | None:
 
 def _to_base64(source: Value) -> str | None:
     whole = text_or_none(source)
+    bounded(len(whole or ""), "ConvertToBase64")
     return None if whole is None else base64.b64encode(whole.encode("utf-16-le", "surrogatepass")).decode("ascii")
 
 
@@ -40,6 +41,7 @@ def _from_base64(source: Value, encoding: Value) -> str | None:
 
 def _to_utf8_hex(source: Value) -> str | None:
     whole = text_or_none(source)
+    bounded(len(whole or ""), "ConvertToUTF8Hex")
     return None if whole is None else whole.encode("utf-8", "replace").hex().upper()
 
 
@@ -106,7 +108,9 @@ def _same(value: Value) -> str | None:
 
 
 FUNCTIONS = (
-    Function("BitAnd", ("value1", "value2"), checked(plain(_bit_and), whole_number(0), whole_number(1))),
+    Function(
+        "BitAnd", ("value1", "value2"), checked(plain(_bit_and), whole_number(0), whole_number(1)), gives="number"
+    ),
     Function("CRef", ("value",), plain(_same)),
     Function("CStr", ("value",), plain(_same)),
     Function(

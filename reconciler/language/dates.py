@@ -6,7 +6,17 @@ from calendar import monthrange
 from datetime import UTC, datetime, timedelta
 
 from reconciler.errors import EvaluationError
-from reconciler.language.functions import Argument, Evaluate, Function, Invocation, checked, plain
+from reconciler.language.functions import (
+    Argument,
+    Evaluate,
+    Function,
+    Invocation,
+    any_number,
+    checked,
+    date,
+    plain,
+    whole_number,
+)
 from reconciler.language.moments import (
     FormatRefused,
     NotInFormat,
@@ -68,12 +78,12 @@ def _now(_: Invocation) -> Evaluate:
     return now
 
 
-def _date_add(interval: Value, value: Value, date: Value) -> str:
+def _date_add(interval: Value, value: Value, start: Value) -> str:
     unit, amount = _interval(text(interval)), number(value)
     if amount is None:
         raise EvaluationError("value of DateAdd must be a number")
     # as Visual Basic: a fraction of a unit is dropped
-    count, moment = int(amount), _date(date, "DateAdd")
+    count, moment = int(amount), _date(start, "DateAdd")
     try:
         if unit in _LENGTHS:
             return print_moment(moment + count * _LENGTHS[unit])
@@ -204,11 +214,21 @@ def _check_styles(styles: str) -> None:
 
 
 FUNCTIONS = (
-    Function("CDate", ("expression",), plain(_cdate)),
-    Function("DateAdd", ("interval", "value", "dateTime"), checked(plain(_date_add), _known_interval)),
-    Function("DateDiff", ("interval", "date1", "date2"), checked(plain(_date_diff), _known_interval)),
-    Function("DateFromNum", ("value",), plain(_date_from_num)),
+    Function("CDate", ("expression",), checked(plain(_cdate), date(0)), gives="date"),
+    Function(
+        "DateAdd",
+        ("interval", "value", "dateTime"),
+        checked(plain(_date_add), _known_interval, any_number(1), date(2)),
+        gives="date",
+    ),
+    Function(
+        "DateDiff",
+        ("interval", "date1", "date2"),
+        checked(plain(_date_diff), _known_interval, date(1), date(2)),
+        gives="number",
+    ),
+    Function("DateFromNum", ("value",), checked(plain(_date_from_num), whole_number(0)), gives="date"),
     Function("FormatDateTime", ("source", "dateTimeStyles?", "inputFormat?", "outputFormat?"), _format_date_time),
-    Function("Now", (), _now, volatile=True),
-    Function("NumFromDate", ("value",), plain(_num_from_date)),
+    Function("Now", (), _now, volatile=True, gives="date"),
+    Function("NumFromDate", ("value",), checked(plain(_num_from_date), date(0))),
 )

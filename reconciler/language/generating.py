@@ -15,7 +15,7 @@ _SPECIAL = "~!@#$%^&*_-+=`|\\(){}[]:;\"'<>,.?/"
 
 def _guid(_: Invocation) -> Evaluate:
     def guid(context: Context) -> str:
-        digits = _dice(context, "Guid()").hex(32)
+        digits = dice_of(context, "Guid()").hex(32)
         variant = "89ab"[int(digits[16], 16) % 4]
         return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}".lower()
 
@@ -39,7 +39,7 @@ def _random_string(invocation: Invocation) -> Evaluate:
             for name, argument in zip(names, arguments, strict=True)
         ]
         _check_counts(*counts)
-        return _throw(_dice(context, "RandomString"), counts, text(avoid(context)))
+        return _throw(dice_of(context, "RandomString"), counts, text(avoid(context)))
 
     return random
 
@@ -80,7 +80,8 @@ def _below(dice: Dice, limit: int) -> int:
     return int(dice.hex(16), 16) * limit >> 64
 
 
-def _dice(context: Context, what: str) -> Dice:
+def dice_of(context: Context, what: str) -> Dice:
+    """Return what random values come from; raises EvaluationError where nothing was given."""
     if context.dice is None:
         raise EvaluationError(f"{what} has no value here: nothing random was given")
     return context.dice

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from reconciler.errors import EvaluationError
 from reconciler.language.functions import Evaluate, Function, Invocation, checked, plain, whole_number
-from reconciler.language.values import Context, Ignored, NothingFlows, Value, integer, is_empty, text
+from reconciler.language.values import Context, Ignored, NothingFlows, Value, bounded, integer, is_empty, text
 from reconciler.language.wording import COMPARE_WORDS, lower
 
 
@@ -36,7 +36,10 @@ def _join(invocation: Invocation) -> Evaluate:
                 found.extend(_texts(value))
         if not found:
             return None
-        return (constant if constant is not None else text(find(context))).join(found)
+        between = constant if constant is not None else text(find(context))
+        if between:
+            bounded(len(between) * len(found), "Join")
+        return between.join(found)
 
     return joined
 
@@ -98,10 +101,16 @@ def _remove_duplicates(value: Value) -> Value:
 
 
 FUNCTIONS = (
-    Function("Contains", ("attribute", "search", "compareType?"), plain(_contains), words={2: COMPARE_WORDS}),
-    Function("Count", ("attribute",), plain(_count)),
+    Function(
+        "Contains",
+        ("attribute", "search", "compareType?"),
+        plain(_contains),
+        words={2: COMPARE_WORDS},
+        gives="number",
+    ),
+    Function("Count", ("attribute",), plain(_count), gives="number"),
     Function("Item", ("attribute", "index"), checked(plain(_item), whole_number(1, 1))),
     Function("Join", ("separator", "source..."), _join),
-    Function("RemoveDuplicates", ("attribute",), plain(_remove_duplicates)),
-    Function("Split", ("source", "delimiter?"), plain(_split)),
+    Function("RemoveDuplicates", ("attribute",), plain(_remove_duplicates), gives="list"),
+    Function("Split", ("source", "delimiter?"), plain(_split), gives="list"),
 )

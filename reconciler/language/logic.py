@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler.errors import EvaluationError
-from reconciler.language.functions import Argument, Evaluate, Function, Invocation, plain
+from reconciler.language.functions import Argument, Evaluate, Function, Invocation, checked, condition, plain
 from reconciler.language.syntax import Attribute, NotGiven, render, walk
 from reconciler.language.values import (
     IGNORE_FLOW,
@@ -92,6 +92,30 @@ def _switch_with_computed_keys(
     return chosen
 
 
+def each_condition(invocation: Invocation) -> None:
+    """Check that every argument can be true or false."""
+    for index in range(len(invocation.arguments)):
+        condition(index)(invocation)
+
+
+def _both(invocation: Invocation) -> Evaluate:
+    conditions = [argument.evaluate for argument in invocation.arguments if argument.given]
+
+    def all_hold(context: Context) -> bool:
+        return all(truth(condition(context), "a condition of And") for condition in conditions)
+
+    return all_hold
+
+
+def _either(invocation: Invocation) -> Evaluate:
+    conditions = [argument.evaluate for argument in invocation.arguments if argument.given]
+
+    def one_holds(context: Context) -> bool:
+        return any(truth(condition(context), "a condition of Or") for condition in conditions)
+
+    return one_holds
+
+
 def _coalesce(invocation: Invocation) -> Evaluate:
     sources = [argument.evaluate for argument in invocation.arguments if not isinstance(argument.node, NotGiven)]
 
@@ -124,6 +148,8 @@ def _is_string(value: Value) -> bool:
 
 
 def _not(value: Value) -> str:
+    if value.__class__ is str:
+        return "False" if value.strip().lower() == "true" else "True"
     if value is True:
         return "False"
     if value is False or value is None:
@@ -153,17 +179,24 @@ def _error(invocation: Invocation) -> Evaluate:
 
 
 FUNCTIONS = (
-    Function("CBool", ("expression",), plain(_cbool)),
+    Function("And", ("condition1", "condition..."), checked(_both, each_condition), gives="truth", ours=True),
+    Function("CBool", ("expression",), checked(plain(_cbool), condition(0)), gives="truth"),
     Function("Coalesce", ("source...",), _coalesce, passes=lambda _: True),
     Function("Error", ("message",), _error),
-    Function("IIF", ("condition", "valueIfTrue?", "valueIfFalse?"), _iif, passes=lambda index: index > 0),
+    Function(
+        "IIF",
+        ("condition", "valueIfTrue?", "valueIfFalse?"),
+        checked(_iif, condition(0)),
+        passes=lambda index: index > 0,
+    ),
     Function("IgnoreFlowIfNullOrEmpty", ("expression",), plain(_ignore_flow_if_null_or_empty), passes=lambda _: True),
-    Function("IsNothing", ("expression",), plain(_is_null)),
-    Function("IsNull", ("expression",), plain(_is_null)),
-    Function("IsNullOrEmpty", ("expression",), plain(is_empty)),
-    Function("IsPresent", ("expression",), plain(_is_present)),
-    Function("IsString", ("expression",), plain(_is_string)),
+    Function("IsNothing", ("expression",), plain(_is_null), gives="truth"),
+    Function("IsNull", ("expression",), plain(_is_null), gives="truth"),
+    Function("IsNullOrEmpty", ("expression",), plain(is_empty), gives="truth"),
+    Function("IsPresent", ("expression",), plain(_is_present), gives="truth"),
+    Function("IsString", ("expression",), plain(_is_string), gives="truth"),
     Function("Not", ("source",), plain(_not)),
+    Function("Or", ("condition1", "condition..."), checked(_either, each_condition), gives="truth", ours=True),
     Function("Redact", ("value",), plain(_redact), passes=lambda _: True),
     Function(
         "Switch",

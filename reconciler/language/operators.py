@@ -1,12 +1,14 @@
-"""Joining with `&` as well as comparing with = <> > >= < <=."""
+"""What the operators do: & joins, + - add, = <> > >= < <= compare."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
+from reconciler.errors import EvaluationError
 from reconciler.language.functions import Evaluate
-from reconciler.language.moments import is_date_text, parse_moment
+from reconciler.language.moments import is_date_text, parse_moment, print_moment
 from reconciler.language.values import Context, Ignored, NothingFlows, Value, number, single, text, text_or_none
 
 
@@ -24,15 +26,65 @@ def concatenation(parts: Sequence[Evaluate]) -> Evaluate:
     return joined
 
 
+def addition(operators: Sequence[str], operands: Sequence[Evaluate]) -> Evaluate:
+    """Add or subtract numbers, days to or from a date, a date from a date; null with anything is null."""
+    first, *others = operands
+    signed = [(1 if operator == "+" else -1, other) for operator, other in zip(operators, others, strict=True)]
+
+    def total(context: Context) -> Value:
+        found = first(context)
+        for sign, other in signed:
+            found = added(found, other(context), sign, print_moment)
+        return found
+
+    return total
+
+
+def added(left: Value, right: Value, sign: int, print_date: Callable[[datetime], str]) -> Value:
+    """Return left + sign × right. A date and a number give a date, two dates the days between them."""
+    first, second = number(left), number(right)
+    if first is not None and second is not None:
+        return first + sign * second
+    before, after = text(left), text(right)
+    if before == "" or after == "":
+        return None
+    if first is None and is_date_text(before):
+        if second is not None:
+            return print_date(_days_later(parse_moment(before), sign * second))
+        if sign < 0 and is_date_text(after):
+            days = (parse_moment(before) - parse_moment(after)) / timedelta(days=1)
+            return int(days) if days.is_integer() else round(days, 6)
+    if first is not None and sign > 0 and is_date_text(after):
+        return print_date(_days_later(parse_moment(after), first))
+    raise EvaluationError("+ and - take numbers, or a date and days; join texts with &")
+
+
+def _days_later(moment: datetime, days: float) -> datetime:
+    try:
+        return moment + timedelta(days=days)
+    except OverflowError:
+        raise EvaluationError("a date leaves the years 1 to 9999") from None
+
+
 def comparison(operator: str, left: Evaluate, right: Evaluate) -> Evaluate:
     match operator:
         case "=":
-            return lambda context: equal(left(context), right(context))
+            return _equality(left, right)
         case "<>":
             return lambda context: not equal(left(context), right(context))
         case _:
             holds = _ORDERS[operator]
             return lambda context: _ordered(holds, left(context), right(context))
+
+
+def _equality(left: Evaluate, right: Evaluate) -> Evaluate:
+    def same(context: Context) -> bool:
+        one, other = left(context), right(context)
+        if one.__class__ is str and other.__class__ is str:
+            return bool(one == other)
+        return equal(one, other)
+
+    return same
 
 
 def equal(left: Value, right: Value) -> bool:

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from reconciler.errors import EvaluationError
 from reconciler.language.functions import Argument, Evaluate, Function, Invocation
+from reconciler.language.lists import values_of
 from reconciler.language.patterns import Match, Pattern, PatternRefused, PatternTooSlow, compile_pattern
 from reconciler.language.syntax import Constant
-from reconciler.language.values import Context, Value, text, text_or_none
+from reconciler.language.values import TEXT_MAX, Context, Value, bounded, text, text_or_none
 
 
 def _replace(invocation: Invocation) -> Evaluate:
@@ -20,7 +21,7 @@ def _replace(invocation: Invocation) -> Evaluate:
         case [True, False, False, False, True], False:
             return _fill_template(source.evaluate, old.evaluate, template.evaluate)
         case [False, True, False, False, False], True:
-            return _replace_matches(source.evaluate, _pattern(invocation, pattern), new)
+            return _replace_matches(source.evaluate, pattern, _pattern(invocation, pattern), new)
         case [False, True, True, False, False], True:
             return _replace_group(invocation, source.evaluate, pattern, group, new)
         case [False, True, _, True, False], _:
@@ -44,7 +45,12 @@ def _replace_text(source: Evaluate, old: Evaluate, new: Evaluate) -> Evaluate:
         if not whole:
             return whole
         wanted = text(old(context))
-        return whole.replace(wanted, text(new(context))) if wanted else whole
+        if not wanted:
+            return whole
+        replacement = text(new(context))
+        if len(replacement) > len(wanted):
+            bounded(len(whole) // len(wanted) * len(replacement), "Replace")
+        return whole.replace(wanted, replacement)
 
     return replaced
 
@@ -55,12 +61,17 @@ def _fill_template(source: Evaluate, old: Evaluate, template: Evaluate) -> Evalu
         if whole is None:
             return None
         wanted, frame = text(old(context)), text(template(context))
-        return frame.replace(wanted, whole) if wanted else frame
+        if not wanted:
+            return frame
+        bounded(len(frame) // len(wanted) * len(whole), "Replace")
+        return frame.replace(wanted, whole)
 
     return filled
 
 
-def _replace_matches(source: Evaluate, pattern: Callable[[Context], Pattern], new: Argument) -> Evaluate:
+def _replace_matches(
+    source: Evaluate, known: Argument, pattern: Callable[[Context], Pattern], new: Argument
+) -> Evaluate:
     expanded = _expander(new)
 
     def replaced(context: Context) -> Value:
@@ -70,7 +81,22 @@ def _replace_matches(source: Evaluate, pattern: Callable[[Context], Pattern], ne
         found = pattern(context)
         return _sub(found, expanded(context, found), whole)
 
-    return replaced
+    if not (known.constant and new.constant):
+        return replaced
+    template = text(new.value)
+    compiled = compile_pattern(text(known.value))
+    replacement = compiled.replacement(template)
+    if "\\" in template or len(template) > _SHORT:
+        return replaced
+    at_once, quick_length = compiled.compiled.sub, min(compiled.quick_length, _SHORT)
+
+    def replaced_at_once(context: Context) -> Value:
+        whole = source(context)
+        if whole.__class__ is str and len(whole) <= quick_length:
+            return at_once(replacement, whole)
+        return replaced(context)
+
+    return replaced_at_once
 
 
 def _replace_group(
@@ -122,9 +148,45 @@ def _extract_instead(
 
 def _sub(found: Pattern, replacement: str | Callable[[Match], str], whole: str) -> str:
     try:
+        if isinstance(replacement, str):
+            if (len(whole) + 1) * len(replacement) > TEXT_MAX:
+                literal = replacement
+                replacement = _counting(lambda _: literal)
+        elif len(whole) > _SHORT:
+            replacement = _counting(replacement)
         return found.sub(replacement, whole)
     except PatternTooSlow as slow:
         raise EvaluationError(f"Replace: {slow}") from None
+
+
+_SHORT = 1_000
+
+
+def _counting(replacement: Callable[[Match], str]) -> Callable[[Match], str]:
+    made = 0
+
+    def counted(match: Match) -> str:
+        nonlocal made
+        part = replacement(match)
+        made += len(part)
+        bounded(made, "Replace")
+        return part
+
+    return counted
+
+
+def _matches(invocation: Invocation) -> Evaluate:
+    source, pattern = invocation.arguments
+    find, find_pattern = source.evaluate, _pattern(invocation, pattern)
+
+    def matches(context: Context) -> bool:
+        value = find(context)
+        try:
+            return any(find_pattern(context).search(text(one)) is not None for one in values_of(value))
+        except PatternTooSlow as slow:
+            raise EvaluationError(f"RegexMatch: {slow}") from None
+
+    return matches
 
 
 def _pattern(invocation: Invocation, argument: Argument) -> Callable[[Context], Pattern]:
@@ -139,7 +201,9 @@ def _pattern(invocation: Invocation, argument: Argument) -> Callable[[Context], 
         try:
             return compile_pattern(text(argument.evaluate(context)))
         except PatternRefused:
-            raise EvaluationError("Replace got a regularExpression from an attribute that cannot be used") from None
+            raise EvaluationError(
+                f"{invocation.call.name} got a regular expression from an attribute that cannot be used"
+            ) from None
 
     return found
 
@@ -179,6 +243,7 @@ def _expander(new: Argument) -> Callable[[Context, Pattern], str | Callable[[Mat
 
 
 FUNCTIONS = (
+    Function("RegexMatch", ("source", "regexPattern"), _matches, gives="truth", ours=True),
     Function(
         "Replace",
         (

@@ -53,8 +53,10 @@ def _assertive(value: Value) -> list[dict[str, Any]]:
 
 
 FUNCTIONS = (
-    Function("AppRoleAssignments", ("source",), checked(plain(_values), _only_assignments)),
-    Function("AppRoleAssignmentsComplex", ("source",), checked(plain(_complex), _only_assignments)),
-    Function("AssertiveAppRoleAssignmentsComplex", ("source",), checked(plain(_assertive), _only_assignments)),
+    Function("AppRoleAssignments", ("source",), checked(plain(_values), _only_assignments), gives="list"),
+    Function("AppRoleAssignmentsComplex", ("source",), checked(plain(_complex), _only_assignments), gives="list"),
+    Function(
+        "AssertiveAppRoleAssignmentsComplex", ("source",), checked(plain(_assertive), _only_assignments), gives="list"
+    ),
     Function("SingleAppRoleAssignment", ("source",), checked(plain(_single), _only_assignments)),
 )

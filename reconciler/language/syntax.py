@@ -65,6 +65,16 @@ class Concatenation:
 
 
 @dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """Operands with an operator between each two, all of one rank, worked off from the left."""
+
+    operators: tuple[str, ...]
+    operands: tuple[Node, ...]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     operator: str
     left: Node
@@ -73,7 +83,7 @@ class Comparison:
     end: int
 
 
-Node = Constant | Attribute | Word | NotGiven | Call | Concatenation | Comparison
+Node = Constant | Attribute | Word | NotGiven | Call | Concatenation | Arithmetic | Comparison
 
 
 def parse(text: str) -> Node:
@@ -107,6 +117,9 @@ def render(node: Node) -> str:
             return f"{name}({', '.join([render(argument) for argument in arguments])})"
         case Concatenation(parts=parts):
             return " & ".join([_grouped(part, Concatenation, Comparison) for part in parts])
+        case Arithmetic(operators=operators, operands=operands):
+            first, *others = [_grouped(operand, Concatenation, Arithmetic, Comparison) for operand in operands]
+            return first + "".join([f" {sign} {other}" for sign, other in zip(operators, others, strict=True)])
         case Comparison(operator=operator, left=left, right=right):
             return f"{_grouped(left, Comparison)} {operator} {_grouped(right, Comparison)}"
 
@@ -118,7 +131,7 @@ def walk(node: Node) -> Iterator[Node]:
         node = waiting.pop()
         yield node
         match node:
-            case Call(arguments=children) | Concatenation(parts=children):
+            case Call(arguments=children) | Concatenation(parts=children) | Arithmetic(operands=children):
                 waiting.extend(reversed(children))
             case Comparison(left=left, right=right):
                 waiting.extend((right, left))
@@ -138,6 +151,7 @@ _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _ESCAPE = re.compile(r'\\([\\"])')
 _ATTRIBUTE = re.compile(r"\[([^\[\]]*)\]")
 _OPERATOR = re.compile(r"<>|>=|<=|=|>|<|&")
+_SIGN = re.compile(r"[+-]")
 _FOREIGN_QUOTES = "“”„«»'‘’"
 
 
@@ -153,7 +167,7 @@ def _word(name: str, start: int, end: int) -> Word:
 
 
 class _Parser:
-    """A cursor over the text. Comparison binds weaker than `&`; a level of nesting costs three frames."""
+    """A cursor over the text. Comparison binds weaker than `&`, `&` weaker than + -; nesting costs four frames."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -166,7 +180,7 @@ class _Parser:
             )
         left: Node | None = None
         compares = ""
-        parts = [self._operand(depth)]
+        parts = [self._sum(depth)]
         while self._skip() and (found := _OPERATOR.match(self.text, self.at)) is not None:
             if found.group() != "&":
                 if left is not None:
@@ -176,7 +190,7 @@ class _Parser:
             self.at = found.end()
             if found.group() != "&" and self._skip() and self.text[self.at] in "=<>":
                 raise ExpressionSyntaxError("unknown operator", found.start(), "operators are = <> > >= < <=")
-            parts.append(self._operand(depth))
+            parts.append(self._sum(depth))
         right = _joined(parts)
         return right if left is None else Comparison(compares, left, right, left.start, right.end)
 
@@ -188,9 +202,20 @@ class _Parser:
         hint = {
             ")": "one closing parenthesis too many",
             ",": "arguments stand within a function's parentheses",
-            "+": "join texts with &, Join or Append",
         }.get(rest, "an expression is one function call, attribute, text or number")
         raise ExpressionSyntaxError(f"unexpected {rest!r} after the end of the expression", self.at, hint)
+
+    def _sum(self, depth: int) -> Node:
+        operators, operands = [], [self._operand(depth)]
+        while self._skip() and (found := _SIGN.match(self.text, self.at)) is not None:
+            self.at = found.end()
+            operators.append(found.group())
+            operands.append(self._operand(depth))
+        return (
+            operands[0]
+            if not operators
+            else Arithmetic(tuple(operators), tuple(operands), operands[0].start, operands[-1].end)
+        )
 
     def _operand(self, depth: int) -> Node:
         if not self._skip():
@@ -220,8 +245,6 @@ class _Parser:
             raise ExpressionSyntaxError(
                 f"unexpected {character!r}", start, 'texts stand in straight double quotes: "…"'
             )
-        if character == "=" and not self.text[:start].strip():
-            raise ExpressionSyntaxError("unexpected '='", start, "the Excel dialect is not yet available")
         raise ExpressionSyntaxError(
             f"unexpected {character!r}", start, 'a value is expected: an attribute [name], a "text", a number or a call'
         )

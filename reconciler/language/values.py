@@ -50,10 +50,27 @@ class Dice(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class LookupTable:
+    """A table of the configuration: rows of texts, found by the text in the key column."""
+
+    columns: tuple[str, ...]
+    """The names of the columns, the key column first."""
+    rows: Mapping[str, tuple[str, ...]]
+    """Key → the whole row, the key first."""
+
+    def cell(self, key: str, column: int) -> str | None:
+        row = self.rows.get(key)
+        return None if row is None else row[column]
+
+
+_NO_TABLES: Mapping[str, LookupTable] = {}
+
+
 class Context:
     """One entry in the world that its expressions see. Cheap: one is made for each entry."""
 
-    __slots__ = ("attributes", "default_domain", "dice", "now", "taken")
+    __slots__ = ("attributes", "default_domain", "dice", "member_of", "now", "tables", "taken")
 
     def __init__(
         self,
@@ -62,12 +79,17 @@ class Context:
         taken: Callable[[str], bool] | None = None,
         default_domain: str | None = None,
         dice: Dice | None = None,
+        tables: Mapping[str, LookupTable] = _NO_TABLES,
+        member_of: Callable[[str, bool], bool | None] | None = None,
     ) -> None:
+        """`member_of` says of a group whether the entry is in it (True: also through groups within); None: unknown."""
         self.attributes = attributes
         self.now = now
         self.taken = taken
         self.default_domain = default_domain
         self.dice = dice
+        self.tables = tables
+        self.member_of = member_of
 
 
 class NothingFlows(Exception):
@@ -171,6 +193,16 @@ def truth(value: Value, what: str) -> bool:
     if found is None:
         raise EvaluationError(f"{what} is neither true nor false nor a number; compare it with something")
     return found != 0
+
+
+TEXT_MAX = 1_000_000
+"""Characters of a text that a function may make: rules within rules could otherwise fill any memory."""
+
+
+def bounded(length: int, function: str) -> None:
+    """Refuse to make a text of so many characters."""
+    if length > TEXT_MAX:
+        raise EvaluationError(f"{function} would make a text of more than {TEXT_MAX:,} characters")
 
 
 _NUMBER_CHARACTERS = frozenset("0123456789.+-")

@@ -145,6 +145,30 @@ def _mid(source: Value, start: Value, length: Value) -> str | None:
     return whole[first - 1 : first - 1 + count]
 
 
+def _left_of(invocation: Invocation) -> Evaluate:
+    source, count = invocation.arguments
+    if not count.constant:
+        return plain(_left)(invocation)
+    find, wanted = source.evaluate, integer(count.value, "NumChars of Left")
+    if wanted < 0:
+        return lambda context: text(find(context))
+    return lambda context: text(find(context))[:wanted]
+
+
+def _mid_of(invocation: Invocation) -> Evaluate:
+    source, start, length = invocation.arguments
+    if not (start.constant and length.constant):
+        return plain(_mid)(invocation)
+    find, first = source.evaluate, integer(start.value, "start of Mid") - 1
+    last = first + integer(length.value, "length of Mid") if length.given else None
+
+    def middle(context: Context) -> str | None:
+        whole = text_or_none(find(context))
+        return None if whole is None else whole[first:last]
+
+    return middle
+
+
 def _length(value: Value) -> int:
     return len(text(value))
 
@@ -219,10 +243,11 @@ FUNCTIONS = (
         ("value1", "value2", "start?", "compareType?"),
         checked(plain(_in_string), whole_number(2, 1)),
         words={3: COMPARE_WORDS},
+        gives="number",
     ),
-    Function("Left", ("string", "numChars"), checked(plain(_left), whole_number(1))),
-    Function("Len", ("string",), plain(_length)),
-    Function("Mid", ("source", "start", "length?"), checked(plain(_mid), whole_number(1, 1), whole_number(2, 0))),
+    Function("Left", ("string", "numChars"), checked(_left_of, whole_number(1))),
+    Function("Len", ("string",), plain(_length), gives="number"),
+    Function("Mid", ("source", "start", "length?"), checked(_mid_of, whole_number(1, 1), whole_number(2, 0))),
     Function("NormalizeDiacritics", ("source",), plain(on_each(normalize_diacritics))),
     Function("PCase", ("source", "wordSeparators?"), plain(_proper_case)),
     Function("Prepend", ("prefix", "source"), plain(_prepend)),

@@ -228,7 +228,7 @@ REQUIRED = replace(
         pytest.param((*MAPPINGS, IGNORED), {}, PROFILE, id="IgnoreObjectFlow"),
         pytest.param(MAPPINGS, {"floor": "third"}, PROFILE, id="a value that does not fit"),
         pytest.param(
-            (*MAPPINGS, AttributeMapping("x", FromExpression('CDate("no date")'))),
+            (*MAPPINGS, AttributeMapping("x", FromExpression("CDate([id])"))),
             {},
             PROFILE,
             id="a failing expression",

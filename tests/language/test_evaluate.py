@@ -42,6 +42,14 @@ def test_json_prints_one_object(expression: str, attributes: dict[str, Any], ans
     assert (json.loads(result.stdout), result.exit_code) == (answer, 0)
 
 
+def test_a_formula_is_evaluated_with_or_without_its_sign() -> None:
+    assert run("PROPER([name])", "--excel", attributes={"name": "ann lee"}).stdout == "Ann Lee\n"
+    assert run("=IFERROR(1/0, [name])", attributes={"name": "Ann"}).stdout == "Ann\n"
+    result = run("Lefd([name])", "--excel", "--json")
+    assert json.loads(result.stdout) == {"error": "unknown function Lefd at character 2 (did you mean LEFT?)"}
+    assert run('IIF(MemberOf("Staff"), "in", "out")', "--group", "Staff").stdout == "in\n"
+
+
 def test_an_evaluation_error_exits_1() -> None:
     result = run('Error("no name")', "--json")
     assert (json.loads(result.stdout), result.exit_code) == ({"error": "no name"}, 1)
@@ -80,7 +88,7 @@ def test_the_world_is_given_by_options() -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("[a]", "--excel"), "not yet available"),
+        (("[a]", "--excel", "--trace", "--now", "then"), "now must be a date"),
         (("[a]", "--now", "soon"), "now must be a date"),
         (("[a]", "--attributes", "missing.json"), "missing.json"),
         ((), "Missing argument"),
@@ -123,6 +131,12 @@ def test_a_stream_answers_each_line_and_survives_the_bad_ones() -> None:
         ),
         ('{"expression": "DefaultDomain()", "default_domain": "example.com"}', {"result": "example.com"}),
         ('{"expression": "Append(\\"é\\", \\"王\\")"}', {"result": "é王"}),
+        ('{"expression": "LEN([a])", "excel": true}', {"result": 3}),
+        ('{"expression": "=LEN([a])"}', {"result": 3}),
+        ('{"expression": "MemberOf(\\"G\\")", "groups": ["G"]}', {"result": True}),
+        ('{"expression": "MemberOf(\\"G\\")", "groups": "G"}', '"groups" must be a list'),
+        ('{"expression": "Lookup(\\"t\\", \\"k\\")", "tables": {"t": {"k": "v"}}}', {"result": "v"}),
+        ('{"expression": "Lookup(\\"t\\", \\"k\\")", "tables": []}', '"tables" must be an object'),
     ]
     fed = b"\n".join(line.encode() if isinstance(line, str) else line for line, _ in lines) + b"\n"
     result = run("-", attributes={"a": "her"}, stdin=fed)
