@@ -100,11 +100,22 @@ def mail_of(table: ConfigTable, report: Report) -> MailSettings | None:
     mail = table.mail
     if mail is None:
         return None
-    report.warning(("mail",), "mails are not yet available: none will be sent")
     password = _secret(mail.password, ("mail", "password"), report) if mail.password else None
     if password is not None and mail.security == "none" and not _is_loopback(mail.host):
         report.warning(("mail", "security"), "the password travels unprotected", 'use "starttls" or "tls"')
-    return MailSettings(mail.host, mail.port, mail.security, mail.from_, mail.username, password)
+    if mail.port == 465 and mail.security == "starttls" and "security" not in mail.model_fields_set:
+        report.warning(("mail", "security"), "port 465 speaks TLS from the beginning", 'security = "tls"')
+    return MailSettings(
+        mail.host,
+        mail.port,
+        mail.security,
+        mail.from_,
+        mail.username,
+        password,
+        to=tuple(mail.to),
+        ca_file=_existing(mail.ca_file, ("mail", "ca_file"), report),
+        timeout_seconds=seconds(mail.timeout),
+    )
 
 
 def sources_of(table: ConfigTable, report: Report) -> dict[str, SourceSettings]:

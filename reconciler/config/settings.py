@@ -34,6 +34,10 @@ class MailSettings:
     sender: str
     username: str | None = None
     password: Secret | None = None
+    to: tuple[str, ...] = ()
+    """Who gets the mails of jobs that name nobody."""
+    ca_file: Path | None = None
+    timeout_seconds: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)

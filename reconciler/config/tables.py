@@ -44,6 +44,11 @@ class MailTable(Table):
     from_: MailAddress = Field(alias="from", description="The sender of our mails.")
     username: Text | None = Field(default=None, description="The user name, where the server wants one.")
     password: SecretField | None = Field(default=None, description="The password that goes with username.")
+    to: list[MailAddress] = Field(
+        default_factory=list, description="Who gets the mails of jobs that name nobody in notify."
+    )
+    ca_file: Text | None = Field(default=None, description="Trust this certificate authority (PEM) and no other.")
+    timeout: Period = Field(default="30s", description="How long each step with the server may take.")
 
     @model_validator(mode="after")
     def _both_or_neither(self) -> MailTable:
