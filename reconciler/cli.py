@@ -21,6 +21,7 @@ COMMANDS = {
     "check": "reconciler.commands.setup:check",
     "schema": "reconciler.commands.setup:schema",
     "test": "reconciler.commands.cycles:test",
+    "test-mail": "reconciler.commands.mailing:test_mail",
     "plan": "reconciler.commands.cycles:plan",
     "cycle": "reconciler.commands.cycles:cycle",
     "run": "reconciler.commands.daemon:run",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, fields, replace
@@ -13,8 +14,8 @@ from urllib.parse import quote, urlsplit
 
 import anyio
 
+from reconciler import __version__, logs
 from reconciler import config as configuration
-from reconciler import logs
 from reconciler.config import Config, FileSourceSettings, OtherSource, OtherTarget, ScimTargetSettings
 from reconciler.core.mapping import Mapper
 from reconciler.core.model import KINDS, Identity, Kind
@@ -22,8 +23,11 @@ from reconciler.errors import ConfigError, Problem, StateError
 from reconciler.net.auth import Auth, Basic, Bearer, ClientCredentials
 from reconciler.net.client import Client, Lanes
 from reconciler.net.exchange import AiohttpExchange
+from reconciler.notify.letters import Letters
+from reconciler.notify.smtp import MailServer, SmtpNotifier
 from reconciler.ports import Clock, Dice, Progress, Source, Target
 from reconciler.runtime.clock import NoProgress, SystemClock, SystemDice
+from reconciler.runtime.postman import Post
 from reconciler.runtime.rehearsal import Rehearsal
 from reconciler.runtime.world import Plan, World
 from reconciler.secrets import Secret
@@ -241,6 +245,37 @@ def build_target(
         facts=facts,
         timeout_seconds=settings.timeout_seconds,
     )
+
+
+def build_post(config: Config) -> Post:
+    """Return how mails leave, and to whom; without [mail] there is nobody to hand them to."""
+    mail = config.mail
+    by_job = {name: job.notify for name, job in config.jobs.items()}
+    if mail is None:
+        return Post(by_job=by_job)
+    server = MailServer(
+        mail.host,
+        mail.port,
+        mail.security,
+        username=mail.username,
+        read_password=None if mail.password is None else _reader(mail.password),
+        ca_file=mail.ca_file,
+        timeout_seconds=mail.timeout_seconds,
+    )
+    letters = Letters(
+        mail.sender,
+        config=str(config.path.resolve()),
+        host=socket.gethostname(),
+        version=__version__,
+        places={name: _between(config, name) for name in config.jobs},
+    )
+    return Post(SmtpNotifier(server, letters), by_job, mail.to)
+
+
+def _between(config: Config, job_name: str) -> str:
+    job = config.jobs[job_name]
+    place = target_identity(config, job_name).place
+    return f"The job {job_name} goes from the source {job.source} to the target {job.target} ({place})."
 
 
 def target_identity(config: Config, job_name: str) -> Identity:

@@ -21,9 +21,13 @@ from reconciler.runtime.control import Control
 from reconciler.runtime.desk import Desk
 from reconciler.runtime.door import open_door, passed_door
 from reconciler.runtime.peers import Rights, people_named
+from reconciler.runtime.postman import Postman
 from reconciler.runtime.reloading import Jobs, Reloaded, differences
 from reconciler.runtime.schedule import ApschedulerTicks
 from reconciler.runtime.service import DRAIN_SECONDS, Service
+
+LAST_MAILS_SECONDS = 5.0
+"""How long the mails of the last cycles may take before the daemon ends; what is left is sent when it starts again."""
 
 
 @click.command()
@@ -42,6 +46,7 @@ def run(config: Path, log_level: str, drain: float) -> None:
     """Run the daemon in the foreground."""
 
     spoken_to: list[Control] = []
+    postmen: list[Postman] = []
 
     async def reload(before: Jobs) -> Reloaded:
         assert isinstance(before, wiring.House)
@@ -51,18 +56,28 @@ def run(config: Path, log_level: str, drain: float) -> None:
         connections, touched = wiring.connection_changes(before.config, loaded)
         for control in spoken_to:
             control.admit(_rights(loaded, control.group))
+        for postman in postmen:
+            postman.take_over(wiring.build_post(loaded))
         return Reloaded(after, (*differences(before.plans(), after.plans()), *connections), touched)
 
     async def work() -> signal.Signals | None:
         loaded = configuration.load(config)
         _warn(loaded)
         async with wiring.open_house(loaded, write=True, process=command_line()) as house:
+            postman = Postman(house.store, house.clock, wiring.build_post(loaded))
+            postmen.append(postman)
             with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-                service = Service(house, house.store, house.clock, ApschedulerTicks(), reload, drain_seconds=drain)
+                service = Service(
+                    *(house, house.store, house.clock, ApschedulerTicks(), reload),
+                    drain_seconds=drain,
+                    postman=postman,
+                )
                 control = _control(loaded, service, house)
                 if control is not None:
                     spoken_to.append(control)
-                return await _served(control, service.run(signals))
+                received = await _served(control, service.run(signals))
+                await postman.send_within(LAST_MAILS_SECONDS)
+                return received
 
     sys.exit(130 if run_async(work, log_level=log_level) == signal.SIGINT else 0)
 

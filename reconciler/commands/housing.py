@@ -11,8 +11,12 @@ import click
 from reconciler import config as configuration
 from reconciler import wiring
 from reconciler.commands.running import run_async
+from reconciler.runtime.postman import Postman
 
 _Result = TypeVar("_Result")
+
+MAIL_SECONDS = 10.0
+"""How long a command may take to send the mails that it queued; what is left goes with the next one, or the daemon."""
 
 
 def in_house(
@@ -24,7 +28,10 @@ def in_house(
         loaded = configuration.load(config)
         process = command_line()
         async with wiring.open_house(loaded, write=write or scratch, scratch=scratch, process=process) as house:
-            return await work(house)
+            result = await work(house)
+            if write and not scratch:
+                await Postman(house.store, house.clock, wiring.build_post(loaded)).send_within(MAIL_SECONDS)
+            return result
 
     return run_async(opened)
 

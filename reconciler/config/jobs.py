@@ -14,7 +14,7 @@ from reconciler.config.reading import Place
 from reconciler.config.report import Report
 from reconciler.config.settings import FileSourceSettings, SourceSettings, TargetSettings
 from reconciler.config.shape import nearest
-from reconciler.config.tables import ConfigTable
+from reconciler.config.tables import ConfigTable, MailTable
 from reconciler.config.values import seconds, share
 from reconciler.core.mapping import Mapper
 from reconciler.core.model import (
@@ -79,7 +79,7 @@ def jobs_of(
             protected=target.protected if target is not None else (),
             notify=tuple(job.notify),
         )
-        _not_yet(job, place, report)
+        _told(job, table.mail, place, report)
         _nobody(job, made, source, place, report)
         _groups_unread(made, source, place, report)
         _no_way_to_disable(made, profile, place, report)
@@ -148,9 +148,15 @@ def _roles(job: JobTable, roles: Mapping[str, Role], place: Place, report: Repor
     return tuple(given)
 
 
-def _not_yet(job: JobTable, place: Place, report: Report) -> None:
-    if job.notify:
-        report.warning((*place, "notify"), "mails are not yet available: none will be sent")
+def _told(job: JobTable, mail: MailTable | None, place: Place, report: Report) -> None:
+    """Warn where nobody would be told what needs a person, although somebody meant to."""
+    if job.notify and mail is None and report.whole(("mail",)):
+        report.warning(
+            (*place, "notify"), "nothing says how mails are sent: none will be", "add [mail] with host and from"
+        )
+    elif job.enabled and not job.notify and mail is not None and not mail.to and report.whole((*place, "notify")):
+        hint = "name people in notify, or in [mail] to for all jobs"
+        report.warning((*place, "notify"), "nobody gets a mail when the job needs a person", hint)
 
 
 def _nobody(job: JobTable, made: Job, source: SourceSettings | None, place: Place, report: Report) -> None:

@@ -107,7 +107,7 @@ class _Talk:
     async def connect(self) -> None:
         server = self._server
         try:
-            context = tls_context(server.ca_file)
+            context = None if server.security == "none" else tls_context(server.ca_file)
             self._password = server.read_password() if server.read_password is not None else None
         except ConfigError as error:
             raise _Stop(NotTaken(str(error), of_server=True)) from None

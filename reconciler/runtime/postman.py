@@ -65,9 +65,8 @@ class Postman:
 
     def take_over(self, post: Post) -> None:
         """Go by a changed configuration from now on, and try again at once what waits."""
-        if post != self._post:
-            self._post, self._hurry = post, True
-            self.wake()
+        self._post, self._hurry = post, True
+        self.wake()
 
     async def run(self) -> None:
         """Send what is due, whenever something is; never returns."""
@@ -80,8 +79,10 @@ class Postman:
 
     async def send_within(self, seconds: float) -> None:
         """Send what is due now, for so long at most; what is left stays in the queue."""
-        with anyio.move_on_after(seconds):
+        with anyio.move_on_after(seconds) as limit:
             await self.round()
+        if limit.cancelled_caught:
+            self._log.warning("mail.left_in_queue", problem=f"the mail server took longer than {seconds:g} s")
 
     async def round(self) -> float | None:
         """Try once each notice that is due; return when to try again, None where nothing waits.

@@ -298,11 +298,22 @@ WARNINGS: dict[str, tuple[str, list[str]]] = {
         '[targets.entra]\ntype = "graph"\ntenant = "t"\n[jobs.hire]\nsource = "hr"\ntarget = "entra"\nfull_interval = "1d"\n'
         'stop_after = "28d"\nnotify = ["it@example.com"]\n',
         [
-            "[mail]: mails are not yet available: none will be sent",
             "[sources.hr] type: sources of type ldap are not yet available: their jobs cannot run",
             "[targets.entra] type: targets of type graph are not yet available: their jobs cannot run",
-            "[jobs.hire] notify: mails are not yet available: none will be sent",
         ],
+    ),
+    "mails that nobody gets": (
+        SOUND + '[mail]\nhost = "h"\nport = 465\nfrom = "a@example.com"\nca_file = "ca.pem"\n' + JOB,
+        [
+            "[mail] ca_file: the file is not there",
+            '[mail] security: port 465 speaks TLS from the beginning (security = "tls")',
+            "[jobs.phone] notify: nobody gets a mail when the job needs a person "
+            "(name people in notify, or in [mail] to for all jobs)",
+        ],
+    ),
+    "mails that nothing sends": (
+        SOUND + JOB + 'notify = ["it@example.com"]\n',
+        ["[jobs.phone] notify: nothing says how mails are sent: none will be (add [mail] with host and from)"],
     ),
     "what travels unprotected": (
         '[targets.a]\ntype = "scim"\nurl = "http://a.example"\n[targets.b]\ntype = "scim"\nurl = "http://127.0.0.1:1"\n',
