@@ -13,7 +13,7 @@ from reconciler import config as configuration
 from reconciler import wiring
 from reconciler.commands.housing import in_house
 from reconciler.commands.options import config_option
-from reconciler.commands.printing import print_json
+from reconciler.commands.printing import print_json, prints_on_a_terminal
 from reconciler.commands.progress import shown_progress
 from reconciler.commands.running import run_async
 from reconciler.core.decisions import Operation
@@ -72,7 +72,7 @@ def plan(job: str, config: Path, full: bool, as_json: bool) -> None:
 
     async def work(house: wiring.House) -> CycleReport:
         going_by = house.plan(wiring.job_named(house.config, job))
-        with shown_progress(enabled=not as_json) as progress:
+        with shown_progress(enabled=not (as_json and prints_on_a_terminal())) as progress:
             async with house.world(job, progress=progress, rehearse=True) as world:
                 report = await run_cycle(going_by, world, full=full, observer=observe)
                 for membership in _rehearsed(world.target):
@@ -99,7 +99,7 @@ def cycle(job: str, config: Path, full: bool, as_json: bool) -> None:
 
     async def work(house: wiring.House) -> CycleReport:
         going_by = house.plan(wiring.job_named(house.config, job))
-        with shown_progress(enabled=not as_json) as progress:
+        with shown_progress(enabled=not (as_json and prints_on_a_terminal())) as progress:
             async with house.world(job, progress=progress) as world:
                 return await run_cycle(going_by, world, full=full)
 

@@ -15,3 +15,8 @@ def print_json(value: Mapping[str, Any]) -> None:
         return
     sys.stdout.buffer.write(orjson.dumps(value) + b"\n")
     sys.stdout.buffer.flush()
+
+
+def prints_on_a_terminal() -> bool:
+    """Whether stdout is shown to a person, who would see bars and JSON run through each other."""
+    return sys.stdout is not None and sys.stdout.isatty()

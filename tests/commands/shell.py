@@ -52,14 +52,14 @@ class Shell:
         assert process.returncode is not None
         return Ran(process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
 
-    async def start(self, *arguments: str | Path) -> asyncio.subprocess.Process:
+    async def start(self, *arguments: str | Path, stderr: int = subprocess.PIPE) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "reconciler", *arguments),
             cwd=self.directory,
             env=environment(self.environment),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             # in the background of a shell Ctrl-C is ignored, and that is inherited
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )

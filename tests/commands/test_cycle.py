@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from pathlib import Path
+from select import select
 from typing import Any
 
+import orjson
 import pytest
 
-from tests.commands.shell import Shell
+from tests.commands.shell import DEADLINE_SECONDS, Shell
 from tests.cycles.company import GROUPS, Company
 from tests.servers.faults import FOR_EVER, Status, Unauthorized
 from tests.servers.scim import ScimServer
@@ -51,6 +55,24 @@ async def test_a_cycle_prints_one_object_and_nothing_else(company: Company, shel
     server.clear_requests()
     again = (await shell("cycle", "app", "--json")).json()
     assert (again["kind"], set(again["requests"].values()), server.requests) == ("incremental", {0}, [])
+
+
+async def test_progress_is_shown_on_a_terminal_and_stdout_stays_json(company: Company, shell: Shell) -> None:
+    ours, terminal = os.openpty()
+    shown = bytearray()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(ours, lambda: shown.extend(os.read(ours, 65536)))
+    try:
+        process = await shell.start("cycle", "app", "--json", stderr=terminal)
+        out, _ = await asyncio.wait_for(process.communicate(), DEADLINE_SECONDS)
+    finally:
+        loop.remove_reader(ours)
+        shown.extend(os.read(ours, 65536) if select([ours], [], [], 0)[0] else b"")
+        os.close(terminal)
+        os.close(ours)
+    assert process.returncode == 0
+    assert orjson.loads(out)["counts"]["create"] == 3
+    assert b"reading users" in shown
 
 
 async def test_one_failure_among_others_is_exit_1(company: Company, shell: Shell, server: ScimServer) -> None:
