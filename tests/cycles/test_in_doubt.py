@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.cycles.company import MANAGER, Company, done
-from tests.servers.faults import FOR_EVER, Status
+from tests.servers.faults import FOR_EVER, DropAfterCommit, Status
 from tests.servers.scim import ScimServer
 
 ANN = "ann@example.com"
@@ -35,3 +35,25 @@ async def test_a_disable_that_meets_a_404_for_another_attribute_is_sent_alone(
     server.script.on("PATCH", "/Users", then=Status(404), body="title", times=FOR_EVER)
     assert done(await company.cycle()) == {"disable": 1}
     assert server.user(ANN)["active"] is False
+
+
+# --- many at once -------------------------------------------------------------------------------------------------
+
+
+async def test_many_accounts_in_doubt_are_looked_at_with_one_list(company: Company, server: ScimServer) -> None:
+    company.concurrency = 16
+    names = [f"p{number}" for number in range(30)]
+    company.people(*names)
+    await company.cycle()
+    for name in names:
+        company.users[name]["jobTitle"] = "Manager"
+    server.script.on("PATCH", "/Users", then=DropAfterCommit(), times=FOR_EVER)
+    await company.cycle()
+    assert sum(user["title"] == "Manager" for user in server.users.values()) > 8
+    server.script.clear()
+    server.clear_requests()
+    for name in names:
+        company.users[name]["jobTitle"] = "Engineer"
+    await company.cycle()
+    assert {seen.path for seen in server.sent("GET")} == {"/Users"}, "nobody is asked for alone"
+    assert {user["title"] for user in server.users.values()} == {"Engineer"}
