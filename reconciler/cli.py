@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from reconciler import __version__
-from reconciler.errors import ConfigError, ReconcilerError
+from reconciler.errors import ConfigError, NoAnswer, ReconcilerError
 
 COMMANDS = {
     "demo": "reconciler.commands.demo:demo",
@@ -25,6 +25,15 @@ COMMANDS = {
     "plan": "reconciler.commands.cycles:plan",
     "cycle": "reconciler.commands.cycles:cycle",
     "run": "reconciler.commands.daemon:run",
+    "status": "reconciler.commands.oversight:status",
+    "trigger": "reconciler.commands.verbs:trigger",
+    "pause": "reconciler.commands.verbs:pause",
+    "resume": "reconciler.commands.verbs:resume",
+    "restart": "reconciler.commands.verbs:restart",
+    "stop": "reconciler.commands.verbs:stop",
+    "holds": "reconciler.commands.holds:holds",
+    "approve": "reconciler.commands.holds:approve",
+    "reject": "reconciler.commands.holds:reject",
     "evaluate": "reconciler.commands.language:evaluate",
     "log": "reconciler.commands.records:log",
     "links": "reconciler.commands.links:links",
@@ -36,6 +45,7 @@ COMMANDS = {
 }
 
 EXIT_USAGE = 2
+EXIT_NO_ANSWER = 5
 EXIT_INTERRUPTED = 130
 EXIT_NOBODY_READS = 141
 """What a shell shows of a program that a closed pipe ended."""
@@ -100,6 +110,9 @@ def main() -> NoReturn:
         for problem in error.problems:
             click.echo(f"error: {problem}", err=True)
         code = EXIT_USAGE
+    except NoAnswer as error:
+        click.echo(f"error: {error}", err=True)
+        code = EXIT_NO_ANSWER
     except ReconcilerError as error:
         click.echo(f"error: {error}", err=True)
         code = EXIT_USAGE

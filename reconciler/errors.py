@@ -4,6 +4,7 @@ ReconcilerError
 ├── ConfigError            the configuration cannot be used; carries every problem        exit 2
 ├── ExpressionSyntaxError  a mapping expression cannot be parsed; says where              exit 2
 ├── EvaluationError        an expression has no value for this entry; fails that entry only
+├── NoAnswer               the daemon does not answer                                    exit 5
 └── StateError             the state cannot be used as it is                              exit 2
     ├── StateLocked        another process writes to it; names that process
     └── IdentityChanged    source or target is not the one that the links belong to
@@ -46,6 +47,10 @@ class ExpressionSyntaxError(ReconcilerError):
 
 class EvaluationError(ReconcilerError):
     """An expression has no value for this entry. Never holds the value of an attribute."""
+
+
+class NoAnswer(ReconcilerError):
+    """The daemon does not answer; the text says where it was asked, and what to do."""
 
 
 class StateError(ReconcilerError):

@@ -15,11 +15,12 @@ from reconciler.commands.housing import in_house
 from reconciler.commands.options import config_option
 from reconciler.commands.printing import print_json, prints_on_a_terminal
 from reconciler.commands.progress import shown_progress
+from reconciler.commands.reporting import show_report
 from reconciler.commands.running import run_async
 from reconciler.core.decisions import Operation
 from reconciler.ports import Diagnosis
 from reconciler.runtime.cycle import run_cycle
-from reconciler.runtime.report import COUNTS, CycleReport
+from reconciler.runtime.report import CycleReport
 
 
 @click.command()
@@ -85,7 +86,7 @@ def plan(job: str, config: Path, full: bool, as_json: bool) -> None:
     else:
         for text in texts:
             click.echo(text)
-        _show(report, planned=True)
+        show_report(report.as_dict(), planned=True)
     sys.exit(report.exit_code)
 
 
@@ -107,7 +108,7 @@ def cycle(job: str, config: Path, full: bool, as_json: bool) -> None:
     if as_json:
         print_json(report.as_dict())
     else:
-        _show(report)
+        show_report(report.as_dict())
     sys.exit(report.exit_code)
 
 
@@ -163,26 +164,3 @@ def _plan_text(line: dict[str, Any]) -> str:
 def _short(value: Any) -> str:
     text = orjson.dumps(value).decode()
     return text if len(text) <= 60 else text[:57] + "…"
-
-
-def summary(report: CycleReport, *, planned: bool = False) -> str:
-    """Return in one line what a cycle did."""
-    counts = ", ".join(f"{report.counts[name]} {name.replace('_', ' ')}" for name in COUNTS if report.counts.get(name))
-    verb = "would do" if planned else "did"
-    return (
-        f"{report.kind} cycle of {report.job}: read {report.users_read} users and {report.groups_read} groups"
-        f" in {report.duration_seconds:.1f} s; {verb}: {counts or 'nothing'}; state {report.state}"
-    )
-
-
-def _show(report: CycleReport, *, planned: bool = False) -> None:
-    click.echo(summary(report, planned=planned))
-    for problem in report.problems:
-        click.echo(f"  {problem}", err=True)
-    for failure in report.failures[:20]:
-        text = f"  failed {failure['operation']} {failure['id']}: {failure['error_code']}: {failure['reason']}"
-        click.echo(text, err=True)
-    if len(report.failures) > 20:
-        click.echo(
-            f"  and {len(report.failures) - 20} more; see `reconciler log {report.job} --status failure`", err=True
-        )

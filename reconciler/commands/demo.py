@@ -134,8 +134,8 @@ def _say(number: str, text: str) -> None:
 
 
 def _report(report: CycleReport) -> None:
-    from reconciler.commands.cycles import summary
+    from reconciler.commands.reporting import summary
 
-    click.echo(f"     {summary(report)}")
+    click.echo(f"     {summary(report.as_dict())}")
     for failure in report.failures:
         click.echo(f"     failed {failure['operation']} {failure['id']}: {failure['reason']}", err=True)

@@ -169,8 +169,11 @@ class Control:
     # --- looking -------------------------------------------------------------------------------------------------
 
     async def _answer_status(self, call: Call) -> web.Response:
-        jobs = [await self._overview(name) for name in self._service.plans]
-        return answered({"daemon": self._daemon(), "jobs": jobs})
+        names = [call.query["job"]] if "job" in call.query else list(self._service.plans)
+        for name in names:
+            if (refused := self._desk.unknown(name)) is not None:
+                return refusal(refused)
+        return answered({"daemon": self._daemon(), "jobs": [await self._overview(name) for name in names]})
 
     async def _answer_jobs(self, call: Call) -> web.Response:
         return answered({"jobs": list(self._service.plans)})

@@ -76,7 +76,10 @@ _LINKS = {
 }
 
 ROUTES: tuple[Route, ...] = (
-    Route("GET", "/v1/status", "status", "How the daemon and all its jobs stand", "Status"),
+    Route(
+        *("GET", "/v1/status", "status", "How the daemon and its jobs stand", "Status"),
+        query={"job": Parameter("string", "This job only.")},
+    ),
     Route("GET", "/v1/jobs", "jobs", "The names of the jobs", "Jobs"),
     Route("GET", JOB, "job", "How one job stands", "Job"),
     Route(
