@@ -15,10 +15,11 @@ from email.utils import format_datetime
 from functools import lru_cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
+from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
 from jinja2.environment import TemplateModule
 from markupsafe import Markup
 
+from reconciler import logs
 from reconciler.core.notices import Notice, NoticeKind
 from reconciler.notify.wording import FILTERS, clean, one_line, squeeze
 
@@ -78,7 +79,8 @@ class Letters:
         """Return subject, text and HTML. A notice whose facts do not suit its template is written plainly."""
         try:
             return self._words(notice, f"{notice.kind}.j2", _facts(notice))
-        except UndefinedError:
+        except (TemplateError, TypeError, ValueError, LookupError) as error:
+            logs.get().warning("mail.written_plainly", job=notice.job, kind=notice.kind, problem=type(error).__name__)
             pairs = [(name.replace("_", " "), one_line(str(value))) for name, value in clean(notice.facts).items()]
             return self._words(notice, "plain.j2", {"title": TITLES[notice.kind], "facts": pairs})
 
@@ -128,9 +130,12 @@ def ascii_domain(address: str) -> str:
     if not local or not re.fullmatch(r"[^\s\x00-\x1f\x7f<>\"(),:;\\\[\]@]+", local):
         raise Unaddressable(f"{one_line(address)} is no mail address")
     try:
-        return domain.encode("idna").decode("ascii")
+        known = domain.encode("idna").decode("ascii")
     except UnicodeError:
-        raise Unaddressable(f"{one_line(address)}: its domain is none") from None
+        known = ""
+    if not re.fullmatch(r"[A-Za-z0-9.-]+", known):
+        raise Unaddressable(f"{one_line(address)}: what follows the @ is no domain")
+    return known
 
 
 def _address(address: str, name: str = "") -> Address:
