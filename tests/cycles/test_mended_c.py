@@ -39,6 +39,7 @@ def second_job(rules: str, *, source: str = "staff") -> str:
 [jobs.other]
 source = "{source}"
 target = "app"
+full_interval = "1000d"
 {rules}
 [jobs.other.users]
 attributes = [
