@@ -183,10 +183,10 @@ def failures(
     codes: Mapping[str, int],
     entries: Sequence[FailedEntry],
 ) -> Notice:
-    """Return the digest of what failed: `failed` of `judged` entries, in so many cycles running.
+    """Return the digest of what failed: `failed` of `judged` entries wait for their next try, for so many cycles.
 
     `rule`: why a person is told, a sentence without its full stop ("at least 10 entries failed in two cycles running").
-    `codes`: error code → how many. `entries`: some of them, the first of each code first.
+    `codes`: error code → how many in the last cycle. `entries`: some of them, the first of each code first.
     """
     facts = {
         "cycle_id": cycle_id,

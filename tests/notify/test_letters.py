@@ -105,7 +105,7 @@ def every_notice() -> Iterator[Notice]:
                 failed=len(entries) or 1,
                 judged=50,
                 cycles_running=running,
-                codes={"EntryConflict": 28, "Timeout": 2},
+                codes={"EntryConflict": 28, "Timeout": 2} if entries else {},
                 entries=entries,
             )
     for last in (None, AT - 2 * HOUR):

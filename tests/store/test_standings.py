@@ -97,3 +97,15 @@ async def test_a_notice_is_due_until_it_ended(store: SqlStore) -> None:
     assert await store.due_notices(1e9, 10) == []
     await store.queue([notice("a", 99.0)])
     assert await store.due_notices(1e9, 10) == [], "a key that was mailed is not mailed again"
+
+
+async def test_who_does_not_have_it_yet_is_kept_with_it(store: SqlStore) -> None:
+    await store.queue([notice("a"), notice("b", 500.0)])
+    [queued] = await store.due_notices(10.0, 10)
+    assert queued.recipients == ()
+    people = ("ann@example.com", "jörg@example.com")
+    await store.end_notice(queued.id, sent_at=None, due_at=60.0, problem="greylisted", recipients=people)
+    assert await store.next_notice_at() == 60.0
+    assert [n.recipients for n in await store.due_notices(float("inf"), 10)] == [people, ()]
+    await store.end_notice(queued.id, sent_at=61.0, due_at=None, problem="")
+    assert await store.next_notice_at() == 500.0
