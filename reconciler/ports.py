@@ -642,6 +642,10 @@ class Store(Protocol):
         """
         ...
 
+    async def close_visit(self, job_id: int, epoch: int, now: float) -> None:
+        """Close what `open_job` opened for something that was no cycle: no history, and the watermark stays."""
+        ...
+
     # how the jobs stand, and what their people are told
     async def standing(self, job: str) -> Standing: ...
 

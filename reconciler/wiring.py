@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,6 +29,7 @@ from reconciler.ports import Clock, Dice, Progress, Source, Target
 from reconciler.runtime.clock import NoProgress, SystemClock, SystemDice
 from reconciler.runtime.postman import Post
 from reconciler.runtime.rehearsal import Rehearsal
+from reconciler.runtime.turns import Turns
 from reconciler.runtime.world import Plan, World
 from reconciler.secrets import Secret
 from reconciler.sources.file import FileSource
@@ -49,6 +50,7 @@ class House:
     clock: Clock
     dice: Dice
     lanes: Lanes
+    turns: Turns = field(default_factory=Turns)
 
     def plans(self) -> Mapping[str, Plan]:
         """Return what the cycles of every job go by."""
@@ -74,7 +76,7 @@ class House:
         facts = await self.store.remembered(target_identity(self.config, job_name))
         async with _connected(self.config, job_name, self.clock, self.dice, self.lanes, facts) as (source, target):
             used: Target = Rehearsal(target) if rehearse else target
-            yield World(source, used, self.store, self.clock, self.dice, progress or NoProgress())
+            yield World(source, used, self.store, self.clock, self.dice, progress or NoProgress(), self.turns)
             if not rehearse and target.facts is not None:
                 await self.store.remember(target.identity, target.facts, self.clock.now())
 
@@ -167,9 +169,9 @@ def _differing(was: object, now: object) -> Iterator[str]:
         yield "type"
         return
     assert isinstance(was, ScimTargetSettings | OtherTarget | FileSourceSettings | OtherSource)
-    for field in fields(was):
-        if getattr(was, field.name) != getattr(now, field.name):
-            yield field.name.removesuffix("_seconds")
+    for one in fields(was):
+        if getattr(was, one.name) != getattr(now, one.name):
+            yield one.name.removesuffix("_seconds")
 
 
 def _limits(config: Config, target: str) -> tuple[int, float | None] | None:

@@ -78,6 +78,10 @@ class Record:
     claims: TargetId | None = None
     """The account that would be this entry's if another entry did not hold it."""
 
+    @property
+    def key(self) -> tuple[Kind, SourceId]:
+        return self.kind, self.source_id
+
 
 _NO_DETAILS: dict[str, Any] = {}
 
@@ -120,3 +124,5 @@ class LogRecord:
     took_ms: int = 0
     approved: bool = False
     """A person allowed it although a safeguard held it: it does not count against the safeguard again."""
+    initiated_by: str = ""
+    """Who had it done by itself ("on demand by …"); empty: a cycle of the job did it."""

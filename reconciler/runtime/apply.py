@@ -18,6 +18,7 @@ from reconciler.ports import Clock, Owner, PendingReference, Progress, Store, Ta
 from reconciler.runtime.asking import Asking, refuses_us
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.spool import Spool
+from reconciler.runtime.turns import Hand
 
 FAILURES_MAX = 1000
 """How many failures a summary names; all are counted, and in the log."""
@@ -43,10 +44,11 @@ class Applier:
         asking: Mapping[Kind, Asking],
         clock: Clock,
         progress: Progress,
+        hand: Hand,
     ) -> None:
         self._job, self._profile, self._store, self._target = job, profile, store, target
         self._journal, self._spool, self._asking, self._clock = journal, spool, asking, clock
-        self._progress = progress
+        self._progress, self._hand = progress, hand
         self._follow_ups: Counter[str] = Counter()
         self.stopped: Failed | None = None
         """Why nothing more is sent in this cycle."""
@@ -82,7 +84,7 @@ class Applier:
         while (operation := await self._spool.take()) is not None:
             if self.stopped is None:
                 await self.perform(operation)
-            elif operation.word != "create":
+            elif operation.word != "create" and not self._hand.leaves_alone(operation.record.key):
                 # that it was to be sent is written down already: it was not
                 await self._journal.entry(replace(operation.record, fingerprint=None))
 
@@ -90,6 +92,11 @@ class Applier:
         """Send one operation and write down what became of it. Nothing is created once questions are not answered."""
         if self.unasked is not None and operation.word == "create":
             return
+        with self._hand.holding([operation.record.key]) as left_alone:
+            if not left_alone:
+                await self._perform_in_turn(operation)
+
+    async def _perform_in_turn(self, operation: Operation) -> None:
         if operation.word != "create" or not self.pointed_at:
             await self._perform(operation)
             return
@@ -378,12 +385,15 @@ class Applier:
                 await self._break_a_ring()
         waiting, self.aside = self.aside, []
         for operation in waiting:
-            await self.fail(operation, await self._explain(operation))
+            if not self._hand.leaves_alone(operation.record.key):
+                await self.fail(operation, await self._explain(operation))
 
     async def _break_a_ring(self) -> None:
         """Give one of those who wait for each other's names an interim name."""
         waiting, self.aside = self.aside, []
         for index, operation in enumerate(waiting):
+            if self._hand.leaves_alone(operation.record.key):
+                continue
             rename = next((c for c in operation.changes if c.path in dict(operation.match)), None)
             link = operation.record.link
             if rename is None or link is None or not isinstance(rename.new, str):
@@ -391,12 +401,15 @@ class Applier:
             if not await self._held_by_one_of(waiting, operation, rename):
                 continue
             interim = Change(rename.path, rename.old, f"interim-{link.target_id[:8]}-{rename.new}")
-            outcome = await self._target.update(operation.record.kind, link.target_id, [interim], link.agreed)
-            if isinstance(outcome, Failed):
-                continue
-            link = replace(link, agreed={**link.agreed, interim.path: interim.new})
-            operation.record = replace(operation.record, link=link, fingerprint=None)
-            await self._journal.entry(operation.record)
+            with self._hand.holding([operation.record.key]) as left_alone:
+                if left_alone:
+                    continue
+                outcome = await self._target.update(operation.record.kind, link.target_id, [interim], link.agreed)
+                if isinstance(outcome, Failed):
+                    continue
+                link = replace(link, agreed={**link.agreed, interim.path: interim.new})
+                operation.record = replace(operation.record, link=link, fingerprint=None)
+                await self._journal.entry(operation.record)
             operation.changes = tuple(c._replace(old=interim.new) if c is rename else c for c in operation.changes)
             # the others first: the name that this one held is free now
             self.aside = waiting[index + 1 :] + waiting[:index] + [operation]

@@ -13,6 +13,7 @@ from reconciler.core.decisions import Operation
 from reconciler.core.health import CycleEnd
 from reconciler.core.model import KINDS, Kind, TargetId
 from reconciler.core.outcomes import Failed
+from reconciler.core.records import Record
 from reconciler.errors import StateError
 from reconciler.ports import JobState, Seen
 from reconciler.runtime.apply import Applier
@@ -27,6 +28,7 @@ from reconciler.runtime.referring import Referring
 from reconciler.runtime.report import CycleReport, State, not_run
 from reconciler.runtime.rules import KindRules
 from reconciler.runtime.spool import Spool
+from reconciler.runtime.turns import Hand, UnderWay
 from reconciler.runtime.world import Observer, Plan, World
 
 STOPPED_WITHIN_SECONDS = 10.0
@@ -77,6 +79,7 @@ class _Cycle:
         self._plan, self._world, self._full, self._observer = plan, world, full, observer
         self._stop = stop
         self._job = plan.job
+        self._turns, self._hand = world.turns.of(plan.job.name), Hand()
         self._store, self._clock = world.store, world.clock
         self._rules = {
             kind: rules for kind in KINDS if (rules := KindRules.compile(plan.job, kind, plan.profile)) is not None
@@ -86,19 +89,26 @@ class _Cycle:
         at, ticking = self._clock.now(), self._clock.monotonic()
         requests = dict(self._world.target.requests)
         cycle_id = self._world.dice.hex(32)
-        state = await self._store.open_job(
-            self._job.name, self._world.source.identity, self._world.target.identity, at, cycle_id=cycle_id
-        )
-        self._managed = await self._store.linked_count(state.job_id)
-        initial = self._full or state.completed_rules != self._plan.rules_version
-        self._furnish(state, expect_many=initial)
-
+        async with self._turns.door:
+            state = await self._store.open_job(
+                self._job.name, self._world.source.identity, self._world.target.identity, at, cycle_id=cycle_id
+            )
+            self._managed = await self._store.linked_count(state.job_id)
+            initial = self._full or state.completed_rules != self._plan.rules_version
+            self._furnish(state, expect_many=initial)
+            self._turns.cycle = UnderWay(
+                cycle_id, state, self._hand, self._deciding.claimed, write_down=self._journal.flush
+            )
         try:
-            await self._go_through(state, cycle_id, initial=initial)
+            try:
+                await self._go_through(state, cycle_id, initial=initial)
+            finally:
+                with anyio.CancelScope(shield=True):  # what was done is written down, also when we are cut off
+                    await self._journal.flush()
+            async with self._turns.door:
+                return await self._finish(state, _Begun(cycle_id, at, ticking, requests, initial))
         finally:
-            with anyio.CancelScope(shield=True):  # what was done is written down, also when we are cut off
-                await self._journal.flush()
-        return await self._finish(state, _Begun(cycle_id, at, ticking, requests, initial))
+            self._turns.cycle = None
 
     async def _go_through(self, state: JobState, cycle_id: str, *, initial: bool) -> None:
         async with anyio.create_task_group() as tasks:
@@ -110,9 +120,7 @@ class _Cycle:
                 await self._list_for_comparison()
                 await self._reader.read(initial=initial)
                 await self._leavers.find(initial=initial)
-                cleared = await self._cleared()
-                await self._deciding.attempt(cleared)
-                self._spool.put_urgent(cleared)
+                await self._let_negatives_go()
                 self._spool.close()
             await self._applier.settle_aside()
             await self._match_again()
@@ -160,6 +168,7 @@ class _Cycle:
             self._asking,
             world.clock,
             world.progress,
+            self._hand,
         )
         self._deciding = Deciding(
             plan.job,
@@ -174,6 +183,7 @@ class _Cycle:
             self._send,
             source=world.source.identity,
             full=self._full,
+            hand=self._hand,
         )
         self._referring = Referring(
             plan.job,
@@ -185,6 +195,7 @@ class _Cycle:
             world.clock,
             lambda operation: self._tell([operation], ""),
             concurrency=plan.concurrency,
+            hand=self._hand,
         )
         self._joining = Joining(
             plan.job,
@@ -196,13 +207,22 @@ class _Cycle:
             world.clock,
             world.progress,
             concurrency=plan.concurrency,
+            hand=self._hand,
         )
         self._reader = Reader(
             world, state, self._rules, plan.rules_version, self._journal, self._applier, self._deciding, full=self._full
         )
         self._reading = self._reader.reading
         self._leavers = Leavers(
-            world, state, self._rules, self._journal, self._applier, self._deciding, self._reading, full=self._full
+            world,
+            state,
+            self._rules,
+            self._journal,
+            self._applier,
+            self._deciding,
+            self._reading,
+            full=self._full,
+            hand=self._hand,
         )
         self._holding = Holding(plan.job, world, state, self._journal, self._tell)
 
@@ -226,9 +246,17 @@ class _Cycle:
             if isinstance(end, Failed) and self._applier.refused_a_question(end):
                 return
 
+    async def _let_negatives_go(self) -> None:
+        await self._deciding.decide_late(last=False)
+        negatives = self._deciding.negatives
+        with self._hand.holding([operation.record.key for operation in negatives]) as left_alone:
+            self._deciding.negatives = [o for o in negatives if o.record.key not in left_alone]
+            cleared = await self._cleared()
+            await self._deciding.attempt(cleared)
+        self._spool.put_urgent(cleared)
+
     async def _cleared(self) -> list[Operation]:
         """Return the disables and deletes that no safeguard holds, once it is known who takes an account over."""
-        await self._deciding.decide_late(last=False)
         self._deciding.negatives = negatives = await self._holding.pass_on(self._deciding.negatives)
         whole = self._reading.all_complete and self._applier.stopped is None
         # Accounts that were made in this cycle are no reason to let more of the others go.
@@ -256,10 +284,16 @@ class _Cycle:
             after = 0
             while paths and (rows := await self._store.unseen(state.job_id, kind, Seen(0), sys.maxsize, after, PAGE)):
                 after = rows[-1].row_id or 0
-                for record in rows:
-                    if record.link is not None and _names_one_of(vanished, [record.link.agreed.get(p) for p in paths]):
-                        await self._journal.entry(replace(record, fingerprint=None))
-                await self._journal.flush()
+                with self._hand.holding([record.key for record in rows]) as left_alone:
+                    await self._forget_who_points_to(vanished, [r for r in rows if r.key not in left_alone], paths)
+
+    async def _forget_who_points_to(
+        self, vanished: Collection[TargetId], rows: Sequence[Record], paths: Sequence[str]
+    ) -> None:
+        for record in rows:
+            if record.link is not None and _names_one_of(vanished, [record.link.agreed.get(p) for p in paths]):
+                await self._journal.entry(replace(record, fingerprint=None))
+        await self._journal.flush()
 
     async def _drain(self, produce: Callable[[], object]) -> None:
         """Let something plan operations, and send them at once. What would take something away is left for later."""
@@ -296,6 +330,7 @@ class _Cycle:
             self._applier.failed(source_id, "link", "DuplicateSourceEntries", f"another {kind} holds this account")
         report = self._report(begun, stopped)
         good = stopped is None and self._reading.all_complete
+        await self._look_again_at_whom_it_left_alone(state)
         await self._store.close_cycle(
             state.job_id,
             state.epoch,
@@ -306,6 +341,14 @@ class _Cycle:
             settle=health.after_cycle(CycleEnd(now, good, self._full)),
         )
         return report
+
+    async def _look_again_at_whom_it_left_alone(self, state: JobState) -> None:
+        """Have the next cycle look at whom this one left to a run on demand: what it had read of them may be newer."""
+        for kind in KINDS:
+            ids = [source_id for one, source_id in self._hand.passed_over if one == kind]
+            for record in (await self._store.records(state.job_id, kind, ids)).values() if ids else ():
+                await self._journal.entry(replace(record, fingerprint=None))
+        await self._journal.flush()
 
     def _report(self, begun: _Begun, stopped: Failed | None) -> CycleReport:
         holding, held_groups, requests = self._holding, self._joining.held, self._world.target.requests

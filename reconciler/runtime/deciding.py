@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Protocol
 
 from reconciler.core import settling, telling
 from reconciler.core.assignments import KnownGroups, Memberships
@@ -13,7 +14,7 @@ from reconciler.core.mapping import Mapped
 from reconciler.core.model import Entry, Identity, Job, Kind, Profile, SourceId, TargetId
 from reconciler.core.outcomes import Account, Failed
 from reconciler.core.records import Link, Record, Verdict
-from reconciler.core.scoping import InScope, Leaving, StandingUnknown, is_soft_deleted, judge
+from reconciler.core.scoping import InScope, Leaving, Standing, StandingUnknown, is_soft_deleted, judge
 from reconciler.ports import Clock, Owner, PendingReference, Store, Target
 from reconciler.runtime.apply import LIVING, Applier
 from reconciler.runtime.asking import Asking, Question
@@ -21,8 +22,17 @@ from reconciler.runtime.candidates import Candidate, Gathering
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.recovering import Recovering
 from reconciler.runtime.rules import KindRules
+from reconciler.runtime.turns import Hand
 
 NO_MEMBERSHIPS = Memberships()
+
+
+class Watch(Protocol):
+    """Is told how each decision comes about: for a person who looks on."""
+
+    def judged(self, entry: Entry, memberships: Memberships, standing: Standing) -> None: ...
+
+    def decided(self, candidate: Candidate, decision: Decision) -> None: ...
 
 
 class Deciding:
@@ -43,11 +53,16 @@ class Deciding:
         *,
         source: Identity,
         full: bool,
+        hand: Hand,
+        watch: Watch | None = None,
+        takes_over: bool = True,
     ) -> None:
+        """`takes_over`: accounts of leavers of this job may pass to the same person under a new id."""
         self._job, self._profile, self._job_id, self._store, self._target = job, profile, job_id, store, target
         self._journal, self._asking, self._applier, self._clock = journal, asking, applier, clock
         self._send = send
-        self._source, self._full = source, full
+        self._source, self._full, self._hand, self._watch = source, full, hand, watch
+        self._takes_over = takes_over
         self.recovering = Recovering(profile, store, target, journal, asking, applier, clock)
         self._gathering = Gathering(profile, job_id, store, target, asking, applier)
         self.negatives: list[Operation] = []
@@ -56,7 +71,7 @@ class Deciding:
         """Entries whose account belongs to somebody who may be leaving in this cycle."""
         self.matched = 0
         """How many accounts were found to be somebody's in this cycle."""
-        self._claimed: dict[tuple[Kind, str], SourceId] = {}
+        self.claimed: dict[tuple[Kind, str], SourceId] = {}
         """Names and accounts spoken for in this cycle, so that two entries of it never share one."""
         self._claimed_last: dict[tuple[Kind, str], SourceId] = {}
         """The names spoken for by those that are matched once more at the end."""
@@ -71,11 +86,27 @@ class Deciding:
         last: bool = False,
     ) -> None:
         """Decide on entries of one kind. `afresh`: ask the target itself; `last`: nobody can become free any more."""
+        with self._hand.holding([record.key for _, record, _, _ in entries]) as left_alone:
+            if left_alone:
+                entries = [one for one in entries if one[1].key not in left_alone]
+            await self._page(rules, groups, entries, afresh=afresh, last=last)
+
+    async def _page(
+        self,
+        rules: KindRules,
+        groups: KnownGroups,
+        entries: Sequence[tuple[Entry, Record, Memberships, bytes]],
+        *,
+        afresh: bool,
+        last: bool,
+    ) -> None:
         candidates = []
         untold = await self.recovering.recover(rules, [record for _, record, _, _ in entries], afresh=afresh)
         looks = await self.recovering.look(rules, [record for _, record, _, _ in entries])
         for entry, record, memberships, fingerprint in entries:
             standing = judge(entry, rules.scope, groups, memberships)
+            if self._watch is not None:
+                self._watch.judged(entry, memberships, standing)
             record.name, record.person = rules.name_of(entry), rules.person_of(entry) or record.person
             if isinstance(standing, StandingUnknown):
                 await self._leave_unknown(record, standing)
@@ -106,7 +137,9 @@ class Deciding:
         for rules, candidate in late:
             by_kind.setdefault(rules.kind, (rules, []))[1].append(candidate)
         for rules, candidates in by_kind.values():
-            await self._decide(rules, candidates, afresh=True, last=last)
+            with self._hand.holding([candidate.record.key for candidate in candidates]) as left_alone:
+                free = [candidate for candidate in candidates if candidate.record.key not in left_alone]
+                await self._decide(rules, free, afresh=True, last=last)
 
     def _map(self, rules: KindRules, candidate: Candidate) -> Mapped:
         standing = candidate.standing
@@ -157,8 +190,10 @@ class Deciding:
         candidate.record.claims = None
         match decision:
             case Operation() if decision.negative:
+                self._tell(candidate, decision)
                 self.negatives.append(decision)
             case Operation():
+                self._tell(candidate, decision)
                 positives.append(decision)
             case Leave():
                 await self._leave(candidate, decision)
@@ -167,7 +202,12 @@ class Deciding:
             case Ask():
                 raise AssertionError("a question is not a decision yet")
 
+    def _tell(self, candidate: Candidate, decision: Decision) -> None:
+        if self._watch is not None:
+            self._watch.decided(candidate, decision)
+
     async def _leave(self, candidate: Candidate, decision: Leave) -> None:
+        self._tell(candidate, decision)
         self._journal.counts["skip"] += 1
         before = candidate.record
         record = settling.left(before, decision, candidate.fingerprint, self._clock.now())
@@ -182,6 +222,7 @@ class Deciding:
 
     async def reject(self, candidate: Candidate, decision: Reject, *, claims: TargetId | None = None) -> None:
         """Write down an entry that failed before anything was sent for it; `claims`: the account that it waits for."""
+        self._tell(candidate, decision)
         now = self._clock.now()
         candidate.record.claims = claims
         if isinstance(candidate.standing, InScope):
@@ -236,11 +277,11 @@ class Deciding:
 
         At last a name is free again whose first speaker came to nothing, unless nobody knows what it came to.
         """
-        own, claimed = candidate.entry.id, self._claimed_last if last else self._claimed
+        own, claimed = candidate.entry.id, self._claimed_last if last else self.claimed
         keys = [(kind, self._asking[kind].key(path, value)) for path, value in ask.match]
         if any(claimed.get(key, own) != own for key in keys):
             return False
-        if last and any((kind, self._claimed.get(key, own)) in self._applier.in_doubt - {(kind, own)} for key in keys):
+        if last and any((kind, self.claimed.get(key, own)) in self._applier.in_doubt - {(kind, own)} for key in keys):
             return False
         claimed.update(dict.fromkeys(keys, own))
         return True
@@ -262,8 +303,8 @@ class Deciding:
     ) -> bool:
         """Whether the account is free for this entry: one account, one owner."""
         claim = (rules.kind, f"id={account.id}")
-        if self._claimed.setdefault(claim, candidate.entry.id) != candidate.entry.id:
-            why = f"the account {account.id} was matched by {self._claimed[claim]} already"
+        if self.claimed.setdefault(claim, candidate.entry.id) != candidate.entry.id:
+            why = f"the account {account.id} was matched by {self.claimed[claim]} already"
             await self.reject(candidate, Reject("DuplicateSourceEntries", why))
             return False
         owner = owners.get(account.id)
@@ -283,7 +324,7 @@ class Deciding:
             await self._leave_to(candidate, account, owner)
             return False
         if not last:
-            del self._claimed[claim]
+            del self.claimed[claim]
             self.late.append((rules, candidate))
             return False
         why = f"the account {account.id} belongs to {owner.source_id}"
@@ -314,6 +355,14 @@ class Deciding:
                 return False
             await self._pass_to(candidate, link)
             return True
+        if not self._takes_over or self._hand.leaves_alone((kind, owner.source_id)):
+            return False
+        with self._hand.holding([(kind, owner.source_id)]):
+            await self._take_over_within(candidate, owner, link)
+        return True
+
+    async def _take_over_within(self, candidate: Candidate, owner: Owner, link: Link) -> None:
+        kind = candidate.record.kind
         self.negatives = [
             n for n in self.negatives if not (n.record.kind == kind and n.record.source_id == owner.source_id)
         ]
@@ -326,7 +375,6 @@ class Deciding:
                 before = held.link
                 link = replace(link, disabled_at=before.disabled_at, disabled_because=before.disabled_because)
         await self._pass_to(candidate, link)
-        return True
 
     async def _pass_to(self, candidate: Candidate, link: Link) -> None:
         candidate.record = replace(candidate.record, link=link, verdict=settling.came_back(candidate.record.verdict))

@@ -17,6 +17,7 @@ from reconciler.ports import Clock, MemberDelta, Progress, Store, Target, chunks
 from reconciler.runtime.apply import Applier
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.lanes import each
+from reconciler.runtime.turns import Hand
 
 PAGE = 500
 MEMBERS_AT_ONCE = 10_000
@@ -64,10 +65,11 @@ class Joining:
         progress: Progress,
         *,
         concurrency: int,
+        hand: Hand,
     ) -> None:
         self._job, self._job_id, self._store, self._target = job, job_id, store, target
         self._journal, self._applier, self._clock, self._progress = journal, applier, clock, progress
-        self._concurrency = concurrency
+        self._concurrency, self._hand = concurrency, hand
         self.held: list[tuple[Record, int, str]] = []
         """Groups whose removals a safeguard holds back: record, how many, arithmetic."""
         self._removals: Removals = "allowed"
@@ -108,7 +110,16 @@ class Joining:
             after = dirty[-1]
             await self._groups([group for group in dirty if group not in looked_at], compare=False)
 
+    async def members_of(self, group: SourceId, removals: Removals, why_held: str, *, whole: bool) -> None:
+        """Bring the members of this group alone to what the source says. The rest as in `members`."""
+        self._whole, self._removals, self._why_held, self._told, self._seen_through = whole, removals, why_held, (), 0
+        await self._groups([group], compare=False)
+
     async def _groups(self, groups: Sequence[SourceId], *, compare: bool) -> None:
+        with self._hand.holding([("group", group) for group in groups]) as left_alone:
+            await self._groups_in_turn([g for g in groups if ("group", g) not in left_alone], compare=compare)
+
+    async def _groups_in_turn(self, groups: Sequence[SourceId], *, compare: bool) -> None:
         rules = self._job.groups
         if rules is None or Action.UPDATE not in rules.actions:
             return

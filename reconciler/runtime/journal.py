@@ -18,7 +18,9 @@ FLUSH_SECONDS = 0.25
 class Journal:
     """Collects records and log records of one cycle and commits them in batches, in the order they came."""
 
-    def __init__(self, store: Store, job_id: int, epoch: int, clock: Clock) -> None:
+    def __init__(self, store: Store, job_id: int, epoch: int, clock: Clock, *, initiated_by: str = "") -> None:
+        """`initiated_by` stands in each log record; empty: the job's cycle."""
+        self._initiated_by = initiated_by
         self._store, self._job_id, self._epoch, self._clock = store, job_id, epoch, clock
         self._writing = anyio.Lock()
         self._empty()
@@ -97,6 +99,8 @@ class Journal:
             members = self._members_added or self._members_removed or self._members_in_doubt
             if not (self._records or self._log or members or self._groups_settled):
                 return  # a group that was refused is in the log
+            for told in self._log if self._initiated_by else ():
+                told.initiated_by = self._initiated_by
             batch = Batch(
                 records=self._records,
                 log=self._log,

@@ -17,6 +17,7 @@ from reconciler.runtime.deciding import Deciding
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.reading import PAGE, Reading
 from reconciler.runtime.rules import KindRules
+from reconciler.runtime.turns import Hand
 from reconciler.runtime.world import World
 
 
@@ -34,9 +35,10 @@ class Leavers:
         reading: Reading,
         *,
         full: bool,
+        hand: Hand,
     ) -> None:
         self._source, self._target, self._store, self._clock = world.source, world.target, world.store, world.clock
-        self._state, self._rules, self._full = state, rules, full
+        self._state, self._rules, self._full, self._hand = state, rules, full, hand
         self._journal, self._applier, self._deciding, self._reading = journal, applier, deciding, reading
 
     async def find(self, *, initial: bool) -> None:
@@ -49,11 +51,11 @@ class Leavers:
             if not self._source.incremental:
                 async for record in self._unseen(kind):
                     if kind == "user" or record.source_id not in self._reading.unknown_groups:
-                        await self._leave(rules, record, "no longer in the source")
+                        await self.leave(rules, record, "no longer in the source")
             until = settling.WHEN_ALL_ARE if initial else self._clock.now()
             async for record in self._due(kind, until):
                 if record.verdict is Verdict.GONE:
-                    await self._leave(rules, record, record.why or "no longer in the source")
+                    await self.leave(rules, record, record.why or "no longer in the source")
 
     async def _unseen(self, kind: Kind) -> AsyncIterator[Record]:
         after = 0
@@ -71,6 +73,12 @@ class Leavers:
                 if row.row_id is not None and row.row_id not in self._reading.seen[kind]:
                     yield row
             after = rows[-1].row_id or 0
+
+    async def leave(self, rules: KindRules, record: Record, why: str) -> None:
+        """Plan for somebody who is gone."""
+        with self._hand.holding([record.key]) as left_alone:
+            if not left_alone:
+                await self._leave(rules, record, why)
 
     async def _leave(self, rules: KindRules, record: Record, why: str) -> None:
         now = self._clock.now()

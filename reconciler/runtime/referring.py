@@ -14,6 +14,7 @@ from reconciler.ports import Clock, Store, Target
 from reconciler.runtime.apply import Applier
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.lanes import each
+from reconciler.runtime.turns import Hand
 
 PAGE = 500
 
@@ -44,10 +45,11 @@ class Referring:
         tell: Callable[[Operation], None],
         *,
         concurrency: int,
+        hand: Hand,
     ) -> None:
         self._job, self._job_id, self._store, self._target = job, job_id, store, target
         self._journal, self._applier, self._clock = journal, applier, clock
-        self._tell, self._concurrency = tell, concurrency
+        self._tell, self._concurrency, self._hand = tell, concurrency, hand
 
     async def references(self) -> None:
         """Send each reference whose wanted entry has a target id by now."""
@@ -63,7 +65,8 @@ class Referring:
                 numbers.setdefault((pending.kind, pending.source_id), []).append(number)
                 paths = by_entry.setdefault((pending.kind, pending.source_id), {})
                 paths.setdefault(pending.path, []).append(target_id)
-            await self._refer_all(by_entry, numbers)
+            with self._hand.holding(by_entry) as left_alone:
+                await self._refer_all({key: by_entry[key] for key in by_entry if key not in left_alone}, numbers)
 
     async def _refer_all(
         self,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from reconciler.core.decisions import Operation
 from reconciler.core.model import Job, Profile
 from reconciler.ports import Clock, Dice, Progress, Source, Store, Target
+from reconciler.runtime.turns import Turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,8 @@ class World:
     clock: Clock
     dice: Dice
     progress: Progress
+    turns: Turns = field(default_factory=Turns)
+    """Who works on which job of this process."""
 
 
 @dataclass(frozen=True, slots=True)

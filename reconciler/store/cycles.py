@@ -113,6 +113,14 @@ def close_cycle(
         standings.settle(connection, job.name, settle)
 
 
+def close_visit(connection: Connection, job_id: int, epoch: int, now: float) -> None:
+    fenced_job(connection, job_id, epoch)
+    opened = (cycles.c.job_id == job_id, cycles.c.epoch == epoch)
+    connection.execute(update(cycles).where(*opened).values(closed_at=now))
+    claiming.wake(connection)
+    _empty(connection, job_id, _SCRATCH)
+
+
 def history(connection: Connection, job: str, limit: int) -> list[dict[str, Any]]:
     c = cycles.c
     rows = connection.execute(

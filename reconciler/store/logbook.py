@@ -43,6 +43,7 @@ def write(connection: Connection, job_id: int, epoch: int, job: str, records: Se
                     *(r.error_code, r.reason, r.took_ms, r.approved),
                     [(step.type, step.status, step.description, step.details) for step in r.steps],
                     [(modified.path, modified.old, modified.new) for modified in r.modified],
+                    *((r.initiated_by,) if r.initiated_by else ()),
                 )
             ),
         )
@@ -108,7 +109,7 @@ def _sum(value: str) -> int:
 
 def _told(row: Sequence[Any]) -> dict[str, Any]:
     row_id, job, cycle_id, at, kind, source_id, target_id, name, action, operation, status, payload, *places = row
-    error_code, reason, took_ms, approved, steps, modified = orjson.loads(payload)
+    error_code, reason, took_ms, approved, steps, modified, *initiated_by = orjson.loads(payload)
     return {
         "change_id": str(row_id),
         "cycle_id": cycle_id,
@@ -129,4 +130,5 @@ def _told(row: Sequence[Any]) -> dict[str, Any]:
         "modified": [dict(zip(_MODIFIED, one, strict=True)) for one in modified],
         "took_ms": took_ms,
         "approved": approved,
+        "initiated_by": initiated_by[0] if initiated_by else "",
     }

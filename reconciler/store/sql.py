@@ -119,6 +119,9 @@ class SqlStore:
     ) -> None:
         await self._do(cycles.close_cycle, job_id, epoch, watermark, rules, summary, now, settle)
 
+    async def close_visit(self, job_id: int, epoch: int, now: float) -> None:
+        await self._do(cycles.close_visit, job_id, epoch, now)
+
     async def standing(self, job: str) -> Standing:
         return await self._do(standings.standing, job)
 
