@@ -148,7 +148,7 @@ def judge(entry: Entry, rules: ScopeRules, groups: KnownGroups, of: Memberships 
     standing = _place(entry, rules, groups, of)
     if rules.active is None:
         return standing
-    activity = _activity(rules.active, entry.attributes)
+    activity = activity_of(rules.active, entry.attributes)
     if activity.truth is False:
         if isinstance(standing, StandingUnknown):
             return Leaving(Cause.INACTIVE, activity.why, unsettled=standing.why)
@@ -171,7 +171,7 @@ def is_soft_deleted(standing: Standing) -> bool | None:
 
 def _place(entry: Entry, rules: ScopeRules, groups: KnownGroups, of: Memberships) -> Standing:
     """Say where an active entry stands: entitled, and not filtered out."""
-    entitlement = _entitlement(entry, rules, groups, of)
+    entitlement = entitlement_of(entry, rules, groups, of)
     if isinstance(entitlement, NotEntitled):
         return Leaving(entitlement.cause, entitlement.why)
     filtered = HOLDS
@@ -186,13 +186,14 @@ def _place(entry: Entry, rules: ScopeRules, groups: KnownGroups, of: Memberships
     return InScope(entitlement.through, entitlement.roles, entitlement.roles_unknown)
 
 
-def _entitlement(entry: Entry, rules: ScopeRules, groups: KnownGroups, of: Memberships) -> Entitlement:
+def entitlement_of(entry: Entry, rules: ScopeRules, groups: KnownGroups, of: Memberships) -> Entitlement:
+    """Say whether an entry is entitled, whatever the filter says, active or not."""
     if rules.kind == "group":
         return rules.assignments.entitle_group(entry, groups)
     return rules.assignments.entitle(entry.attributes, entry.id, groups, of)
 
 
-def _activity(rule: ActiveRule, attributes: Attributes) -> Judgement:
+def activity_of(rule: ActiveRule, attributes: Attributes) -> Judgement:
     """Say whether somebody is active by the source's own word; null, and what cannot be read, is unknown."""
     value = attributes.get(rule.attribute)
     if is_null(value):

@@ -39,7 +39,7 @@ def provisioning_summary(row: dict[str, Any]) -> dict[str, Any]:
         "provisioningAction": row["action"],
         "operation": row["operation"],
         "durationInMilliseconds": row["took_ms"],
-        "initiatedBy": {"id": "", "displayName": "reconciler", "initiatorType": "system"},
+        "initiatedBy": _initiator(row["initiated_by"]),
         "servicePrincipal": {"id": row["job"], "displayName": row["job"]},
         "sourceIdentity": _identity(row["source_id"], row["name"], identity_type),
         "targetIdentity": _identity(row["target_id"] or "", "", identity_type),
@@ -61,6 +61,12 @@ def provisioning_summary(row: dict[str, Any]) -> dict[str, Any]:
             {"displayName": one["path"], "oldValue": one["old"], "newValue": one["new"]} for one in row["modified"]
         ],
     }
+
+
+def _initiator(by: str) -> dict[str, Any]:
+    if by:
+        return {"id": by, "displayName": by, "initiatorType": "user"}
+    return {"id": "", "displayName": "reconciler", "initiatorType": "system"}
 
 
 def _identity(id_: str, name: str, type_: str) -> dict[str, Any]:

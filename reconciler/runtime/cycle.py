@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import anyio
 
@@ -19,6 +20,7 @@ from reconciler.ports import JobState, Seen
 from reconciler.runtime.apply import Applier
 from reconciler.runtime.asking import Asking
 from reconciler.runtime.deciding import Deciding
+from reconciler.runtime.draining import drain
 from reconciler.runtime.holding import Holding
 from reconciler.runtime.joining import Joining, Removals
 from reconciler.runtime.journal import Journal
@@ -264,7 +266,7 @@ class _Cycle:
 
     async def _match_again(self) -> None:
         """Match once more whose account has vanished, whose name was taken, or whose account is free only now."""
-        await self._drain(lambda: self._deciding.decide_late(last=True))
+        await self._drain(partial(self._deciding.decide_late, last=True))
         again, self._applier.again = self._applier.again, []
         self._applier.last_round = True
         unasked = self._applier.unasked
@@ -273,7 +275,7 @@ class _Cycle:
         for kind in KINDS:
             ids = [source_id for one, source_id in again if one == kind]
             if ids and kind in self._rules and self._applier.stopped is None and unasked is None:
-                await self._drain(lambda kind=kind, ids=ids: self._reader.fetch(self._rules[kind], ids))  # type: ignore[misc]  # because mypy infers no default
+                await self._drain(partial(self._reader.fetch, self._rules[kind], ids))
         for kind, source_id in self._applier.again:
             self._applier.failed(source_id, "match", "InvalidAnchor", f"the {kind}'s account vanishes again and again")
 
@@ -295,15 +297,8 @@ class _Cycle:
                 await self._journal.entry(replace(record, fingerprint=None))
         await self._journal.flush()
 
-    async def _drain(self, produce: Callable[[], object]) -> None:
-        """Let something plan operations, and send them at once. What would take something away is left for later."""
-        self._spool.reopen()
-        async with anyio.create_task_group() as workers:
-            for _ in range(self._plan.concurrency):
-                workers.start_soon(self._applier.work)
-            await produce()  # type: ignore[misc]  # because the callables given are coroutine functions
-            self._spool.close()
-        await self._applier.settle_aside()
+    async def _drain(self, produce: Callable[[], Awaitable[object]]) -> None:
+        await drain(produce, self._spool, self._applier, concurrency=self._plan.concurrency)
 
     async def _join(self) -> None:
         await self._referring.references()

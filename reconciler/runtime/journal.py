@@ -21,6 +21,8 @@ class Journal:
     def __init__(self, store: Store, job_id: int, epoch: int, clock: Clock, *, initiated_by: str = "") -> None:
         """`initiated_by` stands in each log record; empty: the job's cycle."""
         self._initiated_by = initiated_by
+        self.told: set[tuple[Kind, SourceId]] = set()
+        """Where it is initiated by somebody: the entries that were logged."""
         self._store, self._job_id, self._epoch, self._clock = store, job_id, epoch, clock
         self._writing = anyio.Lock()
         self._empty()
@@ -101,6 +103,7 @@ class Journal:
                 return  # a group that was refused is in the log
             for told in self._log if self._initiated_by else ():
                 told.initiated_by = self._initiated_by
+                self.told.add((told.kind, told.source_id))
             batch = Batch(
                 records=self._records,
                 log=self._log,

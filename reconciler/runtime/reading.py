@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from reconciler.core.assignments import KnownGroups, Memberships
 from reconciler.core.model import KINDS, Entry, Kind, SourceId
@@ -14,6 +14,7 @@ from reconciler.ports import (
     JobState,
     MembershipPage,
     ReadEnd,
+    ReadEvent,
     Seen,
     Wanted,
     Watermark,
@@ -98,8 +99,28 @@ class Reader:
                 return
         self.reading.ended = True
 
-    async def fetch(self, rules: KindRules, ids: Sequence[SourceId]) -> None:
-        """Read these entries once more, and decide on them for the last time in this cycle."""
+    async def read_memberships(self) -> None:
+        """Take in who is in which group, as the source says now, and nothing else."""
+        wanted = replace(self._wanted(), users=False, groups=False)
+        staged: list[GroupMembers] = []
+        async for event in self._source.read(wanted, None) if wanted.memberships else _nothing():
+            match event:
+                case MembershipPage():
+                    await self._stage(event, staged)
+                case ReadEnd(part="memberships", complete=complete, problems=problems):
+                    self.reading.complete["memberships"] = complete
+                    self.reading.problems += problems
+                    await self._resolve_groups(staged)
+                case _:
+                    pass
+
+    async def fetch(
+        self, rules: KindRules, ids: Sequence[SourceId], *, last: bool = True
+    ) -> Mapping[SourceId, Entry | None]:
+        """Read these entries now, and decide on them; `last`: for the last time in this cycle.
+
+        Returns what the source gave: None for whom it is sure not to have.
+        """
         await self._journal.flush()
         entries = await self._source.fetch(rules.kind, ids, self._wanted())
         present = [entry for entry in entries.values() if entry is not None]
@@ -111,7 +132,8 @@ class Reader:
             of = memberships.get(entry.id, NO_MEMBERSHIPS)
             record = records.get(entry.id) or Record(rules.kind, entry.id)
             work.append((entry, record, of, fingerprint(entry, of)))
-        await self._deciding.page(rules, self.reading.named, work, afresh=True, last=True)
+        await self._deciding.page(rules, self.reading.named, work, afresh=True, last=last)
+        return entries
 
     def _wanted(self) -> Wanted:
         users, groups = self._rules.get("user"), self._rules.get("group")
@@ -193,3 +215,9 @@ class Reader:
             nested = await self._store.memberships(self._state.job_id, ids, nested_groups, nested=True)
         none: frozenset[SourceId] = frozenset()
         return {one: Memberships(direct.get(one, none), nested.get(one, none)) for one in {*direct, *nested}}
+
+
+async def _nothing() -> AsyncIterator[ReadEvent]:
+    none: tuple[ReadEvent, ...] = ()
+    for event in none:
+        yield event

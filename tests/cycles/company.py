@@ -18,6 +18,9 @@ from reconciler.core.restarting import scopes_named
 from reconciler.core.standing import Standing
 from reconciler.ports import LogQuery, Progress
 from reconciler.runtime.cycle import run_cycle
+from reconciler.runtime.finding import NotOne
+from reconciler.runtime.ondemand import provision
+from reconciler.runtime.provisioned import Provisioned
 from reconciler.runtime.report import CycleReport
 from tests.cycles.calendar import Calendar, NoLuck
 
@@ -156,6 +159,20 @@ attributes = [
             house = replace(opened, clock=self.clock, dice=self._dice)
             async with house.world("app", progress=progress) as world:
                 return await run_cycle(house.plan("app"), world, full=full, stop=stop)
+
+    async def ask_for(self, *names: str, dry_run: bool = False) -> Provisioned | tuple[NotOne, ...]:
+        """Do what `reconciler provision app NAME…` does."""
+        loaded = config.load(self.write())
+        async with wiring.open_house(loaded, write=True, scratch=dry_run) as opened:
+            house = replace(opened, clock=self.clock, dice=self._dice)
+            async with house.world("app", rehearse=dry_run) as world:
+                return await provision(house.plan("app"), world, names, dry_run=dry_run, by="ann")
+
+    async def provision(self, *names: str, dry_run: bool = False) -> Provisioned:
+        """Provision on demand people whose names are those of one entry each."""
+        result = await self.ask_for(*names, dry_run=dry_run)
+        assert isinstance(result, Provisioned), [str(problem) for problem in result]
+        return result
 
     async def standing(self) -> Standing:
         """Return how the job stands."""

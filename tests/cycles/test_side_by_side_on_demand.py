@@ -1,0 +1,127 @@
+"""A person is provisioned on demand while a cycle of the same job runs: never two accounts, nothing undone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import anyio
+
+from reconciler import config, wiring
+from reconciler.runtime.cycle import run_cycle
+from reconciler.runtime.ondemand import provision
+from reconciler.runtime.provisioned import Provisioned
+from reconciler.runtime.report import CycleReport
+from tests.commands.shell import Hanging
+from tests.cycles.company import Company, done
+from tests.servers.faults import FOR_EVER, Delay
+from tests.servers.scim import ScimServer
+
+ANN = "ann@example.com"
+
+
+class Both:
+    """One process in which a cycle runs, and somebody asks for people meanwhile."""
+
+    def __init__(self, house: wiring.House, *, workers: int = 8) -> None:
+        """`workers`: how much the cycle sends at a time, of what the target takes."""
+        self._house, self._workers = house, workers
+        self.reports: list[CycleReport] = []
+        self.results: list[Provisioned] = []
+
+    async def cycle(self) -> None:
+        async with self._house.world("app") as world:
+            plan = replace(self._house.plan("app"), concurrency=self._workers)
+            self.reports.append(await run_cycle(plan, world))
+
+    async def provision(self, *names: str) -> Provisioned:
+        async with self._house.world("app") as world:
+            result = await provision(self._house.plan("app"), world, names, by="ann")
+        assert isinstance(result, Provisioned)
+        self.results.append(result)
+        return result
+
+
+def both(company: Company) -> Any:
+    return wiring.open_house(config.load(company.write()), write=True)
+
+
+async def test_who_waits_in_the_spool_of_a_cycle_is_made_at_once_and_only_once(
+    company: Company, server: ScimServer
+) -> None:
+    company.people("zoe", "ann", "bob")
+    held = Hanging(server, "POST", "/Users", body="zoe", seconds=1.0)
+    async with both(company) as house, anyio.create_task_group() as tasks:
+        one = Both(replace(house, clock=company.clock), workers=1)
+        tasks.start_soon(one.cycle)
+        await held.arrived()
+        result = await one.provision("ann")
+        assert (result.exit_code, result.beside_cycle) == (0, True)
+        assert [user["userName"] for user in server.users.values()] == [ANN], "the cycle waits for zoe's answer"
+    assert len(server.users) == 3
+    assert one.reports[0].counts["create"] == 2
+    assert len([request for request in server.sent("POST") if b"ann@" in request.raw]) == 1
+    assert done(await company.cycle()) == {}
+
+
+async def test_who_is_being_made_by_a_cycle_is_waited_for_and_found_made(company: Company, server: ScimServer) -> None:
+    company.people("ann", "bob")
+    held = Hanging(server, "POST", "/Users", body="ann", seconds=0.5)
+    async with both(company) as house, anyio.create_task_group() as tasks:
+        one = Both(replace(house, clock=company.clock))
+        tasks.start_soon(one.cycle)
+        await held.arrived()
+        result = await one.provision("ann")
+    assert result.subjects[0].error_code == "RedundantExport"
+    assert len(server.users) == 2
+    assert len([request for request in server.sent("POST") if b"ann@" in request.raw]) == 1
+
+
+async def test_a_cycle_that_begins_while_somebody_is_made_on_demand_waits_for_it(
+    company: Company, server: ScimServer
+) -> None:
+    company.people("ann", "bob")
+    held = Hanging(server, "POST", "/Users", body="ann", seconds=0.5)
+    async with both(company) as house, anyio.create_task_group() as tasks:
+        one = Both(replace(house, clock=company.clock))
+        tasks.start_soon(one.provision, "ann")
+        await held.arrived()
+        await one.cycle()
+    assert (one.results[0].exit_code, done(one.reports[0])) == (0, {"create": 1})
+    assert len(server.users) == 2
+
+
+async def test_a_disable_that_a_cycle_has_planned_is_not_sent_after_somebody_came_back(
+    company: Company, server: ScimServer
+) -> None:
+    company.people("zoe", "ann", "bob")
+    await company.cycle()
+    company.users["ann"]["accountEnabled"] = False
+    company.users["zoe"]["jobTitle"] = "Chief"
+    held = Hanging(server, "PATCH", "/Users", body="Chief", seconds=1.0)
+    async with both(company) as house, anyio.create_task_group() as tasks:
+        one = Both(replace(house, clock=company.clock), workers=1)
+        tasks.start_soon(one.cycle)
+        await held.arrived()
+        company.users["ann"]["accountEnabled"] = True
+        company.write()
+        await one.provision("ann")
+    assert server.user(ANN)["active"] is True
+    assert done(await company.cycle()) == {}
+
+
+async def test_many_are_asked_for_beside_an_initial_cycle_and_everybody_has_one_account(
+    company: Company, server: ScimServer
+) -> None:
+    names = [f"p{n}" for n in range(120)]
+    company.people(*names)
+    server.script.on("POST", "/Users", then=Delay(0.005), times=FOR_EVER)
+    async with both(company) as house, anyio.create_task_group() as tasks:
+        one = Both(replace(house, clock=company.clock))
+        tasks.start_soon(one.cycle)
+        for start in range(0, 120, 15):
+            tasks.start_soon(one.provision, *names[start : start + 5])
+    assert len(server.users) == 120
+    assert sorted(user["userName"] for user in server.users.values()) == sorted(f"{one}@example.com" for one in names)
+    assert all(result.exit_code == 0 for result in one.results)
+    assert done(await company.cycle()) == {}
