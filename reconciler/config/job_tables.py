@@ -206,6 +206,7 @@ class JobTable(Table):
     role_choice: Literal["first", "all"] = Field(
         default="first", description="Whether one has the first role only, or all."
     )
+    default_domain: Text | None = Field(default=None, description="What DefaultDomain() gives in expressions.")
     notify: list[MailAddress] = Field(default_factory=list, description="Who gets mails about the job.")
     deletion_threshold: int = Field(default=500, ge=0, description="More disables and deletes than this are held.")
     deletion_share: Share = Field(

@@ -8,7 +8,8 @@ from typing import Any
 from reconciler.config.assigned import read_assignments
 from reconciler.config.conversion import assignment_of, condition_of, deprovision_of
 from reconciler.config.job_tables import GroupsTable, JobTable, UsersTable
-from reconciler.config.mappings import judged_mappings
+from reconciler.config.lookup import lookup_tables_of
+from reconciler.config.mappings import judged_mappings, used_domain, used_tables
 from reconciler.config.profiles import load_profile
 from reconciler.config.reading import Place
 from reconciler.config.report import Report
@@ -25,6 +26,7 @@ from reconciler.core.model import (
     AssignmentRule,
     Condition,
     DeprovisionAction,
+    FromExpression,
     Job,
     Kind,
     MemberOf,
@@ -35,6 +37,7 @@ from reconciler.core.model import (
     SafeguardLimits,
     Scope,
 )
+from reconciler.language import LookupTable, compile_expression
 
 
 def jobs_of(
@@ -46,6 +49,7 @@ def jobs_of(
 ) -> dict[str, Job]:
     """Return the jobs by name, each of which can be used only if the report has no problem."""
     roles = {name: Role(name, condition_of(role.when), role.value or name) for name, role in table.roles.items()}
+    lookups = lookup_tables_of(table.tables, report)
     generic = load_profile("scim", report.document.directory)
     jobs: dict[str, Job] = {}
     for name, job in table.jobs.items():
@@ -57,8 +61,8 @@ def jobs_of(
             name=name,
             source=job.source,
             target=job.target,
-            users=_rules("user", job.users, profile, place, report),
-            groups=None if job.groups is None else _rules("group", job.groups, profile, place, report),
+            users=_rules("user", job.users, job, profile, lookups, place, report),
+            groups=None if job.groups is None else _rules("group", job.groups, job, profile, lookups, place, report),
             enabled=job.enabled,
             interval_seconds=seconds(job.interval),
             full_interval_seconds=seconds(job.full_interval),
@@ -94,12 +98,23 @@ def _known(name: str, key: str, section: str, place: Place, report: Report) -> N
         report.problem((*place, key), f"unknown {key} {name!r}", nearest(name, known))
 
 
-def _rules(kind: Kind, table: UsersTable, profile: Profile, place: Place, report: Report) -> ObjectRules:
+def _rules(
+    kind: Kind,
+    table: UsersTable,
+    job: JobTable,
+    profile: Profile,
+    lookups: Mapping[str, LookupTable],
+    place: Place,
+    report: Report,
+) -> ObjectRules:
     part: Place = (*place, "users" if kind == "user" else "groups")
     found = len(report.problems)
+    mappings = judged_mappings(kind, table, profile, part, report)
     rules = ObjectRules(
         kind=kind,
-        mappings=judged_mappings(kind, table, profile, part, report),
+        mappings=mappings,
+        tables=used_tables(mappings, lookups, (*part, "attributes"), report),
+        default_domain=used_domain(mappings, job.default_domain, (*part, "attributes"), report),
         actions=frozenset(Action(action) for action in table.actions),
         filter=None if table.filter is None else condition_of(table.filter),
         members=table.members if isinstance(table, GroupsTable) else "owned",
@@ -184,6 +199,10 @@ def _groups_unread(made: Job, source: SourceSettings | None, place: Place, repor
 
 
 def _asks_for_groups(job: Job) -> bool:
+    for rules in (job.users, job.groups):
+        for mapping in rules.mappings if rules is not None else ():
+            if isinstance(mapping.source, FromExpression) and compile_expression(mapping.source.text).groups:
+                return True
     conditions = [role.when for role in job.roles]
     conditions += [rules.filter for rules in (job.users, job.groups) if rules is not None and rules.filter is not None]
     return any(map(_has_membership, conditions))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,9 @@ from reconciler.config.conversion import mapping_of
 from reconciler.config.job_tables import UsersTable
 from reconciler.config.reading import Place
 from reconciler.config.report import Report
+from reconciler.config.shape import nearest
 from reconciler.core.model import (
+    Apply,
     AttributeMapping,
     Constant,
     FromExpression,
@@ -21,7 +23,7 @@ from reconciler.core.model import (
     ValueType,
 )
 from reconciler.core.paths import clash, parse
-from reconciler.language import compile_expression
+from reconciler.language import Expression, LookupTable, compile_expression
 
 
 def judged_mappings(
@@ -66,10 +68,73 @@ def _judge_alone(mapping: AttributeMapping, kind: Kind, profile: Profile, place:
         _judge_value(mapping.source.value, attribute, (*place, "constant"), report)
     if mapping.default is not None:
         _judge_value(mapping.default, attribute, (*place, "default"), report)
+    _judge_expression(mapping, kind, (*place, "expression"), report)
     if mapping.match is not None:
         _judge_match(mapping, attribute, (*place, "match"), report)
     if mapping.to not in known and mapping.to == whole.path:
         _doubt_spelling(mapping.to, known, (*place, "to"), report)
+
+
+def used_tables(
+    mappings: Sequence[AttributeMapping], lookups: Mapping[str, LookupTable], at: Place, report: Report
+) -> dict[str, LookupTable]:
+    """Return the look-up tables that expressions use; a table or column that is not there is a problem."""
+    used: dict[str, LookupTable] = {}
+    for position, expression in _expressions(mappings):
+        for table, columns, width in sorted(expression.tables):
+            place: Place = (*at, position, "expression")
+            found = lookups.get(table)
+            if found is None:
+                report.problem(place, f"unknown table {table!r}", nearest(table, lookups) or f"write [tables.{table}]")
+                continue
+            used[table] = found
+            if not found.rows:
+                continue  # what is wrong with the file is said of the file
+            for column in columns:
+                if column not in found.columns:
+                    report.problem(place, f"the table {table} has no column {column!r}", nearest(column, found.columns))
+            if width > len(found.columns):
+                report.problem(place, f"the table {table} has {len(found.columns)} columns, not {width}")
+    return used
+
+
+def used_domain(mappings: Sequence[AttributeMapping], domain: str | None, at: Place, report: Report) -> str | None:
+    """Return the default domain where an expression needs it; without one that is a problem."""
+    for position, expression in _expressions(mappings):
+        if "DefaultDomain" in expression.calls:
+            if domain is None:
+                problem = "DefaultDomain() has no value: the job has no default_domain"
+                report.problem(
+                    (*at, position, "expression"), problem, 'write default_domain = "example.com" in the job'
+                )
+            return domain
+    return None
+
+
+def _expressions(mappings: Sequence[AttributeMapping]) -> Iterator[tuple[int, Expression]]:
+    for position, mapping in enumerate(mappings):
+        if isinstance(mapping.source, FromExpression):
+            yield position, compile_expression(mapping.source.text)
+
+
+def _judge_expression(mapping: AttributeMapping, kind: Kind, place: Place, report: Report) -> None:
+    if not isinstance(mapping.source, FromExpression):
+        return
+    expression = compile_expression(mapping.source.text)
+    if kind == "group" and expression.groups:
+        report.problem(place, "MemberOf is about users, and this is a group")
+    if mapping.match is not None and "SelectUniqueValue" in expression.calls:
+        problem = "a value that is chosen because nobody has it finds no account"
+        report.problem(place, problem, "match on another attribute")
+    if mapping.apply is Apply.CREATE:
+        return
+    thrown = sorted(expression.calls & {"Guid", "RandomString", "RAND", "RANDBETWEEN"})
+    if thrown and "SelectUniqueValue" not in expression.calls:
+        problem = f"{thrown[0]} gives another value each time: every account is changed in every cycle"
+        report.warning(place, problem, 'apply = "create" writes it once')
+    elif expression.calls & {"Now", "NOW", "TODAY"}:
+        problem = "reads the time: everybody is evaluated in every cycle, and updated when the value is another"
+        report.warning(place, problem, 'apply = "create" evaluates it once')
 
 
 def _judge_match(mapping: AttributeMapping, attribute: TargetAttribute, place: Place, report: Report) -> None:

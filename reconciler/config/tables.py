@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from reconciler.config.job_tables import Condition, JobTable
-from reconciler.config.values import MailAddress, Name, Period, SecretField, Table, Text, Who, refusal
+from reconciler.config.values import MailAddress, Name, Period, Scalar, SecretField, Table, Text, Who, refusal
 
 
 class StateTable(Table):
@@ -207,6 +207,25 @@ class RoleTable(Table):
     value: Text | None = Field(default=None, description="What the app calls it. Default: the role's name.")
 
 
+class LookupTableTable(Table):
+    """A table that rules look values up in."""
+
+    file: Text | None = Field(
+        default=None,
+        description="A .csv or .tsv file with a heading; or .toml: key = value, or a table for each key.",
+    )
+    key: Text | None = Field(default=None, description="The column of the keys. Default: the first.")
+    entries: dict[str, Scalar] | None = Field(default=None, description="The entries themselves, in place of a file.")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> LookupTableTable:
+        if (self.file is None) == (self.entries is None):
+            raise refusal("must have exactly one of file, entries")
+        if self.key is not None and (self.file is None or self.file.endswith(".toml")):
+            raise refusal("key goes with a .csv or .tsv file")
+        return self
+
+
 class ConfigTable(Table):
     """The whole configuration of reconciler."""
 
@@ -219,4 +238,7 @@ class ConfigTable(Table):
     sources: dict[Name, SourceTable] = Field(default_factory=dict, description="The systems that are right, by name.")
     targets: dict[Name, TargetTable] = Field(default_factory=dict, description="The apps that follow, by name.")
     roles: dict[Text, RoleTable] = Field(default_factory=dict, description="Re-usable roles, by name.")
+    tables: dict[Name, LookupTableTable] = Field(
+        default_factory=dict, description="Tables that rules look values up in, by name."
+    )
     jobs: dict[Name, JobTable] = Field(default_factory=dict, description="One source, one target, and rules, by name.")

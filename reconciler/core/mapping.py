@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import combinations
 from typing import Any
@@ -17,6 +17,7 @@ from reconciler.core.model import (
     Direct,
     FromExpression,
     Kind,
+    MemberOf,
     ObjectRules,
     Profile,
     Resource,
@@ -25,7 +26,18 @@ from reconciler.core.model import (
     WhenNull,
 )
 from reconciler.errors import EvaluationError
-from reconciler.language import IGNORE_FLOW, IGNORE_OBJECT, Context, Expression, Redacted, compile_expression
+from reconciler.language import (
+    IGNORE_FLOW,
+    IGNORE_OBJECT,
+    Choice,
+    Context,
+    Dice,
+    Expression,
+    LookupTable,
+    Redacted,
+    ask_later,
+    compile_expression,
+)
 
 Now = datetime | Callable[[], datetime] | None
 
@@ -33,7 +45,10 @@ MEMBERS = "members"
 """Who is in a group is kept in rows of its own, compared and sent apart; no mapping evaluates it."""
 
 
-ROLES = "appRoleAssignments"
+ROLES = frozenset({"appRoleAssignments", "role", "roles"})
+"""What rules read of the roles that somebody has."""
+MemberLookup = Callable[[MemberOf], bool | None]
+"""Says whether the entry is in a group; None: not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +77,8 @@ class Mapped:
     """Every mapping that failed, those for creation only included."""
     redacted: frozenset[str] = frozenset()
     """Paths whose values the provisioning log must not show."""
+    choices: dict[str, Choice] = field(default_factory=dict)
+    """Path → the values offered for it (SelectUniqueValue), of which the target has not been asked yet."""
     ignored: bool = False
     """The mapping says that the whole entry does not flow (IgnoreObjectFlow)."""
 
@@ -80,6 +97,27 @@ class Mapped:
             if path in self.mapper.clears:
                 wanted[path] = self.mapper.defaults.get(path)
         return wanted
+
+    def settle_choices(self, agreed: Resource) -> None:
+        """Settle the choices that an account which has `agreed` leaves open: a value once chosen stays."""
+        for path, choice in list(self.choices.items()):
+            have = agreed.get(path)
+            apply = self.mapper.choosing[path]
+            if apply is Apply.CREATE or (apply is not Apply.ALWAYS and not diffing.is_empty(have)):
+                del self.choices[path]
+            elif have is not None and any(diffing.text(have) == diffing.text(one) for one in choice.values):
+                self.choose(path, have)
+
+    def choose(self, path: str, value: Any) -> None:
+        """Take a value that nobody else has."""
+        del self.choices[path]
+        self.values[path] = value
+
+    def give_up(self, path: str) -> None:
+        """Fail a path of whose values the target has every one."""
+        choice = self.choices.pop(path)
+        said = f"each of the {len(choice.values)} values that SelectUniqueValue offers is taken in the target"
+        self.failures = (*self.failures, Failure(path, "ExpressionFailed", choice.problem or said))
 
     def on_create(self) -> tuple[Resource, tuple[Failure, ...]]:
         """Return the whole new account without references, defaults in place of nulls, and what stands in its way."""
@@ -148,6 +186,12 @@ class Mapper:
     match_mappings: tuple[AttributeMapping, ...]
     """In order of precedence."""
     maps_members: bool
+    choosing: Mapping[str, Apply]
+    """Path → when it flows, of those for which the target is asked which value is free."""
+    groups: frozenset[MemberOf]
+    """The memberships that expressions ask about."""
+    tables: Mapping[str, LookupTable]
+    default_domain: str | None
     role_paths: frozenset[str]
     """The paths whose value hangs on the roles that somebody has."""
     problems: tuple[Failure, ...]
@@ -180,16 +224,26 @@ class Mapper:
                 *(expression.reads for expression in expressions.values())
             ),
             paths=tuple(known),
-            volatile=any(expression.volatile for expression in expressions.values()),
+            volatile=any(
+                m.apply is not Apply.CREATE and m.to in expressions and expressions[m.to].volatile for m in mapped
+            ),
             match_mappings=tuple(
                 sorted((m for m in mapped if m.match is not None), key=lambda m: m.match if m.match is not None else 0)
             ),
             maps_members=len(mapped) < len(rules.mappings),
+            choosing={
+                m.to: m.apply for m in mapped if m.to in expressions and "SelectUniqueValue" in expressions[m.to].calls
+            },
+            groups=frozenset(
+                MemberOf(group, nested) for expression in expressions.values() for group, nested in expression.groups
+            ),
+            tables=rules.tables,
+            default_domain=rules.default_domain,
             role_paths=frozenset(
                 m.to
                 for m in mapped
-                if (isinstance(m.source, Direct) and m.source.attribute == ROLES)
-                or (m.to in expressions and ROLES in expressions[m.to].reads)
+                if (isinstance(m.source, Direct) and m.source.attribute in ROLES)
+                or (m.to in expressions and not ROLES.isdisjoint(expressions[m.to].reads))
             ),
             problems=(*_constant_problems(mapped, known), *spoiled, *_layout_problems(mapped, required)),
             steps=tuple(
@@ -209,15 +263,24 @@ class Mapper:
             required=required,
         )
 
-    def wanted(self, attributes: Attributes, *, now: Now = None) -> Mapped:
+    def wanted(
+        self,
+        attributes: Attributes,
+        *,
+        now: Now = None,
+        dice: Dice | None = None,
+        member_of: MemberLookup | None = None,
+    ) -> Mapped:
         """Return what the rules want for an entry with these (full) attributes. Never raises for what they hold.
 
-        `attributes` holds the computed IsSoftDeleted ("True" or "False") and appRoleAssignments too.
+        `attributes` holds the computed IsSoftDeleted ("True" or "False"), appRoleAssignments, role and roles too.
+        What has to be unique is left open in `choices`.
         """
         values: Resource = {}
         nulls: list[str] = []
         failures: list[Failure] = []
         redacted: list[str] = []
+        choices: dict[str, Choice] = {}
         context: Context | None = None
         for path, attribute, evaluate, constant, plain, cast in self.steps:
             if attribute is not None:
@@ -227,7 +290,15 @@ class Mapper:
                 continue
             else:
                 if context is None:
-                    context = Context(attributes, now)
+                    context = Context(
+                        attributes,
+                        now,
+                        ask_later,
+                        self.default_domain,
+                        dice,
+                        self.tables,
+                        None if member_of is None else _by_name(member_of),
+                    )
                 try:
                     value = evaluate(context)
                 except EvaluationError as error:
@@ -240,6 +311,12 @@ class Mapper:
                 if value.__class__ is Redacted:
                     redacted.append(path)
                     value = value.value
+                if value.__class__ is Choice:
+                    try:
+                        choices[path] = replace(value, values=tuple([cast(one) for one in value.values]))
+                    except casting.Unfit as unfit:
+                        failures.append(Failure(path, unfit.error_code, unfit.reason))
+                    continue
             if plain and value and value.__class__ is str:
                 values[path] = value
                 continue
@@ -260,6 +337,7 @@ class Mapper:
             self._match_values(values),
             tuple(failures),
             frozenset(redacted),
+            choices,
         )
 
     def _match_values(self, values: Resource) -> tuple[tuple[str, str], ...]:
@@ -270,6 +348,10 @@ class Mapper:
                 continue
             found.append((mapping.to, diffing.text(value)))
         return tuple(found)
+
+
+def _by_name(member_of: MemberLookup) -> Callable[[str, bool], bool | None]:
+    return lambda group, nested: member_of(MemberOf(group, nested))
 
 
 def _step(mapping: AttributeMapping, attribute: TargetAttribute, expression: Expression | None) -> Step:

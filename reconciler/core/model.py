@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple, NewType
 
+from reconciler.language import LookupTable
+
 Kind = Literal["user", "group"]
 KINDS: tuple[Kind, Kind] = ("user", "group")
 
@@ -15,7 +17,7 @@ SourceId = NewType("SourceId", str)
 TargetId = NewType("TargetId", str)
 """What the target calls an account or a group."""
 
-PSEUDO_ATTRIBUTES: frozenset[str] = frozenset({"IsSoftDeleted", "appRoleAssignments"})
+PSEUDO_ATTRIBUTES: frozenset[str] = frozenset({"IsSoftDeleted", "appRoleAssignments", "role", "roles"})
 """What rules may read although no source has it: computed from the causes and the assignments."""
 
 Attributes = Mapping[str, Any]
@@ -313,6 +315,10 @@ class ObjectRules:
     actions: frozenset[Action] = frozenset(Action)
     filter: Condition | None = None
     members: Literal["owned", "exact"] = "owned"
+    tables: Mapping[str, LookupTable] = field(default_factory=dict)
+    """The look-up tables that the expressions use, by name."""
+    default_domain: str | None = None
+    """What DefaultDomain() gives."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ hangs on something unknown, the standing is unknown, and nothing is done because
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from reconciler.core.assignments import (
     Assignments,
@@ -101,6 +102,16 @@ class ScopeRules:
     def group_names(self) -> tuple[str, ...]:
         """Every group that the rules name, each once."""
         return tuple(dict.fromkeys((*self.direct_groups, *self.nested_groups)))
+
+    def asking_too(self, memberships: Iterable[MemberOf]) -> ScopeRules:
+        """Return the same rules with further memberships looked up: those that mappings ask about."""
+        direct = [one.group for one in memberships if not one.nested]
+        nested = [one.group for one in memberships if one.nested]
+        return replace(
+            self,
+            direct_groups=tuple(dict.fromkeys((*self.direct_groups, *sorted(direct)))),
+            nested_groups=tuple(dict.fromkeys((*self.nested_groups, *sorted(nested)))),
+        )
 
     @classmethod
     def compile(cls, job: Job, kind: Kind) -> ScopeRules:

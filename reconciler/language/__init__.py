@@ -2,11 +2,22 @@
 
 from reconciler.language.compiling import Expression, compile_expression
 from reconciler.language.tracing import Step, trace
-from reconciler.language.values import IGNORE_FLOW, IGNORE_OBJECT, Context, Dice, Ignored, LookupTable, Redacted
+from reconciler.language.values import (
+    IGNORE_FLOW,
+    IGNORE_OBJECT,
+    Choice,
+    Context,
+    Dice,
+    Ignored,
+    LookupTable,
+    Redacted,
+    ask_later,
+)
 
 __all__ = [
     "IGNORE_FLOW",
     "IGNORE_OBJECT",
+    "Choice",
     "Context",
     "Dice",
     "Expression",
@@ -14,6 +25,7 @@ __all__ = [
     "LookupTable",
     "Redacted",
     "Step",
+    "ask_later",
     "compile_expression",
     "trace",
 ]

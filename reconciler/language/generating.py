@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reconciler.errors import EvaluationError
 from reconciler.language.functions import Evaluate, Function, Invocation, checked, whole_number
-from reconciler.language.values import Context, Dice, Value, integer, text, text_or_none
+from reconciler.language.values import Choice, Context, Dice, Value, ask_later, integer, text, text_or_none
 
 LENGTH_MAX = 256
 _DIGITS = "0123456789"
@@ -93,6 +93,8 @@ def _select_unique_value(invocation: Invocation) -> Evaluate:
         raise invocation.refuse("needs at least two rules", "each is tried when the value before it is taken")
 
     def selected(context: Context) -> Value:
+        if context.taken is ask_later:
+            return _choice(rules, context)
         tried = 0
         for rule in rules:
             value = text_or_none(rule(context))
@@ -106,6 +108,23 @@ def _select_unique_value(invocation: Invocation) -> Evaluate:
         raise EvaluationError(f"each of the {tried} values that SelectUniqueValue offers is taken in the target")
 
     return selected
+
+
+def _choice(rules: list[Evaluate], context: Context) -> Value:
+    """Return all that the rules offer. One that fails matters only to whom the values before it do not do."""
+    values: dict[str, None] = {}
+    problem = ""
+    for rule in rules:
+        try:
+            value = text_or_none(rule(context))
+        except EvaluationError as error:
+            if not values:
+                raise
+            problem = str(error)
+            break
+        if value:
+            values[value] = None
+    return Choice(tuple(values), problem) if values else None
 
 
 FUNCTIONS = (

@@ -92,6 +92,20 @@ class Context:
         self.member_of = member_of
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What SelectUniqueValue answers where the target has yet to be asked: what it offers, best first, at least one."""
+
+    values: tuple[Any, ...]
+    problem: str = ""
+    """Why there is no further value; empty: the rules have no more."""
+
+
+def ask_later(value: str) -> bool:
+    """Stand in for what the target says: SelectUniqueValue answers with a Choice instead of a value."""
+    raise AssertionError("nobody asks this")
+
+
 class NothingFlows(Exception):
     """An `Ignored` came where a value is needed: the whole expression answers it. Never leaves `evaluate`."""
 

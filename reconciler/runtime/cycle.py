@@ -154,7 +154,7 @@ class _Cycle:
                 job_id,
                 kind,
                 plan.profile,
-                [mapping.to for mapping in rules.mapper.match_mappings],
+                [*(mapping.to for mapping in rules.mapper.match_mappings), *rules.mapper.choosing],
                 concurrency=plan.concurrency,
                 expect_many=expect_many,
             )
@@ -182,6 +182,7 @@ class _Cycle:
             self._asking,
             self._applier,
             world.clock,
+            world.dice,
             self._send,
             source=world.source.identity,
             full=self._full,

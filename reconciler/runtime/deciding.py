@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
@@ -11,14 +11,15 @@ from reconciler.core import settling, telling
 from reconciler.core.assignments import KnownGroups, Memberships
 from reconciler.core.decisions import Ask, Decision, Leave, Operation, Pending, Reject, verdict_of
 from reconciler.core.mapping import Mapped
-from reconciler.core.model import Entry, Identity, Job, Kind, Profile, SourceId, TargetId
+from reconciler.core.model import Entry, Identity, Job, Kind, MemberOf, Profile, Resource, SourceId, TargetId
 from reconciler.core.outcomes import Account, Failed
 from reconciler.core.records import Link, Record, Verdict
 from reconciler.core.scoping import InScope, Leaving, Standing, StandingUnknown, is_soft_deleted, judge
-from reconciler.ports import Clock, Owner, PendingReference, Store, Target
+from reconciler.ports import Clock, Dice, Owner, PendingReference, Store, Target
 from reconciler.runtime.apply import LIVING, Applier
 from reconciler.runtime.asking import Asking, Question
 from reconciler.runtime.candidates import Candidate, Gathering
+from reconciler.runtime.choosing import Choosing, choose
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.recovering import Recovering
 from reconciler.runtime.rules import KindRules
@@ -49,6 +50,7 @@ class Deciding:
         asking: Mapping[Kind, Asking],
         applier: Applier,
         clock: Clock,
+        dice: Dice,
         send: Callable[[Sequence[Operation]], Awaitable[None]],
         *,
         source: Identity,
@@ -60,7 +62,7 @@ class Deciding:
         """`takes_over`: accounts of leavers of this job may pass to the same person under a new id."""
         self._job, self._profile, self._job_id, self._store, self._target = job, profile, job_id, store, target
         self._journal, self._asking, self._applier, self._clock = journal, asking, applier, clock
-        self._send = send
+        self._dice, self._send = dice, send
         self._source, self._full, self._hand, self._watch = source, full, hand, watch
         self._takes_over = takes_over
         self.recovering = Recovering(profile, store, target, journal, asking, applier, clock)
@@ -123,11 +125,15 @@ class Deciding:
                 await self._unanswered(candidate, untold[record.source_id])
                 continue
             if isinstance(standing, InScope) or standing.entitled:
-                candidate.mapped = self._map(rules, candidate)
+                candidate.mapped = self._map(rules, candidate, groups)
             candidates.append(candidate)
         await self._gathering.resolve_references(candidates)
         if self._full:
             await self._gathering.compare_with_target(rules, candidates)
+        if rules.mapper.choosing:
+            linked = [(c, c.record.link) for c in candidates if c.record.link is not None]
+            failed = await self._choose(rules, [(c, link.target_id, link.agreed) for c, link in linked], afresh=afresh)
+            candidates = [candidate for candidate in candidates if candidate.entry.id not in failed]
         await self._decide(rules, candidates, afresh=afresh, last=last)
 
     async def decide_late(self, *, last: bool) -> None:
@@ -141,15 +147,53 @@ class Deciding:
                 free = [candidate for candidate in candidates if candidate.record.key not in left_alone]
                 await self._decide(rules, free, afresh=True, last=last)
 
-    def _map(self, rules: KindRules, candidate: Candidate) -> Mapped:
+    def _map(self, rules: KindRules, candidate: Candidate, groups: KnownGroups) -> Mapped:
         standing = candidate.standing
         roles = standing.roles if isinstance(standing, InScope) else ()
         attributes = {
             **candidate.entry.attributes,
             "IsSoftDeleted": "True" if is_soft_deleted(standing) else "False",
             "appRoleAssignments": [{"value": r.value, "displayName": r.display_name} for r in roles],
+            "role": roles[0].value if roles else None,
+            "roles": [r.value for r in roles],
         }
-        return rules.mapper.wanted(attributes, now=lambda: datetime.fromtimestamp(self._clock.now(), UTC))
+
+        def member_of(membership: MemberOf) -> bool | None:
+            known = groups.holds(membership, candidate.memberships)
+            if known is None:
+                candidate.fingerprint = None
+            return known
+
+        mapped = rules.mapper.wanted(
+            attributes,
+            now=lambda: datetime.fromtimestamp(self._clock.now(), UTC),
+            dice=self._dice,
+            member_of=member_of if rules.mapper.groups else None,
+        )
+        if mapped.ignored and rules.mapper.volatile:
+            # what ignores somebody today may not tomorrow
+            candidate.fingerprint = None
+        return mapped
+
+    async def _choose(
+        self,
+        rules: KindRules,
+        entries: Sequence[tuple[Candidate, TargetId | None, Resource]],
+        *,
+        afresh: bool,
+    ) -> Set[SourceId]:
+        """Settle what is to be unique, for entries with their account if any; return those that nobody answered for."""
+        open_ = []
+        for candidate, own, agreed in entries:
+            if candidate.mapped is not None and candidate.mapped.choices:
+                if own is not None:
+                    candidate.mapped.settle_choices(agreed)
+                open_.append(Choosing(candidate.entry.id, candidate.mapped, own))
+        failed = await choose(self._asking[rules.kind], rules.kind, open_, self.claimed, afresh=afresh)
+        for candidate, _, _ in entries:
+            if candidate.entry.id in failed:
+                await self._unanswered(candidate, failed[candidate.entry.id])
+        return failed.keys()
 
     async def _leave_unknown(self, record: Record, standing: StandingUnknown) -> None:
         self._journal.counts["skip"] += 1
@@ -258,8 +302,13 @@ class Deciding:
         if ids:
             await self._journal.flush()
             owners = await self._store.owners(self._target.identity, rules.kind, ids)
+        failed: Set[SourceId] = frozenset()
+        if rules.mapper.choosing:
+            failed = await self._choose(rules, _to_choose(free, answers), afresh=afresh)
         for candidate, ask in free:
             answer = answers[candidate.record.source_id]
+            if candidate.entry.id in failed:
+                continue
             if isinstance(answer, Failed):
                 await self._unanswered(candidate, answer)
             elif len(answer) > 1:
@@ -384,3 +433,15 @@ class Deciding:
 
 def _pending_row(record: Record, pending: Pending) -> PendingReference:
     return PendingReference(record.kind, record.source_id, pending.path, pending.kind, pending.source_id)
+
+
+def _to_choose(
+    asked: Sequence[tuple[Candidate, Ask]], answers: Mapping[SourceId, tuple[Account, ...] | Failed]
+) -> list[tuple[Candidate, TargetId | None, Resource]]:
+    """Return the entries whose account is known, or known to be none, with its id and what it has."""
+    known: list[tuple[Candidate, TargetId | None, Resource]] = []
+    for candidate, _ in asked:
+        answer = answers[candidate.record.source_id]
+        if not isinstance(answer, Failed) and len(answer) < 2:
+            known.append((candidate, answer[0].id if answer else None, answer[0].resource if answer else {}))
+    return known

@@ -155,7 +155,7 @@ class _Visit:
                 job_id,
                 kind,
                 plan.profile,
-                [mapping.to for mapping in rules.mapper.match_mappings],
+                [*(mapping.to for mapping in rules.mapper.match_mappings), *rules.mapper.choosing],
                 concurrency=plan.concurrency,
                 expect_many=False,
             )
@@ -168,7 +168,7 @@ class _Visit:
         self._watching = Watching(plan.job, plan.profile, self._rules, self._target)
         self._deciding = Deciding(
             *(plan.job, plan.profile, job_id, world.store, world.target, self._journal, asking, self._applier),
-            *(world.clock, self._spool.put),
+            *(world.clock, world.dice, self._spool.put),
             source=world.source.identity,
             full=False,
             hand=hand,

@@ -40,8 +40,8 @@ class KindRules:
         rules = job.rules(kind)
         if rules is None:
             return None
-        scope = ScopeRules.compile(job, kind)
         mapper = Mapper.compile(rules, profile)
+        scope = ScopeRules.compile(job, kind).asking_too(mapper.groups)
         person = job.person if kind == "user" else None
         named = [(m.source.attribute, m.to) for m in mapper.match_mappings if isinstance(m.source, Direct)]
         reads = mapper.reads | scope.reads | ({person} if person else set())

@@ -27,6 +27,7 @@ SECTIONS = {
     "BasicTable": "## targets",
     "OAuthTable": "## targets",
     "RoleTable": "## roles",
+    "LookupTableTable": "## tables",
     "Condition": "## Conditions",
     "JobTable": "## jobs",
     "AssignedTable": "## jobs",

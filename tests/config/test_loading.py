@@ -118,7 +118,9 @@ def test_the_example_says_everything_that_can_be_said() -> None:
     """Every key of the schema stands in it, if only behind a comment sign."""
     text = EXAMPLE.read_text("utf-8")
     written = {key for line in text.splitlines() for key in _keys(line)}
-    missing = _schema_keys() - written - {"auth", "state", "control", "mail", "sources", "targets", "roles", "jobs"}
+    missing = (
+        _schema_keys() - written - {"auth", "state", "control", "mail", "sources", "targets", "roles", "tables", "jobs"}
+    )
     assert missing - {"users", "groups", "deprovision"} == set()
 
 
