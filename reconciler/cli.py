@@ -24,6 +24,7 @@ COMMANDS = {
     "test-mail": "reconciler.commands.mailing:test_mail",
     "plan": "reconciler.commands.cycles:plan",
     "cycle": "reconciler.commands.cycles:cycle",
+    "provision": "reconciler.commands.provisioning:provision",
     "run": "reconciler.commands.daemon:run",
     "status": "reconciler.commands.oversight:status",
     "trigger": "reconciler.commands.verbs:trigger",

@@ -80,6 +80,14 @@ class House:
             if not rehearse and target.facts is not None:
                 await self.store.remember(target.identity, target.facts, self.clock.now())
 
+    @asynccontextmanager
+    async def rehearsal(self, job_name: str) -> AsyncIterator[World]:
+        """Open a job on a copy of the state that is thrown away, with a target that is only asked."""
+        async with open_house(self.config, write=True, scratch=True) as copied:
+            house = replace(copied, clock=self.clock, dice=self.dice, lanes=self.lanes)
+            async with house.world(job_name, rehearse=True) as world:
+                yield world
+
 
 @asynccontextmanager
 async def open_house(

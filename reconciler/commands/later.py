@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 MEANWHILE = {
-    "provision": "`reconciler plan JOB` shows what would be done to everybody, `reconciler cycle JOB` does it",
     "import-schema": "write the mappings as docs/mapping.md says; `reconciler init` writes a first job",
 }
 

@@ -41,13 +41,32 @@ class Daemon:
         """Return where it listens. Raises NoAnswer and ConfigError where nothing says."""
         return self.socket or _place(self.config)
 
+    @property
+    def listens(self) -> bool:
+        """Return whether it runs. Raises NoAnswer where it does and does not let us in."""
+        try:
+            place = self.place
+            if not place.exists():
+                return False
+        except (NoAnswer, PermissionError):
+            return False  # nothing says where: whether it runs, the lock of the state says
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(CONNECT_SECONDS)
+            try:
+                connection.connect(os.fspath(place))
+            except (ConnectionRefusedError, FileNotFoundError):
+                return False
+            except OSError as error:
+                raise _silent(place, error) from None
+        return True
+
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Json:
         """Return its answer. Raises NoAnswer, and ReconcilerError where it refuses, with its words."""
         return ask(self.place, method, path, body)
 
-    def ask_job(self, job: str, verb: str, **body: Any) -> Json:
-        """Return what a verb on a job is answered with."""
-        return self.ask("POST", f"/v1/jobs/{quoted(job)}/{verb}", body)
+    def ask_job(self, job: str, verb: str, *, seconds: float = ANSWER_SECONDS, **body: Any) -> Json:
+        """Return what a verb on a job is answered with, within so many seconds."""
+        return ask(self.place, "POST", f"/v1/jobs/{quoted(job)}/{verb}", body, seconds=seconds)
 
     def events(self, job: str | None = None) -> Events:
         return Events(self.place, job)
@@ -71,11 +90,13 @@ def asks_daemon(command: _Command) -> _Command:
     )(with_socket)
 
 
-def ask(place: Path, method: str, path: str, body: Mapping[str, Any] | None = None) -> Json:
+def ask(
+    place: Path, method: str, path: str, body: Mapping[str, Any] | None = None, *, seconds: float = ANSWER_SECONDS
+) -> Json:
     """Return the daemon's answer. Raises NoAnswer, and ReconcilerError where it refuses, with its words."""
     with _connected(place) as connection:
         _send(connection, place, method, path, body)
-        raw = b"".join(_received(connection, place, ANSWER_SECONDS))
+        raw = b"".join(_received(connection, place, seconds))
     head, _, content = raw.partition(b"\r\n\r\n")
     return _judged(_status(head, place), content)
 

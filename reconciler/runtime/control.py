@@ -26,6 +26,7 @@ from reconciler.runtime.openapi import openapi
 from reconciler.runtime.overview import hold_json, job_overview, moment
 from reconciler.runtime.parameters import Wrong, checked_body, checked_query
 from reconciler.runtime.peers import Peer, Right, Rights
+from reconciler.runtime.provisioned import Provisioned
 from reconciler.runtime.routes import BODY_BYTES_MAX, ROUTES, Json, Route
 from reconciler.runtime.service import Service
 
@@ -301,6 +302,19 @@ class Control:
         if isinstance(done, Refused):
             return refusal(done)
         return answered({"job": call.job, "stopping": done is not None, "run": done})
+
+    async def _answer_provision(self, call: Call) -> web.Response:
+        names = call.body.get("names", ())
+        if not names:
+            return problem(400, "names names nobody", 'such as {"names": ["ann@example.com"]}')
+        done = await self._desk.provision(call.job, names, dry_run=call.body.get("dry_run", False), by=call.by)
+        if isinstance(done, Refused):
+            return refusal(done)
+        if isinstance(done, Provisioned):
+            return answered(done.as_dict())
+        problems = [str(one) for one in done]
+        what = {"error": problems[0], "hint": "", "problems": problems}
+        return answered(what, 409 if all(one.found for one in done) else 404)
 
     async def _answer_approve_all(self, call: Call) -> web.Response:
         return await self._decided(call, None, "approved")

@@ -13,6 +13,9 @@ from reconciler.core.restarting import ResetScope
 from reconciler.core.standing import Pause, Standing
 from reconciler.errors import ReconcilerError
 from reconciler.ports import Clock, Decision, Hold, Store
+from reconciler.runtime.finding import NotOne
+from reconciler.runtime.ondemand import provision
+from reconciler.runtime.provisioned import Provisioned
 from reconciler.runtime.reloading import Reloaded
 from reconciler.runtime.runs import Ticket
 from reconciler.runtime.service import Service, runs_by_itself
@@ -115,6 +118,20 @@ class Desk:
         if decision == "approved" and not self._service.stopping and runs_by_itself(await self._store.standing(job)):
             self._service.begin_now(job, full=False, by=by)
         return decided
+
+    async def provision(
+        self, job: str, names: Sequence[str], *, dry_run: bool, by: str
+    ) -> Provisioned | Refused | tuple[NotOne, ...]:
+        """Provision people or groups now, also of a job that is paused, not enabled or in quarantine."""
+        if (refused := self.unknown(job) or self._ending()) is not None:
+            return refused
+        self._log.info("job.provisioning", job=job, entries=len(names), dry_run=dry_run, by=by)
+        plan, jobs = self._service.plans[job], self._service.jobs
+        async with jobs.rehearsal(job) if dry_run else jobs.world(job) as world:
+            done = await provision(plan, world, names, dry_run=dry_run, by=by)
+        if isinstance(done, Provisioned) and not dry_run:
+            self._tell("job.provisioned", job, by, entries=len(done.subjects), state=done.state)
+        return done
 
     async def reload(self, *, by: str) -> Reloaded | ReconcilerError:
         """Read the configuration again; where it cannot be used, the one in force is kept."""

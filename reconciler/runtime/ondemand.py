@@ -54,6 +54,9 @@ async def provision(
     began = world.clock.monotonic()
     named, problems = await find(world.source, world.store, plan.job, _wanted(rules.get("user")), names)
     if problems:
+        if all(one.unread for one in problems):
+            why = tuple(str(one) for one in problems)
+            return Provisioned(plan.job.name, "", "incomplete", (), problems=why, dry_run=dry_run)
         return tuple(problems)
     turns = world.turns.of(plan.job.name)
     at, requests = world.clock.now(), dict(world.target.requests)

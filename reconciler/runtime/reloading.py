@@ -18,6 +18,10 @@ class Jobs(Protocol):
 
     def world(self, job_name: str, *, progress: Progress | None = None) -> AbstractAsyncContextManager[World]: ...
 
+    def rehearsal(self, job_name: str) -> AbstractAsyncContextManager[World]:
+        """Open a world in which the target is only asked, and the state is a copy that is thrown away."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Reloaded:

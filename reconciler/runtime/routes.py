@@ -61,6 +61,10 @@ _SCOPES = {
         "Nothing said: watermark, escrows and quarantine.",
     )
 }
+_PROVISION = {
+    "names": Parameter("strings", "Source ids, or names by which matching finds somebody.", required=True),
+    "dry_run": Parameter("boolean", "Ask the app, and say what would be done; change nothing."),
+}
 _LOG = {
     "job": Parameter("string", "Of this job only."),
     "user": Parameter("string", "Source id, target id, name, or the beginning of the name."),
@@ -96,6 +100,10 @@ ROUTES: tuple[Route, ...] = (
         *("POST", f"{JOB}/restart", "restart", "Stop a running cycle, clear what is named, begin anew", "Restarted"),
         *(Right.OPERATE, _SCOPES),
         status=202,
+    ),
+    Route(
+        *("POST", f"{JOB}/provision", "provision", "Provision users, or groups with their members, now", "Provisioned"),
+        *(Right.OPERATE, _PROVISION),
     ),
     Route("POST", f"{JOB}/stop", "stop", "End the running cycle now, between two requests", "Stopping", Right.OPERATE),
     Route("GET", "/v1/holds", "holds", "What safeguards hold back", "Holds"),

@@ -126,6 +126,11 @@ class Office:
         finally:
             self._running[job_name] -= 1
 
+    @asynccontextmanager
+    async def rehearsal(self, job_name: str) -> AsyncIterator[World]:
+        async with self.house.rehearsal(job_name) as world:
+            yield world
+
     async def _reload(self, before: Jobs) -> Reloaded:
         was = self.house.plans()
         self.house = self.reloading()
