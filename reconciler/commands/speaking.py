@@ -114,6 +114,15 @@ class Events:
 
     def __enter__(self) -> Events:
         self._connection = _connected(self._place)
+        try:
+            self._begin()
+        except ReconcilerError:
+            self._connection.close()
+            raise
+        return self
+
+    def _begin(self) -> None:
+        """Ask, and read until the daemon says that it tells from now on."""
         _send(self._connection, self._place, "GET", f"/v1/events{self._query}", None)
         self._unread = b""
         while b"\n\n" not in self._unread.partition(b"\r\n\r\n")[2]:
@@ -126,7 +135,6 @@ class Events:
         head, _, self._unread = self._unread.partition(b"\r\n\r\n")
         if _status(head, self._place) != 200:
             _judged(_status(head, self._place), self._unread)
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._connection.close()

@@ -75,6 +75,11 @@ class Control:
         """Return the group that the socket belongs to."""
         return self._door.group
 
+    @property
+    def connections(self) -> int:
+        """Return how many people are connected."""
+        return self._listening.connections
+
     def admit(self, rights: Rights) -> None:
         """Let these people in from now on."""
         self._rights = rights

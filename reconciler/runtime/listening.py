@@ -50,6 +50,11 @@ class Listening:
         self._turned_away = 0
         self._log = logs.get()
 
+    @property
+    def connections(self) -> int:
+        """Return how many there are, those included that have just gone."""
+        return len(self._open)
+
     async def serve(self, protocol: Callable[[], RequestHandler]) -> None:
         """Take connections until it is cancelled. `protocol` makes what speaks HTTP on one."""
         async with anyio.create_task_group() as tasks:
