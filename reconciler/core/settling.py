@@ -98,7 +98,9 @@ def attempted(operation: Operation, now: float) -> Record:
 
     Where nothing more becomes known, the next cycle looks first at what is there.
     """
-    return _doubtful(replace(operation.record, fingerprint=None), operation, now)
+    record = operation.record.copy()
+    record.fingerprint = None
+    return _doubtful(record, operation, now)
 
 
 def _doubtful(record: Record, operation: Operation, now: float) -> Record:

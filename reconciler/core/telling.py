@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache, partial
+from itertools import repeat
 from typing import Any, Literal
 
 from reconciler.core.decisions import Leave, Operation, Pending
@@ -43,10 +46,10 @@ def sent(
         reason=failure.reason if failure is not None else warning or operation.why,
         steps=(
             Step("import", "success", f"Read {record.kind} {record.source_id} from the source"),
-            Step("scoping", "success", operation.why),
+            _step("scoping", "success", operation.why),
             _matching(operation),
             *(map(_unresolved, operation.pending) if failure is None and operation.pending else ()),
-            Step("export", status, warning or verb),
+            _step("export", status, warning or verb),
         ),
         modified=_modified(operation),
         took_ms=took_ms,
@@ -196,20 +199,31 @@ def _unresolved(pending: Pending) -> Step:
 def _matching(operation: Operation) -> Step:
     if operation.account is not None:
         path = operation.match[0][0] if operation.match else "id"
-        return Step("matching", "success", f"matched an existing account by {path}")
+        return _step("matching", "success", f"matched an existing account by {path}")
     if operation.word != "create":
-        return Step("matching", "success", "linked already")
-    return Step("matching", "success", "no account matches")
+        return _step("matching", "success", "linked already")
+    return _step("matching", "success", "no account matches")
+
+
+@lru_cache(maxsize=1000)
+def _step(kind: str, status: Literal["success", "warning", "failure"], description: str) -> Step:
+    """Return a step whose words are the same for many entries."""
+    return Step(kind, status, description)
+
+
+_made: Callable[[tuple[str, object, object]], Modified] = partial(tuple.__new__, Modified)
+"""Does as Modified(…), which runs Python for each value of each account."""
 
 
 def _modified(operation: Operation) -> tuple[Modified, ...]:
     if operation.word == "create":
-        modified = [Modified(path, None, value) for path, value in operation.resource.items()]
+        resource = operation.resource
+        modified = tuple(map(_made, zip(resource, repeat(None), resource.values(), strict=False)))
     else:
-        modified = [Modified(change.path, change.old, change.new) for change in operation.changes]
+        modified = tuple(Modified(change.path, change.old, change.new) for change in operation.changes)
     if operation.redacted:
-        modified = [_redacted(one) if one.path in operation.redacted else one for one in modified]
-    return tuple(modified)
+        modified = tuple(_redacted(one) if one.path in operation.redacted else one for one in modified)
+    return modified
 
 
 def _redacted(one: Modified) -> Modified:

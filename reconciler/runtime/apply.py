@@ -11,7 +11,7 @@ import anyio
 from reconciler.core import settling, telling
 from reconciler.core.decisions import Operation
 from reconciler.core.diffing import UNKEPT_MAX
-from reconciler.core.model import Change, Job, Kind, Profile, SourceId, TargetId
+from reconciler.core.model import Change, Job, Kind, Profile, Resource, SourceId, TargetId
 from reconciler.core.outcomes import Account, Done, Failed, Fault, Missing
 from reconciler.core.records import LogRecord, Record, Verdict
 from reconciler.ports import Clock, Owner, PendingReference, Progress, Store, Target
@@ -116,7 +116,7 @@ class Applier:
 
     async def _perform(self, operation: Operation) -> None:
         began = self._clock.monotonic()
-        outcome = await self._send(operation)
+        outcome = await (self._create(operation) if operation.word == "create" else self._send(operation))
         took_ms = round((self._clock.monotonic() - began) * 1000)
         self.finished += 1
         self._progress.advance("apply", self.finished, max(self.finished, self._spool.planned))
@@ -263,8 +263,11 @@ class Applier:
             key = (kind, operation.record.source_id)
             if key in self.pointed_at:
                 self._known[key] = account.id
-            asked: Sequence[Change] = _as_changes(operation.resource)
-            missing: Sequence[str] | None = await self._follow_up(operation, account)
+            asked: Sequence[Change] = ()
+            missing: Sequence[str] | None = ()
+            if not _shows_all(account, operation.resource):
+                asked = _as_changes(operation.resource)
+                missing = await self._follow_up(operation, asked, account)
         else:
             asked = operation.changes
             missing = await self._missing(operation, account)
@@ -310,11 +313,8 @@ class Applier:
             return None
         return settling.unkept(operation.changes, shown, record.kind, self._profile)
 
-    async def _follow_up(self, operation: Operation, account: Account) -> tuple[str, ...]:
+    async def _follow_up(self, operation: Operation, asked: Sequence[Change], account: Account) -> tuple[str, ...]:
         """Patch at once what a create did not take; return what the target does not keep at all."""
-        if not account.resource or all(account.resource.get(p) == value for p, value in operation.resource.items()):
-            return ()
-        asked = _as_changes(operation.resource)
         missing = settling.unkept(asked, account, operation.record.kind, self._profile)
         rest = tuple(
             c._replace(old=account.resource.get(c.path))
@@ -438,6 +438,12 @@ class Applier:
                 why = f"the account {account.id} belongs to {owner.source_id} of job {owner.job}"
                 return Failed(Fault.CONFLICT, why, 409, code="DuplicateSourceEntries")
         return Failed(Fault.CONFLICT, "the target says that the name is taken, and does not show by whom", 409)
+
+
+def _shows_all(account: Account, resource: Resource) -> bool:
+    """Whether an answer leaves nothing to ask: it shows every value that was sent, or nothing at all."""
+    shown = account.resource
+    return not shown or shown == resource or all(shown.get(path) == value for path, value in resource.items())
 
 
 def _not_kept(paths: Sequence[str], counts: Mapping[str, int]) -> str:

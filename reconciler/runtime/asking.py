@@ -41,6 +41,7 @@ class Asking:
     ) -> None:
         self._store, self._target, self._job_id, self._kind, self._profile = store, target, job_id, kind, profile
         self._match_paths = tuple(match_paths)
+        self._exact: dict[str, bool] = {}
         self._concurrency = concurrency
         self._expect_many = expect_many
         self._listing = anyio.Lock()
@@ -118,7 +119,9 @@ class Asking:
 
     def key(self, path: str, value: str) -> str:
         """Return the key under which a value of a matching path is staged: letter case counts only where it must."""
-        exact = self._profile.attribute(self._kind, path).case_exact
+        exact = self._exact.get(path)
+        if exact is None:
+            exact = self._exact[path] = self._profile.attribute(self._kind, path).case_exact
         return f"{path}={value if exact else value.lower()}"
 
     def _keys(self, account: Account) -> tuple[str, ...]:

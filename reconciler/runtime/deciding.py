@@ -224,11 +224,14 @@ class Deciding:
 
     async def attempt(self, operations: Sequence[Operation]) -> None:
         """Commit that these are about to be sent: who is killed then, or gets no answer, looks before anything else."""
+        if not operations:
+            return
         now = self._clock.now()
-        for operation in operations:
-            await self._journal.entry(settling.attempted(operation, now))
-        if operations:
-            await self._journal.flush()
+        attempts = [settling.attempted(operation, now) for operation in operations]
+        await self._journal.entries(attempts)
+        await self._journal.flush()
+        for operation, attempt in zip(operations, attempts, strict=True):
+            operation.record.row_id = attempt.row_id
 
     async def _take(self, candidate: Candidate, decision: Decision, positives: list[Operation]) -> None:
         candidate.record.claims = None
@@ -327,12 +330,15 @@ class Deciding:
         At last a name is free again whose first speaker came to nothing, unless nobody knows what it came to.
         """
         own, claimed = candidate.entry.id, self._claimed_last if last else self.claimed
-        keys = [(kind, self._asking[kind].key(path, value)) for path, value in ask.match]
-        if any(claimed.get(key, own) != own for key in keys):
-            return False
+        key_of = self._asking[kind].key
+        keys = [(kind, key_of(path, value)) for path, value in ask.match]
+        for key in keys:
+            if claimed.get(key, own) != own:
+                return False
         if last and any((kind, self.claimed.get(key, own)) in self._applier.in_doubt - {(kind, own)} for key in keys):
             return False
-        claimed.update(dict.fromkeys(keys, own))
+        for key in keys:
+            claimed[key] = own
         return True
 
     async def _unanswered(self, candidate: Candidate, failure: Failed) -> None:

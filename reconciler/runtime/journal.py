@@ -65,6 +65,12 @@ class Journal:
         if len(self._records) >= RECORDS_MAX:
             await self.flush()
 
+    async def entries(self, records: Sequence[Record]) -> None:
+        """Write down many entries of which nothing else is to be said."""
+        self._records.extend(records)
+        if len(self._records) >= RECORDS_MAX:
+            await self.flush()
+
     async def members(
         self,
         group: SourceId,

@@ -68,7 +68,7 @@ class KindRules:
         def fingerprint(entry: Entry, of: Memberships) -> bytes:
             get = entry.attributes.get
             decides = [rules_version, entry.gone, entry.purged, sorted(of.direct), sorted(of.nested)]
-            decides += [get(name) for name in names]
+            decides += map(get, names)
             return blake2b(orjson.dumps(decides, option=orjson.OPT_SORT_KEYS), key=key, digest_size=16).digest()
 
         return fingerprint

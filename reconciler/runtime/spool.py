@@ -17,6 +17,7 @@ from reconciler.ports import Store
 
 IN_MEMORY_MAX = 12_000
 PER_BLOB = 250
+REFILL_BELOW = 1000
 
 
 class Spool:
@@ -65,6 +66,9 @@ class Spool:
         while True:
             if self._urgent:
                 return self._urgent.popleft()
+            if self._stored and len(self._ordinary) < REFILL_BELOW and not self._refilling.locked():
+                await self._refill()  # who notices first fetches more, and the others need not wait for the store
+                continue
             if self._ordinary:
                 return self._ordinary.popleft()
             if self._stored or self._overflow:
@@ -89,13 +93,15 @@ class Spool:
 
     async def _refill(self) -> None:
         async with self._refilling:
-            if self._ordinary or self._urgent:
+            if self._urgent or len(self._ordinary) >= REFILL_BELOW:
                 return
             if self._stored:
                 blobs = await self._store.unspool(self._job_id, "ordinary", 4)
                 self._stored -= len(blobs)
                 for blob in blobs:
                     self._ordinary.extend(_unpack(row) for row in orjson.loads(blob))
+                return
+            if self._ordinary:
                 return
             self._ordinary.extend(self._overflow)
             self._overflow.clear()
@@ -133,25 +139,28 @@ def _pack(operation: Operation) -> dict[str, object]:
     }
 
 
+_VERDICTS = {verdict.value: verdict for verdict in Verdict}
+
+
 def _unpack(row: dict[str, Any]) -> Operation:
     record = dict(row["record"])
     for name, build in (("link", Link), ("escrow", Escrow)):
         if record[name] is not None:
             record[name] = build(**record[name])
-    record["verdict"] = Verdict(record["verdict"])
+    record["verdict"] = _VERDICTS[record["verdict"]]
     record["fingerprint"] = _bytes(record["fingerprint"])
-    record["attempted_match"] = tuple((path, value) for path, value in record["attempted_match"])
+    record["attempted_match"] = tuple(map(tuple, record["attempted_match"]))
     account = row["account"]
     return Operation(
         word=row["word"],
         why=row["why"],
-        verdict=Verdict(row["verdict"]),
+        verdict=_VERDICTS[row["verdict"]],
         fingerprint=_bytes(row["fingerprint"]),
-        changes=tuple(Change(*change) for change in row["changes"]),
+        changes=tuple(Change(*change) for change in row["changes"]) if row["changes"] else (),
         resource=row["resource"],
         account=Account(TargetId(account[0]), account[1]) if account else None,
-        pending=tuple(Pending(*pending) for pending in row["pending"]),
-        match=tuple((path, value) for path, value in row["match"]),
+        pending=tuple(Pending(*pending) for pending in row["pending"]) if row["pending"] else (),
+        match=tuple(map(tuple, row["match"])),
         cause=Cause(row["cause"]) if row["cause"] else None,
         redacted=frozenset(row["redacted"]),
         record=Record(**record),

@@ -41,8 +41,8 @@ def write(connection: Connection, job_id: int, epoch: int, job: str, records: Se
             orjson.dumps(
                 (
                     *(r.error_code, r.reason, r.took_ms, r.approved),
-                    [(step.type, step.status, step.description, step.details) for step in r.steps],
-                    [(modified.path, modified.old, modified.new) for modified in r.modified],
+                    list(map(tuple, r.steps)),
+                    list(map(tuple, r.modified)),
                     *((r.initiated_by,) if r.initiated_by else ()),
                 )
             ),
