@@ -123,6 +123,55 @@ def test_a_whole_list_and_an_element_of_it_stand_together_whatever_their_order()
     assert scim.create_body("user", dict([whole, element]), RFC)["emails"] == emails
 
 
+@given(
+    st.permutations([*(path for path in ANN if path != "entitlements"), HOME_EMAIL, "title", f"{WSOS}:badge"]),
+    st.integers(0, 13),
+    st.lists(st.one_of(st.text(), st.booleans(), st.integers(), st.none()), min_size=13, max_size=13),
+    st.sampled_from([RFC, ENTRA]),
+)
+def test_bodies_of_many_are_those_of_each(
+    order: Sequence[str], n_mapped: int, values: Sequence[Any], of: Profile
+) -> None:
+    write = scim.BodyWriter("user", of)
+    for each in (values, values[::-1]):
+        resource = dict(zip(order[:n_mapped], each, strict=False))
+        body, is_plain = write(resource)
+        assert body == scim.create_body("user", resource, of)
+        if is_plain:
+            read = scim.extract({**body, "id": "1"}, scim.readers("user", resource, profile_of_texts(of)))[1]
+            assert read == resource
+
+
+def profile_of_texts(of: Profile) -> Profile:
+    return Profile("example", {MANAGER: of.user_attributes[MANAGER]}, {}, patch=of.patch)
+
+
+@pytest.mark.parametrize(
+    "paths_written",
+    [
+        ('emails[type eq "work"].type', WORK_EMAIL),  # writes what the other one's filter looks at
+        ("title", "Title"),  # the same attribute
+    ],
+)
+def test_where_a_value_decides_on_the_form_each_body_is_made_on_its_own(paths_written: tuple[str, str]) -> None:
+    write = scim.BodyWriter("user", RFC)
+    for values in (("work", "x@example.com"), ("home", "y@example.com")):
+        resource = dict(zip(paths_written, values, strict=True))
+        assert write(resource) == (scim.create_body("user", resource, RFC), False)
+
+
+def test_an_answer_that_shows_what_was_sent_is_the_account_with_what_it_shows_beyond() -> None:
+    sent = {"userName": "ann", "name.givenName": "Ann"}
+    by = scim.readers("user", [*sent, "title"], RFC)
+    body, is_plain = scim.BodyWriter("user", RFC)(sent)
+    answer = {**body, "id": 7, "title": "Engineer", "meta": {"resourceType": "User"}}
+    assert is_plain and scim.shows(answer, body)
+    assert scim.account_made(answer, sent, by) == (TargetId("7"), {**sent, "title": "Engineer"})
+    assert sent == {"userName": "ann", "name.givenName": "Ann"}
+    assert not scim.shows({**answer, "userName": "Ann"}, body)
+    assert scim.account_made(body, sent, by) is None
+
+
 def test_many_references_are_written_as_values() -> None:
     assert scim.create_body("user", {"owners": ["1", "2"]}, RFC)["owners"] == [{"value": "1"}, {"value": "2"}]
 
