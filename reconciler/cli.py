@@ -36,6 +36,9 @@ COMMANDS = {
     "approve": "reconciler.commands.holds:approve",
     "reject": "reconciler.commands.holds:reject",
     "evaluate": "reconciler.commands.language:evaluate",
+    "import-schema": "reconciler.commands.migrating:import_schema",
+    "import-okta": "reconciler.commands.migrating:import_okta",
+    "import-roles": "reconciler.commands.migrating:import_roles",
     "log": "reconciler.commands.records:log",
     "links": "reconciler.commands.links:links",
     "link": "reconciler.commands.links:link",
@@ -61,9 +64,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         place = COMMANDS.get(cmd_name)
         if place is None:
-            from reconciler.commands import later
-
-            return later.not_yet(cmd_name) if cmd_name in later.MEANWHILE else None
+            return None
         module, _, name = place.partition(":")
         command: click.Command = getattr(importlib.import_module(module), name)
         return command

@@ -45,6 +45,8 @@ MEMBERS = "members"
 """Who is in a group is kept in rows of its own, compared and sent apart; no mapping evaluates it."""
 
 
+OBJECT_FILTER = "objectFilter"
+"""The pseudo target: a mapping to it says by IgnoreObjectFlow who is not created, and its value goes nowhere."""
 ROLES = frozenset({"appRoleAssignments", "role", "roles"})
 """What rules read of the roles that somebody has."""
 MemberLookup = Callable[[MemberOf], bool | None]
@@ -223,7 +225,7 @@ class Mapper:
             reads=frozenset(m.source.attribute for m in mapped if isinstance(m.source, Direct)).union(
                 *(expression.reads for expression in expressions.values())
             ),
-            paths=tuple(known),
+            paths=tuple(path for path in known if path != OBJECT_FILTER),
             volatile=any(
                 m.apply is not Apply.CREATE and m.to in expressions and expressions[m.to].volatile for m in mapped
             ),
@@ -259,7 +261,7 @@ class Mapper:
             ),
             create_only=frozenset(m.to for m in mapped if m.apply is Apply.CREATE),
             conditional=tuple((m.to, m.apply, known[m.to]) for m in mapped if m.apply is not Apply.ALWAYS),
-            never_sent=tuple(path for path, a in known.items() if a.read_only),
+            never_sent=tuple(path for path, a in known.items() if a.read_only or path == OBJECT_FILTER),
             required=required,
         )
 

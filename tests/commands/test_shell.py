@@ -13,7 +13,6 @@ import orjson
 import pytest
 
 from reconciler import cli, config
-from reconciler.commands.later import MEANWHILE
 from tests.commands.shell import ROOT, Hanging, Shell, environment
 from tests.cycles.company import Company
 from tests.servers.scim import ScimServer
@@ -41,22 +40,11 @@ async def test_an_unknown_command_is_exit_2_with_the_nearest_name(shell: Shell) 
     assert "No such command 'cylce'. Did you mean cycle?" in ran.err
 
 
-@pytest.mark.parametrize("name", MEANWHILE)
-def test_what_comes_later_says_what_to_use_meanwhile(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as end:
-        patch.setattr("sys.argv", ["reconciler", name, "phone", "--wait", "-x", "1"])
-        cli.main()
-    printed = capsys.readouterr()
-    assert (end.value.code, printed.out) == (2, "")
-    assert f"{name} is not yet available. Meanwhile: " in printed.err
-
-
 async def test_help_lists_every_command_that_there_is_and_no_other(shell: Shell) -> None:
     ran = await shell("--help")
     assert ran.code == 0
     listed = {line.split()[0] for line in ran.out.partition("Commands:\n")[2].splitlines() if line.strip()}
-    assert listed >= set(cli.COMMANDS)
-    assert not listed & set(MEANWHILE)
+    assert listed == set(cli.COMMANDS)
 
 
 async def test_a_reader_that_leaves_is_no_reason_for_a_traceback(company: Company, shell: Shell) -> None:
@@ -179,8 +167,6 @@ def test_every_command_stands_in_the_page_of_commands_with_its_options() -> None
             for option in parameter.opts:
                 if option.startswith("--") and option not in ("--config", "--help"):
                     assert f"`{option}" in section, (name, option)
-    for name in MEANWHILE:
-        assert f"`{name}`" in page, name
 
 
 def test_the_page_of_operations_knows_every_state_and_exit_code() -> None:
