@@ -423,6 +423,8 @@ class Figures:
     """Accounts and groups that are linked, and not disabled by us."""
     escrow: int = 0
     """Entries whose operation failed, waiting for their next try."""
+    escrow_without_account: int = 0
+    """Of those, who has no account yet."""
     escrow_since: float | None = None
     """When the one that waits longest first failed."""
     pending_references: int = 0
@@ -651,6 +653,10 @@ class Store(Protocol):
 
     async def settle(self, job: str, change: Settle) -> Standing:
         """Change a job's standing and queue the notices of it, in one commit; return how it stands now."""
+        ...
+
+    async def in_escrow(self, job_id: int, limit: int) -> list[Record]:
+        """Return entries whose operation failed and that wait for their next try, oldest failure first."""
         ...
 
     async def reset(self, job: str, scopes: Collection[ResetScope], now: float) -> Standing:

@@ -60,6 +60,8 @@ class Failed:
     """The attribute that the target named, where it named one."""
     code: str = ""
     """A finer error code than the fault's own."""
+    request: str = ""
+    """What was sent: method and path, without its query."""
     timed_out: bool = False
     """The deadline passed without an answer: what was asked may still be under way, and be done later."""
 

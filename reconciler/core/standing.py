@@ -50,6 +50,10 @@ class Quarantine:
     """The first failing request: method and path, without values of a person."""
     answer: str = ""
     """What came back: status and the target's words."""
+    lifted_by_test: bool = False
+    """A connection test at the normal interval shows when it is over."""
+    test_passed_at: float | None = None
+    """When one did: the cycle that follows lifts the quarantine, or the test is not asked any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +73,19 @@ class Standing:
     """A person restarted the job: the next cycle compares everything with the target."""
     watermark_at: float | None = None
     """When the watermark last moved."""
+    judged_at: float | None = None
+    """When a cycle last could judge absence."""
     unjudged_cycles: int = 0
     """How many cycles running could not judge absence, because a reading was not whole."""
     failing_cycles: int = 0
     """How many cycles running had so many failures that a person should know."""
     alerted: Mapping[str, float] = field(default_factory=dict)
-    """Kind of notice → when it was last given."""
+    """Occasion → when it was last told; it is taken out when all is well again."""
     force_deletes: bool = False
     """A person said: the next cycle deletes whatever it wants to."""
 
     def as_json(self) -> Json:
-        return asdict(self)
+        return {**asdict(self), "alerted": {str(name): last for name, last in self.alerted.items()}}
 
     @classmethod
     def from_json(cls, read: Json) -> Standing:

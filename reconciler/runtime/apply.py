@@ -70,6 +70,11 @@ class Applier:
         """Whether the answer to a create did not come, so that nobody knows whether it was done."""
         self.last_round = False
         """Whether nothing can be matched once more in this cycle."""
+        self.first_failure: Failed | None = None
+        """What the first operation that failed was answered with."""
+        self.failed_anew = 0
+        """How many entries failed that were not known to fail, references excepted."""
+        self.failed_references = 0
         self.forbidden: Failed | None = None
         """What the target said to the first create that it did not allow."""
         self.pointed_at: set[tuple[Kind, SourceId]] = set()
@@ -151,7 +156,10 @@ class Applier:
         record = settling.failed(operation, failure, now)
         target_id = operation.record.link.target_id if operation.record.link is not None else None
         await self._journal.entry(record, telling.sent(operation, failure, target_id, now, took_ms))
-        self.failed(operation.record.source_id, operation.word, failure.error_code, failure.reason)
+        self.first_failure = self.first_failure or failure
+        self.failed(
+            operation.record.source_id, operation.word, failure.error_code, failure.reason, known=_is_known(record)
+        )
 
     def halt(self) -> None:
         """Send and ask nothing more in this cycle: a person says so."""
@@ -169,9 +177,20 @@ class Applier:
             return False
         return True
 
-    def failed(self, source_id: SourceId, operation: str, error_code: str, reason: str) -> None:
-        """Count a failure and keep it for the summary."""
+    def failed(
+        self,
+        source_id: SourceId,
+        operation: str,
+        error_code: str,
+        reason: str,
+        *,
+        known: bool = False,
+        reference: bool = False,
+    ) -> None:
+        """Count a failure and keep it. `known`: it failed before; `reference`: the entry itself is well."""
         self._journal.counts["failure"] += 1
+        self.failed_references += reference
+        self.failed_anew += not known and not reference
         if len(self.failures) < FAILURES_MAX:
             self.failures.append({"id": source_id, "operation": operation, "error_code": error_code, "reason": reason})
 
@@ -444,6 +463,11 @@ def _shows_all(account: Account, resource: Resource) -> bool:
     """Whether an answer leaves nothing to ask: it shows every value that was sent, or nothing at all."""
     shown = account.resource
     return not shown or shown == resource or all(shown.get(path) == value for path, value in resource.items())
+
+
+def _is_known(record: Record) -> bool:
+    """Whether an entry that failed had failed before."""
+    return record.escrow is not None and record.escrow.failures > 1
 
 
 def _not_kept(paths: Sequence[str], counts: Mapping[str, int]) -> str:

@@ -9,14 +9,15 @@ from functools import partial
 
 import anyio
 
-from reconciler.core import health
 from reconciler.core.decisions import Operation
-from reconciler.core.health import CycleEnd
+from reconciler.core.health import CycleEnd, after_cycle, compares
 from reconciler.core.model import KINDS, Kind, TargetId
 from reconciler.core.outcomes import Failed
 from reconciler.core.records import Record
+from reconciler.core.standing import Standing
 from reconciler.errors import StateError
 from reconciler.ports import JobState, Seen
+from reconciler.runtime import health
 from reconciler.runtime.apply import Applier
 from reconciler.runtime.asking import Asking
 from reconciler.runtime.deciding import Deciding
@@ -57,8 +58,8 @@ async def run_cycle(
     if standing.paused is not None and not though_paused:
         return not_run(plan.job.name, standing.paused, world.clock.now())
     try:
-        full = full or health.compares(standing, plan.job.full_interval_seconds, world.clock.now())
-        return await _Cycle(plan, world, full=full, observer=observer, stop=stop).run()
+        full = full or compares(standing, plan.job.full_interval_seconds, world.clock.now())
+        return await _Cycle(plan, world, standing, full=full, observer=observer, stop=stop).run()
     except BaseExceptionGroup as errors:
         raise _one_of(errors) from errors
 
@@ -76,8 +77,16 @@ class _Begun:
 
 class _Cycle:
     def __init__(
-        self, plan: Plan, world: World, *, full: bool, observer: Observer | None, stop: anyio.Event | None
+        self,
+        plan: Plan,
+        world: World,
+        standing: Standing,
+        *,
+        full: bool,
+        observer: Observer | None,
+        stop: anyio.Event | None,
     ) -> None:
+        self._standing = standing
         self._plan, self._world, self._full, self._observer = plan, world, full, observer
         self._stop = stop
         self._job = plan.job
@@ -324,17 +333,18 @@ class _Cycle:
         stopped = self._applier.stopped or self._applier.unasked
         for kind, source_id in self._journal.refused:
             self._applier.failed(source_id, "link", "DuplicateSourceEntries", f"another {kind} holds this account")
-        report = self._report(begun, stopped)
         good = stopped is None and self._reading.all_complete
         await self._look_again_at_whom_it_left_alone(state)
+        end = await self._end(state, begun, good=good)
+        report = self._report(begun, stopped, rests=end.breach is not None or not end.proves)
         await self._store.close_cycle(
             state.job_id,
             state.epoch,
             watermark=self._reading.watermark if good else None,
             rules=self._plan.rules_version if good else None,
             summary=report.as_dict(),
-            now=(now := self._clock.now()),
-            settle=health.after_cycle(CycleEnd(now, good, self._full)),
+            now=end.at,
+            settle=after_cycle(health.terms_of(self._plan), end),
         )
         return report
 
@@ -346,11 +356,38 @@ class _Cycle:
                 await self._journal.entry(replace(record, fingerprint=None))
         await self._journal.flush()
 
-    def _report(self, begun: _Begun, stopped: Failed | None) -> CycleReport:
+    async def _end(self, state: JobState, begun: _Begun, *, good: bool) -> CycleEnd:
+        """Return what the cycle came to for the job's health."""
+        applier, counts, standing = self._applier, self._journal.counts, self._standing
+        figures = await self._store.figures(self._job.name)
+        breach = health.breach_of(applier, counts, figures, standing)
+        proves: bool | None = True
+        if breach is None and not applier.halted:
+            sent = sum(self._world.target.requests.values()) - sum(begun.requests.values())
+            proves = health.proves(standing, counts, figures, n_requests=sent)
+            if proves is None:
+                breach = await health.test_connection(self._world.target)
+        return CycleEnd(
+            self._clock.now(),
+            good,
+            compared=self._full,
+            judged=self._reading.all_complete if self._reading.ended else None,
+            watermark=self._reading.watermark is not None,
+            halted=applier.halted,
+            breach=breach,
+            proves=proves is not False,
+            failures=await health.failures_of(self._store, state.job_id, begun.cycle_id, figures),
+            problems=self._reading.problems,
+        )
+
+    def _report(self, begun: _Begun, stopped: Failed | None, *, rests: bool) -> CycleReport:
+        """Return the report; `rests`: the job is in quarantine after this cycle."""
         holding, held_groups, requests = self._holding, self._joining.held, self._world.target.requests
         result: State = "active"
         if holding.held or held_groups:
             result = "held"
+        if rests:
+            result = "quarantine"
         if not self._reading.all_complete:
             result = "incomplete"
         forbidden = self._applier.forbidden if not self._journal.counts["create"] else None

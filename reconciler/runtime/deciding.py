@@ -276,7 +276,8 @@ class Deciding:
             candidate.record.verdict = settling.came_back(candidate.record.verdict)
         record = settling.rejected(candidate.record, candidate.fingerprint, decision.error_code, decision.why, now)
         await self._journal.entry(record, telling.rejected(record, decision.error_code, decision.why, now))
-        self._applier.failed(record.source_id, "match", decision.error_code, decision.why)
+        known = record.escrow is not None and record.escrow.failures > 1
+        self._applier.failed(record.source_id, "match", decision.error_code, decision.why, known=known)
 
     async def _match(
         self,

@@ -233,7 +233,7 @@ class Joining:
         self._journal.counts["members_removed"] += len(removed)
         for target_id, refusal in outcome.refused.items():
             why = f"member {target_id}: {refusal.reason}"
-            self._applier.failed(record.source_id, "members", refusal.error_code, why)
+            self._applier.failed(record.source_id, "members", refusal.error_code, why, reference=True)
         why_held = held if held != _NOT_KNOWN else ""
         log = []
         if added or removed or failure is not None or (why_held and record.source_id not in self._told):
@@ -376,7 +376,7 @@ class Joining:
             log = telling.members(record, 0, 0, failure, self._clock.now())
             refused = failure.fault not in _PASSING
             await self._journal.members(record.source_id, [log], (), (), settled=False, refused=refused)
-        self._applier.failed(record.source_id, "members", failure.error_code, failure.reason)
+        self._applier.failed(record.source_id, "members", failure.error_code, failure.reason, reference=True)
 
 
 _PASSING = frozenset({Fault.INTERRUPTED, Fault.SERVER_ERROR, Fault.THROTTLED, Fault.NOT_SCIM})

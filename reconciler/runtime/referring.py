@@ -161,7 +161,7 @@ class Referring:
             rejected = settling.rejected(record, record.fingerprint, failure.error_code, why, now)
             rejected.attempted_at = now if failure.may_have_been_done else rejected.attempted_at
             await self._journal.entry(rejected, log)
-        self._applier.failed(record.source_id, "update", failure.error_code, why)
+        self._applier.failed(record.source_id, "update", failure.error_code, why, reference=True)
 
 
 def _joined(agreed: object, ids: Sequence[TargetId]) -> object:

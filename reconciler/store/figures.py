@@ -24,15 +24,16 @@ def figures(connection: Connection, job: str) -> Figures:
     if row is None:
         return Figures(mails_waiting=waiting, mails_given_up=given_up, mail_problem=said)
     of_job = entries.c.job_id == row.id
-    escrow, since = connection.execute(
+    escrow, with_account, since = connection.execute(
         # who waits after a failure is due some day: so the small index finds them
-        select(func.count(), func.min(entries.c.escrow_first_failed_at)).where(
+        select(func.count(), func.count(entries.c.target_id), func.min(entries.c.escrow_first_failed_at)).where(
             of_job, WAITS, entries.c.escrow_failures.is_not(None)
         )
     ).one()
     return Figures(
         managed=connection.execute(select(func.count()).select_from(entries).where(of_job, MANAGED)).scalar_one(),
         escrow=escrow,
+        escrow_without_account=escrow - with_account,
         escrow_since=since,
         pending_references=connection.execute(
             select(func.count()).select_from(pending_references).where(pending_references.c.job_id == row.id)

@@ -120,6 +120,13 @@ def linked_count(connection: Connection, job_id: int) -> int:
     ).scalar_one()
 
 
+def in_escrow(connection: Connection, job_id: int, limit: int) -> list[Record]:
+    c = entries.c
+    of_job = (c.job_id == job_id, WAITS, c.escrow_failures.is_not(None))
+    rows = connection.execute(select(*READ).where(*of_job).order_by(c.escrow_first_failed_at, c.row_id).limit(limit))
+    return [record(row) for row in rows]
+
+
 def list_links(connection: Connection, job: str, name: str | None) -> list[Record]:
     row = job_named(connection, job)
     if row is None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, delete, update
 
-from reconciler.core import notices
+from reconciler.core import quarantine
 from reconciler.core.notices import Notice
 from reconciler.core.restarting import ResetScope
 from reconciler.core.standing import Standing
@@ -57,11 +57,9 @@ def _end_waits(connection: Connection, job_id: int, now: float) -> None:
 def _restarted(
     name: str, standing: Standing, scopes: Collection[ResetScope], now: float
 ) -> tuple[Standing, Sequence[Notice]]:
-    told: list[Notice] = []
+    told: Sequence[Notice] = ()
     if ResetScope.QUARANTINE in scopes:
-        if standing.quarantine is not None:
-            told.append(notices.quarantine_left(name, now, standing.quarantine, how="a person restarted the job"))
-        standing = replace(standing, quarantine=None, stopped_at=None)
+        standing, told = quarantine.lifted(name, standing, now, how="a person restarted the job")
     if ResetScope.ESCROWS in scopes:
         standing = replace(standing, failing_cycles=0)
     if ResetScope.WATERMARK in scopes or ResetScope.LINKS in scopes:

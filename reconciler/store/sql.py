@@ -128,6 +128,9 @@ class SqlStore:
     async def settle(self, job: str, change: Settle) -> Standing:
         return await self._do(standings.settle, job, change)
 
+    async def in_escrow(self, job_id: int, limit: int) -> list[Record]:
+        return await self._do(reading.in_escrow, job_id, limit)
+
     async def reset(self, job: str, scopes: Collection[ResetScope], now: float) -> Standing:
         return await self._do(resetting.reset, job, scopes, now)
 

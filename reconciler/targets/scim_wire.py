@@ -72,11 +72,13 @@ class Wire:
             headers = {**headers, "If-Match": etag}
         request = Request(method, url, headers, content, self.timeout_seconds * patience)
         answer = await self.client.call(request, idempotent=idempotent, retry=retry)
+        asked = self._asked(method, url)
         if isinstance(answer, Failed):
-            return replace(answer, reason=scim_faults.hinted(f"{doing}: {answer.reason}", answer.fault, self._hints))
+            reason = scim_faults.hinted(f"{doing}: {answer.reason}", answer.fault, self._hints)
+            return replace(answer, reason=reason, request=asked)
         if 200 <= answer.status < 300:
             return answer
-        refusal = self.refused(answer, answer.status, doing, paths)
+        refusal = replace(self.refused(answer, answer.status, doing, paths), request=asked)
         if refusal.fault is Fault.NOT_FOUND and one is not None:
             believed = not takes_away and scim_faults.is_error(answer.body)
             return refusal if believed else await self._vouched(one, refusal)
@@ -114,9 +116,11 @@ class Wire:
         if isinstance(answer, Failed):
             return answer
         content = self.shown(answer, doing)
+        if content is None:
+            content = self.not_scim(answer, doing)
         if isinstance(content, Failed):
-            return content
-        return (content, answer) if content is not None else self.not_scim(answer, doing)
+            return replace(content, request=self._asked("GET", url))
+        return content, answer
 
     async def resource(
         self, kind: Kind, target_id: str, query: str = "", *, doing: str, patience: float = 1.0
@@ -135,7 +139,11 @@ class Wire:
         content, answer = got
         if isinstance(content.get("Resources"), list) or isinstance(content.get("totalResults"), int):
             return content
-        return self.not_scim(answer, doing)
+        return replace(self.not_scim(answer, doing), request=self._asked("GET", url))
+
+    def _asked(self, method: str, url: str) -> str:
+        """Return a request for people: its query may hold a person's values."""
+        return f"{method} {url.removeprefix(self._base).partition('?')[0]}"
 
     async def _vouched(self, kind: Kind, refusal: Failed) -> Failed:
         """Return the 404 of a resource if the endpoint itself answers as it should, else what it answers.
