@@ -65,8 +65,10 @@ class House:
         job = self.config.jobs[job_name]
         settings = self.config.targets[job.target]
         profile = self.config.profiles[job.target]
-        concurrency = settings.concurrency if isinstance(settings, ScimTargetSettings) else 1
-        return Plan(job, profile, configuration.rules_version(job, profile), concurrency)
+        concurrency, expires = 1, None
+        if isinstance(settings, ScimTargetSettings):
+            concurrency, expires = settings.concurrency, settings.credential_expires
+        return Plan(job, profile, configuration.rules_version(job, profile), concurrency, expires)
 
     @asynccontextmanager
     async def world(

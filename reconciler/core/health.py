@@ -33,6 +33,9 @@ class CycleEnd:
     """It showed that what a quarantine was for is over, unless there is a breach."""
     failures: Failures = field(default_factory=lambda: Failures(0, 0))
     problems: Sequence[str] = ()
+    target: str = ""
+    expires: date | None = None
+    """The last day of the target's credential."""
 
 
 def compares(standing: Standing, full_interval_seconds: float, now: float) -> bool:
@@ -92,7 +95,10 @@ def _ended(terms: Terms, end: CycleEnd) -> Sequence[Settle]:
     def watermark(standing: Standing) -> tuple[Standing, Sequence[Notice]]:
         return alerts.watermark(terms.job, standing, terms.interval_seconds, end.at, end.problems)
 
-    return finished, weighed, failures, absence, watermark
+    def credential(standing: Standing) -> tuple[Standing, Sequence[Notice]]:
+        return alerts.expiring(terms.job, standing, end.target, end.expires, end.at)
+
+    return finished, weighed, failures, absence, watermark, credential
 
 
 def _in_turn(

@@ -75,6 +75,8 @@ class Terms:
     job: str
     interval_seconds: float
     stop_after_seconds: float | None = None
+    rules: str = ""
+    """The version of the job's rules."""
 
 
 def by_counts(tally: Tally, *, in_quarantine: bool = False, first: Failed | None = None) -> Breach | None:
@@ -145,7 +147,7 @@ def after_cycle(
     if breach is None:
         return lifted(terms.job, standing, at, how="a cycle succeeded")
     if before is None:
-        entered = _entered(breach, at, at, at + terms.interval_seconds)
+        entered = replace(_entered(breach, at, at, at + terms.interval_seconds), rules=terms.rules)
         told = notices.quarantine_entered(
             terms.job,
             at,
@@ -157,6 +159,7 @@ def after_cycle(
     quarantine = before
     if at >= before.next_attempt:
         quarantine = _in_vain(before, at, terms)
+    quarantine = replace(quarantine, rules=terms.rules)
     if before.test_passed_at is not None and _same(before, breach):
         # the test says that all is well, and the cycle does not: it is not asked any more
         quarantine = replace(quarantine, test_passed_at=None, lifted_by_test=False)
@@ -214,12 +217,12 @@ def lifted(job: str, standing: Standing, at: float, *, how: str) -> tuple[Standi
 Turn = Literal["cycle", "test", "rest"]
 
 
-def turn(standing: Standing, now: float) -> Turn:
+def turn(standing: Standing, terms: Terms, now: float) -> Turn:
     """Return what a job that is due by itself does: a cycle, a connection test alone, or nothing."""
     if standing.paused is not None or standing.stopped_at is not None:
         return "rest"
     quarantine = standing.quarantine
-    if quarantine is None or now >= quarantine.next_attempt:
+    if quarantine is None or now >= quarantine.next_attempt or quarantine.rules != terms.rules:
         return "cycle"
     return "test" if quarantine.lifted_by_test else "rest"
 
@@ -273,7 +276,9 @@ def _changed(terms: Terms, standing: Standing, breach: Breach, at: float) -> tup
     if _same(before, breach):
         return replace(standing, quarantine=replace(before, arithmetic=breach.arithmetic)), ()
     quarantine = replace(
-        _entered(breach, at, before.series_began, before.next_attempt), series_count=before.series_count
+        _entered(breach, at, before.series_began, before.next_attempt),
+        series_count=before.series_count,
+        rules=before.rules,
     )
     told = notices.quarantine_changed(
         terms.job,

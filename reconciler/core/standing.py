@@ -50,6 +50,8 @@ class Quarantine:
     """The first failing request: method and path, without values of a person."""
     answer: str = ""
     """What came back: status and the target's words."""
+    rules: str = ""
+    """The version of the job's rules under which it was last tried: others are tried at once."""
     lifted_by_test: bool = False
     """A connection test at the normal interval shows when it is over."""
     test_passed_at: float | None = None

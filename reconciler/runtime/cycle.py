@@ -378,6 +378,8 @@ class _Cycle:
             proves=proves is not False,
             failures=await health.failures_of(self._store, state.job_id, begun.cycle_id, figures),
             problems=self._reading.problems,
+            target=self._job.target,
+            expires=self._plan.credential_expires,
         )
 
     def _report(self, begun: _Begun, stopped: Failed | None, *, rests: bool) -> CycleReport:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from reconciler import logs
+from reconciler.core import quarantine
 from reconciler.core.standing import Standing
 from reconciler.errors import ReconcilerError
 from reconciler.ports import Clock, Store
 from reconciler.runtime.cycle import run_cycle
 from reconciler.runtime.events import Events
+from reconciler.runtime.health import terms_of, test_connection
 from reconciler.runtime.reloading import Jobs
 from reconciler.runtime.report import CycleReport
 from reconciler.runtime.runs import Ended, Run
@@ -22,9 +24,14 @@ class Cycles:
         self._store, self._clock, self._events = store, clock, events
         self._log = logs.get()
 
-    async def run(self, jobs: Jobs, plan: Plan, run: Run) -> Ended:
-        """Run one cycle to its end, or until `run` is cut short. Never raises for what brings a cycle down."""
+    async def run(self, jobs: Jobs, plan: Plan, run: Run) -> Ended | None:
+        """Run one cycle to its end, or until `run` is cut short. Never raises for what brings a cycle down.
+
+        None: nobody asked for it, and the job rests; in quarantine its connection was tested, in vain.
+        """
         name = plan.job.name
+        if not run.by and not await self._may_run(jobs, plan):
+            return None
         self._log.info("cycle.started", job=name, run=run.number, by=run.by or None)
         self._events.tell("cycle.started", name, run=run.number, full=run.full, by=run.by)
         report, problem = None, ""
@@ -45,6 +52,30 @@ class Cycles:
             problem = f"stopped by {run.stopped_by}"
             self._log.warning("cycle.stopped", job=name, by=run.stopped_by)
         return Ended(run.number, self._clock.now(), report, problem)
+
+    async def _may_run(self, jobs: Jobs, plan: Plan) -> bool:
+        """Return whether a cycle is to follow; of a job in quarantine the connection test may have to say so first."""
+        name, terms = plan.job.name, terms_of(plan)
+        try:
+            standing = await self._store.standing(name)
+            match quarantine.turn(standing, terms, self._clock.now()):
+                case "cycle":
+                    return True
+                case "rest":
+                    await self._store.settle(name, lambda s: quarantine.passing_time(terms, s, self._clock.now()))
+                    return False
+                case "test":
+                    async with jobs.world(name) as world:
+                        breach = await test_connection(world.target)
+                    await self._store.settle(name, lambda s: quarantine.after_test(terms, s, breach, self._clock.now()))
+                    self._log.info("quarantine.tested", job=name, answers=breach is None)
+                    return breach is None
+        except ReconcilerError as error:
+            self._log.error("cycle.failed", job=name, problem=str(error))
+        except Exception:
+            # the other jobs go on, whatever mistake of ours brought this one down
+            self._log.exception("cycle.crashed", job=name)
+        return False
 
     async def _follow(self, name: str, run: Run) -> Following:
         """Return what follows a cycle's progress; it knows what the cycle before came to."""

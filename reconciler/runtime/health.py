@@ -20,7 +20,7 @@ OPERATIONS = ("create", "adopt", "update", "enable", "disable", "delete")
 
 def terms_of(plan: Plan) -> Terms:
     job = plan.job
-    return Terms(job.name, job.interval_seconds, job.stop_after_seconds)
+    return Terms(job.name, job.interval_seconds, job.stop_after_seconds, plan.rules_version)
 
 
 def breach_of(applier: Applier, counts: dict[str, int], figures: Figures, standing: Standing) -> Breach | None:

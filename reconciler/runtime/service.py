@@ -9,14 +9,18 @@ import anyio
 from anyio.abc import TaskGroup
 
 from reconciler import logs
+from reconciler.core import quarantine
+from reconciler.core.alerts import Watched
 from reconciler.core.standing import Standing
 from reconciler.errors import ReconcilerError
 from reconciler.ports import Clock, Store, Ticks
 from reconciler.runtime.cycles import Cycles
 from reconciler.runtime.events import Events
+from reconciler.runtime.health import terms_of
 from reconciler.runtime.postman import Postman
 from reconciler.runtime.reloading import Jobs, Reloaded, differs
 from reconciler.runtime.runs import Asked, Ended, Run, Ticket
+from reconciler.runtime.watch import keep_watch
 from reconciler.runtime.world import Plan
 
 DRAIN_SECONDS = 60.0
@@ -70,6 +74,9 @@ class Service:
             self._tasks: TaskGroup = tasks
             if self._postman is not None:
                 tasks.start_soon(self._mail, self._postman)
+            tasks.start_soon(
+                keep_watch, self._store, self._clock, lambda: self._plans, self._watched, self._wake_postman
+            )
             for name, at in due.items():
                 self._arm(name, at)
             self.started.set()
@@ -231,13 +238,14 @@ class Service:
         name = plan.job.name
         try:
             before = await self._standing(name)
-            ended = self._ended[name] = await self._cycles.run(jobs, plan, run)
-            if self._postman is not None:
-                self._postman.wake()
+            ended = await self._cycles.run(jobs, plan, run)
+            self._wake_postman()
             standing = await self._standing(name)
             self._cycles.tell_of_quarantine(name, before, standing)
             await self._arm_next(name, run.began, standing)
-            self.events.tell("cycle.ended", name, **ended.as_json())
+            if ended is not None:
+                self._ended[name] = ended
+                self.events.tell("cycle.ended", name, **ended.as_json())
         finally:
             del self._running[name]
             self._one_ended.set()
@@ -245,6 +253,19 @@ class Service:
             asked, plan_now = self._again.pop(name, None), self._plans.get(name)
             if asked is not None and plan_now is not None and not self._stopping and (plan_now.job.enabled or asked.by):
                 self._start(plan_now, asked)
+
+    def _watched(self, name: str) -> Watched:
+        run, ended = self._running.get(name), self._ended.get(name)
+        return Watched(
+            self._clock.now(),
+            running_since=run.began if run is not None else None,
+            next_due_at=self._due.get(name),
+            problem=ended.problem if ended is not None else "",
+        )
+
+    def _wake_postman(self) -> None:
+        if self._postman is not None:
+            self._postman.wake()
 
     async def _standing(self, name: str) -> Standing:
         try:
@@ -258,7 +279,7 @@ class Service:
         if plan is None or not plan.job.enabled:
             return
         now = self._clock.now()
-        at = max(now, began + plan.job.interval_seconds)
+        at = quarantine.next_turn(standing, terms_of(plan), began, now)
         await self._keep_due(name, at)
         if not self._stopping and runs_by_itself(standing):
             self._arm(name, at)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import date
 
 from reconciler.core.decisions import Operation
 from reconciler.core.model import Job, Profile
@@ -33,6 +35,8 @@ class Plan:
     profile: Profile
     rules_version: str
     concurrency: int
+    credential_expires: date | None = None
+    """The last day of the target's credential, where the configuration names one."""
 
 
 Observer = Callable[[Operation, str], None]

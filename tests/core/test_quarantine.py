@@ -147,8 +147,8 @@ def test_attempts_come_slower_and_slower() -> None:
     for _ in range(6):
         due = next_turn(standing, TERMS, at, at)
         waits.append((due - at) / HOUR)
-        assert turn(standing, due - 1) == "rest"
-        assert turn(standing, due) == "cycle"
+        assert turn(standing, TERMS, due - 1) == "rest"
+        assert turn(standing, TERMS, due) == "cycle"
         at = due
         standing, _ = after_cycle(TERMS, standing, MANY, at)
     assert waits == [pytest.approx(2 / 3), 6, 12, 24, 24, 24]
@@ -163,8 +163,8 @@ def test_between_attempts_the_connection_is_tested_at_the_normal_interval() -> N
     standing, _ = after_cycle(TERMS, standing, REFUSED, START + 40 * MINUTE)
     at = START + 40 * MINUTE
     assert next_turn(standing, TERMS, at, at) == at + 40 * MINUTE
-    assert turn(standing, at + 40 * MINUTE) == "test"
-    assert turn(standing, at + 6 * HOUR) == "cycle"
+    assert turn(standing, TERMS, at + 40 * MINUTE) == "test"
+    assert turn(standing, TERMS, at + 6 * HOUR) == "cycle"
 
 
 def test_a_test_that_passes_has_a_cycle_lift_the_quarantine() -> None:
@@ -183,7 +183,7 @@ def test_a_test_that_passes_when_the_cycle_does_not_is_not_asked_again() -> None
     quarantine = quarantine_of(standing)
     assert (quarantine.lifted_by_test, quarantine.test_passed_at) == (False, None)
     assert next_turn(standing, TERMS, START + 11 * MINUTE, START + 11 * MINUTE) == quarantine.next_attempt
-    assert turn(standing, START + 30 * MINUTE) == "rest"
+    assert turn(standing, TERMS, START + 30 * MINUTE) == "rest"
 
 
 def test_a_cycle_that_a_person_asks_for_does_not_put_the_next_attempt_off() -> None:
@@ -229,7 +229,7 @@ def test_a_job_is_stopped_only_where_the_configuration_says_so() -> None:
     stopped, told = passing_time(terms, standing, START + 28 * DAY)
     assert stopped.stopped_at == START + 28 * DAY
     assert [notice.kind for notice in told] == [NoticeKind.JOB_STOPPED]
-    assert turn(stopped, START + 29 * DAY) == "rest"
+    assert turn(stopped, TERMS, START + 29 * DAY) == "rest"
     assert passing_time(terms, stopped, START + 28 * DAY + 1)[1] == ()
 
     started, told = after_cycle(terms, stopped, None, START + 30 * DAY)
@@ -237,9 +237,17 @@ def test_a_job_is_stopped_only_where_the_configuration_says_so() -> None:
     assert [notice.kind for notice in told] == [NoticeKind.QUARANTINE_LEFT]
 
 
+def test_other_rules_are_tried_at_once_and_once() -> None:
+    standing, other = entered(MANY), replace(TERMS, rules="other")
+    assert turn(standing, TERMS, START + MINUTE) == "rest"
+    assert turn(standing, other, START + MINUTE) == "cycle"
+    standing, _ = after_cycle(other, standing, MANY, START + MINUTE)
+    assert turn(standing, other, START + 2 * MINUTE) == "rest"
+
+
 def test_a_paused_job_does_nothing_by_itself() -> None:
-    assert turn(Standing(), START) == "cycle"
-    assert turn(Standing(paused=Pause(START, "ann")), START) == "rest"
+    assert turn(Standing(), TERMS, START) == "cycle"
+    assert turn(Standing(paused=Pause(START, "ann")), TERMS, START) == "rest"
 
 
 def test_no_two_notices_of_a_series_are_the_same() -> None:
