@@ -14,7 +14,7 @@ from reconciler.core.health import CycleEnd, after_cycle, compares
 from reconciler.core.model import KINDS, Kind, TargetId
 from reconciler.core.outcomes import Failed
 from reconciler.core.records import Record
-from reconciler.core.standing import Standing
+from reconciler.core.standing import QuarantineReason, Standing
 from reconciler.errors import StateError
 from reconciler.ports import JobState, Seen
 from reconciler.runtime import health
@@ -336,7 +336,7 @@ class _Cycle:
         good = stopped is None and self._reading.all_complete
         await self._look_again_at_whom_it_left_alone(state)
         end = await self._end(state, begun, good=good)
-        report = self._report(begun, stopped, rests=end.breach is not None or not end.proves)
+        report = self._report(begun, stopped, end)
         await self._store.close_cycle(
             state.job_id,
             state.epoch,
@@ -363,9 +363,8 @@ class _Cycle:
         breach = health.breach_of(applier, counts, figures, standing)
         proves: bool | None = True
         if breach is None and not applier.halted:
-            sent = sum(self._world.target.requests.values()) - sum(begun.requests.values())
-            proves = health.proves(standing, counts, figures, n_requests=sent)
-            if proves is None:
+            proves = health.proves(standing, counts, figures)
+            if proves is None or health.looks_dead(applier, counts):
                 breach = await health.test_connection(self._world.target)
         return CycleEnd(
             self._clock.now(),
@@ -382,23 +381,25 @@ class _Cycle:
             expires=self._plan.credential_expires,
         )
 
-    def _report(self, begun: _Begun, stopped: Failed | None, *, rests: bool) -> CycleReport:
-        """Return the report; `rests`: the job is in quarantine after this cycle."""
+    def _report(self, begun: _Begun, stopped: Failed | None, end: CycleEnd) -> CycleReport:
         holding, held_groups, requests = self._holding, self._joining.held, self._world.target.requests
         result: State = "active"
         if holding.held or held_groups:
             result = "held"
-        if rests:
+        if end.breach is not None or not end.proves:
             result = "quarantine"
         if not self._reading.all_complete:
             result = "incomplete"
         forbidden = self._applier.forbidden if not self._journal.counts["create"] else None
-        if stopped is not None or forbidden is not None:
+        dead = end.breach is not None and end.breach.reason is QuarantineReason.EXCEPTION
+        if stopped is not None or forbidden is not None or dead:
             result = "unreachable"
         if self._applier.halted:
             result = "paused"
         problems = list(self._reading.problems)
         problems += [refusal.reason for refusal in (stopped, forbidden) if refusal is not None]
+        if end.breach is not None and stopped is None and forbidden is None:
+            problems.append(f"{end.breach.rule}: {end.breach.arithmetic or end.breach.answer}")
         problems += [f"held: {holding.why}"] if holding.held else []
         problems += [f"group {record.name} held: {why}" for record, _, why in held_groups]
         return CycleReport(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from reconciler.core import quarantine
 from reconciler.core.alerts import Failures
 from reconciler.core.notices import FailedEntry
+from reconciler.core.outcomes import Fault
 from reconciler.core.quarantine import Breach, Tally, Terms
 from reconciler.core.records import Record
 from reconciler.core.settling import came_back
@@ -15,6 +18,7 @@ from reconciler.runtime.world import Plan
 
 NAMED_MAX = 1000
 """Of so many failing entries the digest counts the error codes."""
+_PASSING = (Fault.INTERRUPTED, Fault.SERVER_ERROR, Fault.THROTTLED)
 OPERATIONS = ("create", "adopt", "update", "enable", "disable", "delete")
 
 
@@ -23,7 +27,7 @@ def terms_of(plan: Plan) -> Terms:
     return Terms(job.name, job.interval_seconds, job.stop_after_seconds, plan.rules_version)
 
 
-def breach_of(applier: Applier, counts: dict[str, int], figures: Figures, standing: Standing) -> Breach | None:
+def breach_of(applier: Applier, counts: Mapping[str, int], figures: Figures, standing: Standing) -> Breach | None:
     """Return what a cycle that has ended breaks; None: nothing."""
     if applier.halted:
         return None
@@ -35,7 +39,7 @@ def breach_of(applier: Applier, counts: dict[str, int], figures: Figures, standi
     before = standing.quarantine
     tally = Tally(
         failed=applier.failed_anew,
-        done=sum(counts.get(word, 0) for word in OPERATIONS),
+        done=_done(counts),
         references=applier.failed_references,
         waiting=figures.escrow,
     )
@@ -43,14 +47,24 @@ def breach_of(applier: Applier, counts: dict[str, int], figures: Figures, standi
     return quarantine.by_counts(tally, in_quarantine=counted, first=applier.first_failure)
 
 
-def proves(standing: Standing, counts: dict[str, int], figures: Figures, *, n_requests: int) -> bool | None:
+def proves(standing: Standing, counts: Mapping[str, int], figures: Figures) -> bool | None:
     """Return whether a cycle without a breach shows that a quarantine is over; None: the target must be asked."""
     before = standing.quarantine
     if before is None or before.reason is not QuarantineReason.EXCEPTION or before.test_passed_at is not None:
         return True
     if before.rule == quarantine.REFUSES_CREATES:
         return bool(counts.get("create")) or not figures.escrow_without_account
-    return True if n_requests else None
+    return True if _done(counts) else None
+
+
+def looks_dead(applier: Applier, counts: Mapping[str, int]) -> bool:
+    """Return whether nothing could be done, by faults that pass: what stands in front of a dead app answers so."""
+    first = applier.first_failure
+    return first is not None and first.fault in _PASSING and not _done(counts)
+
+
+def _done(counts: Mapping[str, int]) -> int:
+    return sum(counts.get(word, 0) for word in OPERATIONS)
 
 
 async def test_connection(target: Target) -> Breach | None:

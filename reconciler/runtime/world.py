@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from dataclasses import dataclass
 from datetime import date
 
 from reconciler.core.decisions import Operation
