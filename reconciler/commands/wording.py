@@ -79,6 +79,8 @@ def _details(job: Json, now: str) -> Iterator[str]:
         if run["counts"]:
             yield f"so far: {counted(run['counts'])}"
     yield _last(job, now)
+    if job["only"]:
+        yield f"restricted to {', '.join(job['only'])} (only = […]): nobody else is touched"
     if (paused := job["paused"]) is not None:
         why = f": {paused['reason']}" if paused["reason"] else ""
         yield f"paused {ago(paused['since'], now)} by {paused['by']}{why}"

@@ -207,6 +207,9 @@ class JobTable(Table):
         default="first", description="Whether one has the first role only, or all."
     )
     default_domain: Text | None = Field(default=None, description="What DefaultDomain() gives in expressions.")
+    only: list[Text] = Field(
+        default_factory=list, description="The job is restricted to these people and groups: nobody else is touched."
+    )
     notify: list[MailAddress] = Field(default_factory=list, description="Who gets mails about the job.")
     deletion_threshold: int = Field(default=500, ge=0, description="More disables and deletes than this are held.")
     deletion_share: Share = Field(

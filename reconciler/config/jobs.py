@@ -82,9 +82,11 @@ def jobs_of(
             ),
             protected=target.protected if target is not None else (),
             notify=tuple(job.notify),
+            only=tuple(dict.fromkeys(job.only)),
         )
         _told(job, table.mail, place, report)
         _nobody(job, made, source, place, report)
+        _canary(made, place, report)
         _groups_unread(made, source, place, report)
         _no_way_to_disable(made, profile, place, report)
     return jobs
@@ -172,6 +174,12 @@ def _told(job: JobTable, mail: MailTable | None, place: Place, report: Report) -
     elif job.enabled and not job.notify and mail is not None and not mail.to and report.whole((*place, "notify")):
         hint = "name people in notify, or in [mail] to for all jobs"
         report.warning((*place, "notify"), "nobody gets a mail when the job needs a person", hint)
+
+
+def _canary(made: Job, place: Place, report: Report) -> None:
+    if made.only:
+        problem = f"the job is restricted to {', '.join(made.only)}: nobody else is created, changed or taken out"
+        report.warning((*place, "only"), problem, "take it away when the trial is over; an initial cycle follows")
 
 
 def _nobody(job: JobTable, made: Job, source: SourceSettings | None, place: Place, report: Report) -> None:

@@ -373,6 +373,8 @@ class Job:
     protected: tuple[str, ...] = ()
     """Accounts of the target that are never touched, by the value of a matching attribute or by target id."""
     notify: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    """Empty: the job is for everybody. Else it is restricted to these, by source id or a name that matching reads."""
 
     def rules(self, kind: Kind) -> ObjectRules | None:
         return self.users if kind == "user" else self.groups

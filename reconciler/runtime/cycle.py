@@ -20,6 +20,7 @@ from reconciler.ports import JobState, Seen
 from reconciler.runtime import health
 from reconciler.runtime.apply import Applier
 from reconciler.runtime.asking import Asking
+from reconciler.runtime.canary import Canary
 from reconciler.runtime.deciding import Deciding
 from reconciler.runtime.draining import drain
 from reconciler.runtime.holding import Holding
@@ -90,7 +91,7 @@ class _Cycle:
         self._plan, self._world, self._full, self._observer = plan, world, full, observer
         self._stop = stop
         self._job = plan.job
-        self._turns, self._hand = world.turns.of(plan.job.name), Hand()
+        self._turns, self._hand, self._canary = world.turns.of(plan.job.name), Hand(), Canary(plan.job)
         self._store, self._clock = world.store, world.clock
         self._rules = {
             kind: rules for kind in KINDS if (rules := KindRules.compile(plan.job, kind, plan.profile)) is not None
@@ -208,6 +209,7 @@ class _Cycle:
             lambda operation: self._tell([operation], ""),
             concurrency=plan.concurrency,
             hand=self._hand,
+            canary=self._canary,
         )
         self._joining = Joining(
             plan.job,
@@ -220,9 +222,12 @@ class _Cycle:
             world.progress,
             concurrency=plan.concurrency,
             hand=self._hand,
+            canary=self._canary,
         )
         self._reader = Reader(
-            world, state, self._rules, plan.rules_version, self._journal, self._applier, self._deciding, full=self._full
+            *(world, state, self._rules, plan.rules_version, self._journal, self._applier, self._deciding),
+            self._canary,
+            full=self._full,
         )
         self._reading = self._reader.reading
         self._leavers = Leavers(
@@ -233,6 +238,7 @@ class _Cycle:
             self._applier,
             self._deciding,
             self._reading,
+            self._canary,
             full=self._full,
             hand=self._hand,
         )
@@ -270,7 +276,8 @@ class _Cycle:
     async def _cleared(self) -> list[Operation]:
         """Return the disables and deletes that no safeguard holds, once it is known who takes an account over."""
         self._deciding.negatives = negatives = await self._holding.pass_on(self._deciding.negatives)
-        whole = self._reading.all_complete and self._applier.stopped is None
+        # who is left alone has not lost the cause for which an operation of hers is held
+        whole = self._reading.all_complete and self._applier.stopped is None and not self._canary.restricted
         # Accounts that were made in this cycle are no reason to let more of the others go.
         return await self._holding.weigh(negatives, managed=self._managed + self._deciding.matched, whole=whole)
 
@@ -323,7 +330,7 @@ class _Cycle:
                 told=self._holding.groups_held_before,
                 compare=self._reading.in_source,
                 leaving={o.record.source_id for o in self._deciding.negatives if o.record.kind == "group"},
-                whole=self._reading.all_complete,
+                whole=self._reading.all_complete and not self._canary.restricted,
             )
         for _, held, _ in self._joining.held:
             self._journal.counts["held"] += held
@@ -396,7 +403,7 @@ class _Cycle:
             result = "unreachable"
         if self._applier.halted:
             result = "paused"
-        problems = list(self._reading.problems)
+        problems = [*self._canary.problems, *self._reading.problems]
         problems += [refusal.reason for refusal in (stopped, forbidden) if refusal is not None]
         if end.breach is not None and stopped is None and forbidden is None:
             problems.append(f"{end.breach.rule}: {end.breach.arithmetic or end.breach.answer}")
@@ -417,6 +424,7 @@ class _Cycle:
             failures=self._applier.failures,
             problems=problems,
             arithmetic=holding.arithmetic,
+            only=self._canary.names,
         )
 
 

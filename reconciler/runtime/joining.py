@@ -15,6 +15,7 @@ from reconciler.core.records import Record, Verdict
 from reconciler.core.safeguards import Held
 from reconciler.ports import Clock, MemberDelta, Progress, Store, Target, chunks
 from reconciler.runtime.apply import Applier
+from reconciler.runtime.canary import Canary
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.lanes import each
 from reconciler.runtime.turns import Hand
@@ -66,10 +67,11 @@ class Joining:
         *,
         concurrency: int,
         hand: Hand,
+        canary: Canary,
     ) -> None:
         self._job, self._job_id, self._store, self._target = job, job_id, store, target
         self._journal, self._applier, self._clock, self._progress = journal, applier, clock, progress
-        self._concurrency, self._hand = concurrency, hand
+        self._concurrency, self._hand, self._canary = concurrency, hand, canary
         self.held: list[tuple[Record, int, str]] = []
         """Groups whose removals a safeguard holds back: record, how many, arithmetic."""
         self._removals: Removals = "allowed"
@@ -126,7 +128,9 @@ class Joining:
         records = await self._store.records(self._job_id, "group", groups)
         linked = [(r, r.link.target_id) for group in groups if (r := records.get(group)) is not None and r.link]
         # of a group that is kept, or not known to take part, nothing is changed
-        taking_part = [(record, group) for record, group in linked if record.verdict is Verdict.IN_SCOPE]
+        taking_part = [
+            (r, group) for r, group in linked if r.verdict is Verdict.IN_SCOPE and self._canary.lets_record(r)
+        ]
         if compare:
             learned: list[tuple[Record, TargetId]] = []
             await each(taking_part, lambda one: self._learn_first(*one, learned), concurrency=self._concurrency)
@@ -153,8 +157,9 @@ class Joining:
         """Return what is to be changed in one group."""
         delta = await self._store.member_delta(self._job_id, record.source_id)
         ledger = await self._store.ledger(self._job_id, record.source_id) if delta.remove or exact else {}
-        add = {target_id: source_id for source_id, target_id in delta.add}
-        remove = {target_id: source_id for source_id, target_id in delta.remove}
+        lets = self._canary.lets_member
+        add = {target_id: source_id for source_id, target_id in delta.add if lets(source_id)}
+        remove = {target_id: source_id for source_id, target_id in delta.remove if lets(source_id)}
         held = self._hold(len(remove), len(ledger))
         return _Membership(record, group, exact, delta, ledger, add, remove, held)
 
@@ -239,7 +244,7 @@ class Joining:
         if added or removed or failure is not None or (why_held and record.source_id not in self._told):
             now = self._clock.now()
             log.append(telling.members(record, len(added), len(removed), failure, now, why_held, unresolved))
-        settled = failure is None and not held
+        settled = failure is None and not held and not self._canary.restricted
         refused = failure is not None and failure.fault not in _PASSING
         await self._journal.members(record.source_id, log, added, removed, settled=settled, refused=refused)
 

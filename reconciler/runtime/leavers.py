@@ -13,6 +13,7 @@ from reconciler.core.records import Record, Verdict
 from reconciler.core.scoping import Leaving
 from reconciler.ports import JobState
 from reconciler.runtime.apply import Applier
+from reconciler.runtime.canary import Canary
 from reconciler.runtime.deciding import Deciding
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.reading import PAGE, Reading
@@ -33,12 +34,13 @@ class Leavers:
         applier: Applier,
         deciding: Deciding,
         reading: Reading,
+        canary: Canary,
         *,
         full: bool,
         hand: Hand,
     ) -> None:
         self._source, self._target, self._store, self._clock = world.source, world.target, world.store, world.clock
-        self._state, self._rules, self._full, self._hand = state, rules, full, hand
+        self._state, self._rules, self._full, self._hand, self._canary = state, rules, full, hand, canary
         self._journal, self._applier, self._deciding, self._reading = journal, applier, deciding, reading
 
     async def find(self, *, initial: bool) -> None:
@@ -63,14 +65,16 @@ class Leavers:
             self._state.job_id, kind, self._reading.seen[kind], self._state.ceiling, after, PAGE
         ):
             for row in rows:
-                yield row
+                if self._canary.lets_record(row):
+                    yield row
             after = rows[-1].row_id or 0
 
     async def _due(self, kind: Kind, until: float) -> AsyncIterator[Record]:
         after = 0
         while rows := await self._store.due(self._state.job_id, kind, until, after, PAGE):
             for row in rows:
-                if row.row_id is not None and row.row_id not in self._reading.seen[kind]:
+                unmet = row.row_id is not None and row.row_id not in self._reading.seen[kind]
+                if unmet and self._canary.lets_record(row):
                     yield row
             after = rows[-1].row_id or 0
 

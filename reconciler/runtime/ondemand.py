@@ -20,6 +20,7 @@ from reconciler.core.outcomes import Failed
 from reconciler.ports import Diagnosis, JobState, LogQuery, Wanted, chunks
 from reconciler.runtime.apply import Applier
 from reconciler.runtime.asking import Asking
+from reconciler.runtime.canary import Canary
 from reconciler.runtime.deciding import Deciding
 from reconciler.runtime.draining import drain
 from reconciler.runtime.finding import NotOne, find
@@ -110,6 +111,8 @@ class _Visit:
         self._by = f"on demand by {by}" if by else "on demand"
         self._busy: list[Key] = []
         self._unknown: list[Key] = []
+        self._apart: list[Key] = []
+        self._canary = Canary(plan.job)
 
     async def run(self, named: Sequence[Named]) -> Provisioned:
         """Go through the five steps."""
@@ -184,13 +187,16 @@ class _Visit:
             *(plan.job, job_id, world.store, world.target, self._journal, self._applier, world.clock, world.progress),
             concurrency=plan.concurrency,
             hand=hand,
+            canary=self._canary,
         )
         self._reader = Reader(
             *(world, state, self._rules, plan.rules_version, self._journal, self._applier, self._deciding),
+            self._canary,
             full=False,
         )
         self._leavers = Leavers(
             *(world, state, self._rules, self._journal, self._applier, self._deciding, self._reader.reading),
+            self._canary,
             full=False,
             hand=hand,
         )
@@ -240,14 +246,18 @@ class _Visit:
                 assert rules is not None
                 entries = await self._reader.fetch(rules, page, last=False)
                 given.update((one, entry is not None) for one, entry in entries.items())
+                self._apart += [(kind, e.id) for e in entries.values() if e is not None and not self._canary.lets(e)]
 
             await drain(decide, self._spool, self._applier, concurrency=self._plan.concurrency)
             self._unknown += [(kind, one) for one in page if one not in given]
             gone = [one for one in page if not given.get(one, True)]
             records = await self._store.records(self._state.job_id, kind, gone) if gone else {}
             for record in records.values():
-                self._watching.gone(record)
-                await self._leavers.leave(rules, record, "no longer in the source")
+                if self._canary.lets_record(record):
+                    self._watching.gone(record)
+                    await self._leavers.leave(rules, record, "no longer in the source")
+                else:
+                    self._apart.append(record.key)
 
     async def _send_negatives(self, cycle_id: str) -> None:
         """Weigh what takes something away together with what was taken away lately, and with what is held."""
@@ -356,6 +366,9 @@ class _Visit:
     def _subject(self, key: Key, lines: Sequence[Diagnosis], rows: Sequence[Row], stopped: Failed | None) -> Subject:
         if key in self._busy:
             return Subject.not_taken(*key, lines, "Busy", _BUSY)
+        if key in self._apart:
+            why = f"the job is restricted to {', '.join(self._canary.names)} (only = […]): nobody else is touched"
+            return Subject.not_taken(*key, lines, "NotInOnly", why, status="skipped")
         if key in self._unknown:
             return Subject.not_taken(*key, lines, "ImportSkipped", "the source could not be read whole")
         return self._watching.subject(key, lines, rows, stopped)

@@ -145,6 +145,7 @@ SCHEMAS: Json = {
         source=_TEXT,
         target=_TEXT,
         enabled=_FLAG,
+        only=_list(_TEXT),
         interval_seconds=_NUMBER,
         state={"enum": ["running", "paused", "stopped", "quarantine", "held", "waiting", "not enabled"]},
         running=_maybe(_ref("Run")),

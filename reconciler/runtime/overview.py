@@ -37,6 +37,7 @@ async def job_overview(
         "source": job.source,
         "target": job.target,
         "enabled": job.enabled,
+        "only": list(job.only),
         "interval_seconds": job.interval_seconds,
         "state": _state(standing, run, enabled=job.enabled, held=bool(holds)),
         "running": run_json(run) if run is not None else None,

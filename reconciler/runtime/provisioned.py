@@ -61,9 +61,11 @@ class Subject:
         return cls(kind, id_, name, (connection(lines),), error_code="Unreachable")
 
     @classmethod
-    def not_taken(cls, kind: Kind, id_: SourceId, lines: Sequence[Diagnosis], code: str, why: str) -> Subject:
-        """Return a subject that was not even read: another has it in hand, or the source does not tell."""
-        steps = (connection(lines), Shown("failure", why))
+    def not_taken(
+        cls, kind: Kind, id_: SourceId, lines: Sequence[Diagnosis], code: str, why: str, *, status: Status = "failure"
+    ) -> Subject:
+        """Return a subject of which nothing was decided: another has it in hand, or it takes no part."""
+        steps = (connection(lines), Shown(status, why))
         return cls(kind, id_, "", steps, error_code=code, unknown=code == "ImportSkipped")
 
     def as_dict(self) -> dict[str, Any]:

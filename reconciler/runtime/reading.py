@@ -21,6 +21,7 @@ from reconciler.ports import (
     chunks,
 )
 from reconciler.runtime.apply import Applier
+from reconciler.runtime.canary import Canary
 from reconciler.runtime.deciding import NO_MEMBERSHIPS, Deciding
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.rules import Fingerprint, KindRules
@@ -66,12 +67,13 @@ class Reader:
         journal: Journal,
         applier: Applier,
         deciding: Deciding,
+        canary: Canary,
         *,
         full: bool,
     ) -> None:
         self._source, self._store, self._clock, self._progress = world.source, world.store, world.clock, world.progress
         self._state, self._rules, self._full = state, rules, full
-        self._journal, self._applier, self._deciding = journal, applier, deciding
+        self._journal, self._applier, self._deciding, self._canary = journal, applier, deciding, canary
         self.reading = Reading({kind: Seen(state.ceiling) for kind in KINDS})
         self._fingerprint: dict[Kind, Fingerprint] = {
             kind: rules_of.fingerprinter(state.fingerprint_key, rules_version) for kind, rules_of in rules.items()
@@ -123,7 +125,7 @@ class Reader:
         """
         await self._journal.flush()
         entries = await self._source.fetch(rules.kind, ids, self._wanted())
-        present = [entry for entry in entries.values() if entry is not None]
+        present = [entry for entry in entries.values() if entry is not None and self._canary.lets(entry)]
         memberships = await self._memberships(rules, [entry.id for entry in present])
         records = await self._store.records(self._state.job_id, rules.kind, [entry.id for entry in present])
         fingerprint = self._fingerprint[rules.kind]
@@ -179,6 +181,9 @@ class Reader:
             self.reading.users += len(entries)
         else:
             self.reading.groups += len(entries)
+        if self._canary.restricted:
+            entries = [entry for entry in entries if self._canary.lets(entry)]
+        if kind == "group":
             self.reading.in_source += [entry.id for entry in entries] if self._full else []
         memberships = await self._memberships(rules, [entry.id for entry in entries])
         fingerprint = self._fingerprint[kind]

@@ -12,6 +12,7 @@ from reconciler.core.outcomes import Done, Failed, Fault, Missing
 from reconciler.core.records import Link, LogRecord, Modified, Record, Step, Verdict
 from reconciler.ports import Clock, Store, Target
 from reconciler.runtime.apply import Applier
+from reconciler.runtime.canary import Canary
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.lanes import each
 from reconciler.runtime.turns import Hand
@@ -46,10 +47,11 @@ class Referring:
         *,
         concurrency: int,
         hand: Hand,
+        canary: Canary,
     ) -> None:
         self._job, self._job_id, self._store, self._target = job, job_id, store, target
         self._journal, self._applier, self._clock = journal, applier, clock
-        self._tell, self._concurrency, self._hand = tell, concurrency, hand
+        self._tell, self._concurrency, self._hand, self._canary = tell, concurrency, hand, canary
 
     async def references(self) -> None:
         """Send each reference whose wanted entry has a target id by now."""
@@ -94,7 +96,7 @@ class Referring:
         self, record: Record, paths: Mapping[str, list[TargetId]], numbers: Sequence[int]
     ) -> _Reference | None:
         link, rules = record.link, self._job.rules(record.kind)
-        if link is None or rules is None or Action.UPDATE not in rules.actions:
+        if link is None or rules is None or Action.UPDATE not in rules.actions or not self._canary.lets_record(record):
             return None
         if record.escrow is not None and (record.due_at is None or record.due_at > self._clock.now()):
             return None  # it failed lately, and is tried with the rest of the entry

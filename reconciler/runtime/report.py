@@ -45,6 +45,8 @@ class CycleReport:
     problems: Sequence[str] = ()
     """Why the read was incomplete, what is held by which arithmetic, why the target could not be worked with."""
     arithmetic: str = ""
+    only: Sequence[str] = ()
+    """To whom the job is restricted; empty: it is for everybody."""
     details: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -71,6 +73,7 @@ class CycleReport:
             "failures": list(self.failures),
             "problems": list(self.problems),
             "safeguard": self.arithmetic,
+            "only": list(self.only),
         }
 
 
