@@ -6,11 +6,14 @@ import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
 import orjson
 
+from reconciler.commands.options import existing, named_config
+from reconciler.core.model import ObjectRules
 from reconciler.errors import EvaluationError, ExpressionSyntaxError
 from reconciler.language import Context, Expression, Ignored, LookupTable, Redacted, Step, compile_expression, trace
 from reconciler.language.moments import parse_moment
@@ -20,12 +23,15 @@ Answer = dict[str, Any]
 
 
 @click.command()
-@click.argument("expression")
+@click.argument("expression", required=False)
 @click.option(
     "--attributes",
     type=click.File("rb"),
     help="A JSON object: the attributes of one entry (with -: where a line has none of its own).",
 )
+@click.option("--job", "job_name", help="The job whose tables and domain count; without EXPRESSION: all its mappings.")
+@click.option("--user", help="With --job: somebody of its source, by source id, instead of --attributes.")
+@click.option("-c", "--config", "path", type=click.Path(path_type=Path), help="The configuration, for --job.")
 @click.option("--now", help="The time that Now() gives, such as 2025-08-01T12:00:00Z.")
 @click.option("--taken", multiple=True, help="A value that exists in the target, for SelectUniqueValue. Repeatable.")
 @click.option("--default-domain", help="What DefaultDomain() gives.")
@@ -33,9 +39,14 @@ Answer = dict[str, Any]
 @click.option("--excel", is_flag=True, help="EXPRESSION is an Excel formula; one that begins with = always is.")
 @click.option("--trace", "traced", is_flag=True, help="Show the value of every part that was evaluated.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_context
 def evaluate(
-    expression: str,
+    ctx: click.Context,
+    expression: str | None,
     attributes: BinaryIO | None,
+    job_name: str | None,
+    user: str | None,
+    path: Path | None,
     now: str | None,
     taken: tuple[str, ...],
     default_domain: str | None,
@@ -47,11 +58,20 @@ def evaluate(
     """Evaluate a mapping EXPRESSION on one entry.
 
     With - as EXPRESSION, read JSON lines {"expression", "attributes"[, "now", "taken", "default_domain", "groups",
-    "tables", "excel"]} and print one JSON object for each.
+    "tables", "excel"]} and print one JSON object for each. With --job and without EXPRESSION, evaluate every mapping of
+    the job's users.
     """
+    if job_name is None and (expression is None or user is not None):
+        raise click.UsageError("Missing argument 'EXPRESSION'." if expression is None else "--user goes with --job")
     world: dict[str, Any] = {"attributes": _read_attributes(attributes), "taken": list(taken), "groups": list(groups)}
     world["excel"] = excel
     world |= {name: value for name, value in (("now", now), ("default_domain", default_domain)) if value is not None}
+    if job_name is not None:
+        rules = _with_job(named_config(ctx, path), job_name, user, world)
+        if expression is None:
+            _evaluate_all(rules, world, traced=traced, as_json=as_json)
+            return
+    assert expression is not None  # one of the two, as said above
     if expression == "-":
         for line in click.open_file("-", "rb"):
             _print_json(_answer_line(line, world, traced=traced))
@@ -72,6 +92,47 @@ def evaluate(
         _print_for_people(answer)
     if "error" in answer:
         raise SystemExit(1)
+
+
+def _with_job(path: Path, job_name: str, user: str | None, world: dict[str, Any]) -> ObjectRules:
+    """Put into the world what a job knows; return its rules."""
+    from reconciler.commands import evaluating
+
+    config, job = evaluating.job_of(existing(path), job_name)
+    rules = evaluating.rules_of(job)
+    world["lookups"] = dict(rules.tables)
+    if rules.default_domain is not None:
+        world.setdefault("default_domain", rules.default_domain)
+    if user is not None:
+        world["attributes"] = {**evaluating.person(config, job, user), **world["attributes"]}
+    return rules
+
+
+def _evaluate_all(rules: ObjectRules, world: Mapping[str, Any], *, traced: bool, as_json: bool) -> None:
+    from reconciler.commands import evaluating
+
+    try:
+        context = _context(world)
+    except _BadLine as bad:
+        raise click.UsageError(str(bad)) from None
+    answers = []
+    for path, expression, constant in evaluating.mappings(rules):
+        answer = {"result": constant} if expression is None else _answer(expression, context, traced=traced)
+        answers.append({"to": path, **({} if expression is None else {"expression": expression}), **answer})
+    if as_json:
+        _print_json({"mappings": answers})
+    else:
+        width = max(len(answer["to"]) for answer in answers)
+        for answer in answers:
+            _print_trace(answer)
+            shown = f"error: {answer['error']}" if "error" in answer else _readable({"value": None, **_valued(answer)})
+            click.echo(f"{answer['to']:<{width}}  {shown}")
+    if any("error" in answer for answer in answers):
+        raise SystemExit(1)
+
+
+def _valued(answer: Answer) -> Answer:
+    return {"value": answer["result"], **answer} if "result" in answer else answer
 
 
 class _BadLine(Exception):
@@ -132,7 +193,7 @@ def _context(asked: Mapping[str, Any]) -> Context:
         lambda value: value.casefold() in known,
         domain,
         SystemDice(),
-        _tables(asked.get("tables", {})),
+        {**asked.get("lookups", {}), **_tables(asked.get("tables", {}))},
         lambda group, _: group in groups,
     )
 
@@ -210,9 +271,7 @@ def _json(value: Any) -> bytes:
 
 
 def _print_for_people(answer: Answer) -> None:
-    for step in answer.get("trace", ()):
-        shown = f"error: {step['error']}" if "error" in step else _readable(step)
-        click.echo(f"{'  ' * step['depth']}{' '.join(step['expression'].split())} → {shown}", err=True)
+    _print_trace(answer)
     if "error" in answer:
         click.echo(f"error: {answer['error']}", err=True)
         return
@@ -220,6 +279,12 @@ def _print_for_people(answer: Answer) -> None:
     click.echo(result if isinstance(result, str) else _readable({"value": result, **answer}))
     if "logged" in answer:
         click.echo(f"(in the log: {answer['logged']})", err=True)
+
+
+def _print_trace(answer: Answer) -> None:
+    for step in answer.get("trace", ()):
+        shown = f"error: {step['error']}" if "error" in step else _readable(step)
+        click.echo(f"{'  ' * step['depth']}{' '.join(step['expression'].split())} → {shown}", err=True)
 
 
 def _readable(step: Mapping[str, Any]) -> str:

@@ -197,3 +197,76 @@ def test_the_installed_program_streams() -> None:
         timeout=60,
     )
     assert json.loads(done.stdout) == {"result": "False"}
+
+
+JOB = """
+[sources.staff]
+type = "file"
+users = "users.jsonl"
+[targets.app]
+type = "scim"
+url = "https://app.example.com/scim"
+[tables.cities]
+entries = { BE = "Bern" }
+[jobs.app]
+source = "staff"
+target = "app"
+scope = "all"
+default_domain = "example.com"
+[jobs.app.users]
+attributes = [
+  { to = "userName", expression = 'Join("@", [id], DefaultDomain())', match = 1 },
+  { to = "active", expression = "Not([IsSoftDeleted])" },
+  { to = "title", from = "jobTitle" },
+  { to = "locale", constant = "de" },
+  { to = "nickName", expression = 'Lookup("cities", [city])' },
+  { to = "profileUrl", expression = "IgnoreAttributeFlow" },
+]
+"""
+ANN = {"id": "ann", "jobTitle": "Head", "city": "BE"}
+
+
+def job(directory: Path, **attributes: Any) -> str:
+    (directory / "config.toml").write_text(JOB, "utf-8")
+    (directory / "users.jsonl").write_text(json.dumps({**ANN, **attributes}) + "\n", "utf-8")
+    return str(directory / "config.toml")
+
+
+def test_all_mappings_of_a_job_on_somebody_of_its_source(tmp_path: Path) -> None:
+    result = run("--job", "app", "--user", "ann", "-c", job(tmp_path))
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.splitlines() == [
+        'userName    "ann@example.com"',
+        'active      "True"',
+        'title       "Head"',
+        'locale      "de"',
+        'nickName    "Bern"',
+        "profileUrl  (the attribute does not flow)",
+    ]
+    result = run("--job", "app", "--json", "-c", job(tmp_path), attributes={"id": "bob"})
+    assert json.loads(result.stdout)["mappings"][:3] == [
+        {"to": "userName", "expression": 'Join("@", [id], DefaultDomain())', "result": "bob@example.com"},
+        {"to": "active", "expression": "Not([IsSoftDeleted])", "result": "True"},
+        {"to": "title", "expression": "[jobTitle]", "result": None},
+    ]
+
+
+def test_an_expression_with_what_a_job_knows(tmp_path: Path) -> None:
+    path = job(tmp_path)
+    assert run('Lookup("cities", [city])', "--job", "app", "--user", "ann", "-c", path).stdout == "Bern\n"
+    result = run("VLOOKUP([city],cities,2)", "--excel", "--job", "app", "-c", path, attributes={"city": "BE"})
+    assert result.stdout == "Bern\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--job", "ap"), "there is no job ap"),
+        (("--job", "app", "--user", "bob"), "has nobody with this id"),
+        (("[a]", "--user", "ann"), "--user goes with --job"),
+    ],
+)
+def test_a_job_or_a_person_that_is_not_there_is_told(arguments: tuple[str, ...], says: str, tmp_path: Path) -> None:
+    result = run(*arguments, "-c", job(tmp_path))
+    assert result.exit_code != 0
+    assert says in result.stderr + str(result.exception)
