@@ -19,7 +19,7 @@ def condition_of(table: Condition) -> model.Condition:
     if table.member_of is not None:
         return model.MemberOf(table.member_of, table.nested)
     assert table.attribute is not None and table.operator is not None  # one form, judged with the table
-    return model.Clause(table.attribute, table.operator, clause_value(table.value))
+    return model.Clause(table.attribute, table.operator, clause_value(table.value), table.of_list)
 
 
 def mapping_of(table: MappingTable) -> model.AttributeMapping:

@@ -30,6 +30,7 @@ ActionName = Literal["create", "update", "delete"]
 Leaving = Literal["disable", "delete", "keep", "set"]
 
 _UNARY = (Operator.IS_NULL, Operator.IS_NOT_NULL, Operator.IS_TRUE, Operator.IS_FALSE)
+_DATES = (Operator.BEFORE, Operator.ON_OR_BEFORE, Operator.AFTER, Operator.ON_OR_AFTER)
 _REGEXES = (Operator.REGEX_MATCH, Operator.NOT_REGEX_MATCH)
 
 
@@ -42,6 +43,9 @@ class Condition(Table):
     attribute: Text | None = Field(default=None, description="The source attribute that a clause looks at.")
     operator: Operator | None = Field(default=None, strict=False, description="How it is compared.")
     value: Scalar | None = Field(default=None, description="With what it is compared.")
+    of_list: Literal["any", "all"] | None = Field(
+        default=None, description="With attribute: of how many values of a list it must hold."
+    )
     member_of: Text | None = Field(default=None, description="A group, by id or display name: true for its members.")
     nested: bool = Field(default=False, description="With member_of: whether groups within the group count.")
 
@@ -52,8 +56,9 @@ class Condition(Table):
             raise refusal(
                 "must be exactly one condition", "one of all, any, not, member_of, or attribute with operator"
             )
-        if self.attribute is None and (self.operator is not None or self.value is not None):
-            raise refusal("operator and value go with attribute")
+        clause_keys = (self.operator, self.value, self.of_list)
+        if self.attribute is None and any(key is not None for key in clause_keys):
+            raise refusal("operator, value and of_list go with attribute")
         if self.nested and self.member_of is None:
             raise refusal("nested goes with member_of")
         if self.attribute is not None:
@@ -74,6 +79,8 @@ class Condition(Table):
         except (ConfigError, OverflowError, RecursionError):
             if self.operator in _REGEXES:
                 raise refusal(f"value is no regular expression{_from_where(clause_value(self.value))}") from None
+            if self.operator in _DATES:
+                raise refusal(f"{self.operator} needs a date, such as 2025-08-31") from None
             raise refusal(f"{self.operator} compares whole numbers only") from None
 
 

@@ -12,10 +12,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from reconciler.core.model import AllOf, AnyOf, Attributes, Clause, Condition, MemberOf, Negation, Operator
-from reconciler.errors import ConfigError, Problem
+from reconciler.errors import ConfigError, EvaluationError, Problem
+from reconciler.language.moments import parse_moment
 from reconciler.language.patterns import PatternRefused, PatternTooSlow, compile_pattern
 
 MemberLookup = Callable[[MemberOf], bool | None]
@@ -75,8 +77,9 @@ def compile_condition(condition: Condition, where: str = "filter") -> CompiledCo
 def described(condition: Condition) -> str:
     """Return the condition as a person would write it on one line."""
     match condition:
-        case Clause(attribute, operator, value):
-            return f"{attribute} {operator} {value}" if operator not in _UNARY else f"{attribute} {operator}"
+        case Clause(attribute, operator, value, of_list):
+            said = f"{of_list} of {attribute}" if of_list is not None else attribute
+            return f"{said} {operator} {value}" if operator not in _UNARY else f"{said} {operator}"
         case MemberOf(group, nested):
             return f"member of {group}" + (" (nested)" if nested else "")
         case AllOf(of):
@@ -125,6 +128,17 @@ def as_integer(value: object) -> int | None:
     return int(text) if text is not None and _INTEGER.fullmatch(text.strip()) else None
 
 
+def as_moment(value: object) -> datetime | None:
+    """Return the moment that a value stands for, by the rules of CDate; None where it stands for none."""
+    text = as_text(value)
+    if text is None:
+        return None
+    try:
+        return parse_moment(text)
+    except EvaluationError:
+        return None
+
+
 # --- the operators -----------------------------------------------------------------------------------------------
 
 _Test = Callable[[Any], bool | None]
@@ -134,6 +148,12 @@ _UNARY = frozenset({Operator.IS_NULL, Operator.IS_NOT_NULL, Operator.IS_TRUE, Op
 _NUMERIC = frozenset(
     {Operator.GREATER_THAN, Operator.GREATER_THAN_OR_EQUALS, Operator.BITS_PRESENT, Operator.BITS_ABSENT}
 )
+_DATES: dict[Operator, Callable[[datetime, datetime], bool]] = {
+    Operator.BEFORE: lambda found, wanted: found < wanted,
+    Operator.ON_OR_BEFORE: lambda found, wanted: found <= wanted,
+    Operator.AFTER: lambda found, wanted: found > wanted,
+    Operator.ON_OR_AFTER: lambda found, wanted: found >= wanted,
+}
 _PATTERNS = frozenset({Operator.REGEX_MATCH, Operator.NOT_REGEX_MATCH})
 _NEGATIVE = frozenset({Operator.NOT_EQUALS, Operator.NOT_REGEX_MATCH, Operator.BITS_ABSENT})
 """Of a list these must hold of every value; the others of at least one."""
@@ -147,6 +167,8 @@ _LISTED_MAX = 3
 def _problems(clause: Clause, where: str) -> Iterable[Problem]:
     if clause.operator in _NUMERIC and as_integer(clause.value) is None:
         yield Problem(where, f"{clause.attribute} {clause.operator} {clause.value!r}: the value is not a whole number")
+    if clause.operator in _DATES and as_moment(clause.value) is None:
+        yield Problem(where, f"{clause.attribute} {clause.operator} {clause.value!r}: the value is no date")
     if clause.operator in _PATTERNS:
         try:
             compile_pattern(clause.value)
@@ -184,10 +206,18 @@ def _test(clause: Clause) -> _Test:
             return _has_bits(_whole(clause.value))
         case Operator.BITS_ABSENT:
             return _opposite(_has_bits(_whole(clause.value)))
+        case Operator.BEFORE | Operator.ON_OR_BEFORE | Operator.AFTER | Operator.ON_OR_AFTER:
+            return _compares(_DATES[clause.operator], clause.value)
         case Operator.IS_NULL:
             return lambda value: False
         case Operator.IS_NOT_NULL:
             return lambda value: True
+
+
+def _compares(holds: Callable[[datetime, datetime], bool], written: str) -> _Test:
+    wanted = as_moment(written)
+    assert wanted is not None, "compile_condition refuses it"
+    return lambda value: None if (found := as_moment(value)) is None else holds(found, wanted)
 
 
 def _equals(wanted: str) -> _Test:
@@ -274,7 +304,7 @@ def _compile(condition: Condition) -> _Node:
 def _clause(clause: Clause) -> _Node:
     attribute, test = clause.attribute, _test(clause)
     of_null = clause.operator is Operator.IS_NULL
-    every = clause.operator in _NEGATIVE
+    every = clause.operator in _NEGATIVE if clause.of_list is None else clause.of_list == "all"
     said = described(clause)
 
     def truth(attributes: Attributes, _: MemberLookup) -> bool | None:

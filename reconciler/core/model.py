@@ -66,6 +66,11 @@ class Operator(StrEnum):
     GREATER_THAN_OR_EQUALS = "Greater_Than_OR_EQUALS"
     BITS_PRESENT = "&"
     BITS_ABSENT = "!&"
+    BEFORE = "BEFORE"
+    """Ours, as the others of dates: Entra's filters know none."""
+    ON_OR_BEFORE = "ON_OR_BEFORE"
+    AFTER = "AFTER"
+    ON_OR_AFTER = "ON_OR_AFTER"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,8 @@ class Clause:
     attribute: str
     operator: Operator
     value: str = ""
+    of_list: Literal["any", "all"] | None = None
+    """Of how many values of a list it must hold; None: of one, and of every one where the operator says not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -99,6 +99,15 @@ def truth(operator: Operator, clause_value: str, value: Any) -> bool | None:
         (Operator.BITS_ABSENT, "2", 512, True),
         (Operator.BITS_ABSENT, "2", 514, False),
         (Operator.EQUALS, "x", {"value": "x"}, None),
+        (Operator.BEFORE, "2025-08-31", "2025-08-30", True),
+        (Operator.BEFORE, "2025-08-31", "2025-08-31", False),
+        (Operator.BEFORE, "2025-08-31", "8/30/2025 11:00:00 PM", True),
+        (Operator.ON_OR_BEFORE, "2025-08-31", "2025-08-31T00:00:00Z", True),
+        (Operator.AFTER, "2025-08-31", "2025-08-31T00:00:01Z", True),
+        (Operator.ON_OR_AFTER, "8/31/2025", "2025-08-31", True),
+        (Operator.AFTER, "2025-08-31", "soon", None),
+        (Operator.AFTER, "2025-08-31", 5, None),
+        (Operator.AFTER, "2025-08-31", ["2024-01-01", "2026-01-01"], True),
     ],
 )
 def test_an_operator(operator: Operator, clause_value: str, value: Any, expected: bool | None) -> None:
@@ -108,7 +117,8 @@ def test_an_operator(operator: Operator, clause_value: str, value: Any, expected
 @pytest.mark.parametrize("value", [None, "", [], [None], ["", None], {}])
 @pytest.mark.parametrize("operator", list(Operator))
 def test_every_clause_but_is_null_is_false_of_null(operator: Operator, value: Any) -> None:
-    assert truth(operator, "5", value) is (operator is Operator.IS_NULL)
+    clause_value = "2025-08-31" if "BEFORE" in operator or "AFTER" in operator else "5"
+    assert truth(operator, clause_value, value) is (operator is Operator.IS_NULL)
 
 
 def test_an_attribute_that_the_entry_lacks_is_null() -> None:
@@ -231,3 +241,29 @@ def test_a_tree_is_unknown_exactly_where_its_unknown_leaves_could_make_it_either
     could_be = possible(condition)
     assert judgement.truth is (could_be.pop() if len(could_be) == 1 else None)
     assert bool(judgement.why) is (judgement.truth is not True)
+
+
+@pytest.mark.parametrize(
+    ("operator", "of_list", "value", "expected"),
+    [
+        (Operator.EQUALS, "any", ["a", "b"], True),
+        (Operator.EQUALS, "all", ["a", "b"], False),
+        (Operator.EQUALS, "all", ["a", "a"], True),
+        (Operator.NOT_EQUALS, "any", ["a", "b"], True),
+        (Operator.NOT_EQUALS, "all", ["a", "b"], False),
+        (Operator.EQUALS, "all", [], False),
+        (Operator.EQUALS, "all", "a", True),
+    ],
+)
+def test_a_clause_says_of_how_many_values_it_must_hold(
+    operator: Operator, of_list: Literal["any", "all"], value: Any, expected: bool
+) -> None:
+    compiled = compile_condition(Clause("a", operator, "a", of_list))
+    judgement = compiled.judge({"a": value}, in_no_group)
+    assert judgement.truth is expected
+    assert expected or judgement.why.startswith(f"{of_list} of a {operator} a: was ")
+
+
+def test_a_date_that_is_none_is_refused() -> None:
+    with pytest.raises(ConfigError, match="the value is no date"):
+        compile_condition(Clause("a", Operator.AFTER, "soon"))
