@@ -44,7 +44,13 @@ _BUSY = "a cycle of the job is sending something for it just now, and has had no
 
 
 async def provision(
-    plan: Plan, world: World, names: Sequence[str], *, dry_run: bool = False, by: str = ""
+    plan: Plan,
+    world: World,
+    names: Sequence[str],
+    *,
+    dry_run: bool = False,
+    by: str = "",
+    waits_seconds: float = WAITS_SECONDS,
 ) -> Provisioned | tuple[NotOne, ...]:
     """Provision who is called so, and say of each what the five steps came to; or say whose names are not one entry's.
 
@@ -63,7 +69,7 @@ async def provision(
     at, requests = world.clock.now(), dict(world.target.requests)
     async with turns.door:
         target = Overheard(world.target)
-        visit = _Visit(plan, replace(world, target=target), target, rules, turns.cycle, by)
+        visit = _Visit(plan, replace(world, target=target), target, rules, turns.cycle, by, waits_seconds)
         result = await visit.run(named)
     sent = {method: n - requests.get(method, 0) for method, n in world.target.requests.items()}
     return replace(
@@ -105,10 +111,12 @@ class _Visit:
         rules: dict[Kind, KindRules],
         cycle: UnderWay | None,
         by: str,
+        waits_seconds: float,
     ) -> None:
         self._plan, self._world, self._target, self._rules, self._cycle = plan, world, target, rules, cycle
         self._job, self._store, self._clock = plan.job, world.store, world.clock
         self._by = f"on demand by {by}" if by else "on demand"
+        self._waits_seconds = waits_seconds
         self._busy: list[Key] = []
         self._unknown: list[Key] = []
         self._apart: list[Key] = []
@@ -228,7 +236,7 @@ class _Visit:
         if self._cycle is None:
             return
         keys: list[Key] = [*(("user", one) for one in users), *(("group", one) for one in groups)]
-        with anyio.move_on_after(WAITS_SECONDS):
+        with anyio.move_on_after(self._waits_seconds):
             await self._cycle.hand.let_go(keys)
         self._busy = self._cycle.hand.in_hand(keys)
         self._cycle.hand.take_back(self._busy)

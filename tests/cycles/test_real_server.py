@@ -128,3 +128,19 @@ async def test_what_somebody_changed_in_the_app_is_repaired_by_a_full_cycle(comp
     assert (users["ann"]["title"], users["ann"]["nickName"]) == ("Engineer", "Em"), "what is not mapped is not touched"
     assert app.groups() == {"Crew": {"ann", "bob", "cleo"}}
     assert done(await settled(company)) == {}
+
+
+async def test_on_demand_one_person_then_a_group_then_her_leaving(company: Company, app: App) -> None:
+    one = await company.provision("ann")
+    assert (one.exit_code, list(app.users())) == (0, ["ann"])
+    crew = await company.provision("Crew")
+    assert [subject.status for subject in crew.subjects] == ["success", "skipped", "success", "success"]
+    assert app.groups() == {"Crew": {"ann", "bob", "cleo"}}
+    company.users["ann"]["accountEnabled"] = False
+    assert (await company.provision("ann", dry_run=True)).exit_code == 0
+    assert app.users()["ann"]["active"] is True
+    assert (await company.provision("ann")).exit_code == 0
+    assert app.users()["ann"]["active"] is False
+    assert done(await company.cycle())["create"] == 2
+    assert sorted(app.users()) == ["ann", "bob", "boss", "cleo", "dan"]
+    assert done(await company.cycle()) == {}

@@ -34,9 +34,9 @@ class Both:
             plan = replace(self._house.plan("app"), concurrency=self._workers)
             self.reports.append(await run_cycle(plan, world))
 
-    async def provision(self, *names: str) -> Provisioned:
+    async def provision(self, *names: str, waits_seconds: float = 30.0) -> Provisioned:
         async with self._house.world("app") as world:
-            result = await provision(self._house.plan("app"), world, names, by="ann")
+            result = await provision(self._house.plan("app"), world, names, by="ann", waits_seconds=waits_seconds)
         assert isinstance(result, Provisioned)
         self.results.append(result)
         return result
@@ -75,6 +75,21 @@ async def test_who_is_being_made_by_a_cycle_is_waited_for_and_found_made(company
     assert result.subjects[0].error_code == "RedundantExport"
     assert len(server.users) == 2
     assert len([request for request in server.sent("POST") if b"ann@" in request.raw]) == 1
+
+
+async def test_who_is_being_made_for_too_long_is_refused_and_left_to_the_cycle(
+    company: Company, server: ScimServer
+) -> None:
+    company.people("ann", "bob")
+    held = Hanging(server, "POST", "/Users", body="ann", seconds=0.5)
+    async with both(company) as house, anyio.create_task_group() as tasks:
+        one = Both(replace(house, clock=company.clock))
+        tasks.start_soon(one.cycle)
+        await held.arrived()
+        result = await one.provision("ann", waits_seconds=0.05)
+        assert (result.subjects[0].error_code, result.exit_code) == ("Busy", 1)
+    assert done(one.reports[0]) == {"create": 2}
+    assert done(await company.cycle()) == {}
 
 
 async def test_a_cycle_that_begins_while_somebody_is_made_on_demand_waits_for_it(
