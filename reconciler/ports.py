@@ -359,12 +359,12 @@ class HeldOperation(NamedTuple):
     source_id: SourceId
     name: str
     operation: str
-    """create, adopt, update, disable, delete, or members (removals from the group)."""
+    """disable, delete, enable, create, rename (a matching attribute changes), or members (removals from the group)."""
     why: str
-    cause: str = ""
-    """Why the person must leave (`core.model.Cause`), empty where nobody leaves."""
-    members: tuple[TargetId, ...] = ()
-    """With members: who would be taken out."""
+    verdict: str = ""
+    """The verdict on the entry (`core.records.Verdict`) that the operation follows from."""
+    about: tuple[str, ...] = ()
+    """With members: the target ids that would be taken out. With rename: the new values. A decision covers no other."""
     since: float = 0.0
     """Since when it is held; the store fills it in."""
 
@@ -534,8 +534,8 @@ class Store(Protocol):
         """Return how many accounts and groups the job manages (linked and not disabled by us)."""
         ...
 
-    async def negatives_since(self, job_id: int, since: float) -> int:
-        """Return how many disables and deletes succeeded since then (approved ones excepted)."""
+    async def counted_since(self, job_id: int, safeguard: Safeguard, since: float) -> int:
+        """Return how many operations were done since then that count for this safeguard (approved ones excepted)."""
         ...
 
     async def commit(self, job_id: int, epoch: int, batch: Batch) -> Sequence[tuple[Kind, SourceId]]:
@@ -619,6 +619,10 @@ class Store(Protocol):
 
     async def drop_decisions(self, job_id: int, keys: Sequence[tuple[Kind, SourceId, str]]) -> None:
         """Forget what was decided on operations (kind, source id, word) that were done or are not wanted any more."""
+        ...
+
+    async def narrow_decision(self, job_id: int, key: tuple[Kind, SourceId, str], about: Sequence[str]) -> None:
+        """Let a decision be good for these only, of all that it was about."""
         ...
 
     # what the target said of itself

@@ -171,6 +171,9 @@ class GroupsTable(UsersTable):
     members: Literal["owned", "exact"] = Field(
         default="owned", description="Whether only members that the job added are removed, or every other too."
     )
+    hold_deletes: bool = Field(
+        default=True, description="Whether deletes of groups wait until a person approves them, however few they are."
+    )
 
 
 class DeprovisionTable(Table):
@@ -221,6 +224,12 @@ class JobTable(Table):
     deletion_threshold: int = Field(default=500, ge=0, description="More disables and deletes than this are held.")
     deletion_share: Share = Field(
         default="10%", description="So are more than this share of the managed accounts (and than 5)."
+    )
+    creation_threshold: int | None = Field(
+        default=None, ge=0, description="More new accounts of users than this are held. Default: no limit."
+    )
+    rename_threshold: int = Field(
+        default=500, ge=0, description="More changes of matching attributes than this are held, as with deletion_share."
     )
     safeguard_window: Period = Field(default="24h", description="The time over which disables and deletes are counted.")
     stop_after: DurationOrNever = Field(default="never", description="When a job in quarantine is stopped.")

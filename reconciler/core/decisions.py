@@ -63,6 +63,10 @@ class Operation:
     redacted: frozenset[str] = frozenset()
     in_doubt: bool = False
     """An earlier try may have done it, or a part of it, whatever a later one came to."""
+    approved: bool = False
+    """A person allowed it although a safeguard held it."""
+    counts: str = ""
+    """The safeguard that it counts for when it is done; disables and deletes count anyway."""
 
     @property
     def negative(self) -> bool:

@@ -337,6 +337,12 @@ class SafeguardLimits:
     window_seconds: float = 86400.0
     member_removals_min: int = 20
     member_removals_share: float = 0.5
+    creation_threshold: int | None = None
+    """More new accounts of users than this within the window are held; None: never."""
+    rename_threshold: int = 500
+    """More changes of matching attributes than min(this, max(5, deletion_share × managed accounts)) are held."""
+    hold_group_deletes: bool = True
+    """A group cannot be disabled, only deleted with all that hangs on it in the app: so a person says yes first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,17 @@ Settle = Callable[[Standing], tuple[Standing, Sequence[Notice]]]
 """Changes a job's standing, and says who is to be told what. Pure: it runs inside a transaction."""
 
 
+def both(first: Settle, second: Settle) -> Settle:
+    """Return what changes a standing by the first, then by the second, and tells what both do."""
+
+    def settle(standing: Standing) -> tuple[Standing, Sequence[Notice]]:
+        standing, told = first(standing)
+        standing, more = second(standing)
+        return standing, (*told, *more)
+
+    return settle
+
+
 LISTED_MAX = 20
 """So many entries are named in a mail; the rest is counted, and a command shows them all."""
 

@@ -129,6 +129,8 @@ class LogRecord:
     steps: tuple[Step, ...] = ()
     modified: tuple[Modified, ...] = ()
     took_ms: int = 0
+    counts: str = ""
+    """The safeguard that it counts for when it was done; disables and deletes count for `deletions` anyway."""
     approved: bool = False
     """A person allowed it although a safeguard held it: it does not count against the safeguard again."""
     initiated_by: str = ""

@@ -11,9 +11,19 @@ from typing import Literal
 
 from reconciler.core.model import SafeguardLimits
 
-Safeguard = Literal["deletions", "members", "creates", "renames", "adopted"]
-"""Each holds by itself and is decided on by itself: disables and deletes; removals from one group; creates; changes of
-a matching attribute; disables of accounts that were adopted just now."""
+Safeguard = Literal["deletions", "members", "groups", "adopted", "locked", "renames", "creates"]
+"""Each holds by itself and is decided on by itself.
+
+deletions: disables and deletes. members: removals from one group. groups: deletes of groups. adopted: disables of
+accounts that were adopted just now. locked: enables of accounts that somebody else disabled. renames: changes of a
+matching attribute. creates: new accounts of users.
+"""
+
+ALWAYS_HELD = {
+    "groups": "deletes of groups are always held",
+    "adopted": "accounts that were there before us are not disabled in the initial cycle without a person's word",
+    "locked": "an account that this job did not disable is not enabled without a person's word",
+}
 
 ALWAYS_ALLOWED = 5
 """So many accounts may go whatever the share says: in a job of 20 people one leaver is five per cent."""
@@ -42,6 +52,30 @@ def verdict(n_planned: int, n_recent_in_window: int, managed: int, limits: Safeg
         f"{n} to be disabled or deleted ({n_planned} now,"
         f" {n_recent_in_window} in the last {_hours(limits.window_seconds)} h),"
         f" allowed {allowed} = min({limits.deletion_threshold},"
+        f" max({ALWAYS_ALLOWED}, {limits.deletion_share:.4g} of {managed} managed = {share}))"
+    )
+    return Held(arithmetic) if n_planned and n > allowed else Cleared(arithmetic)
+
+
+def creation_verdict(n_planned: int, n_recent_in_window: int, limits: SafeguardLimits) -> Cleared | Held:
+    """Decide on the new accounts of a cycle together. Without a limit nothing is held."""
+    n = n_planned + n_recent_in_window
+    arithmetic = (
+        f"{n} accounts to be created ({n_planned} now, {n_recent_in_window} in the last"
+        f" {_hours(limits.window_seconds)} h), allowed {limits.creation_threshold}"
+    )
+    allowed = limits.creation_threshold
+    return Held(arithmetic) if allowed is not None and n_planned and n > allowed else Cleared(arithmetic)
+
+
+def rename_verdict(n_planned: int, n_recent_in_window: int, managed: int, limits: SafeguardLimits) -> Cleared | Held:
+    """Decide on the changes of matching attributes of a cycle together: the names by which people log in."""
+    share = _share(limits.deletion_share, managed)
+    allowed = min(limits.rename_threshold, max(ALWAYS_ALLOWED, share))
+    n = n_planned + n_recent_in_window
+    arithmetic = (
+        f"{n} to get another name ({n_planned} now, {n_recent_in_window} in the last"
+        f" {_hours(limits.window_seconds)} h), allowed {allowed} = min({limits.rename_threshold},"
         f" max({ALWAYS_ALLOWED}, {limits.deletion_share:.4g} of {managed} managed = {share}))"
     )
     return Held(arithmetic) if n_planned and n > allowed else Cleared(arithmetic)

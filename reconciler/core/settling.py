@@ -154,12 +154,38 @@ def held(operation: Operation, now: float) -> Record:
     """Return the record of an entry whose operation is held: whatever showed the cause, the next cycle finds it too."""
     record = replace(operation.record, fingerprint=None, due_at=now)
     link = record.link
+    if link is not None and operation.word == "enable":
+        record.link = replace(link, agreed=_as_shown(operation, link))
+    return _switched_on_by_somebody(record, operation)
+
+
+def let_be(operation: Operation, why: str) -> Record:
+    """Return the record of an entry whose operation a person rejected: its account stays as it is."""
+    due_at = WHEN_ALL_ARE if operation.verdict is Verdict.GONE else None
+    record = replace(
+        operation.record,
+        verdict=operation.verdict,
+        why=why,
+        fingerprint=operation.fingerprint,
+        due_at=due_at,
+        escrow=None,
+    )
+    if record.link is not None:
+        record.link = replace(record.link, delete_at=None)
+    return _switched_on_by_somebody(record, operation)
+
+
+def _switched_on_by_somebody(record: Record, operation: Operation) -> Record:
+    """Return the record; where the target showed an account as active that we had disabled, it is not any more."""
+    link = record.link
     if link is not None and link.disabled_at is not None and operation.word == "disable":
-        # the target showed an account that we had disabled as active again
-        shown = [Change(change.path, change.new, change.old) for change in operation.changes]
-        agreed = diffing.apply(shown, link.agreed)
+        agreed = _as_shown(operation, link)
         record.link = replace(link, agreed=agreed, disabled_at=None, disabled_because="", delete_at=None)
     return record
+
+
+def _as_shown(operation: Operation, link: Link) -> Resource:
+    return diffing.apply([Change(change.path, change.new, change.old) for change in operation.changes], link.agreed)
 
 
 def rejected(record: Record, fingerprint: bytes | None, error_code: str, reason: str, now: float) -> Record:

@@ -11,6 +11,7 @@ from reconciler.core.decisions import Leave, Operation, Pending
 from reconciler.core.model import Resource, TargetId
 from reconciler.core.outcomes import Failed
 from reconciler.core.records import LogRecord, Modified, Record, Step
+from reconciler.core.safeguards import Safeguard
 
 _ACTIONS = {
     "create": "create",
@@ -19,6 +20,15 @@ _ACTIONS = {
     "enable": "update",
     "disable": "disable",
     "delete": "delete",
+}
+_HELD_BY: dict[Safeguard, str] = {
+    "deletions": "TooManyDeletes",
+    "members": "TooManyRemovals",
+    "groups": "GroupDeleteHeld",
+    "adopted": "AdoptedAccountHeld",
+    "locked": "LockedAccountHeld",
+    "renames": "TooManyRenames",
+    "creates": "TooManyCreates",
 }
 
 
@@ -53,6 +63,8 @@ def sent(
         ),
         modified=_modified(operation),
         took_ms=took_ms,
+        counts=operation.counts,
+        approved=operation.approved,
     )
 
 
@@ -103,8 +115,8 @@ def seen_after_doubt(record: Record, shown: Resource, active: str, at: float) ->
     )
 
 
-def staged(operation: Operation, why: str, at: float) -> LogRecord:
-    """Return the record of an operation that a safeguard holds back."""
+def staged(operation: Operation, reason: str, why: str, safeguard: Safeguard, at: float) -> LogRecord:
+    """Return the record of an operation that a safeguard holds back for `reason`, by the arithmetic `why`."""
     record = operation.record
     return LogRecord(
         at=at,
@@ -115,8 +127,8 @@ def staged(operation: Operation, why: str, at: float) -> LogRecord:
         operation=operation.word,
         status="skipped",
         target_id=record.link.target_id if record.link is not None else None,
-        error_code="TooManyDeletes",
-        reason=f"{operation.why}; held: {why}",
+        error_code=_HELD_BY[safeguard],
+        reason=f"{reason}; held: {why}",
         steps=(Step("scoping", "success", operation.why), Step("export", "skipped", f"held: {why}")),
     )
 

@@ -10,8 +10,10 @@ from functools import partial
 import anyio
 
 from reconciler.core.decisions import Operation
+from reconciler.core.guarding import Guards
 from reconciler.core.health import CycleEnd, after_cycle, compares
 from reconciler.core.model import KINDS, Kind, TargetId
+from reconciler.core.notices import both
 from reconciler.core.outcomes import Failed
 from reconciler.core.records import Record
 from reconciler.core.standing import QuarantineReason, Standing
@@ -23,6 +25,7 @@ from reconciler.runtime.asking import Asking
 from reconciler.runtime.canary import Canary
 from reconciler.runtime.deciding import Deciding
 from reconciler.runtime.draining import drain
+from reconciler.runtime.guarding import Guarding
 from reconciler.runtime.holding import Holding
 from reconciler.runtime.joining import Joining, Removals
 from reconciler.runtime.journal import Journal
@@ -108,6 +111,7 @@ class _Cycle:
             self._managed = await self._store.linked_count(state.job_id)
             initial = self._full or state.completed_rules != self._plan.rules_version
             self._furnish(state, expect_many=initial)
+            await self._holding.begin()
             self._turns.cycle = UnderWay(
                 cycle_id, state, self._hand, self._deciding.claimed, write_down=self._journal.flush
             )
@@ -133,6 +137,7 @@ class _Cycle:
                 await self._reader.read(initial=initial)
                 await self._leavers.find(initial=initial)
                 await self._let_negatives_go()
+                await self._deciding.send(await self._guarding.weigh())
                 self._spool.close()
             await self._applier.settle_aside()
             await self._match_again()
@@ -182,6 +187,18 @@ class _Cycle:
             world.progress,
             self._hand,
         )
+        guards, first = Guards.of(plan.job, plan.profile), state.completed_rules != plan.rules_version
+        self._holding = Holding(plan.job, world, state, self._journal, guards, self._tell, first=first)
+        self._guarding = Guarding(
+            plan.job,
+            job_id,
+            world.store,
+            world.clock,
+            guards,
+            self._holding,
+            managed=self._managed,
+            some=self._canary.restricted,
+        )
         self._deciding = Deciding(
             plan.job,
             plan.profile,
@@ -193,6 +210,7 @@ class _Cycle:
             self._applier,
             world.clock,
             world.dice,
+            self._guarding,
             self._send,
             source=world.source.identity,
             full=self._full,
@@ -220,6 +238,7 @@ class _Cycle:
             self._applier,
             world.clock,
             world.progress,
+            self._holding,
             concurrency=plan.concurrency,
             hand=self._hand,
             canary=self._canary,
@@ -242,7 +261,6 @@ class _Cycle:
             full=self._full,
             hand=self._hand,
         )
-        self._holding = Holding(plan.job, world, state, self._journal, self._tell)
 
     async def _send(self, operations: Sequence[Operation]) -> None:
         if self._observer is not None:
@@ -327,13 +345,12 @@ class _Cycle:
             await self._joining.members(
                 removals,
                 why_held,
-                told=self._holding.groups_held_before,
                 compare=self._reading.in_source,
                 leaving={o.record.source_id for o in self._deciding.negatives if o.record.kind == "group"},
                 whole=self._reading.all_complete and not self._canary.restricted,
             )
-        for _, held, _ in self._joining.held:
-            self._journal.counts["held"] += held
+        for one in self._joining.held:
+            self._journal.counts["held"] += len(one.members)
 
     async def _finish(self, state: JobState, begun: _Begun) -> CycleReport:
         """Write the history; the watermark moves only after a good cycle."""
@@ -351,7 +368,7 @@ class _Cycle:
             rules=self._plan.rules_version if good else None,
             summary=report.as_dict(),
             now=end.at,
-            settle=after_cycle(health.terms_of(self._plan), end),
+            settle=both(after_cycle(health.terms_of(self._plan), end), self._holding.after_cycle(good=good)),
         )
         return report
 
@@ -391,7 +408,7 @@ class _Cycle:
     def _report(self, begun: _Begun, stopped: Failed | None, end: CycleEnd) -> CycleReport:
         holding, held_groups, requests = self._holding, self._joining.held, self._world.target.requests
         result: State = "active"
-        if holding.held or held_groups:
+        if holding.problems or held_groups:
             result = "held"
         if end.breach is not None or not end.proves:
             result = "quarantine"
@@ -407,8 +424,8 @@ class _Cycle:
         problems += [refusal.reason for refusal in (stopped, forbidden) if refusal is not None]
         if end.breach is not None and stopped is None and forbidden is None:
             problems.append(f"{end.breach.rule}: {end.breach.arithmetic or end.breach.answer}")
-        problems += [f"held: {holding.why}"] if holding.held else []
-        problems += [f"group {record.name} held: {why}" for record, _, why in held_groups]
+        problems += holding.problems
+        problems += [f"group {one.group.name} held: {one.why}" for one in held_groups]
         return CycleReport(
             job=self._job.name,
             cycle_id=begun.cycle_id,

@@ -20,6 +20,7 @@ from reconciler.runtime.apply import LIVING, Applier
 from reconciler.runtime.asking import Asking, Question
 from reconciler.runtime.candidates import Candidate, Gathering
 from reconciler.runtime.choosing import Choosing, choose
+from reconciler.runtime.guarding import Guarding
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.recovering import Recovering
 from reconciler.runtime.rules import KindRules
@@ -51,6 +52,7 @@ class Deciding:
         applier: Applier,
         clock: Clock,
         dice: Dice,
+        guarding: Guarding,
         send: Callable[[Sequence[Operation]], Awaitable[None]],
         *,
         source: Identity,
@@ -65,6 +67,7 @@ class Deciding:
         self._dice, self._send = dice, send
         self._source, self._full, self._hand, self._watch = source, full, hand, watch
         self._takes_over = takes_over
+        self._guarding = guarding
         self.recovering = Recovering(profile, store, target, journal, asking, applier, clock)
         self._gathering = Gathering(profile, job_id, store, target, asking, applier)
         self.negatives: list[Operation] = []
@@ -215,6 +218,10 @@ class Deciding:
                 await self._take(candidate, decision, positives)
         if asked:
             await self._match(rules, asked, positives, afresh=afresh, last=last)
+        await self.send(await self._guarding.pass_through(positives))
+
+    async def send(self, positives: list[Operation]) -> None:
+        """Hand on what no safeguard keeps."""
         await self.attempt([o for o in positives if o.word == "create" or o.changes])
         if positives:
             pointed_at = self._applier.pointed_at

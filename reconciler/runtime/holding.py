@@ -1,18 +1,41 @@
-"""Weighs what would take something away in one cycle; holds it back where a safeguard says so."""
+"""Weighs what would take something away in one cycle; keeps what is held, with what people said to it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from reconciler.core import safeguards, settling, telling
-from reconciler.core.decisions import Operation
-from reconciler.core.model import Job, SourceId
-from reconciler.core.records import Record
-from reconciler.core.safeguards import Held
-from reconciler.ports import HeldOperation, JobState
+from reconciler.core import notices, safeguards, settling, telling
+from reconciler.core.decisions import Leave, Operation
+from reconciler.core.guarding import Guards
+from reconciler.core.model import KINDS, Job, Kind, SourceId, TargetId
+from reconciler.core.notices import HeldEntry, Notice, Settle
+from reconciler.core.records import Record, Verdict
+from reconciler.core.safeguards import ALWAYS_HELD, Held, Safeguard
+from reconciler.core.standing import Standing
+from reconciler.ports import Decided, HeldOperation, Hold, JobState
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.passing_on import let_go
 from reconciler.runtime.world import World
+
+Key = tuple[Kind, SourceId, str]
+
+
+@dataclass(frozen=True, slots=True)
+class HeldRemovals:
+    """The members that a safeguard keeps in one group."""
+
+    group: Record
+    members: Sequence[TargetId]
+    why: str
+
+
+@dataclass(slots=True)
+class _Held:
+    """What one safeguard holds in this cycle."""
+
+    why: str
+    operations: list[HeldOperation] = field(default_factory=list)
 
 
 class Holding:
@@ -24,17 +47,41 @@ class Holding:
         world: World,
         state: JobState,
         journal: Journal,
+        guards: Guards,
         tell: Callable[[Sequence[Operation], str], None],
+        *,
+        first: bool,
     ) -> None:
+        """`first`: no cycle has completed under the rules as they are now."""
         self._job, self._world, self._state, self._journal, self._tell = job, world, state, journal, tell
-        self._store, self._clock = world.store, world.clock
-        self.held: list[Operation] = []
-        self.why = ""
-        """The arithmetic by which this cycle holds; empty: it does not."""
+        self._store, self._clock, self._guards, self._first = world.store, world.clock, guards, first
         self.arithmetic = ""
-        self._before: list[HeldOperation] = []
-        self._still: list[HeldOperation] = []
-        """What was held before, and cannot be said to be without cause after a reading that is not whole."""
+        """The line of each safeguard that was asked, whether it holds or not."""
+        self.why_held: dict[tuple[Kind, SourceId], str] = {}
+        """The entries that are held by this cycle, and why."""
+        self.notices: Sequence[Notice] = ()
+        """What people are to be told of: the holds as they are at the end."""
+        self.kept_accounts: set[TargetId] = set()
+        """Accounts whose disable or delete does not run now: they stay in their groups, too."""
+        self._held: dict[Safeguard, _Held] = {}
+        self._before: dict[Safeguard, Mapping[Key, HeldOperation]] = {}
+        self._decided: dict[Key, Decided] = {}
+        self._wanted: set[Key] = set()
+        """The operations of this cycle on which something was decided before."""
+        self._planned: set[Key] = set()
+        """The operations of this cycle that were looked at."""
+        self._whole = False
+        self._forced = False
+        """A person said: this time everybody goes whom the rules let go."""
+
+    async def begin(self) -> None:
+        """Take up what was held, and what people have said to it since."""
+        for hold in await self._store.held(self._job.name):
+            self._before[hold.safeguard] = {operation.key: operation for operation in hold.operations}
+        self._forced = (await self._store.standing(self._job.name)).force_deletes
+        self._decided = {decided.operation.key: decided for decided in await self._store.decisions(self._job.name)}
+
+    # --- disables and deletes ------------------------------------------------------------------------------------
 
     async def pass_on(self, negatives: Sequence[Operation]) -> list[Operation]:
         """Pass accounts on that other jobs have in scope; return the operations on the accounts that are left."""
@@ -49,61 +96,238 @@ class Holding:
             self._clock.now(),
         )
 
-    async def weigh(self, negatives: list[Operation], *, managed: int, whole: bool) -> list[Operation]:
-        """Look at all disables and deletes together; return them, or nothing where a safeguard holds them.
+    async def weigh(self, negatives: Sequence[Operation], *, managed: int, whole: bool) -> list[Operation]:
+        """Look at all disables and deletes together; return those that may run.
 
-        `whole`: everything was read, so what was held before and is not planned any more has lost its cause.
+        A person's word goes before any limit. `whole`: everything was read, so what was held before and is not
+        planned any more has lost its cause.
         """
-        now = self._clock.now()
-        since = now - self._job.safeguards.window_seconds
-        recent = await self._store.negatives_since(self._state.job_id, since)
-        self._before = [held for hold in await self._store.held(self._job.name) for held in hold.operations]
-        planned = {(o.record.kind, o.record.source_id, o.word) for o in negatives}
-        if not whole:
-            self._still = [b for b in self._before if (b.kind, b.source_id, b.operation) not in planned]
-        n_still_held = sum(held.operation != "members" for held in self._still) if negatives else 0
-        verdict = safeguards.verdict(len(negatives) + n_still_held, recent, managed, self._job.safeguards)
-        self.arithmetic = verdict.arithmetic
-        if not isinstance(verdict, Held):
-            self._tell(negatives, "")
-            return negatives
-        await self._hold_back(negatives, verdict.arithmetic, now)
-        return []
-
-    async def _hold_back(self, negatives: list[Operation], why: str, now: float) -> None:
-        self.held, self.why = negatives, why
-        self._journal.counts["held"] += len(negatives)
-        self._tell(negatives, why)
-        before = {(held.kind, held.source_id, held.operation) for held in self._before}
+        cleared, together = [], []
         for operation in negatives:
-            await self._journal.entry(settling.held(operation, now))
-            if (operation.record.kind, operation.record.source_id, operation.word) not in before:
-                self._journal.log(telling.staged(operation, why, now))
+            key = (*operation.record.key, operation.word)
+            if (said := await self.decided(operation, operation.word)) is not None:
+                cleared += [operation] if said else []
+                continue
+            safeguard = self._guards.of_negative(operation, first=self._first)
+            if key in self._before.get("adopted", {}):
+                safeguard = "adopted"  # a cycle that is not the first does not slip past
+            if safeguard == "deletions":
+                together.append(operation)
+            else:
+                await self.hold(operation, safeguard, ALWAYS_HELD[safeguard])
+        self._whole = whole
+        cleared += await self._weigh_together(together, managed)
+        self._tell(cleared, "")
+        return cleared
+
+    async def _weigh_together(self, negatives: list[Operation], managed: int) -> list[Operation]:
+        since = self._clock.now() - self._job.safeguards.window_seconds
+        recent = await self._store.counted_since(self._state.job_id, "deletions", since)
+        n_still_held = len(self.still_held("deletions")) if negatives else 0
+        verdict = safeguards.verdict(len(negatives) + n_still_held, recent, managed, self._job.safeguards)
+        self.note(verdict.arithmetic)
+        if isinstance(verdict, Held):
+            for operation in negatives:
+                await self.hold(operation, "deletions", verdict.arithmetic)
+            return []
+        return negatives
+
+    def still_held(self, safeguard: Safeguard, *, removals: bool = False) -> list[HeldOperation]:
+        """Return what was held before, and cannot be said to be without cause after a reading that is not whole."""
+        if self._whole:
+            return []
+        before = self._before.get(safeguard, {}).values()
+        return [o for o in before if o.key not in self._planned and (removals or o.operation != "members")]
+
+    # --- one operation -------------------------------------------------------------------------------------------
+
+    async def decided(
+        self, operation: Operation, word: str, about: tuple[str, ...] = (), *, rest: Operation | None = None
+    ) -> bool | None:
+        """Return what a person said to the operation: True, it may run; False, it is left; None: nothing yet.
+
+        Of what was rejected, the account stays as it is until the verdict on its owner changes. `rest`: what is done
+        all the same.
+        """
+        key = (*operation.record.key, word)
+        self._planned.add(key)
+        if self._forced and operation.negative:
+            operation.approved = True
+            return True
+        said = self._decided.get(key)
+        if said is None or not set(about) <= set(said.operation.about or about):
+            return None
+        if said.decision == "approved":
+            self._wanted.add(key)
+            operation.approved = True
+            return True
+        if said.operation.verdict != str(operation.verdict):
+            return None
+        self._wanted.add(key)
+        self._keep_account(operation)
+        if rest is None:
+            why = f"{operation.why}; rejected by {said.by}"
+            new = operation.record.why != why
+            record = settling.let_be(operation, why)
+            left = Leave(why, "RejectedByOperator", operation.verdict)
+            await self._journal.entry(record, telling.skipped(record, left, self._clock.now()) if new else None)
+            self._journal.counts["skip"] += 1
+        return False
+
+    async def hold(
+        self, operation: Operation, safeguard: Safeguard, why: str, *, word: str = "", rest: Operation | None = None
+    ) -> None:
+        """Hold an operation back. `word`: what is held of it; `rest`: what is done of it all the same."""
+        record, word = operation.record, word or operation.word
+        held = self._held.setdefault(safeguard, _Held(why))
+        held.why = why
+        about = self._guards.about(operation, safeguard)
+        reason = self._guards.why(operation, safeguard)
+        one = HeldOperation(
+            record.kind, record.source_id, record.name, word, reason, str(operation.verdict), tuple(about)
+        )
+        held.operations.append(one)
+        self.why_held[record.key] = why
+        if safeguard != "deletions":  # of which all removals wait
+            self._keep_account(operation)
+        self._journal.counts["held"] += 1
+        self._tell([operation], why)
+        if rest is None:
+            await self._journal.entry(settling.held(operation, self._clock.now()))
+        if one.key not in self._before.get(safeguard, {}):
+            self._journal.log(telling.staged(operation, reason, why, safeguard, self._clock.now()))
+
+    def note(self, arithmetic: str) -> None:
+        """Keep the line of a safeguard for the report."""
+        self.arithmetic = f"{self.arithmetic}; {arithmetic}" if self.arithmetic else arithmetic
+
+    def _keep_account(self, operation: Operation) -> None:
+        if operation.negative and operation.record.link is not None:
+            self.kept_accounts.add(operation.record.link.target_id)
+
+    # --- members of groups ---------------------------------------------------------------------------------------
 
     @property
     def why_removals_are_held(self) -> str:
         """Why no member is taken out of a group either; empty: nothing stands against it."""
-        if self.held or any(held.operation != "members" for held in self._still):
-            return f"the job is held: {self.why or self._still[0].why}"
-        return ""
+        if (held := self._held.get("deletions")) is not None:
+            return f"the job is held: {held.why}"
+        still = self.still_held("deletions")
+        return f"the job is held: {still[0].why}" if still else ""
 
     @property
     def groups_held_before(self) -> frozenset[SourceId]:
         """The groups of which an operator knows already that their removals are held."""
-        return frozenset(held.source_id for held in self._before if held.operation == "members")
+        held = [operation for before in self._before.values() for operation in before.values()]
+        return frozenset(operation.source_id for operation in held if operation.operation == "members")
 
-    async def keep(self, cycle_id: str, groups: Sequence[tuple[Record, int, str]]) -> None:
-        """Write down everything that is held, for a person to allow; where nothing is any more, release the hold.
+    def decided_on_members(self, group: SourceId) -> tuple[frozenset[str], frozenset[str]]:
+        """Return the accounts that a person let go from a group, and those that are to stay."""
+        said = self._decided.get(("group", group, "members"))
+        if said is None:
+            return frozenset(), frozenset()
+        about = frozenset(said.operation.about)
+        return (about, frozenset()) if said.decision == "approved" else (frozenset(), about)
 
-        `groups`: the groups of which removals are held, how many of them, by which arithmetic.
-        """
-        held = [HeldOperation(o.record.kind, o.record.source_id, o.record.name, o.word, o.why) for o in self.held]
-        held += [HeldOperation("group", r.source_id, r.name, "members", why) for r, _, why in groups]
-        if self._still:
-            known = {(one.kind, one.source_id, one.operation) for one in held}
-            held += [b for b in self._still if (b.kind, b.source_id, b.operation) not in known]
-        if held:
-            why = self.why or held[0].why
-            await self._store.hold(self._state.job_id, cycle_id, self._clock.now(), why, held)
-        else:
-            await self._store.release(self._state.job_id)
+    async def members_settled(self, group: SourceId, wanted: Collection[TargetId]) -> None:
+        """Take in who is still to be taken out of a group: a decision on anybody else is needed no more."""
+        key: Key = ("group", group, "members")
+        if (said := self._decided.get(key)) is not None:
+            left = [one for one in said.operation.about if one in wanted]
+            self._wanted.add(key)
+            if not left:
+                await self._store.drop_decisions(self._state.job_id, [key])
+            elif len(left) < len(said.operation.about):
+                await self._store.narrow_decision(self._state.job_id, key, left)
+
+    def after_cycle(self, *, good: bool) -> Settle:
+        """Return who is to be told what is held. A person's "whatever it is" was good for one whole cycle."""
+
+        def settle(standing: Standing) -> tuple[Standing, Sequence[Notice]]:
+            done = good and self._forced
+            return (replace(standing, force_deletes=False) if done else standing), self.notices
+
+        return settle
+
+    # --- the end -------------------------------------------------------------------------------------------------
+
+    @property
+    def problems(self) -> list[str]:
+        """Return what is held, and by which arithmetic, for a person."""
+        return [f"held: {held.why}" for held in self._held.values()]
+
+    async def keep(self, cycle_id: str, removals: Sequence[HeldRemovals]) -> None:
+        """Write down everything that is held, for a person to allow; where nothing is any more, release the hold."""
+        job_held = bool(self.why_removals_are_held)
+        by: dict[Safeguard, list[HeldOperation]] = {s: list(held.operations) for s, held in self._held.items()}
+        why: dict[Safeguard, str] = {safeguard: held.why for safeguard, held in self._held.items()}
+        safeguard: Safeguard
+        for one in removals:
+            # what only waits with the job's disables is decided on with them
+            safeguard = "deletions" if job_held else "members"
+            why.setdefault(safeguard, one.why)
+            by.setdefault(safeguard, []).append(
+                HeldOperation(
+                    *("group", one.group.source_id, one.group.name, "members", one.why),
+                    verdict=str(one.group.verdict),
+                    about=tuple(one.members),
+                )
+            )
+        self._planned.update(("group", one.group.source_id, "members") for one in removals)
+        for safeguard in self._before:
+            if still := self.still_held(safeguard, removals=True):
+                by.setdefault(safeguard, []).extend(still)
+                why.setdefault(safeguard, still[0].why)
+        for safeguard in by.keys() | self._before.keys():
+            if operations := by.get(safeguard):
+                now = self._clock.now()
+                await self._store.hold(self._state.job_id, cycle_id, now, why[safeguard], operations, safeguard)
+            else:
+                await self._store.release(self._state.job_id, safeguard)
+        await self._drop_what_is_decided_and_done()
+        self.notices = [_notice(hold, self._clock.now()) for hold in await self._store.held(self._job.name)]
+
+    async def _drop_what_is_decided_and_done(self) -> None:
+        """Forget a person's word where the operation was done, or is not wanted any more."""
+        await self._journal.flush()
+        dropped: list[Key] = []
+        for kind in KINDS:
+            of_kind = [said for said in self._decided.values() if said.operation.kind == kind]
+            ids = [said.operation.source_id for said in of_kind]
+            records = await self._store.records(self._state.job_id, kind, ids) if ids else {}
+            dropped += [
+                said.operation.key for said in of_kind if self._is_over(said, records.get(said.operation.source_id))
+            ]
+        if dropped:
+            await self._store.drop_decisions(self._state.job_id, dropped)
+
+    def _is_over(self, said: Decided, record: Record | None) -> bool:
+        operation = said.operation
+        if record is None or _was_done(operation.operation, record):
+            return True
+        if operation.key in self._wanted:
+            return False
+        if said.decision == "rejected":
+            return record.verdict is not Verdict.UNKNOWN and str(record.verdict) != operation.verdict
+        settled = record.verdict is Verdict.IN_SCOPE and record.fingerprint is not None
+        return operation.operation != "members" and (self._whole or settled)
+
+
+def _was_done(word: str, record: Record) -> bool:
+    link = record.link
+    match word:
+        case "create":
+            return link is not None
+        case "disable":
+            return link is not None and link.disabled_at is not None
+        case "delete" | "members":
+            return link is None
+        case _:
+            return False
+
+
+def _notice(hold: Hold, now: float) -> Notice:
+    told = [HeldEntry(o.kind, o.source_id, o.name, o.operation, o.why) for o in hold.operations]
+    return notices.held(
+        hold.job, now, hold_id=hold.id, since=hold.since, arithmetic=hold.why, operations=told, total=len(told)
+    )

@@ -16,6 +16,7 @@ from reconciler.core.safeguards import Held
 from reconciler.ports import Clock, MemberDelta, Progress, Store, Target, chunks
 from reconciler.runtime.apply import Applier
 from reconciler.runtime.canary import Canary
+from reconciler.runtime.holding import HeldRemovals, Holding
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.lanes import each
 from reconciler.runtime.turns import Hand
@@ -40,15 +41,16 @@ class _Membership:
     ledger: Mapping[TargetId, SourceId]
     """Who is in the group by our doing; empty where it does not matter."""
     add: Mapping[TargetId, SourceId]
-    remove: Mapping[TargetId, SourceId]
-    """Who is to be taken out, now or when the hold is over."""
+    leaving: Mapping[TargetId, SourceId]
+    """Who is taken out now."""
+    waiting: Collection[TargetId]
+    """Who is to be taken out when the hold is over."""
     held: str
-    """Why nobody is taken out now."""
-
-    @property
-    def leaving(self) -> Mapping[TargetId, SourceId]:
-        """Who is taken out now."""
-        return {} if self.held else self.remove
+    """Why somebody is not taken out now."""
+    stay: frozenset[str]
+    """Who is left where he is because a person said so."""
+    approved: frozenset[str]
+    """Who may be taken out because a person said so."""
 
 
 class Joining:
@@ -64,6 +66,7 @@ class Joining:
         applier: Applier,
         clock: Clock,
         progress: Progress,
+        holding: Holding,
         *,
         concurrency: int,
         hand: Hand,
@@ -71,9 +74,9 @@ class Joining:
     ) -> None:
         self._job, self._job_id, self._store, self._target = job, job_id, store, target
         self._journal, self._applier, self._clock, self._progress = journal, applier, clock, progress
-        self._concurrency, self._hand, self._canary = concurrency, hand, canary
-        self.held: list[tuple[Record, int, str]] = []
-        """Groups whose removals a safeguard holds back: record, how many, arithmetic."""
+        self._holding, self._concurrency, self._hand, self._canary = holding, concurrency, hand, canary
+        self.held: list[HeldRemovals] = []
+        """Who is not taken out of a group because a safeguard holds it back."""
         self._removals: Removals = "allowed"
         self._why_held = ""
         self._told: Collection[SourceId] = ()
@@ -88,19 +91,17 @@ class Joining:
         removals: Removals,
         why_held: str,
         *,
-        told: Collection[SourceId] = (),
         compare: Sequence[SourceId] = (),
         leaving: Collection[SourceId] = (),
         whole: bool = True,
     ) -> None:
         """Bring the members of every group that changed to what the source says; adds before removes.
 
-        `told` are groups whose hold is in the log already; `compare` those whose members at the target are looked at;
-        `leaving` those that are to be deleted themselves. Unless everything that the source has was read (`whole`),
-        nobody can be said to be a stranger in a group.
+        `compare` are groups whose members at the target are looked at; `leaving` those that are to be deleted
+        themselves. Unless everything that the source has was read (`whole`), nobody can be said to be a stranger.
         """
         self._whole = whole
-        self._removals, self._why_held, self._told = removals, why_held, told
+        self._removals, self._why_held, self._told = removals, why_held, self._holding.groups_held_before
         self._seen_through = 0
         for groups in chunks([group for group in compare if group not in leaving], PAGE):
             await self._groups(groups, compare=True)
@@ -141,7 +142,7 @@ class Joining:
         for record, group in taking_part:
             membership = await self._membership(record, group, exact=rules.members == "exact")
             waiting.append(membership)
-            members += len(membership.add) + len(membership.remove)
+            members += len(membership.add) + len(membership.leaving) + len(membership.waiting)
             if members >= MEMBERS_AT_ONCE:
                 await self._change_all(waiting)
                 waiting, members = [], 0
@@ -159,9 +160,14 @@ class Joining:
         ledger = await self._store.ledger(self._job_id, record.source_id) if delta.remove or exact else {}
         lets = self._canary.lets_member
         add = {target_id: source_id for source_id, target_id in delta.add if lets(source_id)}
-        remove = {target_id: source_id for source_id, target_id in delta.remove if lets(source_id)}
-        held = self._hold(len(remove), len(ledger))
-        return _Membership(record, group, exact, delta, ledger, add, remove, held)
+        approved, rejected = self._holding.decided_on_members(record.source_id)
+        stay = rejected | self._holding.kept_accounts
+        remove = {
+            target_id: source_id for source_id, target_id in delta.remove if lets(source_id) and target_id not in stay
+        }
+        held, waiting = self._held_of(remove, approved, len(ledger))
+        leaving = {target_id: source_id for target_id, source_id in remove.items() if target_id not in waiting}
+        return _Membership(record, group, exact, delta, ledger, add, leaving, waiting, held, stay, approved)
 
     async def _change_all(self, waiting: Sequence[_Membership]) -> None:
         """Change groups side by side, what is added and removed in each one after the other.
@@ -199,8 +205,9 @@ class Joining:
             await self._target.members(group)  # now it is not: whether the target hides members shows for good
         added = [(add[member], member) for member in outcome.done if member in add]
         removed = [member for member in outcome.done if member in remove]
+        wanted_out = {target_id for _, target_id in delta.remove}
         if held:
-            self._put_on_hold(record, len(one.remove), held)
+            self._put_on_hold(record, one.waiting, held)
         elif one.exact and not self._whole:
             held = _NOT_KNOWN
         elif one.exact:
@@ -209,13 +216,17 @@ class Joining:
             if isinstance(strangers, Failed):
                 await self._group_failed(record, strangers)
                 return
-            held = self._hold(len(strangers) + len(removed), len(members) + len(strangers)) if strangers else ""
+            wanted_out |= strangers
+            strangers = frozenset(member for member in strangers if member not in one.stay)
+            done = len([member for member in removed if member not in one.approved])
+            held, waiting = self._held_of(strangers, one.approved, len(members) + len(strangers), done)
             if held:
-                self._put_on_hold(record, len(strangers), held)
-            elif strangers:
-                left = await self._change(group, {}, dict.fromkeys(strangers, SourceId("")))
+                self._put_on_hold(record, waiting, held)
+            if strangers - waiting:
+                left = await self._change(group, {}, dict.fromkeys(strangers - waiting, SourceId("")))
                 outcome = _both(outcome, left)
                 removed += [member for member in outcome.done if member in strangers]
+        await self._holding.members_settled(record.source_id, wanted_out.difference(removed))
         await self._note(record, outcome, added, removed, held, len(delta.unresolved))
 
     async def _never_added(self, one: _Membership, refused: Mapping[TargetId, Failed]) -> None:
@@ -248,22 +259,30 @@ class Joining:
         refused = failure is not None and failure.fault not in _PASSING
         await self._journal.members(record.source_id, log, added, removed, settled=settled, refused=refused)
 
-    def _hold(self, removals: int, members: int) -> str:
-        """Return why members are not taken out of a group now; empty: they are."""
-        if not removals:
-            return ""
-        match self._removals:
-            case "not known":
-                return _NOT_KNOWN
-            case "held":
-                return self._why_held
-            case "allowed":
-                verdict = safeguards.member_verdict(removals, max(members, removals), self._job.safeguards)
-                return verdict.arithmetic if isinstance(verdict, Held) else ""
+    def _held_of(
+        self, leaving: Collection[TargetId], approved: Collection[str], members: int, done: int = 0
+    ) -> tuple[str, frozenset[TargetId]]:
+        """Return why members are not taken out of a group now (empty: they are), with those who stay because of it.
 
-    def _put_on_hold(self, record: Record, removals: int, why: str) -> None:
+        `done`: how many were taken out just now. Those whom a person let go are counted no more.
+        """
+        weighed = frozenset(one for one in leaving if one not in approved)
+        if self._removals == "not known":
+            return (_NOT_KNOWN, frozenset(leaving)) if leaving else ("", frozenset())
+        why = self._hold(len(weighed), len(weighed) + done, members)
+        return why, weighed if why else frozenset()
+
+    def _hold(self, waiting: int, removals: int, members: int) -> str:
+        if not waiting:
+            return ""
+        if self._removals == "held":
+            return self._why_held
+        verdict = safeguards.member_verdict(removals, max(members, removals), self._job.safeguards)
+        return verdict.arithmetic if isinstance(verdict, Held) else ""
+
+    def _put_on_hold(self, record: Record, waiting: Collection[TargetId], why: str) -> None:
         if why != _NOT_KNOWN:
-            self.held.append((record, removals, why))
+            self.held.append(HeldRemovals(record, sorted(waiting), why))
 
     async def _change(
         self, group: TargetId, add: Mapping[TargetId, SourceId], remove: Mapping[TargetId, SourceId]

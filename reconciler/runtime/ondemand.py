@@ -14,6 +14,7 @@ import anyio
 
 from reconciler.core import telling
 from reconciler.core.decisions import Reject
+from reconciler.core.guarding import Guards
 from reconciler.core.model import KINDS, Kind, SourceId
 from reconciler.core.naming import Named
 from reconciler.core.outcomes import Failed
@@ -24,6 +25,7 @@ from reconciler.runtime.canary import Canary
 from reconciler.runtime.deciding import Deciding
 from reconciler.runtime.draining import drain
 from reconciler.runtime.finding import NotOne, find
+from reconciler.runtime.guarding import Guarding
 from reconciler.runtime.holding import Holding
 from reconciler.runtime.joining import Joining
 from reconciler.runtime.journal import Journal
@@ -131,7 +133,9 @@ class _Visit:
         newest, self._opened_at = await self._newest(), self._clock.now()
         cycle_id = self._cycle.cycle_id if self._cycle is not None else self._world.dice.hex(32)
         state = await self._open(cycle_id)
+        self._managed = await self._store.linked_count(state.job_id)
         self._furnish(state)
+        await self._holding.begin()
         try:
             try:
                 async with anyio.create_task_group() as tasks:
@@ -179,10 +183,17 @@ class _Visit:
             *(plan.job, plan.profile, world.store, world.target, self._journal, self._spool, asking),
             *(world.clock, world.progress, hand),
         )
+        guards, first = Guards.of(plan.job, plan.profile), state.completed_rules != plan.rules_version
+        self._holding = Holding(
+            plan.job, world, state, self._journal, guards, lambda operations, held: None, first=first
+        )
+        self._guarding = Guarding(
+            plan.job, job_id, world.store, world.clock, guards, self._holding, managed=self._managed, some=True
+        )
         self._watching = Watching(plan.job, plan.profile, self._rules, self._target)
         self._deciding = Deciding(
             *(plan.job, plan.profile, job_id, world.store, world.target, self._journal, asking, self._applier),
-            *(world.clock, world.dice, self._spool.put),
+            *(world.clock, world.dice, self._guarding, self._spool.put),
             source=world.source.identity,
             full=False,
             hand=hand,
@@ -193,6 +204,7 @@ class _Visit:
             self._deciding.claimed = self._cycle.claimed
         self._joining = Joining(
             *(plan.job, job_id, world.store, world.target, self._journal, self._applier, world.clock, world.progress),
+            self._holding,
             concurrency=plan.concurrency,
             hand=hand,
             canary=self._canary,
@@ -208,7 +220,6 @@ class _Visit:
             full=False,
             hand=hand,
         )
-        self._holding = Holding(plan.job, world, state, self._journal, lambda operations, held: None)
 
     async def _go_through(self, asked: _Asked, cycle_id: str) -> None:
         groups = [group.id for group in asked.groups] if "group" in self._rules else []
@@ -217,7 +228,7 @@ class _Visit:
         self._watching.groups = self._reader.reading.named
         await self._provision("group", groups)
         await self._provision("user", asked.users)
-        await self._send_negatives(cycle_id)
+        await self._send_what_was_weighed(cycle_id)
         await drain(
             partial(self._deciding.decide_late, last=self._cycle is None),
             *(self._spool, self._applier),
@@ -267,23 +278,26 @@ class _Visit:
                 else:
                     self._apart.append(record.key)
 
-    async def _send_negatives(self, cycle_id: str) -> None:
+    async def _send_what_was_weighed(self, cycle_id: str) -> None:
         """Weigh what takes something away together with what was taken away lately, and with what is held."""
         for operation in self._deciding.negatives:
             self._watching.takes_away(operation)
         negatives = await self._holding.pass_on(self._deciding.negatives)
-        if not negatives:
-            return
-        managed = await self._store.linked_count(self._state.job_id) + self._deciding.matched
-        cleared = await self._holding.weigh(negatives, managed=managed, whole=False)
-        self._watching.weighed(negatives, self._holding.arithmetic, held=not cleared)
+        managed = self._managed + self._deciding.matched
+        cleared = await self._holding.weigh(negatives, managed=managed, whole=False) if negatives else []
         await self._deciding.attempt(cleared)
 
         async def send() -> None:
             self._spool.put_urgent(cleared)
+            await self._deciding.send(await self._guarding.weigh())
 
         await drain(send, self._spool, self._applier, concurrency=self._plan.concurrency)
+        for operation in negatives:
+            self._watching.weighed(operation, self._holding.arithmetic)
         await self._holding.keep(cycle_id, ())
+        for key, why in self._holding.why_held.items():
+            self._watching.holds(key, why)
+        await self._store.queue(self._holding.notices)
 
     async def _match_again(self) -> None:
         """Match once more whose account has vanished, or whose name was taken."""
@@ -308,8 +322,8 @@ class _Visit:
         await self._joining.members_of(
             group, "not known" if not whole else "held" if why_held else "allowed", why_held, whole=False
         )
-        for record, held, why in self._joining.held:
-            self._watching.members_held(record, held, why)
+        for one in self._joining.held:
+            self._watching.members_held(one.group, len(one.members), one.why)
 
     async def _say_why_nothing_was_done(self) -> None:
         """Log also who is as before: somebody asked for it."""
@@ -355,7 +369,7 @@ class _Visit:
         problems = list(self._reader.reading.problems)
         problems += [stopped.reason] if stopped is not None else []
         state: State = "active"
-        if self._holding.held or self._joining.held:
+        if self._holding.why_held or self._joining.held:
             state = "held"
         if self._unknown or any(one.unknown for one in subjects):
             state = "incomplete"

@@ -81,7 +81,7 @@ def hold_json(hold: Hold, *, operations: bool = True) -> Json:
                 "name": one.name,
                 "why": one.why,
                 "since": moment(one.since),
-                "members": len(one.members),
+                "members": len(one.about) if one.operation == "members" else 0,
             }
             for one in hold.operations[:OPERATIONS_MAX]
         ]

@@ -121,6 +121,8 @@ def _pack(operation: Operation) -> dict[str, object]:
         "match": operation.match,
         "cause": operation.cause,
         "redacted": sorted(operation.redacted),
+        "approved": operation.approved,
+        "counts": operation.counts,
         "record": {
             "kind": record.kind,
             "source_id": record.source_id,
@@ -163,6 +165,8 @@ def _unpack(row: dict[str, Any]) -> Operation:
         match=tuple(map(tuple, row["match"])),
         cause=Cause(row["cause"]) if row["cause"] else None,
         redacted=frozenset(row["redacted"]),
+        approved=row["approved"],
+        counts=row["counts"],
         record=Record(**record),
     )
 

@@ -77,11 +77,11 @@ class Watching:
     def takes_away(self, operation: Operation) -> None:
         self._of(operation.record.key).decision = operation
 
-    def weighed(self, operations: Sequence[Operation], arithmetic: str, *, held: bool) -> None:
-        for operation in operations:
-            seen = self._of(operation.record.key)
-            seen.weighed = arithmetic
-            seen.held = arithmetic if held else ""
+    def weighed(self, operation: Operation, arithmetic: str) -> None:
+        self._of(operation.record.key).weighed = arithmetic
+
+    def holds(self, key: Key, why: str) -> None:
+        self._of(key).held = why
 
     def members_held(self, record: Record, removals: int, why: str) -> None:
         self._of(record.key).held = f"{removals} removals of members: {why}"

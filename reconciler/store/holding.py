@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, select, update
 
-from reconciler.core.model import Kind, SourceId, TargetId
+from reconciler.core.model import Kind, SourceId
 from reconciler.core.safeguards import Safeguard
 from reconciler.ports import Decided, Decision, HeldOperation, Hold
 from reconciler.store.dialects import execute_many, put_many
@@ -16,7 +16,7 @@ from reconciler.store.identifying import job_named
 from reconciler.store.tables import decided_operations, held_operations, holds, jobs
 
 _KEY = ("kind", "source_id", "operation")
-_REST = ("name", "why", "cause", "since", "members")
+_REST = ("name", "why", "verdict", "since", "about")
 _HELD = ("hold_id", "position", *_KEY, *_REST)
 _INSERT = held_operations.insert()
 _DECISION = ("decision", "decided_by", "decided_at", "hold")
@@ -103,6 +103,11 @@ def drop_decisions(connection: Connection, job_id: int, keys: Sequence[tuple[Kin
     execute_many(connection, _DROP, ("job_id", *_KEY), [(job_id, *key) for key in keys])
 
 
+def narrow_decision(connection: Connection, job_id: int, key: tuple[Kind, SourceId, str], about: Sequence[str]) -> None:
+    of = (_c.job_id == job_id, *(_c[name] == value for name, value in zip(_KEY, key, strict=True)))
+    connection.execute(update(decided_operations).where(*of).values(about=_packed(about)))
+
+
 def _since(operation: HeldOperation, before: Mapping[Any, HeldOperation], now: float) -> HeldOperation:
     known = before.get(operation.key)
     return operation._replace(since=known.since if known is not None else operation.since or now)
@@ -110,12 +115,11 @@ def _since(operation: HeldOperation, before: Mapping[Any, HeldOperation], now: f
 
 def _was_there(operation: HeldOperation, before: Mapping[Any, HeldOperation]) -> bool:
     known = before.get(operation.key)
-    return known is not None and set(operation.members) <= set(known.members)
+    return known is not None and set(operation.about) <= set(known.about)
 
 
 def _rest(operation: HeldOperation) -> tuple[Any, ...]:
-    members = orjson.dumps(operation.members) if operation.members else None
-    return operation.name, operation.why, operation.cause, operation.since, members
+    return operation.name, operation.why, operation.verdict, operation.since, _packed(operation.about)
 
 
 def _operations(connection: Connection, hold_id: int) -> list[HeldOperation]:
@@ -125,5 +129,9 @@ def _operations(connection: Connection, hold_id: int) -> list[HeldOperation]:
 
 
 def _operation(row: Row[Any]) -> HeldOperation:
-    members = tuple(TargetId(one) for one in orjson.loads(row.members)) if row.members is not None else ()
-    return HeldOperation(row.kind, row.source_id, row.name, row.operation, row.why, row.cause, members, row.since)
+    about = tuple(orjson.loads(row.about)) if row.about is not None else ()
+    return HeldOperation(row.kind, row.source_id, row.name, row.operation, row.why, row.verdict, about, row.since)
+
+
+def _packed(about: Sequence[str]) -> bytes | None:
+    return orjson.dumps(about) if about else None

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Select, and_, func, or_, select
 
 from reconciler.core.model import Identity
 from reconciler.core.records import LogRecord
+from reconciler.core.safeguards import Safeguard
 from reconciler.ports import LogQuery
 from reconciler.store.dialects import execute_many
 from reconciler.store.tables import COUNTED, cycles, identities, provisioning_log
@@ -23,7 +24,7 @@ _DONE = frozenset({"success", "warning"})
 _COLUMNS = (
     *("job_id", "epoch", "job", "at", "kind", "source_id", "target_id", "source_sum", "target_sum"),
     *("name", "name_key"),
-    *("action", "operation", "status", "counted", "payload"),
+    *("action", "operation", "status", "counts", "payload"),
 )
 _STEP = ("type", "status", "description", "details")
 _MODIFIED = ("path", "old", "new")
@@ -37,7 +38,7 @@ def write(connection: Connection, job_id: int, epoch: int, job: str, records: Se
             *(job_id, epoch, job, r.at, r.kind, r.source_id, r.target_id),
             *(_sum(r.source_id), None if r.target_id is None else _sum(r.target_id), r.name, r.name.casefold()),
             *(r.action, r.operation, r.status),
-            r.status in _DONE and r.operation in _NEGATIVE and not r.approved,
+            _counts(r),
             orjson.dumps(
                 (
                     *(r.error_code, r.reason, r.took_ms, r.approved),
@@ -52,10 +53,18 @@ def write(connection: Connection, job_id: int, epoch: int, job: str, records: Se
     execute_many(connection, _INSERT, _COLUMNS, rows)
 
 
-def negatives_since(connection: Connection, job_id: int, since: float) -> int:
+def _counts(record: LogRecord) -> str | None:
+    if record.approved or record.status not in _DONE:
+        return None
+    return "deletions" if record.operation in _NEGATIVE else record.counts or None
+
+
+def counted_since(connection: Connection, job_id: int, safeguard: Safeguard, since: float) -> int:
     c = provisioning_log.c
     return connection.execute(
-        select(func.count()).select_from(provisioning_log).where(c.job_id == job_id, COUNTED, c.at >= since)
+        select(func.count())
+        .select_from(provisioning_log)
+        .where(c.job_id == job_id, COUNTED, c.counts == safeguard, c.at >= since)
     ).scalar_one()
 
 

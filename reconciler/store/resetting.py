@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from sqlalchemy import Connection, delete, update
+from sqlalchemy import Connection, and_, delete, exists, select, update
 
 from reconciler.core import quarantine
 from reconciler.core.notices import Notice
@@ -13,9 +13,9 @@ from reconciler.core.restarting import ResetScope
 from reconciler.core.standing import Standing
 from reconciler.store import claiming, standings
 from reconciler.store.identifying import job_named
-from reconciler.store.tables import entries, holds, jobs, ledger, pending_references, staged_groups
+from reconciler.store.tables import decided_operations, entries, holds, jobs, ledger, pending_references, staged_groups
 
-_LINKS = (entries, ledger, pending_references, holds)
+_LINKS = (entries, ledger, pending_references, holds, decided_operations)
 
 
 def reset(connection: Connection, name: str, scopes: Collection[ResetScope], now: float) -> Standing:
@@ -26,6 +26,7 @@ def reset(connection: Connection, name: str, scopes: Collection[ResetScope], now
         if ResetScope.WATERMARK in scopes or ResetScope.LINKS in scopes:
             connection.execute(update(jobs).where(jobs.c.id == row.id).values(watermark=None, completed_rules=None))
             connection.execute(update(entries).where(entries.c.job_id == row.id).values(fingerprint=None))
+        _propose_again(connection, row.id, now)
         if ResetScope.ESCROWS in scopes:
             _end_waits(connection, row.id, now)
         if ResetScope.LINKS in scopes:
@@ -34,6 +35,18 @@ def reset(connection: Connection, name: str, scopes: Collection[ResetScope], now
             connection.execute(update(staged_groups).where(staged_groups.c.job_id == row.id).values(dirty=True))
             claiming.wake(connection)
     return standings.settle(connection, name, lambda standing: _restarted(name, standing, scopes, now))
+
+
+def _propose_again(connection: Connection, job_id: int, now: float) -> None:
+    """Forget what people rejected: whom that was about is looked at again."""
+    c, d = entries.c, decided_operations.c
+    rejected = and_(d.job_id == job_id, d.decision == "rejected")
+    meant = exists().where(rejected, d.kind == c.kind, d.source_id == c.source_id)
+    connection.execute(update(entries).where(c.job_id == job_id, meant).values(fingerprint=None, due_at=now))
+    groups = select(d.source_id).where(rejected, d.operation == "members")
+    g = staged_groups.c
+    connection.execute(update(staged_groups).where(g.job_id == job_id, g.group_id.in_(groups)).values(dirty=True))
+    connection.execute(delete(decided_operations).where(rejected))
 
 
 def _end_waits(connection: Connection, job_id: int, now: float) -> None:

@@ -233,8 +233,8 @@ class SqlStore:
     async def linked_count(self, job_id: int) -> int:
         return await self._do(reading.linked_count, job_id)
 
-    async def negatives_since(self, job_id: int, since: float) -> int:
-        return await self._do(logbook.negatives_since, job_id, since)
+    async def counted_since(self, job_id: int, safeguard: Safeguard, since: float) -> int:
+        return await self._do(logbook.counted_since, job_id, safeguard, since)
 
     async def commit(self, job_id: int, epoch: int, batch: Batch) -> Sequence[tuple[Kind, SourceId]]:
         committed = await self._do(writing.commit, job_id, epoch, batch)
@@ -296,6 +296,9 @@ class SqlStore:
 
     async def drop_decisions(self, job_id: int, keys: Sequence[tuple[Kind, SourceId, str]]) -> None:
         await self._do(holding.drop_decisions, job_id, keys)
+
+    async def narrow_decision(self, job_id: int, key: tuple[Kind, SourceId, str], about: Sequence[str]) -> None:
+        await self._do(holding.narrow_decision, job_id, key, about)
 
     # --- for people ----------------------------------------------------------------------------------------------
 

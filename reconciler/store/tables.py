@@ -264,9 +264,9 @@ held_operations = Table(
     Column("operation", Text, nullable=False),
     Column("name", Text, nullable=False),
     Column("why", Text, nullable=False),
-    Column("cause", Text, nullable=False),
+    Column("verdict", Text, nullable=False),
     Column("since", Double, nullable=False),
-    Column("members", LargeBinary),
+    Column("about", LargeBinary),
 )
 
 decided_operations = Table(
@@ -282,9 +282,9 @@ decided_operations = Table(
     Column("hold", Text, nullable=False),
     Column("name", Text, nullable=False),
     Column("why", Text, nullable=False),
-    Column("cause", Text, nullable=False),
+    Column("verdict", Text, nullable=False),
     Column("since", Double, nullable=False),
-    Column("members", LargeBinary),
+    Column("about", LargeBinary),
 )
 
 provisioning_log = Table(
@@ -306,7 +306,7 @@ provisioning_log = Table(
     Column("action", Text, nullable=False),
     Column("operation", Text, nullable=False),
     Column("status", Text, nullable=False),
-    Column("counted", Boolean, nullable=False),
+    Column("counts", Text),
     Column("payload", LargeBinary, nullable=False),
     Index("provisioning_log_by_job", "job", "at"),
     Index("provisioning_log_by_source", "source_sum"),
@@ -320,10 +320,10 @@ Index(
     sqlite_where=_ANSWERED,
     postgresql_where=_ANSWERED,
 )
-COUNTED = text("counted")
+COUNTED = text("counts IS NOT NULL")
 Index(
     "provisioning_log_counted",
-    *(provisioning_log.c.job_id, provisioning_log.c.at),
+    *(provisioning_log.c.job_id, provisioning_log.c.counts, provisioning_log.c.at),
     sqlite_where=COUNTED,
     postgresql_where=COUNTED,
 )

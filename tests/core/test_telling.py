@@ -84,7 +84,7 @@ def test_a_warning_says_what_was_not_kept() -> None:
 def test_what_is_held_is_told_as_staged(word: Word, action: str) -> None:
     leaver = operation(word)
     leaver.cause = Cause.GONE
-    said = telling.staged(leaver, "7 to be disabled, allowed 5", NOW)
+    said = telling.staged(leaver, leaver.why, "7 to be disabled, allowed 5", "deletions", NOW)
     assert (said.action, said.status, said.error_code) == (action, "skipped", "TooManyDeletes")
     assert said.reason == "because; held: 7 to be disabled, allowed 5"
 

@@ -13,10 +13,10 @@ import orjson
 
 from reconciler import config, wiring
 from reconciler.core.decisions import Operation
-from reconciler.core.notices import Settle
+from reconciler.core.notices import Notice, Settle
 from reconciler.core.restarting import scopes_named
 from reconciler.core.standing import Standing
-from reconciler.ports import LogQuery, Progress
+from reconciler.ports import Decided, Decision, Hold, LogQuery, Progress
 from reconciler.runtime.cycle import run_cycle
 from reconciler.runtime.finding import NotOne
 from reconciler.runtime.ondemand import provision
@@ -202,6 +202,31 @@ attributes = [
         loaded = config.load(self.write())
         async with wiring.open_house(loaded, write=True) as house, house.world("app") as world:
             await house.store.rebind("app", world.source.identity, world.target.identity, keep_links=keep_links)
+
+    async def held(self) -> list[Hold]:
+        async with wiring.open_house(config.load(self.configure()), write=False) as house:
+            return await house.store.held("app")
+
+    async def decisions(self) -> list[Decided]:
+        async with wiring.open_house(config.load(self.configure()), write=False) as house:
+            return await house.store.decisions("app")
+
+    async def notices(self) -> list[Notice]:
+        """Return what people are to be told by mail."""
+        async with wiring.open_house(config.load(self.configure()), write=False) as house:
+            return [queued.notice for queued in await house.store.due_notices(self.clock.now(), 100)]
+
+    async def decide(self, decision: Decision, hold: str | None = None) -> int:
+        """Say what the command of this name says; return how many operations that was about."""
+        async with wiring.open_house(config.load(self.configure()), write=True) as house:
+            decided = await house.store.decide_hold("app", hold, decision, "olga", self.clock.now())
+            return sum(len(one.operations) for one in decided)
+
+    async def approve(self, hold: str | None = None) -> int:
+        return await self.decide("approved", hold)
+
+    async def reject(self, hold: str | None = None) -> int:
+        return await self.decide("rejected", hold)
 
     async def plan(self, *, full: bool = False) -> tuple[CycleReport, list[tuple[str, str, str]]]:
         """Return what a cycle would do, as (operation, source id, why it is held)."""

@@ -152,7 +152,7 @@ async def test_a_broken_groups_file_does_not_stop_managers(company: Company, ser
 
 
 async def test_groups_in_groups_are_members(company: Company, server: ScimServer) -> None:
-    company.tables = GROUPS
+    company.tables = GROUPS + "hold_deletes = false\n"
     company.people("ann", "bob")
     company.group("a", ["ann", "b", "nobody"], "All")
     company.group("b", ["bob", "a"], "Inner")

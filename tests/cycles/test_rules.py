@@ -123,7 +123,7 @@ def bytes_of(directory: Path) -> dict[str, bytes]:
 
 
 async def test_a_plan_changes_nothing_and_shows_what_the_cycle_then_does(company: Company, server: ScimServer) -> None:
-    company.tables = GROUPS
+    company.tables = GROUPS + "hold_deletes = false\n"
     company.attributes += MANAGER
     company.people(*PEOPLE, "eve", "fay")
     company.group("g1", PEOPLE, "Crew")

@@ -247,7 +247,7 @@ async def test_rematch_forgets_the_links_but_not_the_log(work: Work, store: SqlS
     assert await store.ledger(work.id, sid("g")) == {}
     assert await store.held() == []
     assert await store.decisions() == []
-    assert await store.negatives_since(work.id, 0.0) == 1
+    assert await store.counted_since(work.id, "deletions", 0.0) == 1
     assert await _log(store) == before
     assert len(await store.history("phone", 9)) == 1
     state = await store.open_job("phone", SOURCE, OTHER, 9.0)

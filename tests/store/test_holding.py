@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reconciler.ports import HeldOperation
 from reconciler.store.sql import SqlStore
-from tests.store.scenes import Work, open_work, sid, tid
+from tests.store.scenes import Work, open_work, sid
 
 
 def operation(source_id: str, word: str = "disable", why: str = "gone", since: float = 0.0) -> HeldOperation:
@@ -12,7 +12,7 @@ def operation(source_id: str, word: str = "disable", why: str = "gone", since: f
 
 
 def removals(*members: str, since: float = 0.0) -> HeldOperation:
-    return HeldOperation("group", sid("g"), "Crew", "members", "21", "", tuple(tid(one) for one in members), since)
+    return HeldOperation("group", sid("g"), "Crew", "members", "21", "in_scope", members, since)
 
 
 async def test_each_job_has_its_own_holds(work: Work, store: SqlStore) -> None:
@@ -93,6 +93,13 @@ async def test_what_was_listed_before_something_was_added_cannot_be_decided_on(w
     assert await store.decide_hold("nobody", None, "approved", "olga", 9.0) == []
     assert len(await store.held()) == 1
     assert await store.decisions() == []
+
+
+async def test_a_decision_may_become_good_for_less(work: Work, store: SqlStore) -> None:
+    await store.hold(work.id, "c1", 5.0, "2", [removals("t1", "t2"), operation("ann")], "members")
+    await store.decide_hold("phone", None, "approved", "olga", 9.0)
+    await store.narrow_decision(work.id, removals().key, ["t2"])
+    assert [d.operation.about for d in await store.decisions() if d.operation.kind == "group"] == [("t2",)]
 
 
 async def test_a_later_word_counts(work: Work, store: SqlStore) -> None:

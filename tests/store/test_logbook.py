@@ -145,6 +145,21 @@ async def test_disables_and_deletes_that_succeeded_count_unless_a_person_allowed
             logged("group", at=12.0, operation="delete", kind="group"),
         ]
     )
-    assert await work.store.negatives_since(work.id, 10.0) == 3
+    assert await work.store.counted_since(work.id, "deletions", 10.0) == 3
     other = await open_work(work.store, "other")
-    assert await work.store.negatives_since(other.id, 0.0) == 0
+    assert await work.store.counted_since(other.id, "deletions", 0.0) == 0
+
+
+async def test_creates_and_renames_count_where_a_safeguard_looks_at_them(work: Work) -> None:
+    await work.commit(
+        log=[
+            logged("made", counts="creates"),
+            logged("made of old", at=9.0, counts="creates"),
+            logged("made with a word", counts="creates", approved=True),
+            logged("not made", counts="creates", status="failure"),
+            logged("renamed", operation="update", counts="renames"),
+        ]
+    )
+    assert await work.store.counted_since(work.id, "creates", 10.0) == 1
+    assert await work.store.counted_since(work.id, "renames", 10.0) == 1
+    assert await work.store.counted_since(work.id, "deletions", 0.0) == 0

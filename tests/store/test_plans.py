@@ -60,7 +60,7 @@ async def _everything(store: SqlStore) -> None:
     await store.owners(TARGET, "user", [tid("t1")])
     await store.claims(TARGET, "user", [tid("t1")])
     await store.linked_count(work.id)
-    await store.negatives_since(work.id, 0.0)
+    await store.counted_since(work.id, "deletions", 0.0)
     await store.listing_put(work.id, "user", accounts, [("userName=ann",)])
     await store.listing_find(work.id, "user", ["userName=ann"])
     await store.listing_get(work.id, "user", [tid("t1")])

@@ -44,7 +44,7 @@ def upgrade() -> None:
         sa.Column("action", sa.Text(), nullable=False),
         sa.Column("operation", sa.Text(), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
-        sa.Column("counted", sa.Boolean(), nullable=False),
+        sa.Column("counts", sa.Text()),
         sa.Column("payload", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="provisioning_log_pk"),
         sqlite_autoincrement=True,
@@ -53,7 +53,9 @@ def upgrade() -> None:
     op.create_index("provisioning_log_by_name", "provisioning_log", ["name_key"])
     op.create_index("provisioning_log_by_source", "provisioning_log", ["source_sum"])
     op.create_index("provisioning_log_by_target", "provisioning_log", ["target_sum"], **_only("target_sum IS NOT NULL"))
-    op.create_index("provisioning_log_counted", "provisioning_log", ["job_id", "at"], **_only("counted"))
+    op.create_index(
+        "provisioning_log_counted", "provisioning_log", ["job_id", "counts", "at"], **_only("counts IS NOT NULL")
+    )
     op.create_table(
         "cycles",
         sa.Column("id", row_id, nullable=False),
@@ -244,9 +246,9 @@ def upgrade() -> None:
         sa.Column("operation", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("why", sa.Text(), nullable=False),
-        sa.Column("cause", sa.Text(), nullable=False),
+        sa.Column("verdict", sa.Text(), nullable=False),
         sa.Column("since", sa.Double(), nullable=False),
-        sa.Column("members", sa.LargeBinary()),
+        sa.Column("about", sa.LargeBinary()),
         sa.ForeignKeyConstraint(["hold_id"], ["holds.id"], name="held_operations_hold_id_fk", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("hold_id", "position", name="held_operations_pk"),
     )
@@ -262,9 +264,9 @@ def upgrade() -> None:
         sa.Column("hold", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("why", sa.Text(), nullable=False),
-        sa.Column("cause", sa.Text(), nullable=False),
+        sa.Column("verdict", sa.Text(), nullable=False),
         sa.Column("since", sa.Double(), nullable=False),
-        sa.Column("members", sa.LargeBinary()),
+        sa.Column("about", sa.LargeBinary()),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="decided_operations_job_id_fk", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("job_id", "kind", "source_id", "operation", name="decided_operations_pk"),
     )
