@@ -260,6 +260,7 @@ async def test_somebody_inactive_from_the_beginning_gets_no_account(company: Com
 
 async def test_an_account_of_somebody_inactive_is_found_and_disabled(company: Company, server: ScimServer) -> None:
     server.put("user", userName=ANN, active=True)
+    company.people("bob")
     await company.cycle()
     company.person("ann", accountEnabled=False)
     assert done(await company.cycle()) == {"disable": 1}
