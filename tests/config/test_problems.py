@@ -295,14 +295,16 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         ),
         [
             "[jobs.phone.users] filter.all[0].operator | must be one of EQUALS, NOT EQUALS, IS NULL, IS NOT NULL, IS TRUE, "
-            "IS FALSE, REGEX MATCH, NOT REGEX MATCH, Includes, ENDS_WITH, Greater_Than, Greater_Than_OR_EQUALS, &, !& | "
+            "IS FALSE, REGEX MATCH, NOT REGEX MATCH, Includes, ENDS_WITH, Greater_Than, Greater_Than_OR_EQUALS, &, !&, "
+            "BEFORE, ON_OR_BEFORE, AFTER, ON_OR_AFTER | "
             "did you mean 'EQUALS'?",
             "[jobs.phone.users] filter.all[1] | EQUALS needs a value | ",
             "[jobs.phone.users] filter.all[2] | IS NULL takes no value | ",
             "[jobs.phone.users] filter.all[3] | value is no regular expression: wrong from character 2 on | ",
             "[jobs.phone.users] filter.all[4] | Greater_Than compares whole numbers only | ",
             "[jobs.phone.users] filter.all[5] | the clause has no operator | one of EQUALS, NOT EQUALS, IS NULL, IS NOT NULL, "
-            "IS TRUE, IS FALSE, REGEX MATCH, NOT REGEX MATCH, Includes, ENDS_WITH, Greater_Than, Greater_Than_OR_EQUALS, &, !&",
+            "IS TRUE, IS FALSE, REGEX MATCH, NOT REGEX MATCH, Includes, ENDS_WITH, Greater_Than, Greater_Than_OR_EQUALS, "
+            "&, !&, BEFORE, ON_OR_BEFORE, AFTER, ON_OR_AFTER",
             "[jobs.phone.users] filter.all[6] | must be exactly one condition | "
             "one of all, any, not, member_of, or attribute with operator",
             "[jobs.phone.users] filter.all[7].any | must not be empty | ",
