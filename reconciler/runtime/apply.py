@@ -71,7 +71,7 @@ class Applier:
         self.last_round = False
         """Whether nothing can be matched once more in this cycle."""
         self.first_failure: Failed | None = None
-        """What the first operation that failed was answered with."""
+        """What the first operation or question that failed was answered with."""
         self.failed_anew = 0
         """How many entries failed that were not known to fail, references excepted."""
         self.failed_references = 0
@@ -169,6 +169,7 @@ class Applier:
 
     def refused_a_question(self, failure: Failed) -> bool:
         """Take in what a question was answered with; False: it says nothing of the questions to come."""
+        self.first_failure = self.first_failure or failure
         if failure.fault in (Fault.UNREACHABLE, Fault.UNAUTHORIZED):
             self.stopped = self.stopped or failure
         elif refuses_us(failure):
