@@ -400,3 +400,13 @@ def test_an_account_that_was_just_created_or_updated_needs_no_update(
         assert changes(mapped.on_update(created), created, known.user_attributes) == ()
     updated = {path: new for path, new in mapped.on_update({}).items() if new is not None}
     assert changes(mapped.on_update(updated), updated, known.user_attributes) == ()
+
+
+def test_a_mapping_to_the_object_filter_says_who_is_left_out_and_writes_nothing() -> None:
+    filtering = FromExpression('IIF([jobTitle] = "Guest", IgnoreObjectFlow, "False")')
+    rules = mapper(to("title", "jobTitle"), to("objectFilter", filtering))
+    assert rules.paths == ("title",)
+    mapped = rules.wanted(ANN)
+    assert "objectFilter" not in mapped.on_create()[0]
+    assert "objectFilter" not in mapped.on_update({})
+    assert rules.wanted({**ANN, "jobTitle": "Guest"}).ignored
