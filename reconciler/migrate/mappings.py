@@ -153,7 +153,12 @@ def _flow(node: Node, made: dict[str, Any], source: Mapping[str, Node], findings
     if flow not in _APPLY:
         raise Fault(node.at("flowType"), f"the flow type {flow!r} is not known")
     apply = _APPLY[flow]
-    if apply is not None and (len(made) > 2 or "default" not in made):
+    alone = made.keys() == {"to", "default"}
+    if alone and apply == "create":
+        # a default that is written once, when the account is made, is a constant of that moment
+        made["constant"] = made.pop("default")
+        findings.changed(node.path, "its default is written on creation only: a constant with apply = create")
+    if apply is not None and not (alone and apply != "create"):
         made["apply"] = apply
     if node.text("flowBehavior") == "FlowAlways":
         findings.changed(node.at("flowBehavior"), "FlowAlways: a value is sent when it differs, not each time")

@@ -68,7 +68,7 @@ CONSTANT = {"expression": '"a \\"b\\""', "name": "whatever", "type": "Constant",
         (mapping("title", None, defaultValue="x"), AttributeMapping("title", Untouched(), default="x")),
         (
             mapping("title", None, defaultValue="x", flowType="ObjectAddOnly"),
-            AttributeMapping("title", Untouched(), default="x"),
+            AttributeMapping("title", Constant("x"), apply=Apply.CREATE),
         ),
         (
             direct("title", "jobTitle", flowType="ObjectAddOnly", defaultValue="-"),
