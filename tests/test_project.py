@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.commands.speaking import OF_THE_SYSTEM
+
 HERE = Path(__file__).parent.parent
 LOCKS = sorted((HERE / "requirements").glob("*.txt"))
 PIN = re.compile(r"^([a-z0-9][a-z0-9-]*)==(\S+?)(?: ;.*)? \\$", re.MULTILINE)
@@ -203,19 +205,72 @@ def test_the_changelog_has_a_place_for_what_is_new() -> None:
 # --- the unit ----------------------------------------------------------------------------------------------------
 
 UNIT = HERE / "systemd/reconciler.service"
+SOCKET = HERE / "systemd/reconciler.socket"
+EXPOSURE_MAX = 1.5
+needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs the Debian package systemd")
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs the Debian package systemd")
-def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
-    unit = tmp_path / UNIT.name
-    unit.write_text(UNIT.read_text().replace("/opt/reconciler/bin/reconciler", "/bin/true"))
-    done = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, check=False)
+def settings_of(unit: Path) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, value in re.findall(r"^(\w+)=(.*)$", unit.read_text(), re.MULTILINE):
+        found.setdefault(name, []).append(value)
+    return found
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> list[Path]:
+    """The units, with a program that this machine has."""
+    for unit in (UNIT, SOCKET):
+        text = unit.read_text().replace("/opt/reconciler/bin/reconciler", "/bin/true")
+        (tmp_path / unit.name).write_text(text)
+    return [tmp_path / unit.name for unit in (UNIT, SOCKET)]
+
+
+@needs_systemd
+def test_systemd_finds_nothing_wrong_with_the_units(installed: list[Path]) -> None:
+    done = subprocess.run(["systemd-analyze", "verify", *installed], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
-def test_the_unit_runs_the_daemon_and_does_not_restart_what_a_person_must_mend() -> None:
-    text = UNIT.read_text()
-    assert re.search(
-        r"^ExecStart=/opt/reconciler/bin/reconciler run -c /etc/reconciler/config\.toml$", text, re.MULTILINE
+@needs_systemd
+def test_the_unit_is_a_sandbox_that_still_shows_who_speaks_to_it(installed: list[Path]) -> None:
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", installed[0]],
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    assert "\nRestartPreventExitStatus=2\n" in text
+    exposure = re.search(r"Overall exposure level for reconciler\.service: (\d+\.\d)", done.stdout)
+    assert exposure is not None, done.stdout
+    assert float(exposure[1]) <= EXPOSURE_MAX, done.stdout
+    assert "PrivateUsers" not in settings_of(UNIT), "it hides the credentials of whoever speaks to the socket"
+
+
+@needs_systemd
+def test_the_group_of_the_socket_is_made_as_the_notes_say(tmp_path: Path) -> None:
+    groups = HERE / "systemd/reconciler.sysusers"
+    done = subprocess.run(
+        ["systemd-sysusers", "--dry-run", groups], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    group = settings_of(SOCKET)["SocketGroup"][0]
+    assert f"\ng {group} -\n" in groups.read_text()
+    assert group != settings_of(UNIT)["User"][0], (
+        "a group of the dynamic user's name would keep the service from starting"
+    )
+
+
+def test_the_unit_runs_the_daemon_and_does_not_restart_what_a_person_must_mend() -> None:
+    found = settings_of(UNIT)
+    assert found["ExecStart"] == ["/opt/reconciler/bin/reconciler run -c /etc/reconciler/config.toml"]
+    assert found["RestartPreventExitStatus"] == ["2"]
+    assert (found["Type"], found["ExecReload"]) == (["notify"], ["/bin/kill -HUP $MAINPID"])
+    assert "WatchdogSec" in found
+    assert (found["DynamicUser"], found["StateDirectory"]) == (["yes"], ["reconciler"])
+
+
+def test_the_socket_is_where_commands_look_and_outside_of_what_is_removed_with_the_service() -> None:
+    listens, removed = settings_of(SOCKET)["ListenStream"][0], settings_of(UNIT)["RuntimeDirectory"][0]
+    assert Path(listens) == OF_THE_SYSTEM
+    assert not Path(listens).is_relative_to(Path("/run") / removed)
+    assert settings_of(SOCKET)["SocketMode"] == ["0660"]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -17,6 +19,7 @@ from reconciler.commands.housing import command_line
 from reconciler.commands.options import config_option
 from reconciler.commands.running import run_async
 from reconciler.errors import ReconcilerError
+from reconciler.runtime.clock import SystemClock
 from reconciler.runtime.control import Control
 from reconciler.runtime.desk import Desk
 from reconciler.runtime.door import open_door, passed_door
@@ -25,6 +28,7 @@ from reconciler.runtime.postman import Postman
 from reconciler.runtime.reloading import Jobs, Reloaded, differences
 from reconciler.runtime.schedule import ApschedulerTicks
 from reconciler.runtime.service import DRAIN_SECONDS, Service
+from reconciler.runtime.systemd import Announcer, systemd_of
 
 LAST_MAILS_SECONDS = 5.0
 """How long the mails of the last cycles may take before the daemon ends; what is left is sent when it starts again."""
@@ -61,6 +65,14 @@ def run(config: Path, log_level: str, drain: float) -> None:
         return Reloaded(after, (*differences(before.plans(), after.plans()), *connections), touched)
 
     async def work() -> signal.Signals | None:
+        systemd = systemd_of(os.environ)
+        if systemd is None:
+            return await serve(None)
+        with closing(systemd):
+            announcer = Announcer(systemd, SystemClock())
+            return await _beside([announcer.beat], serve(announcer))
+
+    async def serve(announcer: Announcer | None) -> signal.Signals | None:
         loaded = configuration.load(config)
         _warn(loaded)
         async with wiring.open_house(loaded, write=True, process=command_line()) as house:
@@ -72,23 +84,29 @@ def run(config: Path, log_level: str, drain: float) -> None:
                     drain_seconds=drain,
                     postman=postman,
                 )
+                beside: list[Callable[[], Coroutine[None, None, None]]] = []
                 control = _control(loaded, service, house)
                 if control is not None:
                     spoken_to.append(control)
-                received = await _served(control, service.run(signals))
+                    beside.append(control.serve)
+                if announcer is not None:
+                    beside.append(partial(announcer.follow, service, house.store))
+                received = await _beside(beside, service.run(signals))
                 await postman.send_within(LAST_MAILS_SECONDS)
                 return received
 
     sys.exit(130 if run_async(work, log_level=log_level) == signal.SIGINT else 0)
 
 
-async def _served(control: Control | None, running: Awaitable[signal.Signals | None]) -> signal.Signals | None:
-    """Let people speak to the daemon for as long as it runs."""
+async def _beside(
+    others: Iterable[Callable[[], Coroutine[None, None, None]]], running: Awaitable[signal.Signals | None]
+) -> signal.Signals | None:
+    """Do the others for as long as what is `running` takes."""
     refused: ReconcilerError | None = None
     received = None
     async with anyio.create_task_group() as tasks:
-        if control is not None:
-            tasks.start_soon(control.serve)
+        for other in others:
+            tasks.start_soon(other)
         try:
             received = await running
         except ReconcilerError as error:

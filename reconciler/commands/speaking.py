@@ -20,7 +20,7 @@ from reconciler.errors import ConfigError, NoAnswer, Problem, ReconcilerError
 ANSWER_SECONDS = 150.0
 """How long an answer may take: a restart waits for the running cycle to end."""
 CONNECT_SECONDS = 5.0
-_OF_THE_SYSTEM = Path("/run/reconciler/control.sock")
+OF_THE_SYSTEM = Path("/run/reconciler/control.sock")
 """Where the unit that we ship puts it."""
 _START = "start it with `reconciler run`, or `systemctl start reconciler`"
 
@@ -252,15 +252,15 @@ def _place(config: Path) -> Path:
     directory = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
     if directory:
         return Path(directory, "control.sock")
-    if config.exists() and not _OF_THE_SYSTEM.exists():
+    if config.exists() and not OF_THE_SYSTEM.exists():
         raise NoAnswer(
             f'the daemon cannot be asked: {config} names no control socket; add [control] socket = "control.sock", '
             "and start the daemon anew"
         )
-    if not config.exists() and not _OF_THE_SYSTEM.exists():
+    if not config.exists() and not OF_THE_SYSTEM.exists():
         hint = "name one with -c FILE or RECONCILER_CONFIG, or the socket with --socket"
         raise ConfigError(Problem(str(config), "no such configuration file", hint))
-    return _OF_THE_SYSTEM
+    return OF_THE_SYSTEM
 
 
 def _named(config: Path) -> Path | None:

@@ -39,7 +39,7 @@ async def job_overview(
         "enabled": job.enabled,
         "only": list(job.only),
         "interval_seconds": job.interval_seconds,
-        "state": _state(standing, run, enabled=job.enabled, held=bool(holds)),
+        "state": job_state(standing, run, enabled=job.enabled, held=bool(holds)),
         "running": run_json(run) if run is not None else None,
         "next_due": moment(due_at if due_at is not None else await _kept_due(store, plan, standing, run)),
         "last_cycle": _last(last[0]) if last else None,
@@ -107,7 +107,8 @@ def ended_json(ended: Ended) -> Json:
     return {**ended.as_json(), "ended": moment(ended.at)}
 
 
-def _state(standing: Standing, run: Run | None, *, enabled: bool, held: bool) -> str:
+def job_state(standing: Standing, run: Run | None, *, enabled: bool, held: bool) -> str:
+    """Return in a word how a job stands."""
     if run is not None:
         return "running"
     if standing.paused is not None:

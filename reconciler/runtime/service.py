@@ -306,6 +306,7 @@ class Service:
     async def reload(self, *, by: str) -> Reloaded | ReconcilerError:
         """Take a changed configuration; or keep the old one, and return what is wrong with the new."""
         async with self._reloading:
+            self.events.tell("config.reloading", by=by)
             return await self._take_over(by)
 
     async def _take_over(self, by: str) -> Reloaded | ReconcilerError:

@@ -89,7 +89,7 @@ class Office:
         self.broken: set[str] = set()
         self.began: list[tuple[str, float]] = []
         """Which job's cycle began after how many minutes."""
-        self.told, self._signals = anyio.create_memory_object_stream[signal.Signals](16)
+        self.told, self.signals = anyio.create_memory_object_stream[signal.Signals](16)
         self.reloading: Callable[[], wiring.House] = lambda: self.house
         self._running: Counter[str] = Counter()
 
@@ -101,7 +101,7 @@ class Office:
         """Run the daemon beside the block, and let it run on until so many minutes after its start; then end it."""
         service = self.service(drain_seconds=drain_seconds)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(service.run, self._signals)
+            tasks.start_soon(service.run, self.signals)
             yield service
             await self.until(minutes)
             await self.told.send(signal.SIGTERM)
@@ -138,16 +138,16 @@ class Office:
 
 
 @asynccontextmanager
-async def opened(company: Company) -> AsyncIterator[Office]:
+async def opened(company: Company, kind: type[FailingStore] = FailingStore) -> AsyncIterator[Office]:
     """Open a company's state in the caller's thread and in the loop's time."""
     loaded = config.load(company.directory / "config.toml")
-    store = await FailingStore.open(loaded.state_url, write=True, clock_now=EPOCH, inline=True)
+    store = await kind.open(loaded.state_url, write=True, clock_now=EPOCH, inline=True)
     office = Office(wiring.House(loaded, store, LoopClock(), SetDice(), Lanes()), store)
     try:
         yield office
     finally:
         office.told.close()
-        office._signals.close()
+        office.signals.close()
         await store.close()
 
 

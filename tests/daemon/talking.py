@@ -85,7 +85,7 @@ async def talking(company: Company, rights: Rights = ALL_RIGHTS) -> AsyncIterato
             connector = aiohttp.UnixConnector(str(path))
             async with aiohttp.ClientSession(connector=connector) as session, anyio.create_task_group() as tasks:
                 tasks.start_soon(control.serve)
-                tasks.start_soon(service.run, office._signals)
+                tasks.start_soon(service.run, office.signals)
                 await service.started.wait()
                 yield Talk(path, office, service, session, control)
                 await office.told.send(signal.SIGTERM)

@@ -106,7 +106,7 @@ async def test_a_state_that_cannot_be_read_at_start_is_an_error_that_a_person_ca
     async with opened(company) as office:
         office.store.failing = True
         with pytest.raises(StateError, match="the disk does not read"):
-            await office.service().run(office._signals)
+            await office.service().run(office.signals)
 
 
 @pytest.mark.looptime
