@@ -22,7 +22,7 @@ from reconciler.language.excel_values import (
 )
 from reconciler.language.functions import ANY_WORD, Argument, Evaluate, Function, Invocation, TableUse, plain
 from reconciler.language.lists import FUNCTIONS as LISTS
-from reconciler.language.values import Context, Value, is_empty
+from reconciler.language.values import Context, LookupTable, Value, is_empty
 
 
 def _if(invocation: Invocation) -> Evaluate:
@@ -188,13 +188,18 @@ def _xlookup(invocation: Invocation) -> Evaluate:
     invocation.noted.tables.add(TableUse(table, (key_column, value_column), 1))
     find = key.evaluate
 
+    last: tuple[LookupTable, dict[str, str]] | None = None
+
+    def cells(rows: LookupTable) -> dict[str, str]:
+        """Return the wanted cell by the cell that is looked for, the first row that has it; made once for a table."""
+        nonlocal last
+        if last is None or last[0] is not rows:
+            by, place = column_of(rows, key_column), column_of(rows, value_column)
+            last = (rows, {row[by]: row[place] for row in reversed(list(rows.rows.values()))})
+        return last[1]
+
     def looked_up(context: Context) -> Value:
-        rows = table_named(context, table)
-        by, place, sought = column_of(rows, key_column), column_of(rows, value_column), text(find(context))
-        if by == 0:
-            cell = rows.cell(sought, place)
-        else:
-            cell = next((row[place] for row in rows.rows.values() if row[by] == sought), None)
+        cell = cells(table_named(context, table)).get(text(find(context)))
         if cell is not None:
             return cell
         if otherwise.given:

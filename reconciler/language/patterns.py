@@ -13,7 +13,7 @@ from reconciler.language.dotnet import PatternRefused, translate
 
 __all__ = ["SECONDS_MAX", "Match", "Pattern", "PatternRefused", "PatternTooSlow", "compile_pattern"]
 
-SECONDS_MAX = 0.25
+SECONDS_MAX = 0.1
 """How long one search may take. A pattern that needs longer gets half of it the next time, down to _SECONDS_MIN."""
 _SECONDS_MIN = 0.005
 
