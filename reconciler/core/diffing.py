@@ -26,7 +26,8 @@ def changes(wanted: Resource, agreed: Resource, attribute: Known) -> tuple[Chang
     found: list[Change] | None = None
     for path, new in wanted.items():
         old = agreed.get(path)
-        if new is old or (new == old and type(new) is type(old)):
+        if new is old or (type(new) is str and type(old) is str and new == old):
+            # no other type: [False] == [0] in Python, yet a target tells them apart
             continue
         known = attribute(path) if callable(attribute) else attribute.get(path) or TargetAttribute(path)
         if same(new, old, known):

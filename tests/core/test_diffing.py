@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reconciler.core.diffing import apply, changes, same
@@ -134,6 +134,7 @@ values = st.none() | scalars | st.lists(scalars | elements, max_size=3) | elemen
 resources = st.dictionaries(st.sampled_from([*ATTRIBUTES, "nickName"]), values, max_size=6)
 
 
+@example({"nickName": ["", False]}, {"nickName": ["", 0]})
 @given(resources, resources)
 def test_applied_changes_lead_to_what_is_wanted(wanted: dict[str, Any], agreed: dict[str, Any]) -> None:
     reached = apply(changes(wanted, agreed, ATTRIBUTES), agreed)
