@@ -23,6 +23,7 @@ from reconciler.core.model import (
     Scope,
     SourceId,
 )
+from reconciler.core.redaction import hidden_attributes
 
 LOGIN_ATTRIBUTES = ("userPrincipalName", "userName", "mail")
 """Where an assigned user's name is looked for, beside the source id. Letter case does not matter."""
@@ -123,8 +124,9 @@ class Assignments:
     def compile(cls, job: Job) -> Assignments:
         """Return the job's rules ready for use. Raises ConfigError for a role condition that cannot be evaluated."""
         by_name = {role.name: _app_role(role) for role in job.roles}
+        hidden = hidden_attributes(job.users)
         roles = tuple(
-            _RoleRule(_app_role(role), role.name, compile_condition(role.when, f"role {role.name}"))
+            _RoleRule(_app_role(role), role.name, compile_condition(role.when, f"role {role.name}", hidden=hidden))
             for role in job.roles
         )
         by_id: dict[str, tuple[AppRole | None, ...]] = {}

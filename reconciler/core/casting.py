@@ -10,18 +10,19 @@ from typing import Any
 
 from reconciler.core.diffing import boolean, is_empty, moment, number, text
 from reconciler.core.model import TargetAttribute, ValueType
+from reconciler.core.reasons import Reason
 
 Cast = Callable[[Any], Any]
 
 _DIGITS_OF_64_BITS = 18
-INVALID_VALUE = "InvalidValue"
-ONLY_ONE_VALUE = "SchemaPropertyCanOnlyAcceptValue"
+INVALID_VALUE: Reason = "InvalidValue"
+ONLY_ONE_VALUE: Reason = "SchemaPropertyCanOnlyAcceptValue"
 
 
 class Unfit(Exception):
     """The attribute cannot take the value. Its text tells why, without the value."""
 
-    def __init__(self, error_code: str, reason: str) -> None:
+    def __init__(self, error_code: Reason, reason: str) -> None:
         self.error_code, self.reason = error_code, reason
         super().__init__(reason)
 

@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any
 
 from reconciler.core.model import AllOf, AnyOf, Attributes, Clause, Condition, MemberOf, Negation, Operator
+from reconciler.core.redaction import HIDDEN
 from reconciler.errors import ConfigError, EvaluationError, Problem
 from reconciler.language.moments import parse_moment
 from reconciler.language.patterns import PatternRefused, PatternTooSlow, compile_pattern
@@ -57,8 +58,13 @@ class CompiledCondition:
         return HOLDS if truth else Judgement(truth, self.explain(attributes, member_of))
 
 
-def compile_condition(condition: Condition, where: str = "filter") -> CompiledCondition:
-    """Return the condition ready for use. Raises ConfigError, at `where`, for a clause that can never be evaluated."""
+def compile_condition(
+    condition: Condition, where: str = "filter", *, hidden: frozenset[str] = frozenset()
+) -> CompiledCondition:
+    """Return the condition ready for use. Raises ConfigError, at `where`, for a clause that can never be evaluated.
+
+    `hidden` are attributes whose values no explanation shows.
+    """
     reads: set[str] = set()
     groups: dict[MemberOf, None] = {}
     problems: list[Problem] = []
@@ -70,7 +76,7 @@ def compile_condition(condition: Condition, where: str = "filter") -> CompiledCo
             problems.extend(_problems(leaf, where))
     if problems:
         raise ConfigError(*problems)
-    node = _compile(condition)
+    node = _compile(condition, hidden)
     return CompiledCondition(frozenset(reads), tuple(groups), node.truth, node.explain)
 
 
@@ -287,21 +293,21 @@ def _leaves(condition: Condition) -> Iterable[Clause | MemberOf]:
             yield from _leaves(of)
 
 
-def _compile(condition: Condition) -> _Node:
+def _compile(condition: Condition, hidden: frozenset[str]) -> _Node:
     match condition:
         case Clause():
-            return _clause(condition)
+            return _clause(condition, hidden)
         case MemberOf():
             return _member(condition)
         case AllOf(of):
-            return _all([_compile(part) for part in of])
+            return _all([_compile(part, hidden) for part in of])
         case AnyOf(of):
-            return _any([_compile(part) for part in of])
+            return _any([_compile(part, hidden) for part in of])
         case Negation(of):
-            return _negation(of, _compile(of))
+            return _negation(of, _compile(of, hidden), hidden)
 
 
-def _clause(clause: Clause) -> _Node:
+def _clause(clause: Clause, hidden: frozenset[str]) -> _Node:
     attribute, test = clause.attribute, _test(clause)
     of_null = clause.operator is Operator.IS_NULL
     every = clause.operator in _NEGATIVE if clause.of_list is None else clause.of_list == "all"
@@ -320,7 +326,7 @@ def _clause(clause: Clause) -> _Node:
         return _of_many([test(item) for item in value if not is_null(item)], every)
 
     def explain(attributes: Attributes, member_of: MemberLookup) -> str:
-        shown = _shown(attributes.get(attribute))
+        shown = shown_of(attribute, attributes, hidden)
         return f"{said}: was {shown}" if truth(attributes, member_of) is False else f"{said}: cannot be told of {shown}"
 
     return _Node(truth, explain)
@@ -388,7 +394,7 @@ def _any(parts: list[_Node]) -> _Node:
     return _Node(truth, explain)
 
 
-def _negation(condition: Condition, inner: _Node) -> _Node:
+def _negation(condition: Condition, inner: _Node, hidden: frozenset[str]) -> _Node:
     said = described(condition)
 
     def truth(attributes: Attributes, member_of: MemberLookup) -> bool | None:
@@ -399,10 +405,16 @@ def _negation(condition: Condition, inner: _Node) -> _Node:
         if inner.truth(attributes, member_of) is None:
             return f"not ({inner.explain(attributes, member_of)})"
         if isinstance(condition, Clause):
-            return f"not {said}: was {_shown(attributes.get(condition.attribute))}"
+            return f"not {said}: was {shown_of(condition.attribute, attributes, hidden)}"
         return f"not {said}: it is so"
 
     return _Node(truth, explain)
+
+
+def shown_of(attribute: str, attributes: Attributes, hidden: frozenset[str]) -> str:
+    """Return the value of an attribute as a person may read it in one line, but not of one that is `hidden`."""
+    value = attributes.get(attribute)
+    return HIDDEN if attribute in hidden and not is_null(value) else _shown(value)
 
 
 def _shown(value: object) -> str:

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 from reconciler.core.mapping import Mapped
 from reconciler.core.model import Cause, Change, Kind, Resource, SourceId, TargetId
 from reconciler.core.outcomes import Account
+from reconciler.core.reasons import Reason
 from reconciler.core.records import Record, Verdict
 from reconciler.core.scoping import InScope, Leaving, Standing
 
@@ -78,7 +79,7 @@ class Leave:
     """Nothing is sent; `code` is the reason's name in the provisioning log."""
 
     why: str
-    code: str
+    code: Reason
     verdict: Verdict
     due_at: float | None = None
     """When the entry must be looked at again although nothing changes."""
@@ -92,7 +93,7 @@ class Leave:
 class Reject:
     """The entry fails before anything is sent; it is tried again later."""
 
-    error_code: str
+    error_code: Reason
     why: str
 
 

@@ -34,7 +34,7 @@ def checks(entry: Entry, job: Job, rules: ScopeRules, groups: KnownGroups, of: M
         return (Check("In the source", False, "the source says that it was deleted"),)
     found = []
     if rules.active is not None:
-        active = activity_of(rules.active, entry.attributes)
+        active = activity_of(rules.active, entry.attributes, rules.hidden)
         found.append(Check("Active in the source", active.truth, active.why or f"{rules.active.attribute} says so"))
     name = _ENTITLEMENT[job.scope]
     match entitlement_of(entry, rules, groups, of):
@@ -47,7 +47,9 @@ def checks(entry: Entry, job: Job, rules: ScopeRules, groups: KnownGroups, of: M
             found.append(Check(name, None, why))
     of_kind = job.rules(entry.kind)
     for clause in _clauses(of_kind.filter) if of_kind is not None and of_kind.filter is not None else ():
-        judged = compile_condition(clause).judge(entry.attributes, lambda membership: groups.holds(membership, of))
+        judged = compile_condition(clause, hidden=rules.hidden).judge(
+            entry.attributes, lambda membership: groups.holds(membership, of)
+        )
         found.append(Check("Scoping filter", judged.truth, judged.why or described(clause)))
     return tuple(found)
 

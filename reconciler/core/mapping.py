@@ -25,6 +25,8 @@ from reconciler.core.model import (
     Untouched,
     WhenNull,
 )
+from reconciler.core.reasons import Reason
+from reconciler.core.redaction import redacted_paths
 from reconciler.errors import EvaluationError
 from reconciler.language import (
     IGNORE_FLOW,
@@ -58,7 +60,7 @@ class Failure:
     """Why one path has no value that the target could take. Never holds the value of an attribute."""
 
     path: str
-    error_code: str
+    error_code: Reason
     reason: str
 
 
@@ -119,7 +121,10 @@ class Mapped:
         """Fail a path of whose values the target has every one."""
         choice = self.choices.pop(path)
         said = f"each of the {len(choice.values)} values that SelectUniqueValue offers is taken in the target"
-        self.failures = (*self.failures, Failure(path, "ExpressionFailed", choice.problem or said))
+        failure = Failure(path, "SelectUniqueValueExhausted", said)
+        if choice.problem:
+            failure = Failure(path, "ExpressionFailed", choice.problem)
+        self.failures = (*self.failures, failure)
 
     def on_create(self) -> tuple[Resource, tuple[Failure, ...]]:
         """Return the whole new account without references, defaults in place of nulls, and what stands in its way."""
@@ -207,6 +212,8 @@ class Mapper:
     conditional: tuple[tuple[str, Apply, TargetAttribute], ...]
     never_sent: tuple[str, ...]
     required: tuple[str, ...]
+    redacts: frozenset[str]
+    """The paths whose values the provisioning log must not show."""
 
     @classmethod
     def compile(cls, rules: ObjectRules, profile: Profile) -> Mapper:
@@ -263,6 +270,7 @@ class Mapper:
             conditional=tuple((m.to, m.apply, known[m.to]) for m in mapped if m.apply is not Apply.ALWAYS),
             never_sent=tuple(path for path, a in known.items() if a.read_only or path == OBJECT_FILTER),
             required=required,
+            redacts=redacted_paths(rules),
         )
 
     def wanted(
@@ -281,7 +289,6 @@ class Mapper:
         values: Resource = {}
         nulls: list[str] = []
         failures: list[Failure] = []
-        redacted: list[str] = []
         choices: dict[str, Choice] = {}
         context: Context | None = None
         for path, attribute, evaluate, constant, plain, cast in self.steps:
@@ -311,7 +318,6 @@ class Mapper:
                 if value is IGNORE_OBJECT:
                     return Mapped(self, {}, ignored=True)
                 if value.__class__ is Redacted:
-                    redacted.append(path)
                     value = value.value
                 if value.__class__ is Choice:
                     try:
@@ -338,7 +344,7 @@ class Mapper:
             {path: (kind, values.pop(path)) for path, kind in self.references if path in values},
             self._match_values(values),
             tuple(failures),
-            frozenset(redacted),
+            self.redacts,
             choices,
         )
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from reconciler.core.model import Resource, TargetId
+from reconciler.core.reasons import Reason
 
 
 class Fault(StrEnum):
@@ -28,7 +29,7 @@ class Fault(StrEnum):
     NOT_SCIM = "not_scim"  # an answer that cannot be what was asked for; a redirect
 
 
-ERROR_CODES: dict[Fault, str] = {
+ERROR_CODES: dict[Fault, Reason] = {
     Fault.UNREACHABLE: "WebExceptionProtocolError",
     Fault.INTERRUPTED: "Timeout",
     Fault.THROTTLED: "TooManyRequests",
@@ -37,9 +38,9 @@ ERROR_CODES: dict[Fault, str] = {
     Fault.NOT_FOUND: "InvalidAnchor",
     Fault.CONFLICT: "EntryConflict",
     Fault.PRECONDITION: "PreconditionFailed",
-    Fault.TOO_LARGE: "UnprocessableEntity",
+    Fault.TOO_LARGE: "RequestTooLarge",
     Fault.INVALID: "UnprocessableEntity",
-    Fault.NO_TARGET: "UnprocessableEntity",
+    Fault.NO_TARGET: "NoTarget",
     Fault.UNSUPPORTED: "NotImplemented",
     Fault.SERVER_ERROR: "InternalServerError",
     Fault.NOT_SCIM: "SystemForCrossDomainIdentityManagementServiceIncompatible",
@@ -58,7 +59,7 @@ class Failed:
     """What the target asked us to wait (Retry-After)."""
     attribute: str | None = None
     """The attribute that the target named, where it named one."""
-    code: str = ""
+    code: Reason | Literal[""] = ""
     """A finer error code than the fault's own."""
     request: str = ""
     """What was sent: method and path, without its query."""
@@ -66,7 +67,9 @@ class Failed:
     """The deadline passed without an answer: what was asked may still be under way, and be done later."""
 
     @property
-    def error_code(self) -> str:
+    def error_code(self) -> Reason:
+        if not self.code and self.status == 405:
+            return "MethodNotAllowed"
         return self.code or ERROR_CODES[self.fault]
 
     @property

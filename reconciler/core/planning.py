@@ -10,6 +10,7 @@ from reconciler.core.leaving import CAUSES, Deprovisioning
 from reconciler.core.mapping import Mapped
 from reconciler.core.model import Action, Cause, Change, Job, ObjectRules, Profile, Resource, TargetId
 from reconciler.core.outcomes import Account
+from reconciler.core.reasons import Reason
 from reconciler.core.records import Link, Record, Verdict
 from reconciler.core.scoping import InScope, Leaving
 
@@ -68,7 +69,7 @@ class Planner:
 
     def _plan_unlinked(self, standing: InScope | Leaving, mapped: Mapped | None) -> Decision:
         if isinstance(standing, Leaving) and not standing.entitled:
-            return Leave(f"{standing.why}; it has no account", _skip_code(standing.cause), verdict_of(standing))
+            return Leave(f"{standing.why}; it has no account", _skip_code(standing), verdict_of(standing))
         assert mapped is not None
         if mapped.ignored:
             return Leave("the mapping ignores this entry (IgnoreObjectFlow)", "IgnoreObjectFlow", verdict_of(standing))
@@ -131,7 +132,16 @@ class Planner:
         ):
             changes = (Change(active, agreed.get(active), False),)
             word, why = self._word(changes, standing)
-            return Operation(word, record, why, Verdict.IN_SCOPE, None, changes=changes, match=mapped.match_values)
+            return Operation(
+                word,
+                record,
+                why,
+                Verdict.IN_SCOPE,
+                None,
+                changes=changes,
+                match=mapped.match_values,
+                redacted=mapped.redacted,
+            )
         return Reject(mapped.problems[0].error_code, f"{mapped.problems[0].path}: {mapped.problems[0].reason}")
 
     def _wanted(self, judged: Judged, mapped: Mapped, agreed: Resource) -> Resource:
@@ -208,10 +218,13 @@ def _why_in(standing: InScope | Leaving) -> str:
     return f"in scope through {standing.through}" if isinstance(standing, InScope) else standing.why
 
 
-def _skip_code(cause: Cause) -> str:
-    return {
-        Cause.GONE: "Gone",
-        Cause.INACTIVE: "NotActive",
-        Cause.ROLE_LOST: "NotEffectivelyEntitled",
-        Cause.OUT_OF_SCOPE: "NotEffectivelyEntitled",
-    }[cause]
+def _skip_code(standing: Leaving) -> Reason:
+    match standing.cause:
+        case Cause.GONE:
+            return "Gone"
+        case Cause.INACTIVE:
+            return "NotActive"
+        case Cause.ROLE_LOST:
+            return "HasNoRole"
+        case Cause.OUT_OF_SCOPE:
+            return "FilteredOut" if standing.filtered else "NotEffectivelyEntitled"

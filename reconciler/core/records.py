@@ -8,6 +8,7 @@ from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
 from reconciler.core.model import Kind, Resource, SourceId, TargetId
+from reconciler.core.reasons import Reason
 
 
 class Verdict(StrEnum):
@@ -124,7 +125,7 @@ class LogRecord:
     """Our own, finer word: create, adopt, update, enable, disable, delete, leave, members."""
     status: Literal["success", "failure", "skipped", "warning"]
     target_id: TargetId | None = None
-    error_code: str = ""
+    error_code: Reason | Literal[""] = ""
     reason: str = ""
     steps: tuple[Step, ...] = ()
     modified: tuple[Modified, ...] = ()

@@ -27,6 +27,7 @@ from reconciler.core.conditions import (
     is_null,
 )
 from reconciler.core.model import ActiveRule, AppRole, Attributes, Cause, Entry, Job, Kind, MemberOf, Scope
+from reconciler.core.redaction import HIDDEN, hidden_attributes
 
 __all__ = [
     "CompiledCondition",
@@ -64,6 +65,8 @@ class Leaving:
     """Why there may be a weaker cause that is not known; empty: there is none but `also`."""
     purged: bool = False
     """The source deleted it for good: the account is deleted at once."""
+    filtered: bool = False
+    """It is entitled, and the filter keeps it out."""
 
     @property
     def entitled(self) -> bool:
@@ -97,6 +100,8 @@ class ScopeRules:
     """The groups whose direct members matter, by the names that the rules use: look them up, then the memberships."""
     nested_groups: tuple[str, ...]
     """Likewise, for the members of groups within them too."""
+    hidden: frozenset[str] = frozenset()
+    """The attributes whose values no reason shows."""
 
     @property
     def group_names(self) -> tuple[str, ...]:
@@ -118,9 +123,10 @@ class ScopeRules:
         """Return the job's rules for one kind. Raises ConfigError for a condition that can never be evaluated."""
         assignments = Assignments.compile(job)
         rules = job.rules(kind)
+        hidden = hidden_attributes(rules)
         filtering = None
         if rules is not None and rules.filter is not None:
-            filtering = compile_condition(rules.filter, f"jobs.{job.name}.{kind}s filter")
+            filtering = compile_condition(rules.filter, f"jobs.{job.name}.{kind}s filter", hidden=hidden)
         active = job.active if kind == "user" else None
         reads = set(filtering.reads) if filtering else set[str]()
         asked: dict[MemberOf, None] = dict.fromkeys(assignments.groups)
@@ -142,6 +148,7 @@ class ScopeRules:
             reads_if_present=if_present - reads,
             direct_groups=tuple(one.group for one in asked if not one.nested),
             nested_groups=tuple(one.group for one in asked if one.nested),
+            hidden=hidden,
         )
 
 
@@ -159,7 +166,7 @@ def judge(entry: Entry, rules: ScopeRules, groups: KnownGroups, of: Memberships 
     standing = _place(entry, rules, groups, of)
     if rules.active is None:
         return standing
-    activity = activity_of(rules.active, entry.attributes)
+    activity = activity_of(rules.active, entry.attributes, rules.hidden)
     if activity.truth is False:
         if isinstance(standing, StandingUnknown):
             return Leaving(Cause.INACTIVE, activity.why, unsettled=standing.why)
@@ -189,7 +196,7 @@ def _place(entry: Entry, rules: ScopeRules, groups: KnownGroups, of: Memberships
     if rules.filter is not None:
         filtered = rules.filter.judge(entry.attributes, lambda membership: groups.holds(membership, of))
     if filtered.truth is False:
-        return Leaving(Cause.OUT_OF_SCOPE, f"filter: {filtered.why}")
+        return Leaving(Cause.OUT_OF_SCOPE, f"filter: {filtered.why}", filtered=True)
     if isinstance(entitlement, EntitlementUnknown):
         return StandingUnknown(entitlement.why)
     if filtered.truth is None:
@@ -204,7 +211,7 @@ def entitlement_of(entry: Entry, rules: ScopeRules, groups: KnownGroups, of: Mem
     return rules.assignments.entitle(entry.attributes, entry.id, groups, of)
 
 
-def activity_of(rule: ActiveRule, attributes: Attributes) -> Judgement:
+def activity_of(rule: ActiveRule, attributes: Attributes, hidden: frozenset[str] = frozenset()) -> Judgement:
     """Say whether somebody is active by the source's own word; null, and what cannot be read, is unknown."""
     value = attributes.get(rule.attribute)
     if is_null(value):
@@ -212,9 +219,9 @@ def activity_of(rule: ActiveRule, attributes: Attributes) -> Judgement:
     truth = as_boolean(value) if not rule.is_in else _is_one_of(value, rule.is_in)
     if truth:
         return HOLDS
-    shown = as_text(value)
+    shown = HIDDEN if rule.attribute in hidden else as_text(value)
     if truth is None:
-        said = f"was {shown}" if shown is not None else "is not a single value"
+        said = f"was {shown}" if as_text(value) is not None else "is not a single value"
         return Judgement(None, f"{rule.attribute} {said}: neither active nor inactive")
     return Judgement(False, f"{rule.attribute} was {shown}")
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+
+import orjson
+
+from reconciler.core.reasons import MEANINGS
 
 _STEP_NAMES = {
     "import": "EntryImport",
@@ -12,21 +17,26 @@ _STEP_NAMES = {
     "processing": "EntryProcessing",
     "referenceResolution": "EntryReferenceResolution",
 }
+_IN_SCOPE = {
+    "IsActive": "True",
+    "Assigned": "True",
+    "IsEffectivelyEntitledForProvisioning": "True",
+    "IsInProvisioningScopeDisplayName": "True",
+}
+_STANDS: Mapping[str, Mapping[str, str]] = {
+    "NotActive": {"IsActive": "False"},
+    "NotEffectivelyEntitled": {"Assigned": "False", "IsEffectivelyEntitledForProvisioning": "False"},
+    "HasNoRole": {"Assigned": "False", "IsEffectivelyEntitledForProvisioning": "False"},
+    "FilteredOut": {"Assigned": "True", "IsInProvisioningScopeDisplayName": "False"},
+}
+"""What a reason says of the scope's rules (entra-behaviour 9.7); what was not looked at is left out."""
+_REASONS = {"inactive": "NotActive", "role_lost": "HasNoRole", "out_of_scope": "NotEffectivelyEntitled"}
 _EXPORTS = {"create": "EntryExportAdd", "delete": "EntryExportDelete"}
 
 
 def provisioning_summary(row: dict[str, Any]) -> dict[str, Any]:
     """Return one log record as `log --json` prints it."""
-    failed = row["status"] == "failure"
-    status: dict[str, Any] = {"status": row["status"], "errorInformation": None}
-    if row["error_code"]:
-        status["errorInformation"] = {
-            "errorCode": row["error_code"],
-            "reason": row["reason"],
-            "errorCategory": "failure" if failed else "nonServiceFailure",
-            "additionalDetails": None,
-            "recommendedAction": None,
-        }
+    status = {"status": row["status"], "errorInformation": _information(row)}
     identity_type = row["kind"].capitalize()
     moment = datetime.fromtimestamp(row["at"], UTC).isoformat(timespec="milliseconds")
     return {
@@ -53,7 +63,7 @@ def provisioning_summary(row: dict[str, Any]) -> dict[str, Any]:
                 "provisioningStepType": step["type"],
                 "status": step["status"],
                 "description": step["description"],
-                "details": step["details"],
+                "details": _details(step),
             }
             for step in row["steps"]
         ],
@@ -61,6 +71,34 @@ def provisioning_summary(row: dict[str, Any]) -> dict[str, Any]:
             {"displayName": one["path"], "oldValue": one["old"], "newValue": one["new"]} for one in row["modified"]
         ],
     }
+
+
+def _information(row: dict[str, Any]) -> dict[str, Any] | None:
+    code = row["error_code"]
+    if not code:
+        return None
+    meaning = MEANINGS.get(code)
+    return {
+        "errorCode": code,
+        "reason": row["reason"],
+        "errorCategory": meaning.category if meaning is not None else "unknownFutureValue",
+        "additionalDetails": f"docs/reasons/{code}.md" if meaning is not None else None,
+        "recommendedAction": meaning.action if meaning is not None else None,
+    }
+
+
+def _details(step: dict[str, Any]) -> dict[str, Any]:
+    """Return a step's details; of the scope also the single answers, as far as the verdict tells them."""
+    details: dict[str, Any] = step["details"]
+    if step["type"] != "scoping" or step["status"] == "failure":
+        return details
+    reason = details.get("SkipReason") or _REASONS.get(details.get("Cause", ""), "")
+    if not reason and step["status"] == "success":
+        return {**details, **_IN_SCOPE}
+    if reason in ("NotEffectivelyEntitled", "FilteredOut") and "filter: " in step["description"]:
+        _, _, clause = step["description"].removesuffix("; it has no account").partition("filter: ")
+        return {**details, **_STANDS["FilteredOut"], "ScopeEvaluationResult": orjson.dumps({clause: False}).decode()}
+    return {**details, **_STANDS.get(reason, {})}
 
 
 def _initiator(by: str) -> dict[str, Any]:

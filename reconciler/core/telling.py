@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import lru_cache, partial
 from itertools import repeat
 from typing import Any, Literal
 
 from reconciler.core.decisions import Leave, Operation, Pending
-from reconciler.core.model import Resource, TargetId
+from reconciler.core.model import Cause, Resource, TargetId
 from reconciler.core.outcomes import Failed
+from reconciler.core.reasons import OUT_OF_SCOPE, Reason
 from reconciler.core.records import LogRecord, Modified, Record, Step
+from reconciler.core.redaction import HIDDEN, without
 from reconciler.core.safeguards import Safeguard
 
 _ACTIONS = {
@@ -21,7 +24,8 @@ _ACTIONS = {
     "disable": "disable",
     "delete": "delete",
 }
-_HELD_BY: dict[Safeguard, str] = {
+_BECAUSE: dict[Cause, dict[str, Any]] = {cause: {"Cause": str(cause)} for cause in Cause}
+_HELD_BY: dict[Safeguard, Reason] = {
     "deletions": "TooManyDeletes",
     "members": "TooManyRemovals",
     "groups": "GroupDeleteHeld",
@@ -52,11 +56,11 @@ def sent(
         operation=operation.word,
         status=status,
         target_id=target_id,
-        error_code=failure.error_code if failure is not None else "",
+        error_code=failure.error_code if failure is not None else "ValueNotKept" if warning else "",
         reason=failure.reason if failure is not None else warning or operation.why,
         steps=(
             Step("import", "success", f"Read {record.kind} {record.source_id} from the source"),
-            _step("scoping", "success", operation.why),
+            _scoping(operation),
             _matching(operation),
             *(map(_unresolved, operation.pending) if failure is None and operation.pending else ()),
             _step("export", status, warning or verb),
@@ -66,6 +70,17 @@ def sent(
         counts=operation.counts,
         approved=operation.approved,
     )
+
+
+def told_without_secrets(operation: Operation, failure: Failed) -> Failed:
+    """Return the failure without the values that the mapping keeps out of the log: a target may repeat them."""
+    if not operation.redacted:
+        return failure
+    account = operation.account.resource if operation.account is not None else {}
+    resources: tuple[Mapping[str, Any], ...] = (operation.resource, account, dict(operation.match))
+    values = [resource[path] for resource in resources for path in operation.redacted & resource.keys()]
+    values += [value for c in operation.changes if c.path in operation.redacted for value in (c.old, c.new)]
+    return replace(failure, reason=without(failure.reason, values))
 
 
 def made_before(record: Record, at: float) -> LogRecord:
@@ -85,7 +100,9 @@ def made_before(record: Record, at: float) -> LogRecord:
     )
 
 
-def seen_after_doubt(record: Record, shown: Resource, active: str, at: float) -> LogRecord | None:
+def seen_after_doubt(
+    record: Record, shown: Resource, active: str, at: float, redacted: frozenset[str] = frozenset()
+) -> LogRecord | None:
     """Return what a look shows after an answer was lost; None where the account is as it was known.
 
     Who made the difference, our request or somebody in the app, cannot be told, and is not claimed.
@@ -111,7 +128,7 @@ def seen_after_doubt(record: Record, shown: Resource, active: str, at: float) ->
         target_id=link.target_id,
         reason=why,
         steps=(Step("matching", "success", "linked already"), Step("export", "success", why)),
-        modified=tuple(Modified(path, link.agreed.get(path), shown.get(path)) for path in paths),
+        modified=_without((Modified(path, link.agreed.get(path), shown.get(path)) for path in paths), redacted),
     )
 
 
@@ -129,7 +146,7 @@ def staged(operation: Operation, reason: str, why: str, safeguard: Safeguard, at
         target_id=record.link.target_id if record.link is not None else None,
         error_code=_HELD_BY[safeguard],
         reason=f"{reason}; held: {why}",
-        steps=(Step("scoping", "success", operation.why), Step("export", "skipped", f"held: {why}")),
+        steps=(_scoping(operation), Step("export", "skipped", f"held: {why}")),
     )
 
 
@@ -148,12 +165,17 @@ def skipped(record: Record, decision: Leave, at: float) -> LogRecord:
         reason=decision.why,
         steps=(
             Step("import", "success", f"Read {record.kind} {record.source_id} from the source"),
-            Step("scoping", "skipped", decision.why, {"SkipReason": decision.code}),
+            Step(
+                "scoping" if decision.code in OUT_OF_SCOPE else "processing",
+                "skipped",
+                decision.why,
+                {"SkipReason": decision.code},
+            ),
         ),
     )
 
 
-def rejected(record: Record, error_code: str, why: str, at: float, step: str = "processing") -> LogRecord:
+def rejected(record: Record, error_code: Reason, why: str, at: float, step: str = "processing") -> LogRecord:
     """Return the record of an entry that failed before anything was sent for it."""
     return LogRecord(
         at=at,
@@ -217,6 +239,12 @@ def _matching(operation: Operation) -> Step:
     return _step("matching", "success", "no account matches")
 
 
+def _scoping(operation: Operation) -> Step:
+    if operation.cause is None:
+        return _step("scoping", "success", operation.why)
+    return Step("scoping", "success", operation.why, _BECAUSE[operation.cause])
+
+
 @lru_cache(maxsize=1000)
 def _step(kind: str, status: Literal["success", "warning", "failure"], description: str) -> Step:
     """Return a step whose words are the same for many entries."""
@@ -233,14 +261,16 @@ def _modified(operation: Operation) -> tuple[Modified, ...]:
         modified = tuple(map(_made, zip(resource, repeat(None), resource.values(), strict=False)))
     else:
         modified = tuple(Modified(change.path, change.old, change.new) for change in operation.changes)
-    if operation.redacted:
-        modified = tuple(_redacted(one) if one.path in operation.redacted else one for one in modified)
-    return modified
+    return _without(modified, operation.redacted)
 
 
-def _redacted(one: Modified) -> Modified:
-    return Modified(one.path, _hidden(one.old), _hidden(one.new))
+def _without(modified: Iterable[Modified], redacted: frozenset[str]) -> tuple[Modified, ...]:
+    if not redacted:
+        return tuple(modified)
+    return tuple(
+        Modified(one.path, _hidden(one.old), _hidden(one.new)) if one.path in redacted else one for one in modified
+    )
 
 
 def _hidden(value: Any) -> Any:
-    return "[Redact]" if value is not None else None
+    return HIDDEN if value is not None else None

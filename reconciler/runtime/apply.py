@@ -13,6 +13,7 @@ from reconciler.core.decisions import Operation
 from reconciler.core.diffing import UNKEPT_MAX
 from reconciler.core.model import Change, Job, Kind, Profile, Resource, SourceId, TargetId
 from reconciler.core.outcomes import Account, Done, Failed, Fault, Missing
+from reconciler.core.reasons import Reason
 from reconciler.core.records import LogRecord, Record, Verdict
 from reconciler.ports import Clock, Owner, PendingReference, Progress, Store, Target
 from reconciler.runtime.asking import Asking, refuses_us
@@ -150,6 +151,7 @@ class Applier:
                 # an earlier try of the same request may have come through
                 await self._journal.entry(settling.attempted(operation, self._clock.now()))
             return
+        failure = telling.told_without_secrets(operation, failure)
         if failure.fault is Fault.FORBIDDEN and operation.word == "create":
             self.forbidden = self.forbidden or failure
         now = self._clock.now()
@@ -182,7 +184,7 @@ class Applier:
         self,
         source_id: SourceId,
         operation: str,
-        error_code: str,
+        error_code: Reason,
         reason: str,
         *,
         known: bool = False,
@@ -456,8 +458,14 @@ class Applier:
             owner = await self._owner(operation.record.kind, account)
             if owner is not None and owner.source_id != operation.record.source_id:
                 why = f"the account {account.id} belongs to {owner.source_id} of job {owner.job}"
-                return Failed(Fault.CONFLICT, why, 409, code="DuplicateSourceEntries")
+                return Failed(Fault.CONFLICT, why, 409, code=whose(owner, self._job))
         return Failed(Fault.CONFLICT, "the target says that the name is taken, and does not show by whom", 409)
+
+
+def whose(owner: Owner, job: Job) -> Reason:
+    """Return why an account is not free: two entries of this job that are both there want it, or it is another's."""
+    both_there = owner.job == job.name and Verdict(owner.verdict) in LIVING
+    return "DuplicateSourceEntries" if both_there else "AccountTaken"
 
 
 def _shows_all(account: Account, resource: Resource) -> bool:

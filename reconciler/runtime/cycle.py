@@ -356,7 +356,7 @@ class _Cycle:
         """Write the history; the watermark moves only after a good cycle."""
         stopped = self._applier.stopped or self._applier.unasked
         for kind, source_id in self._journal.refused:
-            self._applier.failed(source_id, "link", "DuplicateSourceEntries", f"another {kind} holds this account")
+            self._applier.failed(source_id, "link", "AccountTaken", f"another {kind} holds this account")
         good = stopped is None and self._reading.all_complete
         await self._look_again_at_whom_it_left_alone(state)
         end = await self._end(state, begun, good=good)

@@ -14,9 +14,10 @@ from reconciler.core.mapping import Mapped
 from reconciler.core.model import Entry, Identity, Job, Kind, MemberOf, Profile, Resource, SourceId, TargetId
 from reconciler.core.outcomes import Account, Failed
 from reconciler.core.records import Link, Record, Verdict
+from reconciler.core.redaction import without
 from reconciler.core.scoping import InScope, Leaving, Standing, StandingUnknown, is_soft_deleted, judge
 from reconciler.ports import Clock, Dice, Owner, PendingReference, Store, Target
-from reconciler.runtime.apply import LIVING, Applier
+from reconciler.runtime.apply import LIVING, Applier, whose
 from reconciler.runtime.asking import Asking, Question
 from reconciler.runtime.candidates import Candidate, Gathering
 from reconciler.runtime.choosing import Choosing, choose
@@ -117,7 +118,9 @@ class Deciding:
                 await self._leave_unknown(record, standing)
                 continue
             if record.source_id in looks:
-                seen = self.recovering.seen(record, looks[record.source_id], leaving=isinstance(standing, Leaving))
+                seen = self.recovering.seen(
+                    rules, record, looks[record.source_id], leaving=isinstance(standing, Leaving)
+                )
                 if isinstance(seen, Failed):
                     await self._unanswered(Candidate(entry, record, standing, None, memberships), seen)
                     continue
@@ -276,6 +279,7 @@ class Deciding:
 
     async def reject(self, candidate: Candidate, decision: Reject, *, claims: TargetId | None = None) -> None:
         """Write down an entry that failed before anything was sent for it; `claims`: the account that it waits for."""
+        decision = replace(decision, why=_told(candidate.mapped, decision.why))
         self._tell(candidate, decision)
         now = self._clock.now()
         candidate.record.claims = claims
@@ -392,7 +396,7 @@ class Deciding:
             return False
         why = f"the account {account.id} belongs to {owner.source_id}"
         why += f" of job {owner.job}" if owner.job != self._job.name else ""
-        await self.reject(candidate, Reject("DuplicateSourceEntries", why), claims=account.id)
+        await self.reject(candidate, Reject(whose(owner, self._job), why), claims=account.id)
         return False
 
     async def _leave_to(self, candidate: Candidate, account: Account, owner: Owner) -> None:
@@ -443,6 +447,13 @@ class Deciding:
         candidate.record = replace(candidate.record, link=link, verdict=settling.came_back(candidate.record.verdict))
         await self._journal.entry(replace(candidate.record, fingerprint=None))
         await self._journal.flush()
+
+
+def _told(mapped: Mapped | None, why: str) -> str:
+    """Return a reason without what the mapping keeps out of the log: it may hold a target's own words."""
+    if mapped is None or not mapped.redacted:
+        return why
+    return without(why, [mapped.values[path] for path in mapped.redacted & mapped.values.keys()])
 
 
 def _pending_row(record: Record, pending: Pending) -> PendingReference:

@@ -93,7 +93,7 @@ class Leavers:
                 self._applier.failed(record.source_id, "match", failure.error_code, failure.reason)
             return
         for shown in (await self._deciding.recovering.look(rules, [record])).values():
-            seen = self._deciding.recovering.seen(record, shown, leaving=True)
+            seen = self._deciding.recovering.seen(rules, record, shown, leaving=True)
             assert isinstance(seen, Record)
             record = seen
         found = None

@@ -359,7 +359,7 @@ class _Visit:
     def _result(self, asked: _Asked, lines: Sequence[Diagnosis], rows: Sequence[Row], cycle_id: str) -> Provisioned:
         stopped = self._applier.stopped or self._applier.unasked
         for kind, source_id in self._journal.refused:
-            self._applier.failed(source_id, "link", "DuplicateSourceEntries", f"another {kind} holds this account")
+            self._applier.failed(source_id, "link", "AccountTaken", f"another {kind} holds this account")
         keys: list[Key] = [("group", group.id) for group in asked.groups] if "group" in self._rules else []
         keys += [("user", one) for one in asked.users]
         by_key: dict[Key, list[Row]] = {}
@@ -392,5 +392,5 @@ class _Visit:
             why = f"the job is restricted to {', '.join(self._canary.names)} (only = […]): nobody else is touched"
             return Subject.not_taken(*key, lines, "NotInOnly", why, status="skipped")
         if key in self._unknown:
-            return Subject.not_taken(*key, lines, "ImportSkipped", "the source could not be read whole")
+            return Subject.not_taken(*key, lines, "SourceNotRead", "the source could not be read whole")
         return self._watching.subject(key, lines, rows, stopped)

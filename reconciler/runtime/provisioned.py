@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 import orjson
 
 from reconciler.core.model import Kind, SourceId
+from reconciler.core.reasons import Reason
 from reconciler.core.summary import provisioning_summary
 from reconciler.ports import Diagnosis
 
@@ -44,7 +45,7 @@ class Subject:
     name: str
     steps: tuple[Shown, ...]
     rows: tuple[Row, ...] = ()
-    error_code: str = ""
+    error_code: Reason | Literal[""] = ""
     unknown: bool = False
     """It cannot be told what is to be done, because the source was not read whole."""
 
@@ -62,11 +63,18 @@ class Subject:
 
     @classmethod
     def not_taken(
-        cls, kind: Kind, id_: SourceId, lines: Sequence[Diagnosis], code: str, why: str, *, status: Status = "failure"
+        cls,
+        kind: Kind,
+        id_: SourceId,
+        lines: Sequence[Diagnosis],
+        code: Reason,
+        why: str,
+        *,
+        status: Status = "failure",
     ) -> Subject:
         """Return a subject of which nothing was decided: another has it in hand, or it takes no part."""
         steps = (connection(lines), Shown(status, why))
-        return cls(kind, id_, "", steps, error_code=code, unknown=code == "ImportSkipped")
+        return cls(kind, id_, "", steps, error_code=code, unknown=code == "SourceNotRead")
 
     def as_dict(self) -> dict[str, Any]:
         """Return it with the two texts of Graph's answer: `key` the result, `value` the log entries."""

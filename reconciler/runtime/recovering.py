@@ -83,11 +83,15 @@ class Recovering:
         shown = await self._asking[rules.kind].look(list(doubtful.values()))
         return {source_id: shown[target_id] for source_id, target_id in doubtful.items()}
 
-    def seen(self, record: Record, shown: Account | Missing | Failed, *, leaving: bool) -> Record | Failed:
+    def seen(
+        self, rules: KindRules, record: Record, shown: Account | Missing | Failed, *, leaving: bool
+    ) -> Record | Failed:
         """Return the record after the look, or why the entry must wait for another one. No leaver ever waits."""
         match shown:
             case Account(resource=resource):
-                log = telling.seen_after_doubt(record, resource, self._profile.active, self._clock.now())
+                log = telling.seen_after_doubt(
+                    record, resource, self._profile.active, self._clock.now(), rules.mapper.redacts
+                )
                 if log is not None:
                     self._journal.log(log)
                 return settling.looked_at(record, resource, self._profile.active)

@@ -30,6 +30,8 @@ class KindRules:
     """The attributes that a source must have."""
     name_attribute: str
     """The source attribute that people know an entry by."""
+    other_name: str
+    """What stands in for it; empty where the log must not show that."""
     name_path: str | None
     """The matching path that holds this name at the target; None where it is not mapped as it is."""
     person_attribute: str | None
@@ -44,6 +46,7 @@ class KindRules:
         scope = ScopeRules.compile(job, kind).asking_too(mapper.groups)
         person = job.person if kind == "user" else None
         named = [(m.source.attribute, m.to) for m in mapper.match_mappings if isinstance(m.source, Direct)]
+        other_name = "displayName" if "displayName" not in scope.hidden else ""
         reads = mapper.reads | scope.reads | ({person} if person else set())
         return cls(
             kind=kind,
@@ -52,7 +55,8 @@ class KindRules:
             mapper=mapper,
             planner=Planner.of(job, rules, profile),
             reads=frozenset(reads - PSEUDO_ATTRIBUTES),
-            name_attribute=named[0][0] if named else "displayName",
+            name_attribute=named[0][0] if named else other_name,
+            other_name=other_name,
             name_path=named[0][1] if named else None,
             person_attribute=person,
         )
@@ -75,7 +79,7 @@ class KindRules:
 
     def name_of(self, entry: Entry) -> str:
         """Return what a person calls the entry."""
-        value = entry.attributes.get(self.name_attribute) or entry.attributes.get("displayName")
+        value = entry.attributes.get(self.name_attribute) or entry.attributes.get(self.other_name)
         return value if isinstance(value, str) else str(entry.id)
 
     def person_of(self, entry: Entry) -> str | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from reconciler.core import explaining
 from reconciler.core.assignments import KnownGroups, Memberships
 from reconciler.core.decisions import Decision, Leave, Operation, Reject
 from reconciler.core.model import Direct, Entry, FromExpression, Job, Kind, Profile, Resource
 from reconciler.core.outcomes import Account, Failed
+from reconciler.core.reasons import Reason
 from reconciler.core.records import Link, Record
 from reconciler.core.scoping import InScope, Standing, StandingUnknown
 from reconciler.language import compile_expression
@@ -95,12 +96,12 @@ class Watching:
         elif seen.entry is None:
             steps.append(Shown("skipped", "not in scope (gone): no longer in the source"))
         unknown = isinstance(seen.standing, StandingUnknown)
-        code = ""
+        code: Reason | Literal[""] = "Unknown" if unknown else ""
         if not unknown:
             steps.append(self._match(key, seen))
             action, code = _action(seen, rows, stopped)
             steps.append(action)
-        return Subject(*key, seen.name, tuple(steps), tuple(rows), code or "Unknown" * unknown, unknown)
+        return Subject(*key, seen.name, tuple(steps), tuple(rows), code, unknown)
 
     def _of(self, key: Key) -> _Seen:
         return self._seen.setdefault(key, _Seen())
@@ -162,7 +163,7 @@ class Watching:
         return Shown("success", f"one account matches by {by}" if count else "no account matches", details)
 
 
-def _action(seen: _Seen, rows: Sequence[Row], stopped: Failed | None) -> tuple[Shown, str]:
+def _action(seen: _Seen, rows: Sequence[Row], stopped: Failed | None) -> tuple[Shown, Reason | Literal[""]]:
     """Return the last step, and the code of what stood in its way."""
     details = _details(seen, rows)
     told = rows[-1] if rows else None

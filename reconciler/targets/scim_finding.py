@@ -15,6 +15,7 @@ from reconciler.core import paths
 from reconciler.core.model import Kind, PatchDialect, Profile, TargetId
 from reconciler.core.outcomes import Account, Failed, Fault, Found
 from reconciler.core.paths import Reader
+from reconciler.core.reasons import Reason
 from reconciler.dialects import scim
 from reconciler.targets.scim_wire import ENDPOINTS, Wire
 
@@ -22,7 +23,7 @@ _STRANGERS_MAX = 10
 """So many rows that do not fit are a server that ignores the filter and may have more pages of them."""
 _PAGES_MAX = 10
 """Many accounts of one value are a conflict already: how many there are does not matter then."""
-_ODD = "UnusableAnswer"
+_ODD: Reason = "UnusableAnswer"
 """The code where SCIM answered, and nothing can be made of what it says of this one value."""
 _REFUSES_FILTERS = (Fault.INVALID, Fault.UNSUPPORTED)
 

@@ -63,7 +63,7 @@ def test_the_filter_comes_after_the_assignment() -> None:
     assigned = job(SALES, scope=Scope.ASSIGNED, assigned=(AssignedUser("u1", "admin"),))
     assert stand(assigned, user()) == InScope("assigned directly", (AppRole("admin", "admin"),))
     assert stand(assigned, user(department="IT")) == Leaving(
-        Cause.OUT_OF_SCOPE, "filter: department EQUALS Sales: was IT"
+        Cause.OUT_OF_SCOPE, "filter: department EQUALS Sales: was IT", filtered=True
     )
 
 
@@ -173,7 +173,7 @@ def test_a_group_is_never_inactive_and_is_judged_by_its_own_filter() -> None:
     by_name = job(Clause("displayName", Operator.REGEX_MATCH, "^APP-"))
     assert stand(by_name, Entry("group", SourceId("g1"), {"displayName": "APP-Phone"})) == InScope("scope all")
     out = stand(by_name, Entry("group", SourceId("g1"), {"displayName": "All", "accountEnabled": False}))
-    assert out == Leaving(Cause.OUT_OF_SCOPE, "filter: displayName REGEX MATCH ^APP-: was All")
+    assert out == Leaving(Cause.OUT_OF_SCOPE, "filter: displayName REGEX MATCH ^APP-: was All", filtered=True)
 
 
 def test_the_rules_say_what_a_source_must_have_and_which_groups_to_look_up() -> None:

@@ -90,8 +90,15 @@ def test_what_is_held_is_told_as_staged(word: Word, action: str) -> None:
 
 
 def test_what_was_left_says_why() -> None:
-    said = telling.skipped(Record("user", SourceId("s1")), Leave("not assigned", "x", Verdict.OUT_OF_SCOPE), NOW)
-    assert (said.action, said.status, said.error_code, said.reason) == ("other", "skipped", "x", "not assigned")
+    said = telling.skipped(
+        Record("user", SourceId("s1")), Leave("not assigned", "NotEffectivelyEntitled", Verdict.OUT_OF_SCOPE), NOW
+    )
+    assert (said.action, said.status, said.error_code, said.reason) == (
+        "other",
+        "skipped",
+        "NotEffectivelyEntitled",
+        "not assigned",
+    )
 
 
 def test_members_are_told_by_number() -> None:

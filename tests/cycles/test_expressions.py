@@ -82,7 +82,7 @@ async def test_who_gets_no_value_fails_and_is_tried_again(company: Company, serv
     company.attributes += NICK % "create"
     anns(company, "a1")
     report = await company.cycle()
-    assert [failure["error_code"] for failure in report.failures] == ["ExpressionFailed"]
+    assert [failure["error_code"] for failure in report.failures] == ["SelectUniqueValueExhausted"]
     assert "each of the 3 values" in report.failures[0]["reason"]
     del server.users[holders[1]]
     company.clock.turn(DAY)

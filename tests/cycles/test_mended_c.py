@@ -70,7 +70,7 @@ async def test_the_same_id_in_another_source_is_another_human(company: Company, 
     company.tables = CONTRACTORS + second_job('scope = "all"', source="contractors")
     contract(company, "ann")
     report = await cycle_of(company, "other")
-    assert [failure["error_code"] for failure in report.failures] == ["DuplicateSourceEntries"]
+    assert [failure["error_code"] for failure in report.failures] == ["AccountTaken"]
     assert (done(report), server.user(ANN)["active"]) == ({"failure": 1}, False)
 
 

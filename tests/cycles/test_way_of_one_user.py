@@ -113,7 +113,7 @@ async def test_a_new_person_never_gets_the_account_of_a_leaver(tmp_path: Path, s
     await company.cycle()
     company.person("other", userPrincipalName="ann@example.com", employeeId="E-other")
     report = await company.cycle()
-    assert [failure["error_code"] for failure in report.failures] == ["DuplicateSourceEntries"]
+    assert [failure["error_code"] for failure in report.failures] == ["AccountTaken"]
     assert server.user("ann@example.com")["active"] is False
     assert report.exit_code == 1
 
