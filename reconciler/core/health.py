@@ -70,7 +70,7 @@ def _ended(terms: Terms, end: CycleEnd) -> Sequence[Settle]:
         alerted = {name: last for name, last in standing.alerted.items() if name != NoticeKind.NO_CYCLE}
         standing = replace(standing, last_finished_at=end.at, alerted=alerted)
         if end.good:
-            standing = replace(standing, last_success_at=end.at, force_deletes=False)
+            standing = replace(standing, last_success_at=end.at)
         if end.good and end.watermark:
             standing = replace(standing, watermark_at=end.at)
         if standing.last_full_at is None or (end.good and end.compared):
