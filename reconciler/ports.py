@@ -427,6 +427,10 @@ class Figures:
     """Of those, who has no account yet."""
     escrow_since: float | None = None
     """When the one that waits longest first failed."""
+    should_be_off: int = 0
+    """Accounts that should be off, or gone, and are not."""
+    should_be_off_since: float | None = None
+    """Since when the one that waits longest should be."""
     pending_references: int = 0
     mails_waiting: int = 0
     mails_given_up: int = 0
@@ -587,6 +591,10 @@ class Store(Protocol):
         ...
 
     async def ledger(self, job_id: int, group: SourceId) -> Mapping[TargetId, SourceId]: ...
+
+    async def should_be_off(self, job: str, limit: int) -> tuple[int, list[Record]]:
+        """Return how many accounts should be off, or gone, and are not; with those who wait longest."""
+        ...
 
     # holds
     async def hold(

@@ -77,6 +77,8 @@ class Record:
     another. With one: look at the account before anything else is decided."""
     attempted_match: tuple[tuple[str, str], ...] = ()
     """The matching values, in order of precedence, that an attempted create was sent with."""
+    off_since: float | None = None
+    """Since when the account should be off, or gone, and is not."""
     claims: TargetId | None = None
     """The account that would be this entry's if another entry did not hold it."""
 

@@ -28,7 +28,7 @@ def done(
     record = operation.record
     record.verdict, record.why, record.fingerprint = operation.verdict, operation.why, operation.fingerprint
     record.escrow = record.attempted_at = record.due_at = None
-    record.attempted_match, record.claims = (), None
+    record.attempted_match, record.claims, record.off_since = (), None, None
     match operation.word:
         case "delete":
             record.link = None
@@ -72,6 +72,7 @@ def left(record: Record, decision: Leave, fingerprint: bytes | None, now: float)
         fingerprint=fingerprint,
         due_at=decision.due_at,
         escrow=None,
+        off_since=(record.off_since or now) if decision.code == "GracePeriod" else None,
         claims=decision.claims,
     )
 
@@ -82,6 +83,7 @@ def failed(operation: Operation, failure: Failed, now: float) -> Record:
     A negative operation is never dropped nor put off: it is due at once, whatever the timers say.
     """
     record = rejected(operation.record, operation.fingerprint, failure.error_code, failure.reason, now)
+    record.off_since = (record.off_since or now) if operation.negative else None
     if operation.negative:
         record.due_at = now
         record.fingerprint = None
@@ -100,6 +102,8 @@ def attempted(operation: Operation, now: float) -> Record:
     """
     record = operation.record.copy()
     record.fingerprint = None
+    if operation.negative:
+        record.off_since = record.off_since or now
     return _doubtful(record, operation, now)
 
 
@@ -153,13 +157,15 @@ def not_shown(record: Record, active: str) -> Record:
 def held(operation: Operation, now: float) -> Record:
     """Return the record of an entry whose operation is held: whatever showed the cause, the next cycle finds it too."""
     record = replace(operation.record, fingerprint=None, due_at=now)
+    if operation.negative:
+        record.off_since = record.off_since or now
     link = record.link
     if link is not None and operation.word == "enable":
         record.link = replace(link, agreed=_as_shown(operation, link))
     return _switched_on_by_somebody(record, operation)
 
 
-def let_be(operation: Operation, why: str) -> Record:
+def let_be(operation: Operation, why: str, now: float) -> Record:
     """Return the record of an entry whose operation a person rejected: its account stays as it is."""
     due_at = WHEN_ALL_ARE if operation.verdict is Verdict.GONE else None
     record = replace(
@@ -169,6 +175,7 @@ def let_be(operation: Operation, why: str) -> Record:
         fingerprint=operation.fingerprint,
         due_at=due_at,
         escrow=None,
+        off_since=(operation.record.off_since or now) if operation.negative else None,
     )
     if record.link is not None:
         record.link = replace(record.link, delete_at=None)

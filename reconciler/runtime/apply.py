@@ -366,7 +366,7 @@ class Applier:
         record = replace(operation.record, link=None, attempted_at=None)
         if operation.negative:
             record.verdict, record.why, record.fingerprint = operation.verdict, operation.why, operation.fingerprint
-            record.escrow, record.due_at = None, None
+            record.escrow, record.due_at, record.off_since = None, None, None
             log = telling.sent(operation, None, None, now, took_ms, "the account was not there any more")
             await self._journal.entry(record, log, pending=(), touches_groups=True)
             self._journal.counts[operation.word] += 1

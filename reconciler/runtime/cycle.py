@@ -30,6 +30,7 @@ from reconciler.runtime.holding import Holding
 from reconciler.runtime.joining import Joining, Removals
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.leavers import Leavers
+from reconciler.runtime.overdue import tell_of_overdue
 from reconciler.runtime.reading import PAGE, Reader
 from reconciler.runtime.referring import Referring
 from reconciler.runtime.report import CycleReport, State, not_run
@@ -368,7 +369,10 @@ class _Cycle:
             rules=self._plan.rules_version if good else None,
             summary=report.as_dict(),
             now=end.at,
-            settle=both(after_cycle(health.terms_of(self._plan), end), self._holding.after_cycle(good=good)),
+            settle=both(
+                both(after_cycle(health.terms_of(self._plan), end), self._holding.after_cycle()),
+                await tell_of_overdue(self._store, self._job.name, end.at),
+            ),
         )
         return report
 

@@ -285,6 +285,7 @@ class Deciding:
         candidate.record.claims = claims
         if isinstance(candidate.standing, InScope):
             candidate.record.verdict = settling.came_back(candidate.record.verdict)
+            candidate.record.off_since = None
         record = settling.rejected(candidate.record, candidate.fingerprint, decision.error_code, decision.why, now)
         await self._journal.entry(record, telling.rejected(record, decision.error_code, decision.why, now))
         known = record.escrow is not None and record.escrow.failures > 1

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, Integer, and_, case, func, select
 
 from reconciler.ports import Figures
 from reconciler.store.identifying import job_named
-from reconciler.store.tables import MANAGED, WAITS, entries, jobs, notices, pending_references
+from reconciler.store.tables import MANAGED, SHOULD_BE_OFF, WAITS, entries, jobs, notices, pending_references
 
 
 def figures(connection: Connection, job: str) -> Figures:
@@ -30,11 +30,18 @@ def figures(connection: Connection, job: str) -> Figures:
             of_job, WAITS, entries.c.escrow_failures.is_not(None)
         )
     ).one()
+    off, off_since = connection.execute(
+        select(func.count(), func.min(entries.c.off_since)).where(
+            of_job, SHOULD_BE_OFF, entries.c.target_id.is_not(None)
+        )
+    ).one()
     return Figures(
         managed=connection.execute(select(func.count()).select_from(entries).where(of_job, MANAGED)).scalar_one(),
         escrow=escrow,
         escrow_without_account=escrow - with_account,
         escrow_since=since,
+        should_be_off=off,
+        should_be_off_since=off_since,
         pending_references=connection.execute(
             select(func.count()).select_from(pending_references).where(pending_references.c.job_id == row.id)
         ).scalar_one(),

@@ -13,7 +13,7 @@ from reconciler.ports import Owner, Seen
 from reconciler.store.dialects import given, in_turn
 from reconciler.store.identifying import identity_ref, job_named
 from reconciler.store.rows import READ, record
-from reconciler.store.tables import MANAGED, MATTERS, WAITS, entries, identities, jobs
+from reconciler.store.tables import MANAGED, MATTERS, SHOULD_BE_OFF, WAITS, entries, identities, jobs
 
 SCAN = 10_000
 """How many row ids are looked at between two looks at the limit."""
@@ -143,6 +143,17 @@ def list_links(connection: Connection, job: str, name: str | None) -> list[Recor
         if name in (source_id, target_id) or its_name.casefold().startswith(beginning)
     ]
     return _by_row(connection, wanted)
+
+
+def should_be_off(connection: Connection, job: str, limit: int) -> tuple[int, list[Record]]:
+    row = job_named(connection, job)
+    if row is None:
+        return 0, []
+    c = entries.c
+    on = (c.job_id == row.id, SHOULD_BE_OFF, c.target_id.is_not(None))
+    total = connection.execute(select(func.count()).select_from(entries).where(*on)).scalar_one()
+    found = connection.execute(select(*READ).where(*on).order_by(c.off_since, c.row_id).limit(limit)) if total else ()
+    return total, [record(one) for one in found]
 
 
 def links_after(connection: Connection, job: str, after: int, limit: int) -> list[Record]:

@@ -31,6 +31,7 @@ WRITTEN = (
     "delete_at",
     "unkept",
     "agreed",
+    "off_since",
     "claims",
 )
 """The columns that a commit writes anew, in the order of `written`."""
@@ -55,7 +56,8 @@ def written(record: Record, target_ref: int) -> tuple[Any, ...]:
     if link is None:
         # without an account nothing is agreed: the column keeps what an attempted create was sent with
         sent_with = orjson.dumps(record.attempted_match) if record.attempted_match else None
-        return (*before, None, None, None, *about, *waiting, None, None, None, None, None, sent_with, record.claims)
+        no_link = (None, None, None, None, None, sent_with)
+        return (*before, None, None, None, *about, *waiting, *no_link, record.off_since, record.claims)
     return (
         *before,
         target_ref,
@@ -69,6 +71,7 @@ def written(record: Record, target_ref: int) -> tuple[Any, ...]:
         link.delete_at,
         orjson.dumps(link.unkept) if link.unkept else None,
         orjson.dumps(link.agreed),
+        record.off_since,
         record.claims,
     )
 
@@ -79,7 +82,7 @@ def record(row: Sequence[Any]) -> Record:
         (kind, source_id, row_id, fingerprint, due_at, verdict),
         (target_id, disabled_at, why, name, person, attempted_at),
         (failures, first_failed_at, error_code, reason),
-        (origin, linked_at, disabled_because, delete_at, unkept, agreed, claims),
+        (origin, linked_at, disabled_because, delete_at, unkept, agreed, off_since, claims),
     ) = row[:6], row[6:12], row[12:16], row[16:]
     link = escrow = None
     if target_id is not None:
@@ -109,6 +112,7 @@ def record(row: Sequence[Any]) -> Record:
         escrow=escrow,
         attempted_at=attempted_at,
         attempted_match=() if target_id is not None or agreed is None else _pairs(agreed),
+        off_since=off_since,
         claims=claims,
     )
 

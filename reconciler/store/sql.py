@@ -271,6 +271,9 @@ class SqlStore:
     async def pending_count(self, job_id: int) -> int:
         return await self._do(waiting.pending_count, job_id)
 
+    async def should_be_off(self, job: str, limit: int) -> tuple[int, list[Record]]:
+        return await self._do(reading.should_be_off, job, limit)
+
     async def hold(
         self,
         job_id: int,

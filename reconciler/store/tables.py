@@ -120,6 +120,7 @@ entries = Table(
     Column("delete_at", Double),
     Column("unkept", LargeBinary),
     Column("agreed", LargeBinary),
+    Column("off_since", Double),
     Column("claims", Text),
     UniqueConstraint("job_id", "kind", "source_id"),
     UniqueConstraint("target_ref", "kind", "target_id"),
@@ -145,6 +146,13 @@ Index(
     *(entries.c.kind, entries.c.claims),
     sqlite_where=CLAIMS,
     postgresql_where=CLAIMS,
+)
+SHOULD_BE_OFF = text("off_since IS NOT NULL")
+Index(
+    "entries_that_should_be_off",
+    *(entries.c.job_id, entries.c.off_since),
+    sqlite_where=SHOULD_BE_OFF,
+    postgresql_where=SHOULD_BE_OFF,
 )
 MANAGED = text("target_id IS NOT NULL AND disabled_at IS NULL")
 Index("entries_managed", entries.c.job_id, sqlite_where=MANAGED, postgresql_where=MANAGED)

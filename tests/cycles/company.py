@@ -20,6 +20,7 @@ from reconciler.ports import Decided, Decision, Hold, LogQuery, Progress
 from reconciler.runtime.cycle import run_cycle
 from reconciler.runtime.finding import NotOne
 from reconciler.runtime.ondemand import provision
+from reconciler.runtime.overdue import OverdueList, overdue_list
 from reconciler.runtime.provisioned import Provisioned
 from reconciler.runtime.report import CycleReport
 from tests.cycles.calendar import Calendar, NoLuck
@@ -206,6 +207,10 @@ attributes = [
     async def held(self) -> list[Hold]:
         async with wiring.open_house(config.load(self.configure()), write=False) as house:
             return await house.store.held("app")
+
+    async def overdue(self) -> OverdueList:
+        async with wiring.open_house(config.load(self.configure()), write=False) as house:
+            return await overdue_list(house.store, "app", self.clock.now())
 
     async def decisions(self) -> list[Decided]:
         async with wiring.open_house(config.load(self.configure()), write=False) as house:

@@ -124,6 +124,7 @@ def upgrade() -> None:
         sa.Column("delete_at", sa.Double()),
         sa.Column("unkept", sa.LargeBinary()),
         sa.Column("agreed", sa.LargeBinary()),
+        sa.Column("off_since", sa.Double()),
         sa.Column("claims", sa.Text()),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="entries_job_id_fk", ondelete="CASCADE"),
         sa.ForeignKeyConstraint(["target_ref"], ["identities.id"], name="entries_target_ref_fk"),
@@ -133,6 +134,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("entries_managed", "entries", ["job_id"], **_only("target_id IS NOT NULL AND disabled_at IS NULL"))
+    op.create_index("entries_that_should_be_off", "entries", ["job_id", "off_since"], **_only("off_since IS NOT NULL"))
     op.create_index("entries_that_claim", "entries", ["kind", "claims"], **_only("claims IS NOT NULL"))
     op.create_index("entries_that_matter", "entries", ["job_id", "kind", "row_id"], **_only("verdict <> 'gone'"))
     op.create_index(
