@@ -27,6 +27,7 @@ COMMANDS = {
     "provision": "reconciler.commands.provisioning:provision",
     "run": "reconciler.commands.daemon:run",
     "status": "reconciler.commands.oversight:status",
+    "health": "reconciler.commands.oversight:health",
     "trigger": "reconciler.commands.verbs:trigger",
     "pause": "reconciler.commands.verbs:pause",
     "resume": "reconciler.commands.verbs:resume",

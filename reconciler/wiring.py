@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, assert_never
@@ -23,6 +24,7 @@ from reconciler.errors import ConfigError, Problem, StateError
 from reconciler.net.auth import Auth, Basic, Bearer, ClientCredentials
 from reconciler.net.client import Client, Lanes
 from reconciler.net.exchange import AiohttpExchange
+from reconciler.net.measured import Measured
 from reconciler.notify.letters import Letters
 from reconciler.notify.smtp import MailServer, SmtpNotifier
 from reconciler.ports import Clock, Dice, Progress, Source, Target
@@ -37,6 +39,7 @@ from reconciler.store.database import copy_state
 from reconciler.store.sql import SqlStore
 from reconciler.targets.scim import ScimTarget
 
+Measure = Callable[[str, str, str, float], None]
 CLOSE_SECONDS = 5.0
 """How long a connection may take to close before it is left to the end of the process."""
 
@@ -51,6 +54,8 @@ class House:
     dice: Dice
     lanes: Lanes
     turns: Turns = field(default_factory=Turns)
+    measure: Measure | None = None
+    """Takes the job, the method, the status or fault, and the seconds of each request to a target."""
 
     def plans(self) -> Mapping[str, Plan]:
         """Return what the cycles of every job go by."""
@@ -76,7 +81,8 @@ class House:
     ) -> AsyncIterator[World]:
         """Open source and target of a job; close them at the end, and keep what the target said of itself."""
         facts = await self.store.remembered(target_identity(self.config, job_name))
-        async with _connected(self.config, job_name, self.clock, self.dice, self.lanes, facts) as (source, target):
+        connected = _connected(self.config, job_name, self.clock, self.dice, self.lanes, facts, self.measure)
+        async with connected as (source, target):
             used: Target = Rehearsal(target) if rehearse else target
             yield World(source, used, self.store, self.clock, self.dice, progress or NoProgress(), self.turns)
             if not rehearse and target.facts is not None:
@@ -86,7 +92,7 @@ class House:
     async def rehearsal(self, job_name: str) -> AsyncIterator[World]:
         """Open a job on a copy of the state that is thrown away, with a target that is only asked."""
         async with open_house(self.config, write=True, scratch=True) as copied:
-            house = replace(copied, clock=self.clock, dice=self.dice, lanes=self.lanes)
+            house = replace(copied, clock=self.clock, dice=self.dice, lanes=self.lanes, measure=self.measure)
             async with house.world(job_name, rehearse=True) as world:
                 yield world
 
@@ -122,12 +128,18 @@ async def open_connections(config: Config, job_name: str) -> AsyncIterator[tuple
 
 @asynccontextmanager
 async def _connected(
-    config: Config, job_name: str, clock: Clock, dice: Dice, lanes: Lanes, facts: dict[str, Any] | None
+    config: Config,
+    job_name: str,
+    clock: Clock,
+    dice: Dice,
+    lanes: Lanes,
+    facts: dict[str, Any] | None,
+    measure: Measure | None = None,
 ) -> AsyncIterator[tuple[Source, ScimTarget]]:
     async with AsyncExitStack() as stack:
         source = build_source(config, config.jobs[job_name].source, clock)
         stack.push_async_callback(_close, source)
-        target = build_target(config, job_name, clock, dice, lanes, facts)
+        target = build_target(config, job_name, clock, dice, lanes, facts, measure)
         stack.push_async_callback(_close, target)
         yield source, target
 
@@ -165,6 +177,8 @@ def connection_changes(before: Config, after: Config) -> tuple[tuple[str, ...], 
         for name in before.targets.keys() & after.targets.keys()
         if _limits(before, name) != _limits(after, name)
     ]
+    if before.metrics != after.metrics:
+        said.append("[metrics] changed: the daemon goes on as it began until it is started again")
     if (before.state_url, before.state_password) != (after.state_url, after.state_password):
         said.append("[state] changed: the daemon goes on with the state that it has open until it is started again")
     touched = frozenset(
@@ -220,7 +234,13 @@ def build_source(config: Config, name: str, clock: Clock) -> Source:
 
 
 def build_target(
-    config: Config, job_name: str, clock: Clock, dice: Dice, lanes: Lanes, facts: dict[str, Any] | None
+    config: Config,
+    job_name: str,
+    clock: Clock,
+    dice: Dice,
+    lanes: Lanes,
+    facts: dict[str, Any] | None,
+    measure: Measure | None = None,
 ) -> ScimTarget:
     """Return the target of a job. `facts` is what it said of itself the last time."""
     job = config.jobs[job_name]
@@ -242,6 +262,7 @@ def build_target(
         proxy=settings.proxy,
         connections=settings.concurrency,
     )
+    measured = exchange if measure is None else Measured(exchange, clock, partial(measure, job_name))
     paths: dict[Kind, tuple[str, ...]] = {}
     for kind in KINDS:
         rules = job.rules(kind)
@@ -251,7 +272,7 @@ def build_target(
         job.target,
         url=settings.url,
         profile=profile,
-        client=Client(exchange, clock, dice, lane=lane, auth=_auth(settings, exchange, clock)),
+        client=Client(measured, clock, dice, lane=lane, auth=_auth(settings, exchange, clock)),
         paths=paths,
         identity=target_identity(config, job_name),
         facts=facts,

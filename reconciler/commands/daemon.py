@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from reconciler.runtime.clock import SystemClock
 from reconciler.runtime.control import Control
 from reconciler.runtime.desk import Desk
 from reconciler.runtime.door import open_door, passed_door
+from reconciler.runtime.exporting import Exporter, open_port
+from reconciler.runtime.metrics import Metrics
 from reconciler.runtime.peers import Rights, people_named
 from reconciler.runtime.postman import Postman
 from reconciler.runtime.reloading import Jobs, Reloaded, differences
@@ -75,7 +78,9 @@ def run(config: Path, log_level: str, drain: float) -> None:
     async def serve(announcer: Announcer | None) -> signal.Signals | None:
         loaded = configuration.load(config)
         _warn(loaded)
-        async with wiring.open_house(loaded, write=True, process=command_line()) as house:
+        async with wiring.open_house(loaded, write=True, process=command_line()) as opened:
+            metrics = Metrics(opened.clock)
+            house = replace(opened, measure=metrics.note)
             postman = Postman(house.store, house.clock, wiring.build_post(loaded))
             postmen.append(postman)
             with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
@@ -84,8 +89,12 @@ def run(config: Path, log_level: str, drain: float) -> None:
                     drain_seconds=drain,
                     postman=postman,
                 )
+                service.events.give(metrics.take)
                 beside: list[Callable[[], Coroutine[None, None, None]]] = []
-                control = _control(loaded, service, house)
+                if loaded.metrics is not None:
+                    port = open_port(loaded.metrics.host, loaded.metrics.port)
+                    beside.append(Exporter(port, metrics, service, house.store, house.clock).serve)
+                control = _control(loaded, service, house, metrics)
                 if control is not None:
                     spoken_to.append(control)
                     beside.append(control.serve)
@@ -117,7 +126,7 @@ async def _beside(
     return received
 
 
-def _control(loaded: configuration.Config, service: Service, house: wiring.House) -> Control | None:
+def _control(loaded: configuration.Config, service: Service, house: wiring.House, metrics: Metrics) -> Control | None:
     """Return what people speak to; None where neither the configuration nor systemd names a socket."""
     door = passed_door(os.environ)
     if door is None and loaded.control_socket is not None:
@@ -126,7 +135,9 @@ def _control(loaded: configuration.Config, service: Service, house: wiring.House
         logs.get().warning("control.off", hint="name [control] socket in the configuration")
         return None
     desk = Desk(service, house.store, house.clock)
-    return Control(door, _rights(loaded, door.group), service, desk, house.store, house.clock, str(loaded.path))
+    return Control(
+        door, _rights(loaded, door.group), service, desk, house.store, house.clock, str(loaded.path), metrics
+    )
 
 
 def _rights(loaded: configuration.Config, group: int) -> Rights:

@@ -1,4 +1,4 @@
-"""The command that shows how the daemon and its jobs stand: status."""
+"""The commands that show how the daemon and its jobs stand: status, health."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from reconciler.commands.speaking import Daemon, Json, asks_daemon, quoted
 from reconciler.errors import NoAnswer, ReconcilerError
 
 EXIT_NO_ANSWER = 5
+HEALTH_SECONDS = 5.0
+"""A daemon that takes longer to say that it lives is not well."""
 
 
 @click.command()
@@ -32,6 +34,15 @@ def status(job: str | None, daemon: Daemon, as_json: bool, watching: bool) -> No
         click.echo(f"error: {silent}", err=True)
         sys.exit(EXIT_NO_ANSWER)
     _show(shown, shown["daemon"]["now"], as_json=as_json)
+
+
+@click.command()
+@asks_daemon
+@click.option("--ready", is_flag=True, help="Whether it also runs its jobs and can use its state.")
+def health(daemon: Daemon, ready: bool) -> None:
+    """Say whether the daemon answers: exit 0, or 5 with a sentence. For those who start it again, or wait for it."""
+    daemon.ask("GET", "/readyz" if ready else "/healthz", seconds=HEALTH_SECONDS)
+    click.echo("ok")
 
 
 def _show(shown: Json, now: str, *, as_json: bool) -> None:

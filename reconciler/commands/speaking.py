@@ -60,9 +60,11 @@ class Daemon:
                 raise _silent(place, error) from None
         return True
 
-    def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Json:
+    def ask(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, seconds: float = ANSWER_SECONDS
+    ) -> Json:
         """Return its answer. Raises NoAnswer, and ReconcilerError where it refuses, with its words."""
-        return ask(self.place, method, path, body)
+        return ask(self.place, method, path, body, seconds=seconds)
 
     def ask_job(self, job: str, verb: str, *, seconds: float = ANSWER_SECONDS, **body: Any) -> Json:
         """Return what a verb on a job is answered with, within so many seconds."""
@@ -214,7 +216,7 @@ def _judged(status: int, content: bytes) -> Json:
         answer = {"error": f"it answered with {status}", "hint": "its log says more"}
     if status < 300:
         return dict(answer)
-    text = f"{answer['error']}" + (f" ({answer['hint']})" if answer.get("hint") else "")
+    text = answer.get("error", answer.get("problem", "")) + (f" ({answer['hint']})" if answer.get("hint") else "")
     if status >= 500:
         raise NoAnswer(f"the daemon cannot do it now: {text}")
     raise ReconcilerError("\n".join(answer.get("problems", [text])))

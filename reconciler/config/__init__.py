@@ -6,7 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from reconciler.config.adapters import control_of, control_settings, mail_of, sources_of, state_of, targets_of
+from reconciler.config.adapters import (
+    control_of,
+    control_settings,
+    mail_of,
+    metrics_of,
+    sources_of,
+    state_of,
+    targets_of,
+)
 from reconciler.config.jobs import jobs_of
 from reconciler.config.profiles import load_profile
 from reconciler.config.reading import read
@@ -67,6 +75,7 @@ def load(path: Path) -> Config:
         state_password=state_password,
         control_socket=control_of(table, report),
         control=control_settings(table),
+        metrics=metrics_of(table, report),
         mail=mail_of(table, report),
         sources=sources,
         targets=targets,

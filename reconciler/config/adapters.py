@@ -23,6 +23,7 @@ from reconciler.config.settings import (
     ControlSettings,
     FileSourceSettings,
     MailSettings,
+    MetricsSettings,
     OAuthSettings,
     OtherSource,
     OtherTarget,
@@ -93,6 +94,22 @@ def control_settings(table: ConfigTable) -> ControlSettings:
     control = table.control
     operators = None if control.operators is None else tuple(control.operators)
     return ControlSettings(control.group, operators, tuple(control.readers))
+
+
+def metrics_of(table: ConfigTable, report: Report) -> MetricsSettings | None:
+    """Return where metrics are served over TCP; None where nothing says."""
+    listen, place = table.metrics.listen, ("metrics", "listen")
+    if listen is None:
+        return None
+    host, _, port = listen.rpartition(":")
+    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        report.problem(place, "must be an address and a port", 'for example "127.0.0.1:9464" or "[::1]:9464"')
+        return None
+    if not table.metrics.remote and not _is_loopback(host):
+        report.problem(place, "can be reached by other machines", "127.0.0.1, or remote = true where that is meant")
+        return None
+    return MetricsSettings(host, int(port))
 
 
 def mail_of(table: ConfigTable, report: Report) -> MailSettings | None:

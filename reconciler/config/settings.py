@@ -25,6 +25,14 @@ class ControlSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsSettings:
+    """Where metrics and health are served over TCP."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class MailSettings:
     """The server that takes our mails."""
 
@@ -143,6 +151,8 @@ class Config:
     state_password: Secret | None
     control_socket: Path | None
     control: ControlSettings
+    metrics: MetricsSettings | None
+    """None: on the control socket only."""
     mail: MailSettings | None
     sources: Mapping[str, SourceSettings]
     targets: Mapping[str, TargetSettings]

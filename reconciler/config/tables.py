@@ -33,6 +33,17 @@ class ControlTable(Table):
     readers: list[Who] = Field(default_factory=list, description="Who may look: users, or groups as group:NAME.")
 
 
+class MetricsTable(Table):
+    """Where metrics are served beside the control socket."""
+
+    listen: Text | None = Field(
+        default=None, description="The address and port of this machine, 127.0.0.1:9464. Default: none."
+    )
+    remote: bool = Field(
+        default=False, description="Other machines may connect: listen need not be an address of this machine alone."
+    )
+
+
 class MailTable(Table):
     """The server that takes our mails."""
 
@@ -234,6 +245,7 @@ class ConfigTable(Table):
     )
     state: StateTable = Field(default_factory=StateTable)
     control: ControlTable = Field(default_factory=ControlTable)
+    metrics: MetricsTable = Field(default_factory=MetricsTable)
     mail: MailTable | None = None
     sources: dict[Name, SourceTable] = Field(default_factory=dict, description="The systems that are right, by name.")
     targets: dict[Name, TargetTable] = Field(default_factory=dict, description="The apps that follow, by name.")

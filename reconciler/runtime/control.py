@@ -22,11 +22,13 @@ from reconciler.runtime.desk import Desk, Refused, nearest
 from reconciler.runtime.door import Door
 from reconciler.runtime.events import Event
 from reconciler.runtime.listening import Listening
+from reconciler.runtime.metrics import MEDIA_TYPE, Metrics
 from reconciler.runtime.openapi import openapi
 from reconciler.runtime.overview import hold_json, job_overview, moment
 from reconciler.runtime.parameters import Wrong, checked_body, checked_query
 from reconciler.runtime.peers import Peer, Right, Rights
 from reconciler.runtime.provisioned import Provisioned
+from reconciler.runtime.readiness import why_not_ready
 from reconciler.runtime.routes import BODY_BYTES_MAX, ROUTES, Json, Route
 from reconciler.runtime.service import Service
 
@@ -62,9 +64,17 @@ class Control:
     """The daemon's answers. `serve` until it is cancelled; then the door is closed."""
 
     def __init__(
-        self, door: Door, rights: Rights, service: Service, desk: Desk, store: Store, clock: Clock, config: str
+        self,
+        door: Door,
+        rights: Rights,
+        service: Service,
+        desk: Desk,
+        store: Store,
+        clock: Clock,
+        config: str,
+        metrics: Metrics,
     ) -> None:
-        self._door, self._rights = door, rights
+        self._door, self._rights, self._metrics = door, rights, metrics
         self._service, self._desk, self._store, self._clock, self._config = service, desk, store, clock, config
         self._listening = Listening(door.socket, clock)
         self._began = clock.now()
@@ -266,16 +276,12 @@ class Control:
         return answered({"ok": True, "problem": ""})
 
     async def _answer_ready(self, call: Call) -> web.Response:
-        if not self._service.started.is_set():
-            return answered({"ok": False, "problem": "the daemon is starting"}, 503)
-        if self._service.stopping:
-            return answered({"ok": False, "problem": "the daemon is ending"}, 503)
-        for name in [*self._service.plans][:1]:
-            try:
-                await self._store.standing(name)
-            except ReconcilerError as error:
-                return answered({"ok": False, "problem": str(error)}, 503)
-        return answered({"ok": True, "problem": ""})
+        why = await why_not_ready(self._service, self._store)
+        return answered({"ok": not why, "problem": why}, 503 if why else 200)
+
+    async def _answer_metrics(self, call: Call) -> web.Response:
+        text = await self._metrics.text(self._service, self._store)
+        return web.Response(body=text, headers={"Content-Type": MEDIA_TYPE})
 
     # --- doing ---------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -68,6 +68,7 @@ class Events:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._listeners: set[Listener] = set()
+        self._takers: list[Callable[[Event], None]] = []
         self._told = 0
 
     @property
@@ -77,10 +78,16 @@ class Events:
     def tell(self, name: str, job: str | None = None, **facts: Any) -> None:
         """Give an event to every listener. Never waits."""
         self._told += 1
-        if self._listeners:
+        if self._listeners or self._takers:
             event = Event(self._told, self._clock.now(), name, job, facts)
+            for take in self._takers:
+                take(event)
             for listener in self._listeners:
                 listener.put(event)
+
+    def give(self, take: Callable[[Event], None]) -> None:
+        """Give every event to `take` from now on, at once and without loss; it must be quick."""
+        self._takers.append(take)
 
     @contextmanager
     def listen(self, job: str | None = None, *, waiting_max: int = WAITING_MAX) -> Iterator[Listener]:

@@ -44,8 +44,9 @@ class Connection:
 class Listening:
     """The connections of one listening socket."""
 
-    def __init__(self, listening: socket.socket, clock: Clock) -> None:
-        self._socket, self._clock = listening, clock
+    def __init__(self, listening: socket.socket, clock: Clock, who: Callable[[socket.socket], Peer] = peer_of) -> None:
+        """`who` says who is at the other end; raises OSError where nobody is any more."""
+        self._socket, self._clock, self._who = listening, clock, who
         self._open: dict[object, Connection] = {}
         self._turned_away = 0
         self._log = logs.get()
@@ -88,7 +89,7 @@ class Listening:
         self, loop: asyncio.AbstractEventLoop, connected: socket.socket, protocol: Callable[[], RequestHandler]
     ) -> None:
         try:
-            peer = peer_of(connected)
+            peer = self._who(connected)
         except OSError:
             connected.close()  # who was there has gone already
             return

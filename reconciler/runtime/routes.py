@@ -120,6 +120,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route("POST", "/v1/reload", "reload", "Read the configuration again", "Reloaded", Right.OPERATE),
     Route("GET", "/v1/openapi.json", "openapi", "This description", "OpenAPI", None),
+    Route("GET", "/metrics", "metrics", "What was done and how the jobs stand, for Prometheus", "text/plain", None),
     Route("GET", "/healthz", "alive", "Whether the daemon answers", "Health", None),
     Route("GET", "/readyz", "ready", "Whether the daemon runs its jobs and can use its state", "Health", None),
 )

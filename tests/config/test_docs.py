@@ -17,6 +17,7 @@ SECTIONS = {
     "SecretPlace": "## Secrets",
     "StateTable": "## state",
     "ControlTable": "## control",
+    "MetricsTable": "## metrics",
     "MailTable": "## mail",
     "FileSourceTable": "## sources",
     "OtherSourceTable": "## sources",

@@ -21,6 +21,7 @@ from reconciler.runtime.clock import SystemClock
 from reconciler.runtime.control import Control
 from reconciler.runtime.desk import Desk
 from reconciler.runtime.door import open_door
+from reconciler.runtime.metrics import Metrics
 from reconciler.runtime.peers import People, Rights
 from reconciler.runtime.service import Service
 from tests.cycles.company import Company
@@ -81,7 +82,10 @@ async def talking(company: Company, rights: Rights = ALL_RIGHTS) -> AsyncIterato
         async with opened(company) as office:
             service = office.service()
             desk = Desk(service, office.store, office.clock)
-            control = Control(open_door(path, None), rights, service, desk, office.store, SystemClock(), "config.toml")
+            clock, door = SystemClock(), open_door(path, None)
+            metrics = Metrics(office.clock)
+            service.events.give(metrics.take)
+            control = Control(door, rights, service, desk, office.store, clock, "config.toml", metrics)
             connector = aiohttp.UnixConnector(str(path))
             async with aiohttp.ClientSession(connector=connector) as session, anyio.create_task_group() as tasks:
                 tasks.start_soon(control.serve)
