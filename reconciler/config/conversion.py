@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from reconciler.config.job_tables import AssignedTable, Condition, DeprovisionTable, MappingTable, clause_value
+from reconciler.config.job_tables import (
+    AssignedTable,
+    Condition,
+    DeprovisionTable,
+    MappingTable,
+    TimezoneTable,
+    clause_value,
+)
 from reconciler.config.tables import ActiveTable
 from reconciler.config.values import seconds
 from reconciler.core import model
@@ -66,4 +73,13 @@ def deprovision_of(table: DeprovisionTable) -> model.Deprovision:
         out_of_scope=model.DeprovisionAction(table.out_of_scope),
         disable_after_seconds=seconds(table.disable_after),
         delete_after_seconds=None if table.delete_after == "never" else seconds(table.delete_after),
+        leave_date=_leave_date(table),
     )
+
+
+def _leave_date(table: DeprovisionTable) -> model.LeaveDate | None:
+    if table.leave_date is None:
+        return None
+    zone = table.timezone
+    fixed, attribute = (zone.default, zone.from_) if isinstance(zone, TimezoneTable) else (zone, None)
+    return model.LeaveDate(table.leave_date.from_, table.leave_date.means, fixed, attribute)

@@ -20,6 +20,7 @@ from reconciler.config.values import (
     Table,
     TargetPath,
     Text,
+    Timezone,
     refusal,
 )
 from reconciler.core.conditions import compile_condition
@@ -176,6 +177,22 @@ class GroupsTable(UsersTable):
     )
 
 
+class LeaveDateTable(Table):
+    """Which source attribute says when somebody leaves."""
+
+    from_: Text = Field(alias="from", description="The source attribute with the date.")
+    means: Literal["last_day", "first_day_off"] = Field(
+        default="last_day", description="Whether the date is the last day, or the first on which the account is off."
+    )
+
+
+class TimezoneTable(Table):
+    """Which source attribute names somebody's time zone."""
+
+    from_: Text = Field(alias="from", description="The source attribute with the name of the zone.")
+    default: Timezone | None = Field(default=None, description="The zone of those who have none there. Default: UTC.")
+
+
 class DeprovisionTable(Table):
     """What happens to the account of somebody who leaves, by cause."""
 
@@ -186,6 +203,12 @@ class DeprovisionTable(Table):
     disable_after: Duration = Field(default="0d", description="How long a disable waits.")
     delete_after: DurationOrNever = Field(
         default="30d", description='How long after its disable an account is deleted, or "never".'
+    )
+    leave_date: LeaveDateTable | None = Field(
+        default=None, description="Who is past this date is inactive. Default: there is none."
+    )
+    timezone: Timezone | TimezoneTable | None = Field(
+        default=None, description="Where the days of leave_date begin and end. Default: UTC."
     )
 
     @field_validator("gone", "inactive", "role_lost", "out_of_scope")

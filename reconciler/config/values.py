@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from reconciler.core.leave_dates import zone_named
 from reconciler.core.paths import PathError, canonical
 from reconciler.errors import ExpressionSyntaxError
 from reconciler.language import compile_expression
@@ -83,6 +84,12 @@ def _period(value: str) -> str:
     return value
 
 
+def _timezone(value: str) -> str:
+    if zone_named(value) is None:
+        raise refusal("is no time zone", "a name of the IANA database, as Europe/Berlin")
+    return value
+
+
 def _share(value: str) -> str:
     try:
         share(value)
@@ -145,6 +152,7 @@ DurationOrNever = Annotated[
     str, AfterValidator(_duration_or_never), Field(json_schema_extra={"examples": ["30d", "never"]})
 ]
 Share = Annotated[str, AfterValidator(_share), Field(json_schema_extra={"examples": ["10%"]})]
+Timezone = Annotated[str, AfterValidator(_timezone), Field(json_schema_extra={"examples": ["Europe/Berlin"]})]
 TargetPath = Annotated[str, AfterValidator(_path)]
 Expression = Annotated[str, AfterValidator(_expression)]
 Who = Annotated[str, AfterValidator(_who), Field(json_schema_extra={"examples": ["group:it"]})]

@@ -64,6 +64,8 @@ class Operation:
     redacted: frozenset[str] = frozenset()
     in_doubt: bool = False
     """An earlier try may have done it, or a part of it, whatever a later one came to."""
+    due_at: float | None = None
+    """When the entry must be looked at again although nothing changes: its leave date."""
     approved: bool = False
     """A person allowed it although a safeguard held it."""
     counts: str = ""

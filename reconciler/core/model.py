@@ -283,6 +283,18 @@ class Cause(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class LeaveDate:
+    """Which source attribute says when somebody leaves, and what its date means."""
+
+    attribute: str
+    means: Literal["last_day", "first_day_off"] = "last_day"
+    timezone: str | None = None
+    """Where the days begin and end, by its IANA name; None: UTC."""
+    timezone_attribute: str | None = None
+    """The source attribute that names the person's own; `timezone` stands in where it is empty or no zone."""
+
+
+@dataclass(frozen=True, slots=True)
 class Deprovision:
     """What each cause does. Waiting times in seconds; `delete_after_seconds` None: never."""
 
@@ -292,6 +304,7 @@ class Deprovision:
     out_of_scope: DeprovisionAction = DeprovisionAction.DISABLE
     disable_after_seconds: float = 0.0
     delete_after_seconds: float | None = 30 * 86400.0
+    leave_date: LeaveDate | None = None
 
     def action(self, cause: Cause) -> DeprovisionAction:
         match cause:

@@ -51,7 +51,7 @@ def done(
             record.link.delete_at = now + delete_after_seconds
     elif link.disabled_at is not None and link.agreed.get(active) is not False:
         record.link = replace(link, disabled_at=None, disabled_because="", delete_at=None)
-    record.due_at = record.link.delete_at
+    record.due_at = earliest(record.link.delete_at, operation.due_at)
     if record.due_at is None and record.verdict is Verdict.GONE:
         record.due_at = WHEN_ALL_ARE
     return record
@@ -83,6 +83,7 @@ def failed(operation: Operation, failure: Failed, now: float) -> Record:
     A negative operation is never dropped nor put off: it is due at once, whatever the timers say.
     """
     record = rejected(operation.record, operation.fingerprint, failure.error_code, failure.reason, now)
+    record.due_at = earliest(record.due_at, operation.due_at)
     record.off_since = (record.off_since or now) if operation.negative else None
     if operation.negative:
         record.due_at = now
@@ -116,6 +117,13 @@ def _doubtful(record: Record, operation: Operation, now: float) -> Record:
     elif operation.account is not None:
         record.link = record.link or Link(operation.account.id, "adopted", operation.account.resource, now)
     return record
+
+
+def earliest(first: float | None, second: float | None) -> float | None:
+    """Return the earlier of two moments, where there are any."""
+    if first is None or second is None:
+        return second if first is None else first
+    return min(first, second)
 
 
 def came_back(verdict: Verdict) -> Verdict:
@@ -167,7 +175,7 @@ def held(operation: Operation, now: float) -> Record:
 
 def let_be(operation: Operation, why: str, now: float) -> Record:
     """Return the record of an entry whose operation a person rejected: its account stays as it is."""
-    due_at = WHEN_ALL_ARE if operation.verdict is Verdict.GONE else None
+    due_at = WHEN_ALL_ARE if operation.verdict is Verdict.GONE else operation.due_at
     record = replace(
         operation.record,
         verdict=operation.verdict,

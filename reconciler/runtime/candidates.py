@@ -34,6 +34,8 @@ class Candidate:
     references: dict[str, Any] = field(default_factory=dict)
     pending: tuple[Pending, ...] = ()
     found: Account | None = None
+    until: float | None = None
+    """When the standing must be looked at again although nothing changes: the leave date."""
 
     @property
     def judged(self) -> Judged:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from reconciler.core import settling, telling
+from reconciler.core import leave_dates, settling, telling
 from reconciler.core.assignments import KnownGroups, Memberships
 from reconciler.core.decisions import Ask, Decision, Leave, Operation, Pending, Reject, verdict_of
 from reconciler.core.mapping import Mapped
@@ -110,7 +110,9 @@ class Deciding:
         untold = await self.recovering.recover(rules, [record for _, record, _, _ in entries], afresh=afresh)
         looks = await self.recovering.look(rules, [record for _, record, _, _ in entries])
         for entry, record, memberships, fingerprint in entries:
-            standing = judge(entry, rules.scope, groups, memberships)
+            standing, until = judge(entry, rules.scope, groups, memberships), None
+            if (leave_date := rules.leave_date) is not None:
+                standing, until = leave_dates.judge(standing, entry.attributes, leave_date, self._clock.now())
             if self._watch is not None:
                 self._watch.judged(entry, memberships, standing)
             record.name, record.person = rules.name_of(entry), rules.person_of(entry) or record.person
@@ -127,6 +129,7 @@ class Deciding:
                 record = seen
             unsettled = standing.roles_unknown if isinstance(standing, InScope) else standing.unsettled
             candidate = Candidate(entry, record, standing, None if unsettled else fingerprint, memberships)
+            candidate.until = until
             if record.source_id in untold:
                 await self._unanswered(candidate, untold[record.source_id])
                 continue
@@ -245,6 +248,8 @@ class Deciding:
 
     async def _take(self, candidate: Candidate, decision: Decision, positives: list[Operation]) -> None:
         candidate.record.claims = None
+        if isinstance(decision, Operation):
+            decision.due_at = candidate.until
         match decision:
             case Operation() if decision.negative:
                 self._tell(candidate, decision)
@@ -268,6 +273,7 @@ class Deciding:
         self._journal.counts["skip"] += 1
         before = candidate.record
         record = settling.left(before, decision, candidate.fingerprint, self._clock.now())
+        record.due_at = settling.earliest(record.due_at, candidate.until)
         changed = before.row_id is None or before.verdict is not decision.verdict or before.escrow is not None
         log = telling.skipped(record, decision, self._clock.now()) if changed else None
         waits = (
@@ -287,6 +293,7 @@ class Deciding:
             candidate.record.verdict = settling.came_back(candidate.record.verdict)
             candidate.record.off_since = None
         record = settling.rejected(candidate.record, candidate.fingerprint, decision.error_code, decision.why, now)
+        record.due_at = settling.earliest(record.due_at, candidate.until)
         await self._journal.entry(record, telling.rejected(record, decision.error_code, decision.why, now))
         known = record.escrow is not None and record.escrow.failures > 1
         self._applier.failed(record.source_id, "match", decision.error_code, decision.why, known=known)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from reconciler.core import notices, safeguards, settling, telling
 from reconciler.core.decisions import Leave, Operation
@@ -12,6 +12,7 @@ from reconciler.core.model import KINDS, Job, Kind, SourceId, TargetId
 from reconciler.core.notices import HeldEntry, Notice, Settle
 from reconciler.core.records import Record, Verdict
 from reconciler.core.safeguards import ALWAYS_HELD, Held, Safeguard
+from reconciler.core.standing import Standing
 from reconciler.ports import Decided, HeldOperation, Hold, JobState
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.passing_on import let_go
@@ -239,9 +240,14 @@ class Holding:
             elif len(left) < len(said.operation.about):
                 await self._store.narrow_decision(self._state.job_id, key, left)
 
-    def after_cycle(self) -> Settle:
-        """Return what tells people of what is held."""
-        return lambda standing: (standing, self.notices)
+    def after_cycle(self, *, good: bool) -> Settle:
+        """Return who is to be told what is held. That a person forced the deletes was good for one whole cycle."""
+
+        def settle(standing: Standing) -> tuple[Standing, Sequence[Notice]]:
+            done = good and self._forced
+            return (replace(standing, force_deletes=False) if done else standing), self.notices
+
+        return settle
 
     # --- the end -------------------------------------------------------------------------------------------------
 

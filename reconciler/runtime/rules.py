@@ -10,7 +10,7 @@ import orjson
 
 from reconciler.core.assignments import Memberships
 from reconciler.core.mapping import Mapper
-from reconciler.core.model import PSEUDO_ATTRIBUTES, Direct, Entry, Job, Kind, ObjectRules, Profile
+from reconciler.core.model import PSEUDO_ATTRIBUTES, Direct, Entry, Job, Kind, LeaveDate, ObjectRules, Profile
 from reconciler.core.planning import Planner
 from reconciler.core.scoping import ScopeRules
 
@@ -35,6 +35,7 @@ class KindRules:
     name_path: str | None
     """The matching path that holds this name at the target; None where it is not mapped as it is."""
     person_attribute: str | None
+    leave_date: LeaveDate | None
 
     @classmethod
     def compile(cls, job: Job, kind: Kind, profile: Profile) -> KindRules | None:
@@ -47,7 +48,10 @@ class KindRules:
         person = job.person if kind == "user" else None
         named = [(m.source.attribute, m.to) for m in mapper.match_mappings if isinstance(m.source, Direct)]
         other_name = "displayName" if "displayName" not in scope.hidden else ""
+        leave_date = job.deprovision.leave_date if kind == "user" else None
         reads = mapper.reads | scope.reads | ({person} if person else set())
+        if leave_date is not None:
+            reads |= {leave_date.attribute, leave_date.timezone_attribute or leave_date.attribute}
         return cls(
             kind=kind,
             rules=rules,
@@ -59,6 +63,7 @@ class KindRules:
             other_name=other_name,
             name_path=named[0][1] if named else None,
             person_attribute=person,
+            leave_date=leave_date,
         )
 
     def fingerprinter(self, key: bytes, rules_version: str) -> Fingerprint:

@@ -121,6 +121,7 @@ def _pack(operation: Operation) -> dict[str, object]:
         "match": operation.match,
         "cause": operation.cause,
         "redacted": sorted(operation.redacted),
+        "due_at": operation.due_at,
         "approved": operation.approved,
         "counts": operation.counts,
         "record": {
@@ -165,6 +166,7 @@ def _unpack(row: dict[str, Any]) -> Operation:
         match=tuple(map(tuple, row["match"])),
         cause=Cause(row["cause"]) if row["cause"] else None,
         redacted=frozenset(row["redacted"]),
+        due_at=row["due_at"],
         approved=row["approved"],
         counts=row["counts"],
         record=Record(**record),

@@ -30,4 +30,4 @@ async def test_an_unknown_job_is_named_with_the_nearest(shell: Shell, company: C
     await company.cycle()
     ran = await shell("overdue", "apq")
     assert ran.code == 2
-    assert "did you mean 'app'?" in ran.err
+    assert "did you mean app?" in ran.err

@@ -33,6 +33,8 @@ SECTIONS = {
     "JobTable": "## jobs",
     "AssignedTable": "## jobs",
     "DeprovisionTable": "### jobs.X.deprovision",
+    "LeaveDateTable": "### jobs.X.deprovision",
+    "TimezoneTable": "### jobs.X.deprovision",
     "UsersTable": "### jobs.X.users and jobs.X.groups",
     "GroupsTable": "### jobs.X.users and jobs.X.groups",
     "MappingTable": "### jobs.X.users and jobs.X.groups",
