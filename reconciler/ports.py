@@ -132,8 +132,19 @@ class EntryPage:
 
 
 @dataclass(frozen=True, slots=True)
+class PresentPage:
+    """Ids that the source has now, without their entries: a sweep beside what changed tells who is not there any more.
+
+    Who is named here and is not known yet, or was taken for gone, is fetched.
+    """
+
+    kind: Kind
+    ids: Sequence[SourceId]
+
+
+@dataclass(frozen=True, slots=True)
 class ReadEnd:
-    """Nothing more comes of this part. Only when `complete` may absence be believed.
+    """Nothing more comes of this part. Only when `complete` may absence be believed, and never of a `delta`.
 
     `problems` name place and cause, one sentence each ("users.csv line 17: …").
     """
@@ -141,6 +152,8 @@ class ReadEnd:
     part: Literal["memberships", "user", "group"]
     complete: bool
     problems: tuple[str, ...] = ()
+    delta: bool = False
+    """Just what changed was given: whom it does not name is as before. A delta with a whole sweep of ids is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +163,7 @@ class Watermark:
     token: str | None
 
 
-ReadEvent = MembershipPage | EntryPage | ReadEnd | Watermark
+ReadEvent = MembershipPage | EntryPage | PresentPage | ReadEnd | Watermark
 
 
 class Source(Protocol):
@@ -170,6 +183,9 @@ class Source(Protocol):
         A part that `wanted` does not name is left out altogether. What cannot be read becomes ReadEnd(complete=False,
         problems), never an exception and never silence. A part is judged as a whole before its entries are given
         where that is cheap: an unusable part gives no entries.
+
+        With `since` the source gives what changed, and tombstones (Entry.gone), part by part as ReadEnd.delta says. A
+        token that it cannot go by (too old, of another server, of another query) makes it read everything instead.
         """
         ...
 
@@ -466,14 +482,15 @@ class Store(Protocol):
         ...
 
     async def stage_memberships(
-        self, job_id: int, groups: Sequence[GroupMembers], *, additive: bool
+        self, job_id: int, groups: Sequence[GroupMembers], *, additive: bool, look_again: bool = False
     ) -> frozenset[SourceId]:
         """Write memberships; return members whose groups changed. `additive`: nobody is taken out (incomplete read).
 
         With `additive`, those whom a believable list would take out are returned too. A changed member that is a group
         itself stands for everybody below it: they are returned as well. After a rename all members are.
         A group whose member list is as it was costs no write (a digest is compared). A changed group becomes dirty.
-        Names are kept, so that a group can be found by its display name.
+        Names are kept, so that a group can be found by its display name. `look_again` makes those who are returned
+        `unsettled` in the same commit: a source that gives just what changed does not show them again.
         """
         ...
 
@@ -481,8 +498,13 @@ class Store(Protocol):
         """Return those of `groups` whose staged members are not just the list that was given last: some would leave."""
         ...
 
-    async def drop_groups(self, job_id: int, kept: Collection[SourceId]) -> frozenset[SourceId]:
-        """After a complete reading of all groups: take out those not in `kept`; return who was in them."""
+    async def drop_groups(
+        self, job_id: int, kept: Collection[SourceId], *, look_again: bool = False
+    ) -> frozenset[SourceId]:
+        """After a complete reading of all groups: take out those not in `kept`; return who was in them.
+
+        `look_again` as with `stage_memberships`.
+        """
         ...
 
     async def groups_named(self, job_id: int, names: Sequence[str]) -> Mapping[str, tuple[SourceId, ...]]:
@@ -513,6 +535,14 @@ class Store(Protocol):
 
     async def due(self, job_id: int, kind: Kind, now: float, after: int, limit: int) -> list[Record]:
         """Return records whose due_at has come, in order of row id."""
+        ...
+
+    async def unsettled(self, job_id: int, kind: Kind, after: int, limit: int) -> list[Record]:
+        """Return records without a fingerprint that are not GONE, in order of row id: look at them again."""
+        ...
+
+    async def meet(self, job_id: int, kind: Kind, ids: Sequence[SourceId], seen: Seen) -> list[SourceId]:
+        """Mark entries as seen that the source still has; return those that are not known, or were taken for gone."""
         ...
 
     async def records(self, job_id: int, kind: Kind, source_ids: Sequence[SourceId]) -> Mapping[SourceId, Record]: ...

@@ -247,6 +247,7 @@ class _Cycle:
         self._reader = Reader(
             *(world, state, self._rules, plan.rules_version, self._journal, self._applier, self._deciding),
             self._canary,
+            job=plan.job.name,
             full=self._full,
         )
         self._reading = self._reader.reading

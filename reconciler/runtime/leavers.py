@@ -11,7 +11,7 @@ from reconciler.core.model import Cause, Kind
 from reconciler.core.outcomes import Account
 from reconciler.core.records import Record, Verdict
 from reconciler.core.scoping import Leaving
-from reconciler.ports import JobState
+from reconciler.ports import JobState, chunks
 from reconciler.runtime.apply import Applier
 from reconciler.runtime.canary import Canary
 from reconciler.runtime.deciding import Deciding
@@ -48,9 +48,10 @@ class Leavers:
         if self._applier.stopped is not None:
             return
         for kind, rules in self._rules.items():
+            await self._told(kind, rules)
             if not self._reading.complete.get(kind, False):
                 continue
-            if not self._source.incremental:
+            if not self._reading.delta.get(kind, False):
                 async for record in self._unseen(kind):
                     if kind == "user" or record.source_id not in self._reading.unknown_groups:
                         await self.leave(rules, record, "no longer in the source")
@@ -58,6 +59,15 @@ class Leavers:
             async for record in self._due(kind, until):
                 if record.verdict is Verdict.GONE:
                     await self.leave(rules, record, record.why or "no longer in the source")
+
+    async def _told(self, kind: Kind, rules: KindRules) -> None:
+        """Plan for those of whom the source itself said that they are gone: that needs no complete reading."""
+        said = {source_id: gone for (one, source_id), gone in self._reading.gone.items() if one == kind}
+        for page in chunks(list(said), PAGE):
+            for record in (await self._store.records(self._state.job_id, kind, page)).values():
+                if record.verdict is not Verdict.GONE or record.due_at is not None or record.link is not None:
+                    gone = said[record.source_id]
+                    await self.leave(rules, record, gone.why, purged=gone.purged)
 
     async def _unseen(self, kind: Kind) -> AsyncIterator[Record]:
         after = 0
@@ -78,15 +88,15 @@ class Leavers:
                     yield row
             after = rows[-1].row_id or 0
 
-    async def leave(self, rules: KindRules, record: Record, why: str) -> None:
+    async def leave(self, rules: KindRules, record: Record, why: str, *, purged: bool = False) -> None:
         """Plan for somebody who is gone."""
         with self._hand.holding([record.key]) as left_alone:
             if not left_alone:
-                await self._leave(rules, record, why)
+                await self._leave(rules, record, why, purged=purged)
 
-    async def _leave(self, rules: KindRules, record: Record, why: str) -> None:
+    async def _leave(self, rules: KindRules, record: Record, why: str, *, purged: bool) -> None:
         now = self._clock.now()
-        standing = Leaving(Cause.GONE, why)
+        standing = Leaving(Cause.GONE, why, purged=purged)
         if untold := await self._deciding.recovering.recover(rules, [record]):
             failure = untold[record.source_id]
             if self._applier.stopped is None and self._applier.unasked is None:

@@ -212,6 +212,7 @@ class _Visit:
         self._reader = Reader(
             *(world, state, self._rules, plan.rules_version, self._journal, self._applier, self._deciding),
             self._canary,
+            job=plan.job.name,
             full=False,
         )
         self._leavers = Leavers(

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from reconciler.core.assignments import KnownGroups, Memberships
 from reconciler.core.model import KINDS, Entry, Kind, SourceId
-from reconciler.core.records import Record
+from reconciler.core.records import Record, Verdict
 from reconciler.ports import (
     EntryPage,
     GroupMembers,
     JobState,
     MembershipPage,
+    PresentPage,
     ReadEnd,
     ReadEvent,
     Seen,
@@ -28,6 +30,16 @@ from reconciler.runtime.rules import Fingerprint, KindRules
 from reconciler.runtime.world import World
 
 PAGE = 1000
+LOOKED_AT_APART = 1000
+"""More entries than so many that must be looked at although they did not change: everybody is read instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """What the source said of one who is gone."""
+
+    why: str
+    purged: bool = False
 
 
 @dataclass(slots=True)
@@ -39,6 +51,10 @@ class Reading:
     users: int = 0
     groups: int = 0
     complete: dict[str, bool] = field(default_factory=dict)
+    delta: dict[str, bool] = field(default_factory=dict)
+    """By part: whether just what changed was given, so that absence says nothing."""
+    gone: dict[tuple[Kind, SourceId], Gone] = field(default_factory=dict)
+    """Of whom the source itself said that they are gone."""
     problems: list[str] = field(default_factory=list)
     watermark: str | None = None
     seen_groups: set[SourceId] = field(default_factory=set)
@@ -69,12 +85,15 @@ class Reader:
         deciding: Deciding,
         canary: Canary,
         *,
+        job: str,
         full: bool,
     ) -> None:
         self._source, self._store, self._clock, self._progress = world.source, world.store, world.clock, world.progress
-        self._state, self._rules, self._full = state, rules, full
+        self._job, self._state, self._rules, self._full = job, state, rules, full
         self._journal, self._applier, self._deciding, self._canary = journal, applier, deciding, canary
         self.reading = Reading({kind: Seen(state.ceiling) for kind in KINDS})
+        self._shown: set[tuple[Kind, SourceId]] = set()
+        """Whom a delta has shown."""
         self._fingerprint: dict[Kind, Fingerprint] = {
             kind: rules_of.fingerprinter(state.fingerprint_key, rules_version) for kind, rules_of in rules.items()
         }
@@ -82,24 +101,132 @@ class Reader:
     async def read(self, *, initial: bool) -> None:
         """Take what the source gives, part by part, and decide on each page as it comes."""
         since = self._state.watermark if self._source.incremental and not initial else None
-        wanted = self._wanted()
+        # what reads Now() changes by itself, and `only` keeps no record of the others: a delta would not show them
+        if self._canary.restricted or any(rules.mapper.volatile for rules in self._rules.values()):
+            since = None
+        if since is not None and await self._many_wait():
+            since = None
+        if not await self._take_all(since):
+            self.reading.problems.clear()
+            await self._take_all(None)
+        if self._canary.restricted:
+            self.reading.watermark = None
+
+    async def _take_all(self, since: str | None) -> bool:
+        """Read from here; return False, before any entry was taken, where so many wait that all must be read."""
         staged: list[GroupMembers] = []
-        async for event in self._source.read(wanted, since):
-            match event:
-                case MembershipPage():
-                    await self._stage(event, staged)
-                case ReadEnd(part=part, complete=complete, problems=problems):
-                    self.reading.complete[part] = complete
-                    self.reading.problems += problems
-                    if part == "memberships":
-                        await self._resolve_groups(staged)
-                case EntryPage(kind=kind, entries=entries):
-                    await self._page(self._rules[kind], entries)
-                case Watermark(token=token):
-                    self.reading.watermark = token
+        unknown: dict[Kind, list[SourceId]] = {kind: [] for kind in KINDS}
+        async with aclosing(_events(self._source.read(self._wanted(), since))) as events:
+            async for event in events:
+                match event:
+                    case MembershipPage():
+                        await self._stage(event, staged)
+                    case ReadEnd(part=part, complete=complete, problems=problems, delta=delta):
+                        self.reading.complete[part], self.reading.delta[part] = complete, delta
+                        self.reading.problems += problems
+                        if part == "memberships":
+                            await self._resolve_groups(staged)
+                            if since is not None and complete and await self._many_wait():
+                                return False
+                    case EntryPage(kind=kind, entries=entries):
+                        if since is not None:
+                            self._shown.update((kind, entry.id) for entry in entries)
+                        await self._page(self._rules[kind], entries)
+                    case PresentPage(kind=kind, ids=ids):
+                        unknown[kind] += await self._store.meet(self._state.job_id, kind, ids, self.reading.seen[kind])
+                    case Watermark(token=token):
+                        self.reading.watermark = token
+                if self._applier.stopped is not None:
+                    return True
+        if since is not None:
+            for kind, rules in self._rules.items():
+                if self.reading.complete.get(kind, False):
+                    await self._look_again(rules, unknown[kind])
+        self.reading.ended = self._applier.stopped is None
+        return True
+
+    async def _many_wait(self) -> bool:
+        """Whether more entries must be looked at, although they did not change, than are fetched one by one."""
+        count = 0
+        for kind in self._rules:
+            rows = await self._store.unsettled(self._state.job_id, kind, 0, LOOKED_AT_APART + 1)
+            rows += await self._store.due(self._state.job_id, kind, self._clock.now(), 0, LOOKED_AT_APART + 1)
+            count += len({row.source_id for row in rows})
+        return count > LOOKED_AT_APART
+
+    async def _look_again(self, rules: KindRules, unknown: Sequence[SourceId]) -> None:
+        """Fetch those whom a delta does not show and who must be looked at all the same, and decide on them.
+
+        They are those whose time has come, whose groups changed, of whom something is not known or held; and `unknown`,
+        who are in the source although nothing is known of them.
+        """
+        await self._journal.flush()
+        ids = dict.fromkeys([*unknown, *await self._waiting(rules.kind)])
+        for page in chunks([one for one in ids if (rules.kind, one) not in self._shown], PAGE):
             if self._applier.stopped is not None:
                 return
-        self.reading.ended = True
+            records = await self._store.records(self._state.job_id, rules.kind, page)
+            await self._take_again(rules, page, records)
+
+    async def _waiting(self, kind: Kind) -> list[SourceId]:
+        job_id = self._state.job_id
+        rows: list[Record] = []
+        after = 0
+        while page := await self._store.unsettled(job_id, kind, after, PAGE):
+            rows += page
+            after = page[-1].row_id or 0
+        after = 0
+        while page := await self._store.due(job_id, kind, self._clock.now(), after, PAGE):
+            rows += [row for row in page if row.verdict is not Verdict.GONE]
+            after = page[-1].row_id or 0
+        ids = [row.source_id for row in rows]
+        held = [one for hold in await self._store.held(self._job) for one in hold.operations]
+        held += [one.operation for one in await self._store.decisions(self._job)]
+        return ids + [one.source_id for one in held if one.kind == kind and one.operation != "members"]
+
+    async def _take_again(self, rules: KindRules, ids: Sequence[SourceId], records: Mapping[SourceId, Record]) -> None:
+        entries = await self._source.fetch(rules.kind, ids, self._wanted())
+        present = [entry for entry in entries.values() if entry is not None]
+        for entry in present:
+            record = records.get(entry.id)
+            if record is not None and record.row_id is not None:
+                self.reading.seen[rules.kind].add(record.row_id)
+        for one in ids:
+            if one not in entries:
+                self.reading.complete[rules.kind] = False
+            elif entries[one] is None and one in records:
+                self._say_gone(records[one], Gone("no longer in the source"))
+        missing = sum(one not in entries for one in ids)
+        if missing:
+            self.reading.problems.append(f"{missing} {rules.kind}s that had to be looked at again could not be read")
+        await self._decide_again(rules, self._told(rules, present, records), records)
+
+    async def _decide_again(
+        self, rules: KindRules, entries: Sequence[Entry], records: Mapping[SourceId, Record]
+    ) -> None:
+        memberships = await self._memberships(rules, [entry.id for entry in entries])
+        fingerprint = self._fingerprint[rules.kind]
+        work = []
+        for entry in entries:
+            of = memberships.get(entry.id, NO_MEMBERSHIPS)
+            work.append((entry, records.get(entry.id) or Record(rules.kind, entry.id), of, fingerprint(entry, of)))
+        if work:
+            await self._deciding.page(rules, self.reading.named, work)
+
+    def _told(self, rules: KindRules, entries: Sequence[Entry], records: Mapping[SourceId, Record]) -> Sequence[Entry]:
+        """Return those who are not said to be gone; the others are noted, where anything is known of them."""
+        for entry in entries:
+            record = records.get(entry.id)
+            if (entry.gone or entry.purged) and record is not None:
+                why = "deleted for good in the source" if entry.purged else "deleted in the source"
+                self._say_gone(record, Gone(why, entry.purged))
+        return [entry for entry in entries if not (entry.gone or entry.purged)]
+
+    def _say_gone(self, record: Record, gone: Gone) -> None:
+        if self._canary.lets_record(record):
+            self.reading.gone[record.key] = gone
+        if record.row_id is not None:
+            self.reading.seen[record.kind].add(record.row_id)
 
     async def read_memberships(self) -> None:
         """Take in who is in which group, as the source says now, and nothing else."""
@@ -110,7 +237,7 @@ class Reader:
                 case MembershipPage():
                     await self._stage(event, staged)
                 case ReadEnd(part="memberships", complete=complete, problems=problems):
-                    self.reading.complete["memberships"] = complete
+                    self.reading.complete["memberships"], self.reading.delta["memberships"] = complete, False
                     self.reading.problems += problems
                     await self._resolve_groups(staged)
                 case _:
@@ -151,7 +278,8 @@ class Reader:
     async def _stage(self, page: MembershipPage, staged: list[GroupMembers]) -> None:
         """Write memberships. Who is missing from a list is taken out only when all of it was read well."""
         self.reading.seen_groups.update(group.group_id for group in page.groups)
-        if await self._store.stage_memberships(self._state.job_id, page.groups, additive=True):
+        again = self._source.incremental
+        if await self._store.stage_memberships(self._state.job_id, page.groups, additive=True, look_again=again):
             mixed = await self._store.mixed_groups(self._state.job_id, [group.group_id for group in page.groups])
             staged += [group for group in page.groups if group.group_id in mixed]
 
@@ -159,19 +287,24 @@ class Reader:
         complete = self.reading.complete["memberships"]
         if complete:
             for groups in chunks(staged, PAGE):
-                await self._store.stage_memberships(self._state.job_id, groups, additive=False)
+                await self._store.stage_memberships(
+                    self._state.job_id, groups, additive=False, look_again=self._source.incremental
+                )
         names = [name for rules in self._rules.values() for name in rules.scope.group_names]
         named = await self._store.groups_named(self._state.job_id, sorted(set(names)))
-        if complete and not self._source.incremental:
+        shows_all = complete and not self.reading.delta["memberships"]
+        if shows_all:
             staged_before = named
             # a group that a complete reading does not show is not there, whatever was staged earlier
             named = {name: tuple(i for i in ids if i in self.reading.seen_groups) for name, ids in named.items()}
         self.reading.named = KnownGroups(named, complete=complete)
         missing = self.reading.named.missing(tuple(sorted(set(names))))
         self.reading.problems += [f"the source has no group {name}: who is in it is unknown" for name in missing]
-        if complete and not self._source.incremental:
+        if shows_all:
             unknown = {group_id for name in missing for group_id in staged_before.get(name, ())}
-            await self._store.drop_groups(self._state.job_id, self.reading.seen_groups | unknown)
+            await self._store.drop_groups(
+                self._state.job_id, self.reading.seen_groups | unknown, look_again=self._source.incremental
+            )
             self.reading.unknown_groups = unknown
 
     async def _page(self, rules: KindRules, entries: Sequence[Entry]) -> None:
@@ -183,6 +316,9 @@ class Reader:
             self.reading.groups += len(entries)
         if self._canary.restricted:
             entries = [entry for entry in entries if self._canary.lets(entry)]
+        if any(entry.gone or entry.purged for entry in entries):
+            deleted = [entry.id for entry in entries if entry.gone or entry.purged]
+            entries = self._told(rules, entries, await self._store.records(self._state.job_id, kind, deleted))
         if kind == "group":
             self.reading.in_source += [entry.id for entry in entries] if self._full else []
         memberships = await self._memberships(rules, [entry.id for entry in entries])
@@ -220,6 +356,16 @@ class Reader:
             nested = await self._store.memberships(self._state.job_id, ids, nested_groups, nested=True)
         none: frozenset[SourceId] = frozenset()
         return {one: Memberships(direct.get(one, none), nested.get(one, none)) for one in {*direct, *nested}}
+
+
+async def _events(events: AsyncIterator[ReadEvent]) -> AsyncGenerator[ReadEvent]:
+    """Yield what an iterator gives, in a generator that is closed together with it."""
+    try:
+        async for event in events:
+            yield event
+    finally:
+        if isinstance(events, AsyncGenerator):
+            await events.aclose()
 
 
 async def _nothing() -> AsyncIterator[ReadEvent]:

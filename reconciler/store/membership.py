@@ -54,6 +54,17 @@ _PUT_OFF = (
 _EMPTY_LEDGER = delete(ledger).where(*(ledger.c[name] == bindparam(name) for name in _GROUP))
 _LEAVE = delete(memberships).where(*(memberships.c[name] == bindparam(name) for name in _MEMBER))
 
+_LOOK_AGAIN = (
+    update(entries)
+    .where(
+        entries.c.job_id == bindparam("its_job"),
+        entries.c.kind == literal_column("'user'"),
+        entries.c.source_id == bindparam("its_id"),
+        entries.c.fingerprint.is_not(None),
+    )
+    .values(fingerprint=null())
+)
+
 
 # --- as the source says it ---------------------------------------------------------------------------------------
 
@@ -65,7 +76,9 @@ class _Staged:
     present: bool
 
 
-def stage(connection: Connection, job_id: int, groups: Sequence[GroupMembers], additive: bool) -> frozenset[SourceId]:
+def stage(
+    connection: Connection, job_id: int, groups: Sequence[GroupMembers], additive: bool, look_again: bool
+) -> frozenset[SourceId]:
     staged = _staged(connection, job_id, [group.group_id for group in groups])
     changed: set[SourceId] = set()
     for group in groups:
@@ -81,7 +94,7 @@ def stage(connection: Connection, job_id: int, groups: Sequence[GroupMembers], a
             changed |= _stage_one(connection, job_id, group, before, digest, additive)
             # A page may name a group twice, when it comes in parts.
             staged.update(_staged(connection, job_id, [group.group_id]))
-    return _with_those_below(connection, job_id, changed)
+    return _changed(connection, job_id, _with_those_below(connection, job_id, changed), look_again)
 
 
 def mixed_groups(connection: Connection, job_id: int, groups: Sequence[SourceId]) -> frozenset[SourceId]:
@@ -95,7 +108,7 @@ def mixed_groups(connection: Connection, job_id: int, groups: Sequence[SourceId]
     return frozenset(rows.scalars())
 
 
-def drop_groups(connection: Connection, job_id: int, kept: Iterable[SourceId]) -> frozenset[SourceId]:
+def drop_groups(connection: Connection, job_id: int, kept: Iterable[SourceId], look_again: bool) -> frozenset[SourceId]:
     c = staged_groups.c
     staged = connection.execute(select(c.group_id).where(c.job_id == job_id, c.present)).scalars().all()
     gone = sorted(set(staged).difference(kept))
@@ -112,7 +125,7 @@ def drop_groups(connection: Connection, job_id: int, kept: Iterable[SourceId]) -
         .values(present=false(), digest=null(), dirty=true())
     )
     execute_many(connection, drop, ("its_job", "its_group"), rows)
-    return frozenset(changed)
+    return _changed(connection, job_id, frozenset(changed), look_again)
 
 
 def groups_named(connection: Connection, job_id: int, names: Sequence[str]) -> dict[str, tuple[SourceId, ...]]:
@@ -169,6 +182,14 @@ def memberships_of(
         of[member].add(group)
     nothing: frozenset[SourceId] = frozenset()
     return {member: frozenset(of[member]) if member in of else nothing for member in members}
+
+
+def _changed(
+    connection: Connection, job_id: int, members: frozenset[SourceId], look_again: bool
+) -> frozenset[SourceId]:
+    if look_again:
+        execute_many(connection, _LOOK_AGAIN, ("its_job", "its_id"), [(job_id, one) for one in sorted(members)])
+    return members
 
 
 def _stage_one(

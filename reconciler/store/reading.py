@@ -8,12 +8,12 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, bindparam, func, select
 
 from reconciler.core.model import Identity, Kind, SourceId, TargetId
-from reconciler.core.records import Record
+from reconciler.core.records import Record, Verdict
 from reconciler.ports import Owner, Seen
 from reconciler.store.dialects import given, in_turn
 from reconciler.store.identifying import identity_ref, job_named
 from reconciler.store.rows import READ, record
-from reconciler.store.tables import MANAGED, MATTERS, SHOULD_BE_OFF, WAITS, entries, identities, jobs
+from reconciler.store.tables import MANAGED, MATTERS, SHOULD_BE_OFF, UNSETTLED, WAITS, entries, identities, jobs
 
 SCAN = 10_000
 """How many row ids are looked at between two looks at the limit."""
@@ -25,6 +25,7 @@ _OF_PAGE = and_(*_OF_JOB, entries.c.source_id == _GIVEN.c.value)
 _PRINTS = select(_GIVEN.c.key, entries.c.row_id, entries.c.fingerprint, entries.c.due_at).select_from(
     in_turn(_GIVEN, entries, _OF_PAGE)
 )
+_MET = select(_GIVEN.c.key, entries.c.row_id, entries.c.verdict).select_from(in_turn(_GIVEN, entries, _OF_PAGE))
 _RECORDS = select(*READ).select_from(in_turn(_GIVEN, entries, _OF_PAGE))
 _RECORDS_BY_ROW = select(*READ).select_from(in_turn(_ROWS, entries, entries.c.row_id == _ROWS.c.value))
 _LINKS = (
@@ -41,6 +42,13 @@ _SCANNED = (
 _DUE = (
     select(*READ)
     .where(*_OF_JOB, WAITS, entries.c.row_id > bindparam("after"), entries.c.due_at <= bindparam("now"))
+    .order_by(entries.c.row_id)
+    .limit(bindparam("most"))
+)
+
+_UNSETTLED = (
+    select(*READ)
+    .where(*_OF_JOB, UNSETTLED, entries.c.row_id > bindparam("after"))
     .order_by(entries.c.row_id)
     .limit(bindparam("most"))
 )
@@ -83,6 +91,20 @@ def unseen(
 def due(connection: Connection, job_id: int, kind: Kind, now: float, after: int, limit: int) -> list[Record]:
     of = {"job_id": job_id, "kind": kind, "now": now, "after": after, "most": limit}
     return list(_records(connection, _DUE, of).values())
+
+
+def unsettled(connection: Connection, job_id: int, kind: Kind, after: int, limit: int) -> list[Record]:
+    of = {"job_id": job_id, "kind": kind, "after": after, "most": limit}
+    return list(_records(connection, _UNSETTLED, of).values())
+
+
+def meet(connection: Connection, job_id: int, kind: Kind, ids: Sequence[SourceId], seen: Seen) -> list[SourceId]:
+    known = set()
+    for position, row_id, verdict in connection.execute(_MET, {"given": ids, "job_id": job_id, "kind": kind}):
+        seen.add(row_id)
+        if verdict != Verdict.GONE:
+            known.add(position)
+    return [one for position, one in enumerate(ids) if position not in known]
 
 
 def records(connection: Connection, job_id: int, kind: Kind, source_ids: Sequence[SourceId]) -> dict[SourceId, Record]:

@@ -172,15 +172,17 @@ class SqlStore:
     # --- memberships ---------------------------------------------------------------------------------------------
 
     async def stage_memberships(
-        self, job_id: int, groups: Sequence[GroupMembers], *, additive: bool
+        self, job_id: int, groups: Sequence[GroupMembers], *, additive: bool, look_again: bool = False
     ) -> frozenset[SourceId]:
-        return await self._do(membership.stage, job_id, groups, additive)
+        return await self._do(membership.stage, job_id, groups, additive, look_again)
 
     async def mixed_groups(self, job_id: int, groups: Sequence[SourceId]) -> frozenset[SourceId]:
         return await self._do(membership.mixed_groups, job_id, groups)
 
-    async def drop_groups(self, job_id: int, kept: Collection[SourceId]) -> frozenset[SourceId]:
-        return await self._do(membership.drop_groups, job_id, kept)
+    async def drop_groups(
+        self, job_id: int, kept: Collection[SourceId], *, look_again: bool = False
+    ) -> frozenset[SourceId]:
+        return await self._do(membership.drop_groups, job_id, kept, look_again)
 
     async def groups_named(self, job_id: int, names: Sequence[str]) -> Mapping[str, tuple[SourceId, ...]]:
         return await self._do(membership.groups_named, job_id, names)
@@ -214,6 +216,12 @@ class SqlStore:
 
     async def due(self, job_id: int, kind: Kind, now: float, after: int, limit: int) -> list[Record]:
         return await self._do(reading.due, job_id, kind, now, after, limit)
+
+    async def unsettled(self, job_id: int, kind: Kind, after: int, limit: int) -> list[Record]:
+        return await self._do(reading.unsettled, job_id, kind, after, limit)
+
+    async def meet(self, job_id: int, kind: Kind, ids: Sequence[SourceId], seen: Seen) -> list[SourceId]:
+        return await self._do(reading.meet, job_id, kind, ids, seen)
 
     async def records(self, job_id: int, kind: Kind, source_ids: Sequence[SourceId]) -> Mapping[SourceId, Record]:
         return await self._do(reading.records, job_id, kind, source_ids)

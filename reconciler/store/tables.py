@@ -140,6 +140,13 @@ Index(
     sqlite_where=WAITS,
     postgresql_where=WAITS,
 )
+UNSETTLED = text("fingerprint IS NULL AND verdict <> 'gone'")
+Index(
+    "entries_unsettled",
+    *(entries.c.job_id, entries.c.kind, entries.c.row_id),
+    sqlite_where=UNSETTLED,
+    postgresql_where=UNSETTLED,
+)
 CLAIMS = text("claims IS NOT NULL")
 Index(
     "entries_that_claim",

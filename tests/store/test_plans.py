@@ -22,6 +22,7 @@ BY_DESIGN = {
     "entries_that_matter",
     "entries_that_wait",
     "entries_managed",
+    "entries_unsettled",
     "staged_groups_dirty",
     "provisioning_log_counted",
     "spool_by_queue",
@@ -55,6 +56,8 @@ async def _everything(store: SqlStore) -> None:
     await store.compare(work.id, "user", [(sid("ann"), print_of("a"))], work.seen(), 0.0)
     await store.unseen(work.id, "user", work.seen(), 99, 0, 9)
     await store.due(work.id, "user", 9.0, 0, 9)
+    await store.unsettled(work.id, "user", 0, 9)
+    await store.meet(work.id, "user", ids("ann"), work.seen())
     await store.records(work.id, "user", ids("ann"))
     await store.links_of(work.id, "user", ids("ann"))
     await store.owners(TARGET, "user", [tid("t1")])

@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.core.records import Escrow, Link, Record, Verdict
 from reconciler.errors import StateError
-from reconciler.ports import Batch, Owner, Seen
+from reconciler.ports import Batch, GroupMembers, Owner, Seen
 from reconciler.store.sql import SqlStore
 from tests.store.scenes import OTHER, SOURCE, TARGET, Work, ids, linked, logged, open_work, print_of, sid, tid, unlinked
 
@@ -284,3 +284,39 @@ async def test_an_overtaken_cycle_writes_nothing_more(work: Work, store: SqlStor
     assert await store.records(work.id, "user", ids("ann")) == {}
     await work.next_cycle()
     assert (work.state.watermark, work.state.completed_rules) == (None, None)
+
+
+async def test_unsettled_gives_who_has_no_fingerprint_and_is_not_gone(work: Work) -> None:
+    await work.commit(
+        linked("settled", "t1", fingerprint=print_of("a")),
+        linked("again", "t2", fingerprint=None),
+        unlinked("unknown", verdict=Verdict.UNKNOWN),
+        unlinked("gone", verdict=Verdict.GONE),
+        unlinked("g", kind="group"),
+    )
+    first = await work.store.unsettled(work.id, "user", 0, 1)
+    assert [record.source_id for record in first] == ["again"]
+    rest = await work.store.unsettled(work.id, "user", first[0].row_id or 0, 9)
+    assert [record.source_id for record in rest] == ["unknown"]
+
+
+async def test_meet_marks_whom_the_source_still_has_and_returns_who_is_new_or_was_gone(work: Work) -> None:
+    await work.commit(linked("here", "t1"), linked("absent", "t2"), unlinked("back", verdict=Verdict.GONE))
+    await work.next_cycle()
+    seen = work.seen()
+    assert await work.store.meet(work.id, "user", [sid("new"), sid("here"), sid("back")], seen) == ["new", "back"]
+    missed = await work.store.unseen(work.id, "user", seen, work.state.ceiling, 0, 9)
+    assert [record.source_id for record in missed] == ["absent"]
+
+
+async def test_members_of_changed_groups_are_unsettled_where_that_is_asked_for(work: Work) -> None:
+    everybody = [linked(name, f"t-{name}", fingerprint=print_of(name)) for name in ("ann", "bob", "carl")]
+    await work.commit(*everybody)
+    group = GroupMembers(sid("g"), "G", [sid("ann"), sid("bob")])
+    await work.store.stage_memberships(work.id, [group], additive=False)
+    assert await work.store.unsettled(work.id, "user", 0, 9) == []
+    group = GroupMembers(sid("g"), "G", [sid("ann"), sid("carl")])
+    await work.store.stage_memberships(work.id, [group], additive=False, look_again=True)
+    assert {r.source_id for r in await work.store.unsettled(work.id, "user", 0, 9)} == {"bob", "carl"}
+    await work.store.drop_groups(work.id, [], look_again=True)
+    assert {r.source_id for r in await work.store.unsettled(work.id, "user", 0, 9)} == {"ann", "bob", "carl"}

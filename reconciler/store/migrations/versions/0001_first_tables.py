@@ -140,6 +140,12 @@ def upgrade() -> None:
     op.create_index(
         "entries_that_wait", "entries", ["job_id", "kind", "row_id", "due_at"], **_only("due_at IS NOT NULL")
     )
+    op.create_index(
+        "entries_unsettled",
+        "entries",
+        ["job_id", "kind", "row_id"],
+        **_only("fingerprint IS NULL AND verdict <> 'gone'"),
+    )
     op.create_table(
         "holds",
         sa.Column("id", row_id, nullable=False),
