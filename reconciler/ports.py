@@ -458,6 +458,27 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
+class Statistics:
+    """What a job has come to, since it first ran (entra-behaviour 11); the log's retention takes nothing of it away."""
+
+    managed: Mapping[Kind, int]
+    """Users and groups that are linked, and not disabled by us."""
+    provisioned: Mapping[Kind, int]
+    """Users and groups that were created or adopted to date: it never falls."""
+    done: Mapping[str, int]
+    """Operation → how often it was done."""
+    failed: Mapping[str, int]
+    """Operation → how often it failed; "leave": before anything was sent."""
+    skipped: int
+    """How often the log has that somebody was left alone."""
+    last_cycle: Mapping[str, Any] | None
+    """The report of the last cycle, with `ended_at`."""
+    steady_first_at: float | None
+    """When a cycle first ended with nothing left to do."""
+    steady_last_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class LogQuery:
     job: str | None = None
     user: str | None = None
@@ -472,12 +493,12 @@ class Store(Protocol):
     """Remembers. One writer, any number of readers. Calls are batches; each write is one transaction."""
 
     async def open_job(
-        self, job: str, source: Identity, target: Identity, now: float, *, cycle_id: str = ""
+        self, job: str, source: Identity, target: Identity, now: float, *, cycle_id: str = "", asked_by: str = ""
     ) -> JobState:
         """Open a cycle: make the job's row where it is new, raise its epoch, empty its scratch tables.
 
-        The log calls the cycle `cycle_id` (made up where it is empty). Raises IdentityChanged when the job's links
-        belong to another source or target.
+        The log calls the cycle `cycle_id` (made up where it is empty), and says who asked for it. Raises
+        IdentityChanged when the job's links belong to another source or target.
         """
         ...
 
@@ -741,6 +762,16 @@ class Store(Protocol):
 
     # for people
     async def figures(self, job: str) -> Figures: ...
+
+    async def statistics(self, job: str) -> Statistics: ...
+
+    async def prune(self, before: float, limit: int) -> int:
+        """Drop records of the log older than that, at most `limit`; return how many: fewer, and nothing is left.
+
+        Then cycles go of which no record is left, but for the last that ended before, and what stood in mails that were
+        sent. What is counted (`statistics`) is kept.
+        """
+        ...
 
     async def history(self, job: str, limit: int) -> list[dict[str, Any]]: ...
 

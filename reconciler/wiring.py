@@ -73,7 +73,8 @@ class House:
         concurrency, expires = 1, None
         if isinstance(settings, ScimTargetSettings):
             concurrency, expires = settings.concurrency, settings.credential_expires
-        return Plan(job, profile, configuration.rules_version(job, profile), concurrency, expires)
+        version = configuration.rules_version(job, profile)
+        return Plan(job, profile, version, concurrency, self.config.log_retention_seconds, expires)
 
     @asynccontextmanager
     async def world(

@@ -9,6 +9,7 @@ from typing import Any
 from reconciler.config.adapters import (
     control_of,
     control_settings,
+    log_retention_of,
     mail_of,
     metrics_of,
     sources_of,
@@ -77,6 +78,7 @@ def load(path: Path) -> Config:
         control=control_settings(table),
         metrics=metrics_of(table, report),
         mail=mail_of(table, report),
+        log_retention_seconds=log_retention_of(table, report),
         sources=sources,
         targets=targets,
         jobs=jobs_of(table, sources, targets, profiles, report),

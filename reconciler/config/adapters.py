@@ -47,12 +47,25 @@ from reconciler.core.model import PatchDialect, Profile
 from reconciler.errors import ConfigError
 from reconciler.secrets import Secret
 
+LOG_KEPT_SECONDS_MIN = 86400.0
 FILE_SUFFIXES = (".jsonl", ".json", ".csv", ".tsv")
 
 _SECRET_KEY = re.compile(
     r"(?:^|_|-)(?:password|passwd|passphrase|secret|token|credentials?|api_?key|private_?key)$", re.I
 )
 _NO_SECRETS_IN_URLS = "a secret must not stand in an address"
+
+
+def log_retention_of(table: ConfigTable, report: Report) -> float | None:
+    """Return how many seconds the provisioning log is kept, long enough for the safeguards to count; None: for ever."""
+    if table.log.retention == "never":
+        return None
+    kept = seconds(table.log.retention)
+    longest = max((seconds(job.safeguard_window) for job in table.jobs.values()), default=0.0)
+    if kept < max(longest, LOG_KEPT_SECONDS_MIN):
+        hint = 'the safeguards count what the log has of the last safeguard_window; "30d" is usual'
+        report.problem(("log", "retention"), "is shorter than a day, or than a job's safeguard_window", hint)
+    return kept
 
 
 def state_of(table: StateTable, report: Report) -> tuple[str, Secret | None]:

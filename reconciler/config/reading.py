@@ -77,7 +77,7 @@ def _heading_depth(place: Place) -> int:
     if not place:
         return 0
     if place[0] not in NAMED_TABLES:
-        return 1 if place[0] in ("state", "control", "metrics", "mail") else 0
+        return 1 if place[0] in ("state", "control", "metrics", "mail", "log") else 0
     if place[0] == "jobs" and len(place) > 2 and place[2] in JOB_TABLES:
         return 3
     return min(2, len(place))

@@ -159,4 +159,6 @@ class Config:
     jobs: Mapping[str, Job]
     profiles: Mapping[str, Profile]
     """By the name of the target."""
+    log_retention_seconds: float | None = 30 * 86400.0
+    """How long the provisioning log is kept; None: for ever."""
     warnings: tuple[Problem, ...] = ()

@@ -8,7 +8,18 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from reconciler.config.job_tables import Condition, JobTable
-from reconciler.config.values import MailAddress, Name, Period, Scalar, SecretField, Table, Text, Who, refusal
+from reconciler.config.values import (
+    DurationOrNever,
+    MailAddress,
+    Name,
+    Period,
+    Scalar,
+    SecretField,
+    Table,
+    Text,
+    Who,
+    refusal,
+)
 
 
 class StateTable(Table):
@@ -66,6 +77,12 @@ class MailTable(Table):
         if (self.username is None) != (self.password is None):
             raise refusal("username and password go together")
         return self
+
+
+class LogTable(Table):
+    """The provisioning log."""
+
+    retention: DurationOrNever = Field(default="30d", description='How long its records are kept, or "never" dropped.')
 
 
 class ActiveTable(Table):
@@ -247,6 +264,7 @@ class ConfigTable(Table):
     control: ControlTable = Field(default_factory=ControlTable)
     metrics: MetricsTable = Field(default_factory=MetricsTable)
     mail: MailTable | None = None
+    log: LogTable = Field(default_factory=LogTable)
     sources: dict[Name, SourceTable] = Field(default_factory=dict, description="The systems that are right, by name.")
     targets: dict[Name, TargetTable] = Field(default_factory=dict, description="The apps that follow, by name.")
     roles: dict[Text, RoleTable] = Field(default_factory=dict, description="Re-usable roles, by name.")

@@ -31,6 +31,7 @@ from reconciler.runtime.joining import Joining, Removals
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.leavers import Leavers
 from reconciler.runtime.overdue import tell_of_overdue
+from reconciler.runtime.pruning import prune
 from reconciler.runtime.reading import PAGE, Reader
 from reconciler.runtime.referring import Referring
 from reconciler.runtime.report import CycleReport, State, not_run
@@ -53,10 +54,12 @@ async def run_cycle(
     observer: Observer | None = None,
     stop: anyio.Event | None = None,
     though_paused: bool = False,
+    asked_by: str = "",
 ) -> CycleReport:
     """Run one cycle and return what it came to; of a job that is paused, say so and do nothing (`though_paused`: run).
 
     `stop` ends it between two requests; what was done until then is written down, and the report's state is "paused".
+    `asked_by` is who had it run; empty: its time had come.
     Raises StateError where the state cannot be used; everything else that goes wrong is in the report.
     """
     standing = await world.store.standing(plan.job.name)
@@ -64,7 +67,10 @@ async def run_cycle(
         return not_run(plan.job.name, standing.paused, world.clock.now())
     try:
         full = full or compares(standing, plan.job.full_interval_seconds, world.clock.now())
-        return await _Cycle(plan, world, standing, full=full, observer=observer, stop=stop).run()
+        report = await _Cycle(plan, world, standing, full=full, observer=observer, stop=stop, asked_by=asked_by).run()
+        if observer is None and plan.log_retention_seconds is not None:
+            await prune(world.store, world.clock.now() - plan.log_retention_seconds)
+        return report
     except BaseExceptionGroup as errors:
         raise _one_of(errors) from errors
 
@@ -90,10 +96,11 @@ class _Cycle:
         full: bool,
         observer: Observer | None,
         stop: anyio.Event | None,
+        asked_by: str,
     ) -> None:
         self._standing = standing
         self._plan, self._world, self._full, self._observer = plan, world, full, observer
-        self._stop = stop
+        self._stop, self._asked_by = stop, asked_by
         self._job = plan.job
         self._turns, self._hand, self._canary = world.turns.of(plan.job.name), Hand(), Canary(plan.job)
         self._store, self._clock = world.store, world.clock
@@ -107,7 +114,12 @@ class _Cycle:
         cycle_id = self._world.dice.hex(32)
         async with self._turns.door:
             state = await self._store.open_job(
-                self._job.name, self._world.source.identity, self._world.target.identity, at, cycle_id=cycle_id
+                self._job.name,
+                self._world.source.identity,
+                self._world.target.identity,
+                at,
+                cycle_id=cycle_id,
+                asked_by=self._asked_by,
             )
             self._managed = await self._store.linked_count(state.job_id)
             initial = self._full or state.completed_rules != self._plan.rules_version

@@ -38,7 +38,9 @@ class Cycles:
         try:
             run.following = await self._follow(name, run)
             async with jobs.world(name, progress=run.following) as world:
-                report = await run_cycle(plan, world, full=run.full, stop=run.stop, though_paused=bool(run.by))
+                report = await run_cycle(
+                    plan, world, full=run.full, stop=run.stop, though_paused=bool(run.by), asked_by=run.by
+                )
         except ReconcilerError as error:
             problem = str(error)
             self._log.error("cycle.failed", job=name, problem=problem)

@@ -34,6 +34,8 @@ class Plan:
     profile: Profile
     rules_version: str
     concurrency: int
+    log_retention_seconds: float | None = None
+    """How long the provisioning log is kept; None: for ever."""
     credential_expires: date | None = None
     """The last day of the target's credential, where the configuration names one."""
 

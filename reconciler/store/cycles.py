@@ -13,7 +13,7 @@ from reconciler.core.model import Identity
 from reconciler.core.notices import Settle
 from reconciler.errors import IdentityChanged, StateError
 from reconciler.ports import JobState
-from reconciler.store import claiming, standings
+from reconciler.store import claiming, standings, tallying
 from reconciler.store.dialects import upsert
 from reconciler.store.identifying import (
     JobRow,
@@ -47,7 +47,7 @@ _SCRATCH = (spool, listing_keys, listing)
 
 
 def open_job(
-    connection: Connection, name: str, source: Identity, target: Identity, now: float, cycle_id: str
+    connection: Connection, name: str, source: Identity, target: Identity, now: float, cycle_id: str, asked_by: str
 ) -> JobState:
     refs = written_identity_ref(connection, source), written_identity_ref(connection, target)
     row = job_named(connection, name)
@@ -75,6 +75,7 @@ def open_job(
             source_ref=refs[0],
             target_ref=refs[1],
             opened_at=now,
+            asked_by=asked_by,
         )
     )
     state = connection.execute(select(jobs.c.watermark, jobs.c.completed_rules).where(jobs.c.id == row.id)).one()
@@ -109,6 +110,8 @@ def close_cycle(
     connection.execute(update(cycles).where(cycles.c.job_id == job_id, cycles.c.epoch == epoch).values(**closed))
     claiming.wake(connection)
     _empty(connection, job_id, _SCRATCH)
+    if tallying.is_steady(summary):
+        tallying.steady(connection, job.name, now)
     if settle is not None:
         standings.settle(connection, job.name, settle)
 
@@ -146,6 +149,7 @@ def forget(connection: Connection, name: str) -> None:
     connection.execute(update(cycles).where(cycles.c.job == name).values(summary=None))
     connection.execute(delete(jobs).where(jobs.c.name == name))
     connection.execute(delete(standing_rows).where(standing_rows.c.job == name))
+    tallying.forget(connection, name)
     claiming.wake(connection)
 
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 from zlib import crc32
 
 import orjson
-from sqlalchemy import Connection, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal_column, or_, select
 
 from reconciler.core.model import Identity
 from reconciler.core.records import LogRecord
 from reconciler.core.safeguards import Safeguard
 from reconciler.ports import LogQuery
+from reconciler.store import tallying
 from reconciler.store.dialects import execute_many
-from reconciler.store.tables import COUNTED, cycles, identities, provisioning_log
+from reconciler.store.tables import COUNTED, FAILED, RARE, cycles, identities, provisioning_log
 
 PAGE = 1000
+ASTRAY_SECONDS = 3600.0
+"""So far two records may stand in another order than they were made in."""
 
 _NEGATIVE = frozenset({"disable", "delete"})
 _DONE = frozenset({"success", "warning"})
@@ -26,6 +30,7 @@ _COLUMNS = (
     *("name", "name_key"),
     *("action", "operation", "status", "counts", "payload"),
 )
+_RARE = frozenset({"disable", "delete", "stagedDelete", "stagedAction"})
 _STEP = ("type", "status", "description", "details")
 _MODIFIED = ("path", "old", "new")
 _INSERT = provisioning_log.insert()
@@ -51,6 +56,7 @@ def write(connection: Connection, job_id: int, epoch: int, job: str, records: Se
         for r in records
     ]
     execute_many(connection, _INSERT, _COLUMNS, rows)
+    tallying.add(connection, job, Counter((r.kind, r.operation, r.status) for r in records))
 
 
 def _counts(record: LogRecord) -> str | None:
@@ -68,13 +74,32 @@ def counted_since(connection: Connection, job_id: int, safeguard: Safeguard, sin
     ).scalar_one()
 
 
-def first_of_the_newest(connection: Connection, query: LogQuery) -> int | None:
-    """Return the id of the first of the newest `limit` records that match (0 without a limit), None where none does."""
+def first(connection: Connection, query: LogQuery) -> int | None:
+    """Return the id to begin with: of the newest `limit` records that match the first, None where none does."""
+    c = provisioning_log.c
+    begin = 0 if query.since is None else _first_since(connection, query.since - ASTRAY_SECONDS)
     if query.limit is None:
-        return 0
-    newest = _matching(select(provisioning_log.c.id), query).order_by(provisioning_log.c.id.desc()).limit(query.limit)
+        return begin
+    place = _place(query)
+    newest = _matching(select(c.id), query).where(place >= begin).order_by(place.desc()).limit(query.limit)
     ids = connection.execute(newest).scalars().all()
     return ids[-1] if ids else None
+
+
+def _first_since(connection: Connection, moment: float) -> int:
+    """Return the id from which on records are as young as that, by halving: they stand in the order of time."""
+    c = provisioning_log.c
+    # each by itself: SQLite then reads one row, of both together every one
+    low = connection.execute(select(func.min(c.id))).scalar() or 0
+    high = (connection.execute(select(func.max(c.id))).scalar() or 0) + 1
+    while low < high:
+        middle = (low + high) // 2
+        row = connection.execute(select(c.id, c.at).where(c.id >= middle).order_by(c.id).limit(1)).one_or_none()
+        if row is not None and row.at < moment:
+            low = row.id + 1
+        else:
+            high = middle
+    return low
 
 
 def page(connection: Connection, query: LogQuery, first: int) -> list[tuple[int, dict[str, Any]]]:
@@ -83,7 +108,7 @@ def page(connection: Connection, query: LogQuery, first: int) -> list[tuple[int,
     statement = (
         select(
             *(c.id, c.job, cycles.c.cycle_id, c.at, c.kind, c.source_id, c.target_id, c.name),
-            *(c.action, c.operation, c.status, c.payload),
+            *(c.action, c.operation, c.status, c.payload, cycles.c.asked_by),
             *(source.c.type, source.c.place, source.c.key, target.c.type, target.c.place, target.c.key),
         )
         .select_from(provisioning_log)
@@ -91,13 +116,30 @@ def page(connection: Connection, query: LogQuery, first: int) -> list[tuple[int,
         .join(source, source.c.id == cycles.c.source_ref)
         .join(target, target.c.id == cycles.c.target_ref)
     )
-    rows = connection.execute(_matching(statement, query).where(c.id >= first).order_by(c.id).limit(PAGE))
+    place = _place(query)
+    rows = connection.execute(_matching(statement, query).where(place >= first).order_by(place).limit(PAGE))
     return [(row[0], _told(row)) for row in rows]
 
 
+def _place(query: LogQuery) -> ColumnElement[int]:
+    """Return what records are ordered by: their ids, or the same so written that SQLite does not walk through them.
+
+    Of one person there are few records, which three small indexes find; their order is made afterwards.
+    """
+    return provisioning_log.c.id + literal_column("0") if query.user is not None else provisioning_log.c.id
+
+
 def _matching(statement: Select[Any], query: LogQuery) -> Select[Any]:
+    """Narrow a statement to what a query asks for, by the index that finds the fewest records."""
     c = provisioning_log.c
-    for column, value in ((c.job, query.job), (c.action, query.action), (c.status, query.status)):
+    few = query.user is not None
+    if query.status == "failure":
+        statement, few = statement.where(FAILED), True
+    if query.action in _RARE:
+        statement, few = statement.where(RARE), True
+    # SQLite, which knows nothing of how much a job has logged, would take the job's index before any other
+    job = c.job.concat("") if few else c.job
+    for column, value in ((job, query.job), (c.action, query.action), (c.status, query.status)):
         if value is not None:
             statement = statement.where(column == value)
     if query.since is not None:
@@ -117,7 +159,8 @@ def _sum(value: str) -> int:
 
 
 def _told(row: Sequence[Any]) -> dict[str, Any]:
-    row_id, job, cycle_id, at, kind, source_id, target_id, name, action, operation, status, payload, *places = row
+    row_id, job, cycle_id, at, kind, source_id, target_id, name, action, operation, status, payload, *rest = row
+    asked_by, *places = rest
     error_code, reason, took_ms, approved, steps, modified, *initiated_by = orjson.loads(payload)
     return {
         "change_id": str(row_id),
@@ -139,5 +182,5 @@ def _told(row: Sequence[Any]) -> dict[str, Any]:
         "modified": [dict(zip(_MODIFIED, one, strict=True)) for one in modified],
         "took_ms": took_ms,
         "approved": approved,
-        "initiated_by": initiated_by[0] if initiated_by else "",
+        "initiated_by": initiated_by[0] if initiated_by else asked_by,
     }

@@ -11,7 +11,7 @@ from reconciler.core import quarantine
 from reconciler.core.notices import Notice
 from reconciler.core.restarting import ResetScope
 from reconciler.core.standing import Standing
-from reconciler.store import claiming, standings
+from reconciler.store import claiming, standings, tallying
 from reconciler.store.identifying import job_named
 from reconciler.store.tables import decided_operations, entries, holds, jobs, ledger, pending_references, staged_groups
 
@@ -32,6 +32,7 @@ def reset(connection: Connection, name: str, scopes: Collection[ResetScope], now
         if ResetScope.LINKS in scopes:
             for table in _LINKS:
                 connection.execute(delete(table).where(table.c.job_id == row.id))
+            tallying.forget(connection, name)
             connection.execute(update(staged_groups).where(staged_groups.c.job_id == row.id).values(dirty=True))
             claiming.wake(connection)
     return standings.settle(connection, name, lambda standing: _restarted(name, standing, scopes, now))

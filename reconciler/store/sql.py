@@ -36,6 +36,7 @@ from reconciler.ports import (
     PendingReference,
     QueuedNotice,
     Seen,
+    Statistics,
 )
 from reconciler.store import (
     claiming,
@@ -44,10 +45,12 @@ from reconciler.store import (
     holding,
     logbook,
     membership,
+    pruning,
     reading,
     resetting,
     scratch,
     standings,
+    tallying,
     waiting,
     writing,
 )
@@ -102,9 +105,9 @@ class SqlStore:
     # --- the cycle -----------------------------------------------------------------------------------------------
 
     async def open_job(
-        self, job: str, source: Identity, target: Identity, now: float, *, cycle_id: str = ""
+        self, job: str, source: Identity, target: Identity, now: float, *, cycle_id: str = "", asked_by: str = ""
     ) -> JobState:
-        return await self._do(cycles.open_job, job, source, target, now, cycle_id)
+        return await self._do(cycles.open_job, job, source, target, now, cycle_id, asked_by)
 
     async def close_cycle(
         self,
@@ -313,6 +316,12 @@ class SqlStore:
 
     # --- for people ----------------------------------------------------------------------------------------------
 
+    async def statistics(self, job: str) -> Statistics:
+        return await self._do(tallying.statistics, job)
+
+    async def prune(self, before: float, limit: int) -> int:
+        return await self._do(pruning.prune, before, limit)
+
     async def figures(self, job: str) -> Figures:
         return await self._do(figures.figures, job)
 
@@ -320,7 +329,7 @@ class SqlStore:
         return await self._do(cycles.history, job, limit)
 
     async def log(self, query: LogQuery) -> AsyncIterator[dict[str, Any]]:
-        first = await self._do(logbook.first_of_the_newest, query)
+        first = await self._do(logbook.first, query)
         while first is not None and (page := await self._do(logbook.page, query, first)):
             for _, told in page:
                 yield told

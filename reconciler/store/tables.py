@@ -88,6 +88,7 @@ cycles = Table(
     Column("target_ref", RowId, ForeignKey("identities.id"), nullable=False),
     Column("opened_at", Double, nullable=False),
     Column("closed_at", Double),
+    Column("asked_by", Text, nullable=False, server_default=text("''")),
     Column("summary", LargeBinary),
     UniqueConstraint("job_id", "epoch"),
     Index("cycles_by_job", "job", "id"),
@@ -162,7 +163,7 @@ Index(
     postgresql_where=SHOULD_BE_OFF,
 )
 MANAGED = text("target_id IS NOT NULL AND disabled_at IS NULL")
-Index("entries_managed", entries.c.job_id, sqlite_where=MANAGED, postgresql_where=MANAGED)
+Index("entries_managed", entries.c.job_id, entries.c.kind, sqlite_where=MANAGED, postgresql_where=MANAGED)
 
 staged_groups = Table(
     "staged_groups",
@@ -323,7 +324,7 @@ provisioning_log = Table(
     Column("status", Text, nullable=False),
     Column("counts", Text),
     Column("payload", LargeBinary, nullable=False),
-    Index("provisioning_log_by_job", "job", "at"),
+    Index("provisioning_log_by_job", "job", "id"),
     Index("provisioning_log_by_source", "source_sum"),
     Index("provisioning_log_by_name", "name_key"),
     sqlite_autoincrement=True,
@@ -335,12 +336,45 @@ Index(
     sqlite_where=_ANSWERED,
     postgresql_where=_ANSWERED,
 )
+FAILED = text("status = 'failure'")
+Index(
+    "provisioning_log_failures",
+    provisioning_log.c.id,
+    sqlite_where=FAILED,
+    postgresql_where=FAILED,
+)
+# Creates and updates are most of the log: who looks for them finds them anywhere, and they cost no index.
+RARE = text("action IN ('disable', 'delete', 'stagedDelete', 'stagedAction')")
+Index(
+    "provisioning_log_rare",
+    *(provisioning_log.c.action, provisioning_log.c.id),
+    sqlite_where=RARE,
+    postgresql_where=RARE,
+)
 COUNTED = text("counts IS NOT NULL")
 Index(
     "provisioning_log_counted",
     *(provisioning_log.c.job_id, provisioning_log.c.counts, provisioning_log.c.at),
     sqlite_where=COUNTED,
     postgresql_where=COUNTED,
+)
+
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("job", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("operation", Text, primary_key=True),
+    Column("status", Text, primary_key=True),
+    Column("n", BigInteger, nullable=False),
+)
+
+steady_states = Table(
+    "steady_states",
+    metadata,
+    Column("job", Text, primary_key=True),
+    Column("first_at", Double, nullable=False),
+    Column("last_at", Double, nullable=False),
 )
 
 standings = Table(

@@ -16,6 +16,7 @@ SECTIONS = {
     "ConfigTable": "## Top level",
     "SecretPlace": "## Secrets",
     "StateTable": "## state",
+    "LogTable": "## log",
     "ControlTable": "## control",
     "MetricsTable": "## metrics",
     "MailTable": "## mail",

@@ -17,7 +17,7 @@ async def read(store: SqlStore, **query: Any) -> list[dict[str, Any]]:
 
 
 async def test_a_log_record_comes_back_with_its_cycle_and_systems(store: SqlStore) -> None:
-    state = await store.open_job("phone", SOURCE, TARGET, 1.0, cycle_id="c-1")
+    state = await store.open_job("phone", SOURCE, TARGET, 1.0, cycle_id="c-1", asked_by="ann (uid 1000)")
     work = Work(store, state, "phone")
     record = LogRecord(
         at=12.5,
@@ -63,6 +63,7 @@ async def test_a_log_record_comes_back_with_its_cycle_and_systems(store: SqlStor
         ],
         "took_ms": 7,
         "approved": True,
+        "initiated_by": "ann (uid 1000)",
     }
 
 
@@ -118,6 +119,17 @@ async def test_the_filters(work: Work, store: SqlStore, query: dict[str, Any], f
     other = await open_work(store, "other")
     await other.commit(log=[logged("5", at=50.0, name="eve@example.com")])
     assert [row["source_id"] for row in await read(store, **query)] == found
+
+
+async def test_since_finds_its_beginning_in_a_long_log(work: Work, store: SqlStore) -> None:
+    for start in range(0, 3000, 1000):
+        await work.commit(log=[logged(f"u{n}", at=n * 60.0) for n in range(start, start + 1000)])
+    await work.commit(log=[logged("late", at=2500 * 60.0)])
+    late = await read(store, since=2990 * 60.0)
+    assert [row["source_id"] for row in late] == [f"u{n}" for n in range(2990, 3000)]
+    assert [row["source_id"] for row in await read(store, since=2999 * 60.0, limit=5, job="phone")] == ["u2999"]
+    assert len(await read(store, since=0.0)) == 3001
+    assert await read(store, since=1e9) == []
 
 
 async def test_a_long_log_is_read_in_pages_while_it_grows(work: Work, store: SqlStore) -> None:

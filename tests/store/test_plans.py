@@ -73,8 +73,17 @@ async def _everything(store: SqlStore) -> None:
     await store.dirty_groups(work.id, "", 9)
     await store.member_delta(work.id, sid("g"))
     await store.ledger(work.id, sid("g"))
-    async for _ in store.log(LogQuery(user="ann")):
-        pass
+    for query in (
+        LogQuery(user="ann"),
+        LogQuery(job="phone", user="ann", limit=5),
+        LogQuery(job="phone", status="failure"),
+        LogQuery(job="phone", action="disable", limit=5),
+        LogQuery(job="phone", since=0.0, limit=5),
+    ):
+        async for _ in store.log(query):
+            pass
+    await store.statistics("phone")
+    await store.prune(1e12, 1000)
 
 
 async def test_every_statement_finds_its_rows_by_an_index() -> None:
@@ -109,3 +118,20 @@ def _walks(plan: str, tables: Sequence[str] | dict[str, str]) -> bool:
     if found is None or found[2] not in tables or found[3] in BY_DESIGN:
         return False
     return found[1] == "SCAN" or found[4] in WHOLE_JOB
+
+
+async def test_the_log_of_one_person_is_found_without_a_walk_through_the_whole() -> None:
+    store = await SqlStore.open("sqlite://", write=True, clock_now=0.0, inline=True)
+    work = await open_work(store)
+    await work.commit(log=[logged("ann")])
+    asked: list[tuple[str, Any]] = []
+    connection = store._database.connection
+    event.listen(connection.engine, "before_cursor_execute", lambda *a: asked.append((a[2], a[3])))
+    for query in (LogQuery(user="ann"), LogQuery(job="phone", user="ann", limit=5, since=0.0)):
+        assert [row["name"] async for row in store.log(query)] == ["ann"]
+    reads = [(text, values) for text, values in asked if "name_key >=" in text]
+    with connection.begin():
+        plans = [connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values).all() for text, values in reads]
+    await store.close()
+    assert len(plans) >= 4
+    assert all(any("MULTI-INDEX OR" in row[3] for row in plan) for plan in plans)

@@ -28,6 +28,22 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="installation_pk"),
     )
     op.create_table(
+        "tallies",
+        sa.Column("job", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("operation", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("n", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("job", "kind", "operation", "status", name="tallies_pk"),
+    )
+    op.create_table(
+        "steady_states",
+        sa.Column("job", sa.Text(), nullable=False),
+        sa.Column("first_at", sa.Double(), nullable=False),
+        sa.Column("last_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("job", name="steady_states_pk"),
+    )
+    op.create_table(
         "provisioning_log",
         sa.Column("id", row_id, nullable=False),
         sa.Column("job_id", sa.BigInteger(), nullable=False),
@@ -49,7 +65,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="provisioning_log_pk"),
         sqlite_autoincrement=True,
     )
-    op.create_index("provisioning_log_by_job", "provisioning_log", ["job", "at"])
+    op.create_index("provisioning_log_by_job", "provisioning_log", ["job", "id"])
+    op.create_index("provisioning_log_failures", "provisioning_log", ["id"], **_only("status = 'failure'"))
+    rare = "action IN ('disable', 'delete', 'stagedDelete', 'stagedAction')"
+    op.create_index("provisioning_log_rare", "provisioning_log", ["action", "id"], **_only(rare))
     op.create_index("provisioning_log_by_name", "provisioning_log", ["name_key"])
     op.create_index("provisioning_log_by_source", "provisioning_log", ["source_sum"])
     op.create_index("provisioning_log_by_target", "provisioning_log", ["target_sum"], **_only("target_sum IS NOT NULL"))
@@ -67,6 +86,7 @@ def upgrade() -> None:
         sa.Column("target_ref", row_id, nullable=False),
         sa.Column("opened_at", sa.Double(), nullable=False),
         sa.Column("closed_at", sa.Double()),
+        sa.Column("asked_by", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("summary", sa.LargeBinary()),
         sa.ForeignKeyConstraint(["source_ref"], ["identities.id"], name="cycles_source_ref_fk"),
         sa.ForeignKeyConstraint(["target_ref"], ["identities.id"], name="cycles_target_ref_fk"),
@@ -133,7 +153,8 @@ def upgrade() -> None:
         sa.UniqueConstraint("target_ref", "kind", "target_id", name="entries_target_ref_kind_target_id_unique"),
         sqlite_autoincrement=True,
     )
-    op.create_index("entries_managed", "entries", ["job_id"], **_only("target_id IS NOT NULL AND disabled_at IS NULL"))
+    managed = "target_id IS NOT NULL AND disabled_at IS NULL"
+    op.create_index("entries_managed", "entries", ["job_id", "kind"], **_only(managed))
     op.create_index("entries_that_should_be_off", "entries", ["job_id", "off_since"], **_only("off_since IS NOT NULL"))
     op.create_index("entries_that_claim", "entries", ["kind", "claims"], **_only("claims IS NOT NULL"))
     op.create_index("entries_that_matter", "entries", ["job_id", "kind", "row_id"], **_only("verdict <> 'gone'"))
