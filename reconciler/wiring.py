@@ -269,6 +269,8 @@ def build_target(
         rules = job.rules(kind)
         if rules is not None:
             paths[kind] = Mapper.compile(rules, profile).paths
+            if kind == "user":
+                paths[kind] = tuple(dict.fromkeys((*paths[kind], *(m.to for m in job.deprovision.parting))))
     return ScimTarget(
         job.target,
         url=settings.url,

@@ -12,6 +12,7 @@ import orjson
 from reconciler import config as configuration
 from reconciler.commands.first_job import first_job
 from reconciler.commands.options import existing, named_config
+from reconciler.config.settings import ScimTargetSettings
 from reconciler.errors import ConfigError, Problem
 
 
@@ -89,7 +90,21 @@ def _summary(loaded: configuration.Config) -> str:
             f"  {job.name}: {kinds} from {job.source} to {job.target}, scope {job.scope}, "
             f"every {_interval(job.interval_seconds)}{state}"
         )
+    lines += [
+        f"  {' and '.join(jobs)} share one target: an account is disabled when none of them wants it any more"
+        for jobs in shared_targets(loaded).values()
+    ]
     return "\n".join(lines)
+
+
+def shared_targets(loaded: configuration.Config) -> dict[str, list[str]]:
+    """Return the jobs that serve one and the same target, by where that is; it may have several names."""
+    by_place: dict[str, list[str]] = {}
+    for job in loaded.jobs.values():
+        target = loaded.targets[job.target]
+        place = target.url if isinstance(target, ScimTargetSettings) else target.name
+        by_place.setdefault(place, []).append(job.name)
+    return {place: jobs for place, jobs in by_place.items() if len(jobs) > 1}
 
 
 def _counted(number: int, what: str) -> str:

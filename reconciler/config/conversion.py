@@ -66,11 +66,12 @@ def active_of(table: ActiveTable | None) -> model.ActiveRule | None:
 
 def deprovision_of(table: DeprovisionTable) -> model.Deprovision:
     """Return what each cause does."""
+    skips = table.skip_out_of_scope_deletions
     return model.Deprovision(
         gone=model.DeprovisionAction(table.gone),
         inactive=model.DeprovisionAction(table.inactive),
-        role_lost=model.DeprovisionAction(table.role_lost),
-        out_of_scope=model.DeprovisionAction(table.out_of_scope),
+        role_lost=model.DeprovisionAction.KEEP if skips else model.DeprovisionAction(table.role_lost),
+        out_of_scope=model.DeprovisionAction.KEEP if skips else model.DeprovisionAction(table.out_of_scope),
         disable_after_seconds=seconds(table.disable_after),
         delete_after_seconds=None if table.delete_after == "never" else seconds(table.delete_after),
         leave_date=_leave_date(table),

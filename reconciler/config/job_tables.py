@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from reconciler.config.values import (
     Duration,
@@ -204,6 +204,12 @@ class DeprovisionTable(Table):
     delete_after: DurationOrNever = Field(
         default="30d", description='How long after its disable an account is deleted, or "never".'
     )
+    skip_out_of_scope_deletions: bool = Field(
+        default=False, description='Entra\'s name for role_lost and out_of_scope = "keep".'
+    )
+    set_: list[MappingTable] = Field(
+        default_factory=list, alias="set", description="What the causes that say set write into the account."
+    )
     leave_date: LeaveDateTable | None = Field(
         default=None, description="Who is past this date is inactive. Default: there is none."
     )
@@ -211,12 +217,26 @@ class DeprovisionTable(Table):
         default=None, description="Where the days of leave_date begin and end. Default: UTC."
     )
 
-    @field_validator("gone", "inactive", "role_lost", "out_of_scope")
-    @classmethod
-    def _available(cls, value: str) -> str:
-        if value == "set":
-            raise refusal('"set" is not yet available', "use disable, delete or keep")
-        return value
+    @model_validator(mode="after")
+    def _one_word_for_it(self) -> DeprovisionTable:
+        for key in ("role_lost", "out_of_scope"):
+            if self.skip_out_of_scope_deletions and key in self.model_fields_set and getattr(self, key) != "keep":
+                raise refusal(f'skip_out_of_scope_deletions means {key} = "keep"', "leave out one of both")
+        return self
+
+    @model_validator(mode="after")
+    def _something_to_set(self) -> DeprovisionTable:
+        causes = [key for key in ("gone", "inactive", "role_lost", "out_of_scope") if getattr(self, key) == "set"]
+        if causes and not self.set_:
+            raise refusal(f'{causes[0]} = "set" and nothing is set', 'set = [ { to = "title", constant = "left" } ]')
+        if self.set_ and not causes:
+            raise refusal("set has no cause that says so", 'inactive = "set", or another cause')
+        for mapping in self.set_:
+            if mapping.match is not None:
+                raise refusal("set finds no accounts: leave out match")
+            if mapping.apply in ("create", "add_only"):
+                raise refusal('set is written to accounts that are there: apply is "always" or "if_empty"')
+        return self
 
 
 class JobTable(Table):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from reconciler.config.assigned import read_assignments
 from reconciler.config.conversion import assignment_of, condition_of, deprovision_of
 from reconciler.config.job_tables import GroupsTable, JobTable, UsersTable
 from reconciler.config.lookup import lookup_tables_of
-from reconciler.config.mappings import judged_mappings, used_domain, used_tables
+from reconciler.config.mappings import judged_mappings, judged_parting, used_domain, used_tables
 from reconciler.config.profiles import load_profile
 from reconciler.config.reading import Place
 from reconciler.config.report import Report
@@ -25,6 +26,7 @@ from reconciler.core.model import (
     AssignedGroup,
     AssignmentRule,
     Condition,
+    Deprovision,
     DeprovisionAction,
     FromExpression,
     Job,
@@ -74,7 +76,7 @@ def jobs_of(
             role_choice=job.role_choice,
             active=source.active if source is not None else None,
             person=source.person if source is not None else None,
-            deprovision=deprovision_of(job.deprovision),
+            deprovision=_deprovision(job, profile, place, report),
             safeguards=SafeguardLimits(
                 deletion_threshold=job.deletion_threshold,
                 deletion_share=share(job.deletion_share),
@@ -101,6 +103,13 @@ def _known(name: str, key: str, section: str, place: Place, report: Report) -> N
     known: Any = written if isinstance(written, Mapping) else {}
     if name not in known:
         report.problem((*place, key), f"unknown {key} {name!r}", nearest(name, known))
+
+
+def _deprovision(job: JobTable, profile: Profile, place: Place, report: Report) -> Deprovision:
+    table = job.deprovision
+    at: Place = (*place, "deprovision", "set")
+    parting = judged_parting(table.set_, of_gone=table.gone == "set", profile=profile, at=at, report=report)
+    return replace(deprovision_of(table), parting=parting)
 
 
 def _rules(

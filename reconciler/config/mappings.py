@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from reconciler.config.conversion import mapping_of
-from reconciler.config.job_tables import UsersTable
+from reconciler.config.job_tables import MappingTable, UsersTable
 from reconciler.config.reading import Place
 from reconciler.config.report import Report
 from reconciler.config.shape import nearest
@@ -16,6 +16,7 @@ from reconciler.core.model import (
     Apply,
     AttributeMapping,
     Constant,
+    Direct,
     FromExpression,
     Kind,
     Profile,
@@ -44,6 +45,25 @@ def judged_mappings(
     _judge_matching(mappings, at, report)
     if report.whole(at):
         _judge_missing(mappings, kind, table, known, at, report)
+    return mappings
+
+
+def judged_parting(
+    table: Sequence[MappingTable], *, of_gone: bool, profile: Profile, at: Place, report: Report
+) -> tuple[AttributeMapping, ...]:
+    """Return what `set` writes into the accounts of leavers; `of_gone`: also of whom the source has nothing."""
+    mappings = tuple(_respelled(mapping_of(mapping), profile.user_attributes) for mapping in table)
+    for position, mapping in enumerate(mappings):
+        _judge_alone(mapping, "user", profile, (*at, position), report)
+        if not of_gone:
+            continue
+        reads = isinstance(mapping.source, Direct)
+        if isinstance(mapping.source, FromExpression):
+            reads = bool(compile_expression(mapping.source.text).reads)
+        if reads:
+            problem = 'reads the source, which has nothing of those who are gone: gone = "set" takes constants'
+            report.problem((*at, position), problem)
+    _judge_clashes(mappings, at, report)
     return mappings
 
 

@@ -41,6 +41,8 @@ class Judged(NamedTuple):
     fingerprint: bytes | None = None
     found: Account | None = None
     """What the target shows in a full cycle; without it the last agreed resource counts."""
+    parting: Mapped | None = None
+    """What the rules write into the account of somebody who leaves, where they do."""
 
 
 @dataclass(slots=True)

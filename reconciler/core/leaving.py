@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reconciler.core import diffing
-from reconciler.core.decisions import LEAVERS, Decision, Judged, Leave, Operation, verdict_of
+from reconciler.core.decisions import LEAVERS, Decision, Judged, Leave, Operation, Reject, verdict_of
 from reconciler.core.model import Action, Cause, Change, DeprovisionAction, Job, ObjectRules, Profile, Resource
 from reconciler.core.records import Link, Record, Verdict
 from reconciler.core.scoping import Leaving
@@ -35,7 +35,7 @@ class Deprovisioning:
             case DeprovisionAction.KEEP:
                 return Leave(f"{standing.why}; the account is kept by the rules", "SkipOutOfScopeDeletion", verdict)
             case DeprovisionAction.SET:
-                return Leave(f"{standing.why}; the rules only set attributes", "SkipOutOfScopeDeletion", verdict)
+                return self._set(judged, link, standing, now)
             case DeprovisionAction.DELETE if self._may_delete:
                 if self.rules.kind == "group" and link.origin == "adopted":
                     return Leave(f"{standing.why}; an adopted group is never deleted", "AdoptedGroup", verdict)
@@ -58,6 +58,47 @@ class Deprovisioning:
             return self.settled(record, link, standing, now)
         changes = (Change(self.profile.active, agreed.get(self.profile.active), False),)
         return Operation("disable", record, standing.why, verdict, fingerprint, changes=changes, cause=standing.cause)
+
+    def sets(self, standing: Leaving) -> bool:
+        """Whether the rules answer a cause of this leaving by writing attributes."""
+        if standing.purged:
+            return False
+        also = standing.also is not None and self.sets(standing.also)
+        return also or self.job.deprovision.action(standing.cause) is DeprovisionAction.SET
+
+    def _set(self, judged: Judged, link: Link, standing: Leaving, now: float) -> Decision:
+        """Return the change that writes what the rules set. The row of another cause counts beside it."""
+        verdict, record = verdict_of(standing), judged.record
+        left = Leave(f"{standing.why}; what the rules set is set", "AttributesSet", verdict)
+        also = self.plan(judged, link, standing.also, now) if standing.also is not None else left
+        if isinstance(also, Operation) and also.word in ("disable", "delete"):
+            return also
+        parting = judged.parting
+        if parting is None or self.rules.kind == "group":
+            return left
+        if parting.problems:
+            return Reject(parting.problems[0].error_code, f"{parting.problems[0].path}: {parting.problems[0].reason}")
+        if Action.UPDATE not in self.rules.actions:
+            return Leave(f"{standing.why}; update is not among the actions", "UpdateNotAllowed", verdict)
+        if parting.mapper.volatile and record.verdict is verdict:
+            return left  # what reads the time is written when somebody leaves, and not every time we look
+        agreed = diffing.as_kept(link, judged.found, self.profile.active)
+        wanted = parting.on_update(agreed)
+        changes = diffing.changes(wanted, agreed, lambda path: self.profile.attribute(self.rules.kind, path))
+        if not changes:
+            return left
+        off = any(c.path == self.profile.active and c.new is False for c in changes)
+        why = f"{standing.why}; set: {', '.join(change.path for change in changes)}"
+        return Operation(
+            word="disable" if off else "update",
+            record=record,
+            why=why,
+            verdict=verdict,
+            fingerprint=judged.fingerprint,
+            changes=changes,
+            cause=standing.cause,
+            redacted=parting.redacted,
+        )
 
     def disables(self, standing: Leaving) -> bool:
         """Whether the rules answer this cause with a disable that is possible."""

@@ -305,6 +305,8 @@ class Deprovision:
     disable_after_seconds: float = 0.0
     delete_after_seconds: float | None = 30 * 86400.0
     leave_date: LeaveDate | None = None
+    parting: tuple[AttributeMapping, ...] = ()
+    """What `set` writes."""
 
     def action(self, cause: Cause) -> DeprovisionAction:
         match cause:

@@ -53,6 +53,7 @@ Reason = Literal[
     "DeleteNotAllowed",
     "DisableNotAllowed",
     "SkipOutOfScopeDeletion",
+    "AttributesSet",
     "AdoptedGroup",
     "GracePeriod",
     "UnableToResolveReferenceAttributeValue",
@@ -312,6 +313,11 @@ MEANINGS: Mapping[Reason, Meaning] = {
     "SkipOutOfScopeDeletion": Meaning(
         "success",
         "The rules keep the accounts of those who leave",
+        "Nothing, if this is meant.",
+    ),
+    "AttributesSet": Meaning(
+        "success",
+        "The rules only write attributes into the accounts of those who leave",
         "Nothing, if this is meant.",
     ),
     "AdoptedGroup": Meaning(

@@ -34,13 +34,21 @@ class Candidate:
     references: dict[str, Any] = field(default_factory=dict)
     pending: tuple[Pending, ...] = ()
     found: Account | None = None
+    parting: Mapped | None = None
     until: float | None = None
     """When the standing must be looked at again although nothing changes: the leave date."""
 
     @property
     def judged(self) -> Judged:
         return Judged(
-            self.record, self.standing, self.mapped, self.references, self.pending, self.fingerprint, self.found
+            self.record,
+            self.standing,
+            self.mapped,
+            self.references,
+            self.pending,
+            self.fingerprint,
+            self.found,
+            self.parting,
         )
 
 

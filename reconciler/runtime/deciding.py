@@ -10,8 +10,19 @@ from typing import Protocol
 from reconciler.core import leave_dates, settling, telling
 from reconciler.core.assignments import KnownGroups, Memberships
 from reconciler.core.decisions import Ask, Decision, Leave, Operation, Pending, Reject, verdict_of
-from reconciler.core.mapping import Mapped
-from reconciler.core.model import Entry, Identity, Job, Kind, MemberOf, Profile, Resource, SourceId, TargetId
+from reconciler.core.mapping import Mapped, Mapper
+from reconciler.core.model import (
+    Attributes,
+    Entry,
+    Identity,
+    Job,
+    Kind,
+    MemberOf,
+    Profile,
+    Resource,
+    SourceId,
+    TargetId,
+)
 from reconciler.core.outcomes import Account, Failed
 from reconciler.core.records import Link, Record, Verdict
 from reconciler.core.redaction import without
@@ -135,6 +146,8 @@ class Deciding:
                 continue
             if isinstance(standing, InScope) or standing.entitled:
                 candidate.mapped = self._map(rules, candidate, groups)
+            if rules.parting is not None and isinstance(standing, Leaving) and rules.planner.leaving.sets(standing):
+                candidate.parting = self.parting(rules.parting, entry.attributes)
             candidates.append(candidate)
         await self._gathering.resolve_references(candidates)
         if self._full:
@@ -155,6 +168,11 @@ class Deciding:
             with self._hand.holding([candidate.record.key for candidate in candidates]) as left_alone:
                 free = [candidate for candidate in candidates if candidate.record.key not in left_alone]
                 await self._decide(rules, free, afresh=True, last=last)
+
+    def parting(self, mapper: Mapper, attributes: Attributes) -> Mapped:
+        """Return what is written into the account of somebody who leaves."""
+        computed = {**attributes, "IsSoftDeleted": "True"}
+        return mapper.wanted(computed, now=lambda: datetime.fromtimestamp(self._clock.now(), UTC), dice=self._dice)
 
     def _map(self, rules: KindRules, candidate: Candidate, groups: KnownGroups) -> Mapped:
         standing = candidate.standing

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 
 from reconciler.core import settling, telling
-from reconciler.core.decisions import Judged, Leave, Operation
+from reconciler.core.decisions import Judged, Leave, Operation, Reject
 from reconciler.core.model import Cause, Kind
 from reconciler.core.outcomes import Account
 from reconciler.core.records import Record, Verdict
@@ -110,10 +110,19 @@ class Leavers:
         if self._full and record.link is not None and self._applier.unasked is None:
             answer = await self._target.get(rules.kind, record.link.target_id)
             found = answer if isinstance(answer, Account) else None
-        decision = rules.planner.plan(Judged(record, standing, found=found), now)
+        parting = None
+        if rules.parting is not None and rules.planner.leaving.sets(standing):
+            parting = self._deciding.parting(rules.parting, {})
+        decision = rules.planner.plan(Judged(record, standing, found=found, parting=parting), now)
         match decision:
-            case Operation():
+            case Operation() if decision.negative:
                 self._deciding.negatives.append(decision)
+            case Operation():
+                await self._deciding.send([decision])
+            case Reject(error_code=code, why=problem):
+                rejected = settling.rejected(record, None, code, problem, now)
+                await self._journal.entry(rejected, telling.rejected(rejected, code, problem, now))
+                self._applier.failed(record.source_id, "update", code, problem)
             case Leave():
                 changed = record.verdict is not decision.verdict
                 if decision.due_at is None and record.link is not None:
@@ -122,4 +131,4 @@ class Leavers:
                 log = telling.skipped(left, decision, now) if changed else None
                 await self._journal.entry(left, log, touches_groups=changed)
             case _:
-                raise AssertionError("somebody who is gone is neither asked for nor rejected")
+                raise AssertionError("somebody who is gone is not asked for")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 import orjson
@@ -36,6 +36,8 @@ class KindRules:
     """The matching path that holds this name at the target; None where it is not mapped as it is."""
     person_attribute: str | None
     leave_date: LeaveDate | None
+    parting: Mapper | None
+    """What is written into the accounts of those who leave, where the rules say `set`."""
 
     @classmethod
     def compile(cls, job: Job, kind: Kind, profile: Profile) -> KindRules | None:
@@ -50,6 +52,11 @@ class KindRules:
         other_name = "displayName" if "displayName" not in scope.hidden else ""
         leave_date = job.deprovision.leave_date if kind == "user" else None
         reads = mapper.reads | scope.reads | ({person} if person else set())
+        parting = None
+        if kind == "user" and job.deprovision.parting:
+            written = replace(rules, mappings=job.deprovision.parting, filter=None)
+            parting = Mapper.compile(written, profile)
+            reads |= parting.reads
         if leave_date is not None:
             reads |= {leave_date.attribute, leave_date.timezone_attribute or leave_date.attribute}
         return cls(
@@ -64,6 +71,7 @@ class KindRules:
             name_path=named[0][1] if named else None,
             person_attribute=person,
             leave_date=leave_date,
+            parting=parting,
         )
 
     def fingerprinter(self, key: bytes, rules_version: str) -> Fingerprint:

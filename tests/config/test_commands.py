@@ -40,6 +40,14 @@ def test_check_says_what_there_is(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     )
 
 
+def test_check_names_the_jobs_that_share_a_target(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("config.toml").write_text(SOUND + JOB + JOB.replace("jobs.phone", "jobs.sales"), "utf-8")
+    assert run(monkeypatch, "check") == 0
+    assert "  phone and sales share one target: an account is disabled when none" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("arguments", [("-c", "other.toml", "check"), ("check", "-c", "other.toml")])
 def test_the_file_is_named_before_or_after_the_command(
     arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -226,6 +226,16 @@ async def test_an_account_that_was_kept_is_disabled_when_the_rules_say_so_later(
     assert done(await company.cycle()) == {"disable": 1}
 
 
+async def test_entras_name_for_keep(company: Company, server: ScimServer) -> None:
+    company.tables = FILTER + "\n[jobs.app.deprovision]\nskip_out_of_scope_deletions = true\n"
+    company.people("ann", "bob")
+    await company.cycle()
+    company.users["ann"]["department"] = company.users["bob"]["department"] = "Sales"
+    assert done(await company.cycle()) == {}
+    company.users["ann"]["accountEnabled"] = False
+    assert done(await company.cycle()) == {"disable": 1}
+
+
 async def test_a_delete_needs_the_action(company: Company, server: ScimServer) -> None:
     company.tables = '[jobs.app.deprovision]\ngone = "delete"\n'
     company.attributes += ']\nactions = ["create", "update"'
