@@ -41,6 +41,7 @@ COMMANDS = {
     "import-okta": "reconciler.commands.migrating:import_okta",
     "import-roles": "reconciler.commands.migrating:import_roles",
     "log": "reconciler.commands.records:log",
+    "statistics": "reconciler.commands.statistics:statistics",
     "overdue": "reconciler.commands.oversights:overdue",
     "links": "reconciler.commands.links:links",
     "link": "reconciler.commands.links:link",
