@@ -56,6 +56,7 @@ class Company:
         self.groups: dict[str, dict[str, Any]] = {}
         self.job = job or 'scope = "all"'
         self.attributes = attributes
+        self.auth = '{ type = "bearer", token = { file = "token" } }'
         self.target_lines = ""
         self.source_lines = ""
         self.tables = ""
@@ -126,7 +127,7 @@ allow_empty = {self.allow_empty}
 [targets.app]
 type = "scim"
 url = "{self._server.url}"
-auth = {{ type = "bearer", token = {{ file = "token" }} }}
+auth = {self.auth}
 concurrency = {self.concurrency}
 {self.target_lines}
 

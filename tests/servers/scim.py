@@ -44,7 +44,6 @@ class ScimServer:
     """A server on 127.0.0.1, inside `async with`. A resource that a test reads or changes is the server's own."""
 
     def __init__(self, quirks: Quirks | None = None, *, token: str = "double-token") -> None:
-        self.token = token
         self.script = Script()
         self.requests: list[Seen] = []
         self.in_flight_max = 0
@@ -57,6 +56,15 @@ class ScimServer:
     @property
     def url(self) -> str:
         return self._engine.base_url
+
+    @property
+    def token(self) -> str:
+        return self._engine.token
+
+    @token.setter
+    def token(self, token: str) -> None:
+        """From now on this one is taken, and none that was issued before."""
+        self._engine.token = token
 
     @property
     def quirks(self) -> Quirks:
