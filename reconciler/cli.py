@@ -18,6 +18,7 @@ from reconciler.errors import ConfigError, NoAnswer, ReconcilerError
 COMMANDS = {
     "demo": "reconciler.commands.demo:demo",
     "init": "reconciler.commands.setup:init",
+    "profiles": "reconciler.commands.setup:profiles",
     "check": "reconciler.commands.setup:check",
     "schema": "reconciler.commands.setup:schema",
     "test": "reconciler.commands.cycles:test",

@@ -69,7 +69,7 @@ class House:
         """Return what a job's cycles go by."""
         job = self.config.jobs[job_name]
         settings = self.config.targets[job.target]
-        profile = self.config.profiles[job.target]
+        profile = self.config.job_profiles[job_name]
         concurrency, expires = 1, None
         if isinstance(settings, ScimTargetSettings):
             concurrency, expires = settings.concurrency, settings.credential_expires
@@ -248,11 +248,11 @@ def build_target(
     settings = config.targets[job.target]
     if isinstance(settings, OtherTarget):
         raise _not_yet(config, f"[targets.{job.target}] type", settings.type)
-    profile = config.profiles[job.target]
+    profile = config.job_profiles[job_name]
     parts = urlsplit(settings.url)
     lane = lanes.lane(
         parts.netloc,
-        job.target,
+        _credential(settings),
         concurrency=settings.concurrency,
         requests_per_second=settings.requests_per_second or profile.requests_per_second,
     )
@@ -320,7 +320,8 @@ def target_identity(config: Config, job_name: str) -> Identity:
     if isinstance(settings, OtherTarget):
         return Identity(settings.type, settings.name)
     parts = urlsplit(settings.url)
-    return Identity("scim", f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}")
+    place = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+    return Identity("scim", place, settings.tenant or "")
 
 
 def _copied(url: str, directory: Path) -> str:
@@ -334,6 +335,19 @@ def _copied(url: str, directory: Path) -> str:
     if Path(place).exists():
         copy_state(Path(place), copy)
     return f"sqlite:///{copy}"
+
+
+def _credential(settings: ScimTargetSettings) -> str:
+    """Return what tells credentials apart without knowing them: where they are kept."""
+    match settings.auth:
+        case None:
+            return ""
+        case configuration.OAuthSettings() as oauth:
+            return f"{oauth.token_url} {oauth.client_id}"
+        case configuration.BearerAuth(secret=secret) | configuration.BasicAuth(secret=secret):
+            return f"{secret.kind} {secret.name}"
+        case _:
+            assert_never(settings.auth)
 
 
 def _auth(settings: ScimTargetSettings, exchange: AiohttpExchange, clock: Clock) -> Auth | None:

@@ -176,6 +176,7 @@ def targets_of(table: ConfigTable, report: Report) -> tuple[dict[str, TargetSett
             _refuse_plain_secrets(report.written("targets", name), place, report)
             targets[name] = OtherTarget(name, target.type, tuple(target.protected))
             profiles[name] = profile_and_notice("scim", report.document.directory)[0]
+    _tenants(targets, profiles, report)
     return targets, profiles
 
 
@@ -236,7 +237,7 @@ def _scim_target(name: str, table: ScimTargetTable, profile: Profile | None, rep
     limit = table.requests_per_second
     return ScimTargetSettings(
         name=name,
-        url=_base_url(table.url, (*place, "url"), report),
+        url=_scim_url(table, profile, place, report),
         profile=profile.name if profile is not None else table.profile,
         auth=_auth(table, place, report),
         concurrency=table.concurrency,
@@ -249,12 +250,35 @@ def _scim_target(name: str, table: ScimTargetTable, profile: Profile | None, rep
         protected=tuple(table.protected),
         patch=None if table.patch is None else PatchDialect(table.patch),
         credential_expires=table.credential_expires,
+        tenant=table.tenant,
     )
+
+
+def _scim_url(table: ScimTargetTable, profile: Profile | None, place: Place, report: Report) -> str:
+    url = table.url or (profile.url if profile is not None else None)
+    if url is not None:
+        return _base_url(url, (*place, "url"), report)
+    if report.whole((*place, "url")) and profile is not None:
+        report.problem((*place, "url"), "is missing", 'for example "https://app.example.com/scim"')
+    return ""
+
+
+def _tenants(targets: Mapping[str, TargetSettings], profiles: Mapping[str, Profile], report: Report) -> None:
+    """Note targets that could not be told apart: one address, whose token chooses the tenant, and no tenant named."""
+    seen: dict[tuple[str, str | None], tuple[str, object]] = {}
+    for name, target in targets.items():
+        if not isinstance(target, ScimTargetSettings) or name not in profiles or not profiles[name].tenant_by_token:
+            continue
+        kept = (target.auth.secret.kind, target.auth.secret.name) if target.auth is not None else None
+        other, elsewhere = seen.setdefault((target.url, target.tenant), (name, kept))
+        if elsewhere != kept:
+            problem = f"has the address of {other} and another token: the accounts of two tenants would be mixed up"
+            report.problem(("targets", name, "tenant"), problem, 'name each, for example tenant = "example.com"')
 
 
 def _auth(table: ScimTargetTable, place: Place, report: Report) -> Auth | None:
     auth, place = table.auth, (*place, "auth")
-    if auth is None and report.whole(place) and not _is_loopback(_host(table.url)):
+    if auth is None and report.whole(place) and not _is_loopback(_host(table.url or "")):
         report.warning(place, "nothing is said about authorisation: requests go without any")
     match auth:
         case None:

@@ -125,6 +125,8 @@ class ScimTargetSettings:
     patch: PatchDialect | None = None
     """Overrides the profile's PATCH dialect (it already stands in `Config.profiles`)."""
     credential_expires: date | None = None
+    tenant: str | None = None
+    """Whose accounts the credential leads to, where the address does not say it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,8 @@ class Config:
     jobs: Mapping[str, Job]
     profiles: Mapping[str, Profile]
     """By the name of the target."""
+    job_profiles: Mapping[str, Profile]
+    """By the name of the job: the target's, with the attributes that the job defines itself."""
     log_retention_seconds: float | None = 30 * 86400.0
     """How long the provisioning log is kept; None: for ever."""
     warnings: tuple[Problem, ...] = ()

@@ -180,7 +180,7 @@ class ScimTargetTable(Table):
     """An app that speaks SCIM 2.0."""
 
     type: Literal["scim"]
-    url: Text = Field(description="The base URL, without /Users.")
+    url: Text | None = Field(default=None, description="The base URL, without /Users. Default: the profile's.")
     profile: Text = Field(
         default="scim", description="What is special about the app: a shipped profile's name, or a file."
     )
@@ -204,6 +204,9 @@ class ScimTargetTable(Table):
     patch: Literal["rfc", "entra", "put"] | None = Field(
         None,
         description="The form of changes: RFC 7644, Entra's legacy form, or whole resources. Default: the profile's.",
+    )
+    tenant: Text | None = Field(
+        default=None, description="Whose accounts the token leads to, where one address serves every customer."
     )
     credential_expires: date | None = Field(
         default=None, description="When the token or certificate ends; a mail reminds of it."

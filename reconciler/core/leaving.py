@@ -140,7 +140,8 @@ class Deprovisioning:
 
     @property
     def _may_delete(self) -> bool:
-        return self.profile.can_delete and Action.DELETE in self.rules.actions
+        possible = self.profile.can_delete_groups if self.rules.kind == "group" else self.profile.can_delete
+        return possible and Action.DELETE in self.rules.actions
 
 
 def _is_active(resource: Resource, active: str) -> bool:

@@ -55,6 +55,7 @@ Reason = Literal[
     "SkipOutOfScopeDeletion",
     "AttributesSet",
     "AdoptedGroup",
+    "GroupNotRenamed",
     "GracePeriod",
     "UnableToResolveReferenceAttributeValue",
     "TooManyDeletes",
@@ -324,6 +325,11 @@ MEANINGS: Mapping[Reason, Meaning] = {
         "success",
         "A group that was there before is never deleted",
         "Delete the group in the app, if nobody needs it any more.",
+    ),
+    "GroupNotRenamed": Meaning(
+        "success",
+        "The app does not rename groups",
+        "Nothing, or rename the group in the app by hand: it stays the same group for this job.",
     ),
     "GracePeriod": Meaning(
         "success",

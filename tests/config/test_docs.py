@@ -41,6 +41,9 @@ SECTIONS = {
     "MappingTable": "### jobs.X.users and jobs.X.groups",
     "ProfileTable": "## Profiles",
     "KindTable": "## Profiles",
+    "LinkTable": "## Profiles",
+    "EvidenceTable": "## Profiles",
+    "OptionalTable": "## Profiles",
     "AttributeTable": "## Profiles",
 }
 
