@@ -26,6 +26,7 @@ COMMANDS = {
     "plan": "reconciler.commands.cycles:plan",
     "cycle": "reconciler.commands.cycles:cycle",
     "provision": "reconciler.commands.provisioning:provision",
+    "deprovision": "reconciler.commands.expelling:deprovision",
     "run": "reconciler.commands.daemon:run",
     "status": "reconciler.commands.oversight:status",
     "health": "reconciler.commands.oversight:health",

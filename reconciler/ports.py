@@ -643,6 +643,25 @@ class Store(Protocol):
 
     async def ledger(self, job_id: int, group: SourceId) -> Mapping[TargetId, SourceId]: ...
 
+    async def somebody(self, user: str) -> list[tuple[str, Record]]:
+        """Return the user entries, of all jobs, of whoever has this source id, target id, person or name.
+
+        With each come the entries of the same person, and of the same source id of the same source.
+        """
+        ...
+
+    async def take_out(self, people: Sequence[tuple[str, Kind, SourceId]], by: str, now: float) -> None:
+        """Remember that a person (`by`) took these entries (job, kind, source id) out; they are due at once."""
+        ...
+
+    async def let_back(self, people: Sequence[tuple[str, Kind, SourceId]], now: float) -> int:
+        """Forget that for these entries; return how many there were."""
+        ...
+
+    async def who_is_out(self, job: str) -> Mapping[tuple[Kind, SourceId], str]:
+        """Return the entries of a job that were taken out by hand, and by whom."""
+        ...
+
     async def should_be_off(self, job: str, limit: int) -> tuple[int, list[Record]]:
         """Return how many accounts should be off, or gone, and are not; with those who wait longest."""
         ...

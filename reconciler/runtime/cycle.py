@@ -130,6 +130,7 @@ class _Cycle:
             initial = self._full or state.completed_rules != self._plan.rules_version
             self._furnish(state, expect_many=initial)
             await self._holding.begin()
+            self._deciding.taken_out = self._holding.taken_out
             self._turns.cycle = UnderWay(
                 cycle_id, state, self._hand, self._deciding.claimed, write_down=self._journal.flush
             )
