@@ -116,6 +116,8 @@ class GroupMembers:
     members: Sequence[SourceId]
     removed: Sequence[SourceId] = ()
     partial: bool = False
+    gone: bool = False
+    """The source itself says that there is no such group any more; nothing else is said then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -523,6 +525,13 @@ class Store(Protocol):
         self, job_id: int, kept: Collection[SourceId], *, look_again: bool = False
     ) -> frozenset[SourceId]:
         """After a complete reading of all groups: take out those not in `kept`; return who was in them.
+
+        `look_again` as with `stage_memberships`.
+        """
+        ...
+
+    async def forget_groups(self, job_id: int, gone: Collection[SourceId], *, look_again: bool = False) -> None:
+        """Take out these groups, of which the source itself says that they are gone; those not known are passed over.
 
         `look_again` as with `stage_memberships`.
         """

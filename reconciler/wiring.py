@@ -17,7 +17,15 @@ import anyio
 
 from reconciler import __version__, logs
 from reconciler import config as configuration
-from reconciler.config import Config, FileSourceSettings, OtherSource, OtherTarget, ScimTargetSettings
+from reconciler.config import (
+    Config,
+    FileSourceSettings,
+    LdapSourceSettings,
+    OtherSource,
+    OtherTarget,
+    ScimTargetSettings,
+    SimpleBindSettings,
+)
 from reconciler.core.mapping import Mapper
 from reconciler.core.model import KINDS, Identity, Kind
 from reconciler.errors import ConfigError, Problem, StateError
@@ -193,7 +201,7 @@ def _differing(was: object, now: object) -> Iterator[str]:
     if type(was) is not type(now):
         yield "type"
         return
-    assert isinstance(was, ScimTargetSettings | OtherTarget | FileSourceSettings | OtherSource)
+    assert isinstance(was, ScimTargetSettings | OtherTarget | FileSourceSettings | LdapSourceSettings | OtherSource)
     for one in fields(was):
         if getattr(was, one.name) != getattr(now, one.name):
             yield one.name.removesuffix("_seconds")
@@ -228,10 +236,57 @@ def build_source(config: Config, name: str, clock: Clock) -> Source:
                 max_age_seconds=settings.max_age_seconds,
                 clock=clock,
             )
+        case LdapSourceSettings():
+            return _ldap_source(config, settings)
         case OtherSource():
             raise _not_yet(config, f"[sources.{name}] type", settings.type)
         case _:
             assert_never(settings)
+
+
+def _ldap_source(config: Config, settings: LdapSourceSettings) -> Source:
+    try:
+        # Only who reads a directory needs libldap.
+        from reconciler.sources.ldap import LdapSource
+        from reconciler.sources.ldap_layout import Layout, Place
+        from reconciler.sources.ldap_wire import Address, Anonymous, SaslBind, SimpleBind
+    except ModuleNotFoundError as error:
+        problem = f"python-ldap is not installed ({error.name} is missing)"
+        where = f"{config.path.name}: [sources.{settings.name}] type"
+        raise ConfigError(Problem(where, problem, "pip install 'reconciler[ldap]'")) from error
+    bind: SimpleBind | SaslBind | Anonymous
+    match settings.bind:
+        case SimpleBindSettings(dn=dn, secret=secret):
+            bind = SimpleBind(dn, _reader(secret))
+        case "anonymous":
+            bind = Anonymous()
+        case mechanism:
+            bind = SaslBind(mechanism)
+    return LdapSource(
+        settings.name,
+        Address(
+            settings.url,
+            start_tls=settings.start_tls,
+            ca_file=settings.ca_file,
+            client_cert=settings.client_cert,
+            client_key=settings.client_key,
+            timeout_seconds=settings.timeout_seconds,
+        ),
+        bind,
+        Layout(
+            Place(settings.users_base, settings.users_filter),
+            Place(settings.groups_base, settings.groups_filter),
+            active_directory=settings.active_directory,
+            anchor=settings.anchor,
+            group_name=settings.group_name,
+            members=settings.members,
+            references=settings.references,
+            multivalued=settings.multivalued,
+            in_chain=settings.nested,
+            page_size=settings.page_size,
+        ),
+        changes=settings.changes,
+    )
 
 
 def build_target(

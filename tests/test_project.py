@@ -31,7 +31,15 @@ def project() -> dict[str, object]:
 
 
 def test_every_lock_is_there() -> None:
-    assert [path.name for path in LOCKS] == ["build.txt", "demo.txt", "dev.txt", "lock.txt", "run.txt"]
+    assert [path.name for path in LOCKS] == [
+        "build.txt",
+        "demo.txt",
+        "dev.txt",
+        "ldap-build.txt",
+        "ldap.txt",
+        "lock.txt",
+        "run.txt",
+    ]
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.name)
@@ -66,6 +74,8 @@ def test_what_the_project_asks_for_is_locked() -> None:
 
     assert names(run) <= pins("run.txt").keys()
     assert names(extras["demo"]) <= pins("demo.txt").keys()
+    assert pins("run.txt").items() <= pins("ldap.txt").items(), "one environment takes both"
+    assert names(extras.pop("ldap")) <= pins("ldap.txt").keys()
     for requirements in (*extras.values(), *groups.values()):
         assert names(requirements) <= pins("dev.txt").keys()
 
@@ -147,7 +157,7 @@ def test_what_checks_a_change_is_what_the_makefile_offers() -> None:
     script = HERE / ".ci/run"
     assert os.access(script, os.X_OK)
     commands = [line for line in script.read_text().splitlines() if line.startswith("make")]
-    assert commands == ["make packages", "make test NO_SKIPS=1"]
+    assert commands == ["make packages", "make ldap", "make test NO_SKIPS=1"]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -13,6 +12,11 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from reconciler import vendors
 from reconciler.config.conversion import active_of
+from reconciler.config.ldap_source import ldap_source
+from reconciler.config.ldap_table import LdapSourceTable
+from reconciler.config.places import existing_file as _existing
+from reconciler.config.places import is_loopback as _is_loopback
+from reconciler.config.places import secret_at as _secret
 from reconciler.config.profiles import profile_and_notice
 from reconciler.config.reading import Place
 from reconciler.config.report import Report
@@ -40,6 +44,7 @@ from reconciler.config.tables import (
     OAuthTable,
     OtherSourceTable,
     ScimTargetTable,
+    SourceTable,
     StateTable,
 )
 from reconciler.config.values import PLACES_HINT, SecretPlace, seconds
@@ -150,12 +155,7 @@ def mail_of(table: ConfigTable, report: Report) -> MailSettings | None:
 
 def sources_of(table: ConfigTable, report: Report) -> dict[str, SourceSettings]:
     """Return the sources by name."""
-    return {
-        name: _file_source(name, source, report)
-        if isinstance(source, FileSourceTable)
-        else _other_source(name, source, report)
-        for name, source in table.sources.items()
-    }
+    return {name: _source(name, source, report) for name, source in table.sources.items()}
 
 
 def targets_of(table: ConfigTable, report: Report) -> tuple[dict[str, TargetSettings], dict[str, Profile]]:
@@ -184,6 +184,16 @@ def _sqlite(path: Path, place: Place, report: Report) -> str:
     if "?" in str(path) or "#" in str(path):
         report.problem(place, "the file's path must not have ? or # in it")
     return f"sqlite:///{path}"
+
+
+def _source(name: str, table: SourceTable, report: Report) -> SourceSettings:
+    match table:
+        case FileSourceTable():
+            return _file_source(name, table, report)
+        case LdapSourceTable():
+            return ldap_source(name, table, report)
+        case OtherSourceTable():
+            return _other_source(name, table, report)
 
 
 def _file_source(name: str, table: FileSourceTable, report: Report) -> FileSourceSettings:
@@ -293,32 +303,6 @@ def _auth(table: ScimTargetTable, place: Place, report: Report) -> Auth | None:
             return OAuthSettings(url, auth.client_id, secret, auth.scope, auth.client_auth)
 
 
-def _secret(table: SecretPlace, place: Place, report: Report) -> Secret:
-    """Return the secret's place. A file that others may read is a problem now; one that is not there, a doubt."""
-    name, where = table.name, report.where(place)
-    match table.kind:
-        case "env":
-            secret = Secret("env", name, where)
-        case "file":
-            secret = Secret("file", str(report.document.directory / name), where)
-        case _:
-            secret = Secret("credential", name, where)
-    if exposed := secret.exposed():
-        report.problem(place, exposed.problem, exposed.hint)
-    elif missing := secret.missing():
-        report.warning(place, missing.problem, missing.hint)
-    return secret
-
-
-def _existing(name: str | None, place: Place, report: Report) -> Path | None:
-    if name is None:
-        return None
-    path = report.document.directory / name
-    if not path.is_file():
-        report.warning(place, "the file is not there")
-    return path
-
-
 def _base_url(url: str, place: Place, report: Report) -> str:
     """Return the URL without a slash at the end of its path, its query kept."""
     parts = _split(url, place, report)
@@ -392,12 +376,3 @@ def _host(url: str) -> str:
         return urlsplit(url).hostname or ""
     except ValueError:
         return ""
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

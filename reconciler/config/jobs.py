@@ -14,7 +14,7 @@ from reconciler.config.mappings import judged_mappings, judged_parting, used_dom
 from reconciler.config.profiles import load_profile, with_defined
 from reconciler.config.reading import Place
 from reconciler.config.report import Report
-from reconciler.config.settings import FileSourceSettings, SourceSettings, TargetSettings
+from reconciler.config.settings import FileSourceSettings, LdapSourceSettings, SourceSettings, TargetSettings
 from reconciler.config.shape import nearest
 from reconciler.config.tables import ConfigTable, MailTable
 from reconciler.config.values import seconds, share
@@ -206,7 +206,12 @@ def _canary(made: Job, place: Place, report: Report) -> None:
 
 def _nobody(job: JobTable, made: Job, source: SourceSettings | None, place: Place, report: Report) -> None:
     sound = report.whole((*place, "assigned")) and report.whole((*place, "assignments"))
-    if made.scope is Scope.ASSIGNED and not made.assigned and sound and isinstance(source, FileSourceSettings):
+    if (
+        made.scope is Scope.ASSIGNED
+        and not made.assigned
+        and sound
+        and isinstance(source, FileSourceSettings | LdapSourceSettings)
+    ):
         problem = 'scope = "assigned" and nobody is assigned: the job has nobody in scope'
         report.warning((*place, "scope" if "scope" in job.model_fields_set else "assigned"), problem)
 

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from reconciler.config.values import Period, SecretField, Table, Text, refusal
 from reconciler.config.active_table import Active
+from reconciler.config.values import Period, SecretField, Table, Text, refusal
 from reconciler.dialects import ldap_filter
 
 
@@ -56,7 +56,8 @@ class LdapSourceTable(Table):
     users: Filter | None = Field(default=None, description="The filter of users.")
     groups: Filter | None = Field(default=None, description="The filter of groups.")
     anchor: Text | None = Field(
-        default=None, description="The attribute that never changes. Default: entryUUID, in Active Directory objectGUID."
+        default=None,
+        description="The attribute that never changes. Default: entryUUID; Active Directory: objectGUID.",
     )
     group_name: Text = Field(default="cn", description="The attribute that rules call a group by.")
     members: Text = Field(default="member", description="The attribute that lists a group's members by DN.")
@@ -90,5 +91,7 @@ class LdapSourceTable(Table):
         if self.client_key is not None and self.client_cert is None:
             raise refusal("client_key goes with client_cert", "name client_cert too")
         if self.nested and self.directory != "active_directory":
-            raise refusal('nested goes with directory = "active_directory"', "jobs follow groups in groups: nested there")
+            raise refusal(
+                'nested goes with directory = "active_directory"', "jobs follow groups in groups: nested there"
+            )
         return self

@@ -66,6 +66,42 @@ class FileSourceSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SimpleBindSettings:
+    dn: str
+    secret: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class LdapSourceSettings:
+    """A source that is a directory. Bases and filters are as they are asked for."""
+
+    name: str
+    url: str
+    start_tls: bool
+    ca_file: Path | None
+    client_cert: Path | None
+    client_key: Path | None
+    bind: SimpleBindSettings | Literal["EXTERNAL", "GSSAPI", "anonymous"]
+    active_directory: bool
+    users_base: str
+    users_filter: str
+    groups_base: str
+    groups_filter: str
+    anchor: str
+    group_name: str
+    members: str
+    nested: bool
+    references: frozenset[str]
+    """In lower case, as `multivalued`."""
+    multivalued: frozenset[str]
+    changes: bool
+    page_size: int
+    timeout_seconds: float
+    active: ActiveRule | None = None
+    person: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OtherSource:
     """A source of a type that is accepted by name and cannot be read yet."""
 
@@ -75,7 +111,7 @@ class OtherSource:
     person: str | None = None
 
 
-SourceSettings = FileSourceSettings | OtherSource
+SourceSettings = FileSourceSettings | LdapSourceSettings | OtherSource
 
 
 @dataclass(frozen=True, slots=True)

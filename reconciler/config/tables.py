@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
+from reconciler.config.active_table import Active
 from reconciler.config.job_tables import Condition, JobTable
+from reconciler.config.ldap_table import LdapSourceTable
 from reconciler.config.values import (
     DurationOrNever,
     MailAddress,
@@ -85,25 +87,6 @@ class LogTable(Table):
     retention: DurationOrNever = Field(default="30d", description='How long its records are kept, or "never" dropped.')
 
 
-class ActiveTable(Table):
-    """Which attribute says that somebody is active."""
-
-    from_: Text = Field(alias="from", description="The attribute.")
-    is_: list[str] = Field(
-        alias="is",
-        default_factory=list,
-        min_length=1,
-        description='The values that mean active; "" stands for no value. Default: true and its spellings.',
-    )
-
-
-def _as_table(value: Any) -> Any:
-    return {"from": value} if isinstance(value, str) else value
-
-
-Active = Annotated[ActiveTable, BeforeValidator(_as_table, json_schema_input_type=str | ActiveTable)]
-
-
 class FileSourceTable(Table):
     """People and groups in files."""
 
@@ -134,14 +117,14 @@ class OtherSourceTable(Table):
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True, hide_input_in_errors=True)
 
-    type: Literal["ldap", "graph", "sql", "rest", "scim", "joined", "alexishr", "okta"]
+    type: Literal["graph", "sql", "rest", "scim", "joined", "alexishr", "okta"]
     person: Text | None = Field(
         default=None, description="The attribute that is the same for one human under a new id."
     )
     active: Active | None = Field(default=None, description="The attribute that says who is active.")
 
 
-SourceTable = Annotated[FileSourceTable | OtherSourceTable, Field(discriminator="type")]
+SourceTable = Annotated[FileSourceTable | LdapSourceTable | OtherSourceTable, Field(discriminator="type")]
 
 
 class BearerTable(Table):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 
 from ldap.controls import RequestControl
@@ -152,7 +152,7 @@ class GenericDirectory:
         bound: Token,
         since: str,
         problems: dict[Part, Problems],
-    ) -> Iterator[ReadEvent]:
+    ) -> Generator[ReadEvent, None, bool]:
         """Yield what changed, and return whether that could be told; else nothing was yielded."""
         token = Token.read(since)
         if token is None or token.foreign(bound.way, bound.server, bound.question):
@@ -193,8 +193,9 @@ class GenericDirectory:
                 groups += [GroupMembers(id_, "", (), gone=True) for id_ in sorted(of.gone)]
                 yield from membership_pages(groups)
                 yield problems["memberships"].end("memberships", delta=True)
-            for kind, asked in (("user", wanted.users), ("group", wanted.groups)):
-                if asked:
+            asked: dict[Kind, bool] = {"user": wanted.users, "group": wanted.groups}
+            for kind in KINDS:
+                if asked[kind]:
                     yield from _entries(shaping, kind, wanted, rounds[kind], problems[kind])
                     yield problems[kind].end(kind, delta=True)
         finally:

@@ -54,7 +54,9 @@ class Layout:
         own = names - PSEUDO_ATTRIBUTES - {"objectId"}
         if kind == "group":
             own -= {self.members, "members"}  # they travel in pages of their own
-        return Reading(sorted(own), references=self.references, multivalued=self.multivalued)
+        return Reading(
+            sorted(own), references=self.references, multivalued=self.multivalued, enabled=self.active_directory
+        )
 
     def id_of(self, raw: Raw) -> SourceId | None:
         """Return the anchor; None where the entry shows none, or several."""
@@ -96,8 +98,8 @@ class Layout:
         for name in ("references", "multivalued"):
             said[name] = sorted(said[name])
         del said["page_size"]
-        asked = [said, sorted(wanted.user_attributes), sorted(wanted.group_attributes)]
-        asked += [[wanted.users, wanted.groups, wanted.memberships]]
+        parts = (wanted.users, wanted.groups, wanted.memberships)
+        asked = [said, sorted(wanted.user_attributes), sorted(wanted.group_attributes), parts]
         return hashlib.blake2b(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS), digest_size=12).hexdigest()
 
 

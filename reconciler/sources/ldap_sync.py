@@ -93,7 +93,7 @@ def sweep(wire: Wire, base: str, text: str, end: Sweep) -> Iterator[list[tuple[s
                 for done in controls:
                     if isinstance(done, _Done):
                         end.cookie = done.cookie
-            case list():
+            case _:
                 page += [(raw.dn, state.id) for raw in answer for state in raw.controls if isinstance(state, _State)]
                 if len(page) >= 1000:
                     end.count += len(page)
@@ -130,7 +130,7 @@ def changes(
             case (str() as name, bytes() as value):
                 if name == _INFO and not _note(value, found):
                     return NoDelta("the server's log does not go back so far")
-            case list():
+            case _:
                 for raw in answer:
                     _take(raw, found)
         if len(found.changed) > limit:

@@ -80,8 +80,13 @@ def _reader(name: str) -> Callable[[bytes], Any]:
 class Reading:
     """How the wanted attributes of one kind are asked for, and made of an answer. Names keep the rules' spelling."""
 
-    def __init__(self, names: Sequence[str], *, references: frozenset[str], multivalued: frozenset[str]) -> None:
-        """`references` hold names of other entries, `multivalued` are lists whatever there is; both in lower case."""
+    def __init__(
+        self, names: Sequence[str], *, references: frozenset[str], multivalued: frozenset[str], enabled: bool
+    ) -> None:
+        """`references` hold names of other entries, `multivalued` are always lists; both in lower case.
+
+        `enabled`: accountEnabled is computed from userAccountControl.
+        """
         self._by_answer: dict[str, list[tuple[str, Callable[[bytes], Any]]]] = {}
         self._lists = {name for name in names if name.lower() in multivalued}
         self.names = tuple(sorted(names))
@@ -89,7 +94,7 @@ class Reading:
         for name in self.names:
             if name in ("id", "dn"):
                 continue
-            if name == ACCOUNT_ENABLED:
+            if enabled and name == ACCOUNT_ENABLED:
                 self._by_answer.setdefault("useraccountcontrol", []).append((name, enabled_of))
             else:
                 self._by_answer.setdefault(name.lower(), []).append((name, _reader(name)))

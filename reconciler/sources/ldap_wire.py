@@ -277,10 +277,9 @@ class Wire:
                 if not password:
                     raise ValueError("the password is empty, which a directory takes for nobody in particular")
                 connection.simple_bind_s(dn, password)
-            case SaslBind(mechanism="EXTERNAL"):
-                connection.sasl_interactive_bind_s("", ldap.sasl.external())
-            case SaslBind(mechanism="GSSAPI"):
-                connection.sasl_interactive_bind_s("", ldap.sasl.gssapi())
+            case SaslBind(mechanism=mechanism):
+                means = ldap.sasl.external() if mechanism == "EXTERNAL" else ldap.sasl.gssapi()
+                connection.sasl_interactive_bind_s("", means)
             case Anonymous():
                 connection.simple_bind_s("", "")
 
@@ -301,7 +300,7 @@ class Wire:
         """Return what happened as a sentence; forget the connection where it is of no more use."""
         if not isinstance(error, ldap.LDAPError):
             self.close()
-            return Refused(f"{step}: {error or 'it was stopped'}")
+            return Refused(f"{step}: {str(error) or 'it was stopped'}")
         said = error.args[0] if error.args and isinstance(error.args[0], Mapping) else {}
         code = said.get("result")
         if step == "bind" or not isinstance(code, int) or code < 0:

@@ -188,6 +188,9 @@ class SqlStore:
     ) -> frozenset[SourceId]:
         return await self._do(membership.drop_groups, job_id, kept, look_again)
 
+    async def forget_groups(self, job_id: int, gone: Collection[SourceId], *, look_again: bool = False) -> None:
+        await self._do(membership.forget_groups, job_id, sorted(gone), look_again)
+
     async def groups_named(self, job_id: int, names: Sequence[str]) -> Mapping[str, tuple[SourceId, ...]]:
         return await self._do(membership.groups_named, job_id, names)
 

@@ -106,7 +106,9 @@ class Slapd:
 
     def configure(self, more: str = "") -> None:
         """Write the configuration; `more` are lines of the database."""
-        text = _CONFIGURATION.format(here=self.directory, base=BASE, admin=ADMIN, password=ADMIN_PASSWORD, reader=READER)
+        text = _CONFIGURATION.format(
+            here=self.directory, base=BASE, admin=ADMIN, password=ADMIN_PASSWORD, reader=READER
+        )
         (self.directory / "slapd.conf").write_text(f"{text}\n{self.session_log}\n{more}\n")
 
     def start(self) -> None:
