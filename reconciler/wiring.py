@@ -25,6 +25,7 @@ from reconciler.config import (
     OtherTarget,
     ScimTargetSettings,
     SimpleBindSettings,
+    SqlSourceSettings,
 )
 from reconciler.core.mapping import Mapper
 from reconciler.core.model import KINDS, Identity, Kind
@@ -43,6 +44,7 @@ from reconciler.runtime.turns import Turns
 from reconciler.runtime.world import Plan, World
 from reconciler.secrets import Secret
 from reconciler.sources.file import FileSource
+from reconciler.sources.sql import Queries, SqlSource
 from reconciler.store.database import copy_state
 from reconciler.store.sql import SqlStore
 from reconciler.targets.scim import ScimTarget
@@ -201,7 +203,10 @@ def _differing(was: object, now: object) -> Iterator[str]:
     if type(was) is not type(now):
         yield "type"
         return
-    assert isinstance(was, ScimTargetSettings | OtherTarget | FileSourceSettings | LdapSourceSettings | OtherSource)
+    assert isinstance(
+        was,
+        ScimTargetSettings | OtherTarget | FileSourceSettings | LdapSourceSettings | SqlSourceSettings | OtherSource,
+    )
     for one in fields(was):
         if getattr(was, one.name) != getattr(now, one.name):
             yield one.name.removesuffix("_seconds")
@@ -238,6 +243,24 @@ def build_source(config: Config, name: str, clock: Clock) -> Source:
             )
         case LdapSourceSettings():
             return _ldap_source(config, settings)
+        case SqlSourceSettings():
+            return SqlSource(
+                name,
+                settings.url,
+                Queries(
+                    settings.users,
+                    settings.groups,
+                    settings.members,
+                    key=settings.key,
+                    changed=settings.changed,
+                    deleted=settings.deleted,
+                    overlap_seconds=settings.overlap_seconds,
+                ),
+                read_password=None if settings.password is None else _reader(settings.password),
+                allow_empty=frozenset(settings.allow_empty),
+                timeout_seconds=settings.timeout_seconds,
+                clock=clock,
+            )
         case OtherSource():
             raise _not_yet(config, f"[sources.{name}] type", settings.type)
         case _:

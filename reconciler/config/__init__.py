@@ -35,6 +35,7 @@ from reconciler.config.settings import (
     ScimTargetSettings,
     SimpleBindSettings,
     SourceSettings,
+    SqlSourceSettings,
     TargetSettings,
 )
 from reconciler.config.shape import shaped
@@ -57,6 +58,7 @@ __all__ = [
     "ScimTargetSettings",
     "SimpleBindSettings",
     "SourceSettings",
+    "SqlSourceSettings",
     "TargetSettings",
     "described_profile",
     "json_schema",

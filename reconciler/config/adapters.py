@@ -36,6 +36,8 @@ from reconciler.config.settings import (
     TargetSettings,
 )
 from reconciler.config.shape import nearest
+from reconciler.config.sql_source import sql_source
+from reconciler.config.sql_table import SqlSourceTable
 from reconciler.config.tables import (
     BasicTable,
     BearerTable,
@@ -190,6 +192,8 @@ def _source(name: str, table: SourceTable, report: Report) -> SourceSettings:
     match table:
         case FileSourceTable():
             return _file_source(name, table, report)
+        case SqlSourceTable():
+            return sql_source(name, table, report)
         case LdapSourceTable():
             return ldap_source(name, table, report)
         case OtherSourceTable():

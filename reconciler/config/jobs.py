@@ -14,7 +14,13 @@ from reconciler.config.mappings import judged_mappings, judged_parting, used_dom
 from reconciler.config.profiles import load_profile, with_defined
 from reconciler.config.reading import Place
 from reconciler.config.report import Report
-from reconciler.config.settings import FileSourceSettings, LdapSourceSettings, SourceSettings, TargetSettings
+from reconciler.config.settings import (
+    FileSourceSettings,
+    LdapSourceSettings,
+    SourceSettings,
+    SqlSourceSettings,
+    TargetSettings,
+)
 from reconciler.config.shape import nearest
 from reconciler.config.tables import ConfigTable, MailTable
 from reconciler.config.values import seconds, share
@@ -210,7 +216,7 @@ def _nobody(job: JobTable, made: Job, source: SourceSettings | None, place: Plac
         made.scope is Scope.ASSIGNED
         and not made.assigned
         and sound
-        and isinstance(source, FileSourceSettings | LdapSourceSettings)
+        and isinstance(source, FileSourceSettings | LdapSourceSettings | SqlSourceSettings)
     ):
         problem = 'scope = "assigned" and nobody is assigned: the job has nobody in scope'
         report.warning((*place, "scope" if "scope" in job.model_fields_set else "assigned"), problem)
@@ -218,7 +224,7 @@ def _nobody(job: JobTable, made: Job, source: SourceSettings | None, place: Plac
 
 def _groups_unread(made: Job, source: SourceSettings | None, place: Place, report: Report) -> None:
     """Warn where rules ask for groups and the source has no file of them."""
-    if not isinstance(source, FileSourceSettings):
+    if not isinstance(source, FileSourceSettings | SqlSourceSettings):
         return
     if source.groups is None:
         hint = f"name groups in [sources.{source.name}]"

@@ -8,6 +8,8 @@ from datetime import date
 from pathlib import Path
 from typing import Literal
 
+from sqlalchemy import URL
+
 from reconciler.core.model import ActiveRule, Job, PatchDialect, Profile
 from reconciler.errors import Problem
 from reconciler.secrets import Secret
@@ -102,6 +104,29 @@ class LdapSourceSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SqlSourceSettings:
+    """A source that is a database. A query that is not given (None) is not asked."""
+
+    name: str
+    url: URL
+    """Without a password."""
+    users: str | None
+    groups: str | None = None
+    members: str | None = None
+    key: str = "id"
+    changed: str | None = None
+    """The column that says when a row last changed."""
+    deleted: str | None = None
+    """The column that marks rows as deleted."""
+    overlap_seconds: float = 600.0
+    timeout_seconds: float = 60.0
+    allow_empty: frozenset[Literal["users", "groups"]] = frozenset()
+    password: Secret | None = None
+    active: ActiveRule | None = None
+    person: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OtherSource:
     """A source of a type that is accepted by name and cannot be read yet."""
 
@@ -111,7 +136,7 @@ class OtherSource:
     person: str | None = None
 
 
-SourceSettings = FileSourceSettings | LdapSourceSettings | OtherSource
+SourceSettings = FileSourceSettings | LdapSourceSettings | SqlSourceSettings | OtherSource
 
 
 @dataclass(frozen=True, slots=True)

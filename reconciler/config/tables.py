@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, model_validator
 from reconciler.config.active_table import Active
 from reconciler.config.job_tables import Condition, JobTable
 from reconciler.config.ldap_table import LdapSourceTable
+from reconciler.config.sql_table import SqlSourceTable
 from reconciler.config.values import (
     DurationOrNever,
     MailAddress,
@@ -117,14 +118,16 @@ class OtherSourceTable(Table):
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True, hide_input_in_errors=True)
 
-    type: Literal["graph", "sql", "rest", "scim", "joined", "alexishr", "okta"]
+    type: Literal["graph", "rest", "scim", "joined", "alexishr", "okta"]
     person: Text | None = Field(
         default=None, description="The attribute that is the same for one human under a new id."
     )
     active: Active | None = Field(default=None, description="The attribute that says who is active.")
 
 
-SourceTable = Annotated[FileSourceTable | LdapSourceTable | OtherSourceTable, Field(discriminator="type")]
+SourceTable = Annotated[
+    FileSourceTable | LdapSourceTable | SqlSourceTable | OtherSourceTable, Field(discriminator="type")
+]
 
 
 class BearerTable(Table):

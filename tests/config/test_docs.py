@@ -21,6 +21,7 @@ SECTIONS = {
     "MetricsTable": "## metrics",
     "MailTable": "## mail",
     "FileSourceTable": "## sources",
+    "SqlSourceTable": "### A database",
     "OtherSourceTable": "## sources",
     "LdapSourceTable": "### A directory",
     "SimpleBindTable": "### A directory",

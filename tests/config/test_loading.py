@@ -364,9 +364,9 @@ def test_what_is_doubtful_is_a_warning(case: str, tmp_path: Path, monkeypatch: p
 
 
 def test_a_source_of_a_later_type_keeps_what_jobs_need_of_it(tmp_path: Path) -> None:
-    text = '[sources.hr]\ntype = "sql"\nquery = "select 1"\nactive = { from = "s", is = ["A"] }\nperson = "p"\n'
+    text = '[sources.hr]\ntype = "joined"\nkey = "id"\nactive = { from = "s", is = ["A"] }\nperson = "p"\n'
     found = loaded(text, tmp_path).sources["hr"]
-    assert found == OtherSource("hr", "sql", ActiveRule("s", ("A",)), "p")
+    assert found == OtherSource("hr", "joined", ActiveRule("s", ("A",)), "p")
 
 
 def test_the_contract_as_designed_loads(tmp_path: Path) -> None:
