@@ -33,6 +33,7 @@ def project() -> dict[str, object]:
 def test_every_lock_is_there() -> None:
     assert [path.name for path in LOCKS] == [
         "build.txt",
+        "container.txt",
         "demo.txt",
         "dev.txt",
         "ldap-build.txt",
@@ -57,6 +58,8 @@ def test_a_lock_is_a_part_of_the_next() -> None:
     run, demo, dev, build = pins("run.txt"), pins("demo.txt"), pins("dev.txt"), pins("build.txt")
     assert run.items() <= demo.items() <= dev.items()
     assert build.items() <= dev.items()
+    assert run.items() <= pins("container.txt").items() <= dev.items()
+    assert {"uvloop", "psycopg"} <= pins("container.txt").keys()
 
 
 def test_what_the_project_asks_for_is_locked() -> None:
