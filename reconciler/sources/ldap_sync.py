@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,6 +17,10 @@ from reconciler.sources.ldap_wire import Finished, Raw, Refused, Wire
 REQUEST = "1.3.6.1.4.1.4203.1.9.1.1"
 _STATE, _DONE, _INFO = (f"{REQUEST[:-1]}{n}" for n in (2, 3, 4))
 _REFRESH_ONLY = 1
+_CSN = r"\d{14}\.\d{6}Z#[0-9a-f]{6}#[0-9a-f]{3}#[0-9a-f]{6}"
+_COOKIE = re.compile(rf"rid=\d+(?:,sid=[0-9a-f]+)?,csn={_CSN}(?:;{_CSN})*(?:,.*)?")
+FEW = 10
+"""So many changes are believed of the smallest directory."""
 _DELETED = 3
 _PRESENT = 0
 
@@ -113,7 +118,9 @@ def changes(
     presence: who is not mentioned in it is gone, which the full reading says as well, and surer.
     """
     found = Round()
-    limit = min(most, max(known // 2, 100))
+    if not _COOKIE.fullmatch(cookie):
+        return NoDelta("the cookie is none of OpenLDAP's")
+    limit = min(most, max(known // 2, FEW))
     for answer in wire.stream(base, text, attributes, controls=[_SyncRequest(cookie)], answers=_ANSWERS):
         match answer:
             case Refused():

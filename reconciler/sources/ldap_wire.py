@@ -15,8 +15,11 @@ from ldap.controls import RequestControl
 from ldap.controls.libldap import SimplePagedResultsControl
 from ldap.ldapobject import SimpleLDAPObject
 
+from reconciler.sources.ldap_tls import why_not
+
 POLL_SECONDS = 1.0
 """How soon a connection that is being closed lets go of what it waits for."""
+_LOOK_SECONDS_MAX = 5.0
 _TLS_1_2 = 0x303
 _KEEPALIVE = ((ldap.OPT_X_KEEPALIVE_IDLE, 60), (ldap.OPT_X_KEEPALIVE_INTERVAL, 10), (ldap.OPT_X_KEEPALIVE_PROBES, 3))
 _AD_SAYS = {
@@ -303,18 +306,27 @@ class Wire:
             return Refused(f"{step}: {str(error) or 'it was stopped'}")
         said = error.args[0] if error.args and isinstance(error.args[0], Mapping) else {}
         code = said.get("result")
-        if step == "bind" or not isinstance(code, int) or code < 0:
+        if step != "search" or not isinstance(code, int) or code < 0:
             self.close()
         words = str(said.get("desc") or type(error).__name__)
         more = str(said.get("info") or "")
         if step == "bind" and "data " in more:
             more = _AD_SAYS.get(more.rpartition("data ")[2].split(",")[0].strip(" \0"), "")
+        if isinstance(error, ldap.SERVER_DOWN | ldap.CONNECT_ERROR) and step != "search":
+            more = self._why_no_connection()
         text = f"{step}: {words}" + (f" ({more})" if more else "")
         return Refused(text, code if isinstance(code, int) and code >= 0 else None, self._hint(error, step, more))
 
+    def _why_no_connection(self) -> str:
+        address = self._address
+        if not address.start_tls and not address.url.startswith("ldaps:"):
+            return ""
+        patience = min(address.timeout_seconds, _LOOK_SECONDS_MAX)
+        return why_not(address.url, address.ca_file, start_tls=address.start_tls, timeout_seconds=patience)
+
     def _hint(self, error: Exception, step: str, more: str) -> str:
         host = urlsplit(self._address.url).hostname or unquote(self._address.url)
-        if "certificate" in more.lower() or "TLS" in more:
+        if "certificate" in more:
             return f"does ca_file hold the authority of {host}'s certificate, and is the certificate for this name?"
         match error:
             case ldap.SERVER_DOWN() | ldap.TIMEOUT() | ldap.CONNECT_ERROR():

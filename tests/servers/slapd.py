@@ -20,6 +20,7 @@ ADMIN, ADMIN_PASSWORD = f"cn=admin,{BASE}", "admin-secret"
 READER, READER_PASSWORD = f"cn=reader,ou=system,{BASE}", "reader-secret"
 _SLAPD = which("slapd") or "/usr/sbin/slapd"
 _SLAPADD = which("slapadd") or "/usr/sbin/slapadd"
+_LONG_LOG = "syncprov-sessionlog-source cn=accesslog"
 _START_SECONDS_MAX = 30.0
 _POLL_SECONDS = 0.02
 
@@ -63,10 +64,11 @@ def team(name: str) -> str:
 class Slapd:
     """One server with a directory of its own; changed through an administrator's connection."""
 
-    def __init__(self, directory: Path, *, session_log: str = "syncprov-sessionlog-source cn=accesslog") -> None:
+    def __init__(self, directory: Path, *, session_log: str = _LONG_LOG, syncprov: bool = True) -> None:
         self.directory = directory
         self.ca_file = directory / "ca.pem"
         self.session_log = session_log
+        self.syncprov = syncprov
         self.port, self.tls_port = 0, 0
         self._process: subprocess.Popen[bytes] | None = None
         self._admin: Any = None
@@ -78,6 +80,11 @@ class Slapd:
     @property
     def tls_url(self) -> str:
         return f"ldaps://127.0.0.1:{self.tls_port}"
+
+    @property
+    def named_tls_url(self) -> str:
+        """Return an address that leads here under a name which the certificate does not have."""
+        return f"ldaps://127.0.0.2:{self.tls_port}"
 
     @property
     def socket_url(self) -> str:
@@ -104,17 +111,17 @@ class Slapd:
         slapadd = (_SLAPADD, "-q", "-w", "-f", str(self.directory / "slapd.conf"), "-b", BASE)
         _run(*slapadd, feed="".join(lines).encode())
 
-    def configure(self, more: str = "") -> None:
-        """Write the configuration; `more` are lines of the database."""
+    def configure(self) -> None:
+        """Write the configuration."""
         text = _CONFIGURATION.format(
             here=self.directory, base=BASE, admin=ADMIN, password=ADMIN_PASSWORD, reader=READER
         )
-        (self.directory / "slapd.conf").write_text(f"{text}\n{self.session_log}\n{more}\n")
+        (self.directory / "slapd.conf").write_text(f"{text}{_SYNCPROV if self.syncprov else ''}{self.session_log}\n")
 
     def start(self) -> None:
         """Return when the server answers."""
         self.port, self.tls_port = self.port or _free_port(), self.tls_port or _free_port()
-        urls = f"{self.url} {self.tls_url} {self.socket_url}"
+        urls = f"{self.url} {self.tls_url} {self.named_tls_url} {self.socket_url}"
         with (self.directory / "out").open("ab") as out:
             self._process = subprocess.Popen(
                 [_SLAPD, "-f", str(self.directory / "slapd.conf"), "-h", urls, "-d", "0"],
@@ -136,6 +143,13 @@ class Slapd:
         if process is not None:
             process.terminate()
             process.wait(30)
+
+    def limit_reader(self, limits: str) -> None:
+        """Give the reader other limits, as an administrator who edits the configuration does."""
+        self.stop()
+        path = self.directory / "slapd.conf"
+        path.write_text(path.read_text().replace("size=unlimited time=unlimited", limits))
+        self.start()
 
     # --- what an administrator does ------------------------------------------------------------------------------
 
@@ -202,10 +216,11 @@ def running_slapd(
     directory: Path,
     entries: Sequence[tuple[str, Mapping[str, Sequence[str]]]] = (),
     *,
-    session_log: str = "syncprov-sessionlog-source cn=accesslog",
+    session_log: str = _LONG_LOG,
+    syncprov: bool = True,
 ) -> Iterator[Slapd]:
     """Run a server on free ports of this machine."""
-    server = Slapd(directory, session_log=session_log)
+    server = Slapd(directory, session_log=session_log, syncprov=syncprov)
     server.prepare(entries)
     server.start()
     try:
@@ -273,7 +288,8 @@ logops writes
 logold (objectClass=*)
 logsuccess TRUE
 logpurge 07+00:00 01+00:00
-overlay syncprov
+"""
+_SYNCPROV = """overlay syncprov
 syncprov-checkpoint 100 5
 """
 
