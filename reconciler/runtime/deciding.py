@@ -297,6 +297,8 @@ class Deciding:
         record = settling.left(before, decision, candidate.fingerprint, self._clock.now())
         record.due_at = settling.earliest(record.due_at, candidate.until)
         changed = before.row_id is None or before.verdict is not decision.verdict or before.escrow is not None
+        if decision.code == "GroupNotRenamed":  # once for each new name
+            changed = changed or before.why != decision.why or before.fingerprint != candidate.fingerprint
         log = telling.skipped(record, decision, self._clock.now()) if changed else None
         waits = (
             [_pending_row(candidate.record, pending) for pending in candidate.pending]
