@@ -1,1 +1,0 @@
-"""What the documents of each vendor ask for, shown row by row."""
