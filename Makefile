@@ -10,14 +10,16 @@ OURS   := $(PIP) install --quiet --no-deps --no-build-isolation --editable .
 WARM   := $(BIN)/python -m compileall -q reconciler
 
 # Debian packages that some tests need; without them those tests are skipped, by name.
-DEBIAN_PACKAGES := postgresql systemd
+DEBIAN_PACKAGES := postgresql systemd slapd openssl gcc libc6-dev python3-dev libldap-dev libsasl2-dev \
+	samba samba-ad-dc samba-ad-provision samba-dsdb-modules python3-samba
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types layers bench format packages lock
+.PHONY: help demo ldap test lint types layers bench format packages lock
 
 help:
 	@echo "make demo                  set up, then show a directory and an app being kept equal"
 	@echo "make test [TESTS=tests/…]  set up, then check everything, or just run those tests"
+	@echo "make ldap                  add what reads a directory (needs a compiler and libldap)"
 	@echo "make bench                 measure; see docs/performance.md"
 	@echo "make format                bring the code into shape"
 	@echo "make packages              the Debian packages for the tests that need some (as root)"
@@ -72,6 +74,14 @@ $(VENV)/.for-development: requirements/dev.txt pyproject.toml $(VENV)/.made
 	@$(WARM)
 	@touch $@ $(VENV)/.for-demo
 
+# There is no wheel of python-ldap: it is compiled here, from the file that the lock names.
+ldap: $(VENV)/.for-ldap
+
+$(VENV)/.for-ldap: requirements/ldap.txt requirements/ldap-build.txt $(VENV)/.for-development
+	@$(LOCKED) -r requirements/ldap-build.txt
+	@$(LOCKED) --no-binary python-ldap --no-build-isolation -r requirements/ldap.txt
+	@touch $@
+
 # --- for those who change the project --------------------------------------------------------------------------------
 
 packages:
@@ -90,8 +100,11 @@ COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-
 
 lock: $(VENV)/.made
 	@if [ -f requirements/lock.txt ]; then $(LOCKED) -r requirements/lock.txt; else $(PIP) install --quiet -r requirements/lock.in; fi
-	$(COMPILE) pyproject.toml requirements/build.in --all-extras --group dev --group build -o requirements/dev.txt
+	$(COMPILE) pyproject.toml requirements/build.in --extra demo --extra fast --extra postgresql --group dev --group build -o requirements/dev.txt
 	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/run.txt
+	$(COMPILE) pyproject.toml --extra fast --extra postgresql -c requirements/dev.txt -o requirements/container.txt
 	$(COMPILE) pyproject.toml --extra demo -c requirements/dev.txt -o requirements/demo.txt
+	$(COMPILE) pyproject.toml --extra ldap -c requirements/dev.txt -o requirements/ldap.txt
+	$(COMPILE) requirements/ldap-build.in -c requirements/dev.txt -o requirements/ldap-build.txt
 	$(COMPILE) requirements/build.in --group build -c requirements/dev.txt -o requirements/build.txt
 	$(COMPILE) requirements/lock.in -o requirements/lock.txt

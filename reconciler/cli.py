@@ -18,6 +18,7 @@ from reconciler.errors import ConfigError, NoAnswer, ReconcilerError
 COMMANDS = {
     "demo": "reconciler.commands.demo:demo",
     "init": "reconciler.commands.setup:init",
+    "profiles": "reconciler.commands.setup:profiles",
     "check": "reconciler.commands.setup:check",
     "schema": "reconciler.commands.setup:schema",
     "test": "reconciler.commands.cycles:test",
@@ -25,6 +26,7 @@ COMMANDS = {
     "plan": "reconciler.commands.cycles:plan",
     "cycle": "reconciler.commands.cycles:cycle",
     "provision": "reconciler.commands.provisioning:provision",
+    "deprovision": "reconciler.commands.expelling:deprovision",
     "run": "reconciler.commands.daemon:run",
     "status": "reconciler.commands.oversight:status",
     "health": "reconciler.commands.oversight:health",
@@ -41,6 +43,7 @@ COMMANDS = {
     "import-okta": "reconciler.commands.migrating:import_okta",
     "import-roles": "reconciler.commands.migrating:import_roles",
     "log": "reconciler.commands.records:log",
+    "statistics": "reconciler.commands.statistics:statistics",
     "overdue": "reconciler.commands.oversights:overdue",
     "links": "reconciler.commands.links:links",
     "link": "reconciler.commands.links:link",

@@ -4,6 +4,7 @@ ReconcilerError
 ├── ConfigError            the configuration cannot be used; carries every problem        exit 2
 ├── ExpressionSyntaxError  a mapping expression cannot be parsed; says where              exit 2
 ├── EvaluationError        an expression has no value for this entry; fails that entry only
+├── NobodyOrSeveral        a name is not that of one person                               exit 2
 ├── NoAnswer               the daemon does not answer                                    exit 5
 └── StateError             the state cannot be used as it is                              exit 2
     ├── StateLocked        another process writes to it; names that process
@@ -47,6 +48,10 @@ class ExpressionSyntaxError(ReconcilerError):
 
 class EvaluationError(ReconcilerError):
     """An expression has no value for this entry. Never holds the value of an attribute."""
+
+
+class NobodyOrSeveral(ReconcilerError):
+    """A name is not that of one person."""
 
 
 class NoAnswer(ReconcilerError):

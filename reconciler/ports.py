@@ -116,6 +116,8 @@ class GroupMembers:
     members: Sequence[SourceId]
     removed: Sequence[SourceId] = ()
     partial: bool = False
+    gone: bool = False
+    """The source itself says that there is no such group any more; nothing else is said then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -528,6 +530,13 @@ class Store(Protocol):
         """
         ...
 
+    async def forget_groups(self, job_id: int, gone: Collection[SourceId], *, look_again: bool = False) -> None:
+        """Take out these groups, of which the source itself says that they are gone; those not known are passed over.
+
+        `look_again` as with `stage_memberships`.
+        """
+        ...
+
     async def groups_named(self, job_id: int, names: Sequence[str]) -> Mapping[str, tuple[SourceId, ...]]:
         """Return the ids of staged groups by id or display name (case-insensitive); names without any are left out."""
         ...
@@ -642,6 +651,25 @@ class Store(Protocol):
         ...
 
     async def ledger(self, job_id: int, group: SourceId) -> Mapping[TargetId, SourceId]: ...
+
+    async def somebody(self, user: str) -> list[tuple[str, Record]]:
+        """Return the user entries, of all jobs, of whoever has this source id, target id, person or name.
+
+        With each come the entries of the same person, and of the same source id of the same source.
+        """
+        ...
+
+    async def take_out(self, people: Sequence[tuple[str, Kind, SourceId]], by: str, now: float) -> None:
+        """Remember that a person (`by`) took these entries (job, kind, source id) out; they are due at once."""
+        ...
+
+    async def let_back(self, people: Sequence[tuple[str, Kind, SourceId]], now: float) -> int:
+        """Forget that for these entries; return how many there were."""
+        ...
+
+    async def who_is_out(self, job: str) -> Mapping[tuple[Kind, SourceId], str]:
+        """Return the entries of a job that were taken out by hand, and by whom."""
+        ...
 
     async def should_be_off(self, job: str, limit: int) -> tuple[int, list[Record]]:
         """Return how many accounts should be off, or gone, and are not; with those who wait longest."""

@@ -20,10 +20,12 @@ from reconciler import config as configuration
 from reconciler.config import (
     Config,
     FileSourceSettings,
-    GraphTargetSettings,
+    LdapSourceSettings,
     OtherSource,
     OtherTarget,
     ScimTargetSettings,
+    SimpleBindSettings,
+    SqlSourceSettings,
 )
 from reconciler.core.mapping import Mapper
 from reconciler.core.model import KINDS, Identity, Kind
@@ -42,9 +44,9 @@ from reconciler.runtime.turns import Turns
 from reconciler.runtime.world import Plan, World
 from reconciler.secrets import Secret
 from reconciler.sources.file import FileSource
+from reconciler.sources.sql import Queries, SqlSource
 from reconciler.store.database import copy_state
 from reconciler.store.sql import SqlStore
-from reconciler.targets.graph import GraphTarget
 from reconciler.targets.scim import ScimTarget
 
 Measure = Callable[[str, str, str, float], None]
@@ -77,9 +79,9 @@ class House:
         """Return what a job's cycles go by."""
         job = self.config.jobs[job_name]
         settings = self.config.targets[job.target]
-        profile = self.config.profiles[job.target]
+        profile = self.config.job_profiles[job_name]
         concurrency, expires = 1, None
-        if not isinstance(settings, OtherTarget):
+        if isinstance(settings, ScimTargetSettings):
             concurrency, expires = settings.concurrency, settings.credential_expires
         version = configuration.rules_version(job, profile)
         return Plan(job, profile, version, concurrency, self.config.log_retention_seconds, expires)
@@ -144,7 +146,7 @@ async def _connected(
     lanes: Lanes,
     facts: dict[str, Any] | None,
     measure: Measure | None = None,
-) -> AsyncIterator[tuple[Source, ScimTarget | GraphTarget]]:
+) -> AsyncIterator[tuple[Source, ScimTarget]]:
     async with AsyncExitStack() as stack:
         source = build_source(config, config.jobs[job_name].source, clock)
         stack.push_async_callback(_close, source)
@@ -201,7 +203,10 @@ def _differing(was: object, now: object) -> Iterator[str]:
     if type(was) is not type(now):
         yield "type"
         return
-    assert isinstance(was, ScimTargetSettings | GraphTargetSettings | OtherTarget | FileSourceSettings | OtherSource)
+    assert isinstance(
+        was,
+        ScimTargetSettings | OtherTarget | FileSourceSettings | LdapSourceSettings | SqlSourceSettings | OtherSource,
+    )
     for one in fields(was):
         if getattr(was, one.name) != getattr(now, one.name):
             yield one.name.removesuffix("_seconds")
@@ -209,7 +214,7 @@ def _differing(was: object, now: object) -> Iterator[str]:
 
 def _limits(config: Config, target: str) -> tuple[int, float | None] | None:
     settings = config.targets[target]
-    return None if isinstance(settings, OtherTarget) else (settings.concurrency, settings.requests_per_second)
+    return (settings.concurrency, settings.requests_per_second) if isinstance(settings, ScimTargetSettings) else None
 
 
 def job_named(config: Config, name: str) -> str:
@@ -236,10 +241,75 @@ def build_source(config: Config, name: str, clock: Clock) -> Source:
                 max_age_seconds=settings.max_age_seconds,
                 clock=clock,
             )
+        case LdapSourceSettings():
+            return _ldap_source(config, settings)
+        case SqlSourceSettings():
+            return SqlSource(
+                name,
+                settings.url,
+                Queries(
+                    settings.users,
+                    settings.groups,
+                    settings.members,
+                    key=settings.key,
+                    changed=settings.changed,
+                    deleted=settings.deleted,
+                    overlap_seconds=settings.overlap_seconds,
+                ),
+                read_password=None if settings.password is None else _reader(settings.password),
+                allow_empty=frozenset(settings.allow_empty),
+                timeout_seconds=settings.timeout_seconds,
+                clock=clock,
+            )
         case OtherSource():
             raise _not_yet(config, f"[sources.{name}] type", settings.type)
         case _:
             assert_never(settings)
+
+
+def _ldap_source(config: Config, settings: LdapSourceSettings) -> Source:
+    try:
+        # Only who reads a directory needs libldap.
+        from reconciler.sources.ldap import LdapSource
+        from reconciler.sources.ldap_layout import Layout, Place
+        from reconciler.sources.ldap_wire import Address, Anonymous, SaslBind, SimpleBind
+    except ModuleNotFoundError as error:
+        problem = f"python-ldap is not installed ({error.name} is missing)"
+        where = f"{config.path.name}: [sources.{settings.name}] type"
+        raise ConfigError(Problem(where, problem, "pip install 'reconciler[ldap]'")) from error
+    bind: SimpleBind | SaslBind | Anonymous
+    match settings.bind:
+        case SimpleBindSettings(dn=dn, secret=secret):
+            bind = SimpleBind(dn, _reader(secret))
+        case "anonymous":
+            bind = Anonymous()
+        case mechanism:
+            bind = SaslBind(mechanism)
+    return LdapSource(
+        settings.name,
+        Address(
+            settings.url,
+            start_tls=settings.start_tls,
+            ca_file=settings.ca_file,
+            client_cert=settings.client_cert,
+            client_key=settings.client_key,
+            timeout_seconds=settings.timeout_seconds,
+        ),
+        bind,
+        Layout(
+            Place(settings.users_base, settings.users_filter),
+            Place(settings.groups_base, settings.groups_filter),
+            active_directory=settings.active_directory,
+            anchor=settings.anchor,
+            group_name=settings.group_name,
+            members=settings.members,
+            references=settings.references,
+            multivalued=settings.multivalued,
+            in_chain=settings.nested,
+            page_size=settings.page_size,
+        ),
+        changes=settings.changes,
+    )
 
 
 def build_target(
@@ -250,19 +320,17 @@ def build_target(
     lanes: Lanes,
     facts: dict[str, Any] | None,
     measure: Measure | None = None,
-) -> ScimTarget | GraphTarget:
+) -> ScimTarget:
     """Return the target of a job. `facts` is what it said of itself the last time."""
     job = config.jobs[job_name]
     settings = config.targets[job.target]
     if isinstance(settings, OtherTarget):
         raise _not_yet(config, f"[targets.{job.target}] type", settings.type)
-    if isinstance(settings, GraphTargetSettings):
-        return _build_graph(config, job_name, settings, clock, dice, lanes, measure)
-    profile = config.profiles[job.target]
+    profile = config.job_profiles[job_name]
     parts = urlsplit(settings.url)
     lane = lanes.lane(
         parts.netloc,
-        job.target,
+        _credential(settings),
         concurrency=settings.concurrency,
         requests_per_second=settings.requests_per_second or profile.requests_per_second,
     )
@@ -274,69 +342,23 @@ def build_target(
         connections=settings.concurrency,
     )
     measured = exchange if measure is None else Measured(exchange, clock, partial(measure, job_name))
+    paths: dict[Kind, tuple[str, ...]] = {}
+    for kind in KINDS:
+        rules = job.rules(kind)
+        if rules is not None:
+            paths[kind] = Mapper.compile(rules, profile).paths
+            if kind == "user":
+                paths[kind] = tuple(dict.fromkeys((*paths[kind], *(m.to for m in job.deprovision.parting))))
     return ScimTarget(
         job.target,
         url=settings.url,
         profile=profile,
         client=Client(measured, clock, dice, lane=lane, auth=_auth(settings, exchange, clock)),
-        paths=_mapped_paths(config, job_name),
+        paths=paths,
         identity=target_identity(config, job_name),
         facts=facts,
         timeout_seconds=settings.timeout_seconds,
     )
-
-
-def _build_graph(
-    config: Config,
-    job_name: str,
-    settings: GraphTargetSettings,
-    clock: Clock,
-    dice: Dice,
-    lanes: Lanes,
-    measure: Measure | None,
-) -> GraphTarget:
-    profile = config.profiles[settings.name]
-    parts = urlsplit(settings.url)
-    lane = lanes.lane(
-        parts.netloc,
-        settings.name,
-        concurrency=settings.concurrency,
-        requests_per_second=settings.requests_per_second or profile.requests_per_second,
-        writes_per_second=profile.writes_per_second,
-    )
-    exchange = AiohttpExchange(ca_file=settings.ca_file, proxy=settings.proxy, connections=settings.concurrency)
-    auth = ClientCredentials(
-        exchange,
-        clock,
-        token_url=f"{settings.login_url}/{settings.tenant}/oauth2/v2.0/token",
-        client_id=settings.client_id,
-        read_secret=_reader(settings.secret),
-        scopes=(f"{parts.scheme}://{parts.netloc}/.default",),
-        send="body",
-    )
-    measured = exchange if measure is None else Measured(exchange, clock, partial(measure, job_name))
-    return GraphTarget(
-        settings.name,
-        url=settings.url,
-        profile=profile,
-        client=Client(measured, clock, dice, lane=lane, auth=auth),
-        clock=clock,
-        paths=_mapped_paths(config, job_name),
-        identity=target_identity(config, job_name),
-        timeout_seconds=settings.timeout_seconds,
-    )
-
-
-def _mapped_paths(config: Config, job_name: str) -> Mapping[Kind, tuple[str, ...]]:
-    job = config.jobs[job_name]
-    paths: dict[Kind, tuple[str, ...]] = {}
-    for kind in KINDS:
-        rules = job.rules(kind)
-        if rules is not None:
-            paths[kind] = Mapper.compile(rules, config.profiles[job.target]).paths
-            if kind == "user":
-                paths[kind] = tuple(dict.fromkeys((*paths[kind], *(m.to for m in job.deprovision.parting))))
-    return paths
 
 
 def build_post(config: Config) -> Post:
@@ -376,9 +398,8 @@ def target_identity(config: Config, job_name: str) -> Identity:
     if isinstance(settings, OtherTarget):
         return Identity(settings.type, settings.name)
     parts = urlsplit(settings.url)
-    if isinstance(settings, GraphTargetSettings):
-        return Identity("graph", f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}", settings.tenant.lower())
-    return Identity("scim", f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}")
+    place = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+    return Identity("scim", place, settings.tenant or "")
 
 
 def _copied(url: str, directory: Path) -> str:
@@ -392,6 +413,19 @@ def _copied(url: str, directory: Path) -> str:
     if Path(place).exists():
         copy_state(Path(place), copy)
     return f"sqlite:///{copy}"
+
+
+def _credential(settings: ScimTargetSettings) -> str:
+    """Return what tells credentials apart without knowing them: where they are kept."""
+    match settings.auth:
+        case None:
+            return ""
+        case configuration.OAuthSettings() as oauth:
+            return f"{oauth.token_url} {oauth.client_id}"
+        case configuration.BearerAuth(secret=secret) | configuration.BasicAuth(secret=secret):
+            return f"{secret.kind} {secret.name}"
+        case _:
+            assert_never(settings.auth)
 
 
 def _auth(settings: ScimTargetSettings, exchange: AiohttpExchange, clock: Clock) -> Auth | None:

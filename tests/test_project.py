@@ -31,7 +31,16 @@ def project() -> dict[str, object]:
 
 
 def test_every_lock_is_there() -> None:
-    assert [path.name for path in LOCKS] == ["build.txt", "demo.txt", "dev.txt", "lock.txt", "run.txt"]
+    assert [path.name for path in LOCKS] == [
+        "build.txt",
+        "container.txt",
+        "demo.txt",
+        "dev.txt",
+        "ldap-build.txt",
+        "ldap.txt",
+        "lock.txt",
+        "run.txt",
+    ]
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.name)
@@ -49,6 +58,8 @@ def test_a_lock_is_a_part_of_the_next() -> None:
     run, demo, dev, build = pins("run.txt"), pins("demo.txt"), pins("dev.txt"), pins("build.txt")
     assert run.items() <= demo.items() <= dev.items()
     assert build.items() <= dev.items()
+    assert run.items() <= pins("container.txt").items() <= dev.items()
+    assert {"uvloop", "psycopg"} <= pins("container.txt").keys()
 
 
 def test_what_the_project_asks_for_is_locked() -> None:
@@ -66,6 +77,8 @@ def test_what_the_project_asks_for_is_locked() -> None:
 
     assert names(run) <= pins("run.txt").keys()
     assert names(extras["demo"]) <= pins("demo.txt").keys()
+    assert pins("run.txt").items() <= pins("ldap.txt").items(), "one environment takes both"
+    assert names(extras.pop("ldap")) <= pins("ldap.txt").keys()
     for requirements in (*extras.values(), *groups.values()):
         assert names(requirements) <= pins("dev.txt").keys()
 
@@ -147,7 +160,7 @@ def test_what_checks_a_change_is_what_the_makefile_offers() -> None:
     script = HERE / ".ci/run"
     assert os.access(script, os.X_OK)
     commands = [line for line in script.read_text().splitlines() if line.startswith("make")]
-    assert commands == ["make packages", "make test NO_SKIPS=1"]
+    assert commands == ["make packages", "make ldap", "make test NO_SKIPS=1"]
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def rules_of(job: Job) -> ObjectRules:
 def person(config: Config, job: Job, source_id: str) -> dict[str, Any]:
     """Return the attributes of somebody as the job's source gives them now."""
     rules = rules_of(job)
-    reads = Mapper.compile(rules, config.profiles[job.target]).reads
+    reads = Mapper.compile(rules, config.job_profiles[job.name]).reads
 
     async def read() -> dict[str, Any]:
         source = wiring.build_source(config, job.source, SystemClock())

@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
+from reconciler.config import Described
+from reconciler.config.conversion import mapping_of
+from reconciler.config.profiles import ProfileTable
 from reconciler.core.model import (
     Apply,
     AttributeMapping,
@@ -35,8 +39,9 @@ active = "accountEnabled"             # who is not active is disabled; or {{ fro
 [targets.{app}]
 type = "scim"
 profile = {profile}
-url = "https://app.example.com/scim"  # <-- the base URL, without /Users
+{url}
 auth = {{ type = "bearer", token = {{ env = "{variable}" }} }}   # or {{ file = "…" }}, {{ credential = "…" }}
+# credential_expires = 2027-01-31     # the token's last day, where it has one: a mail reminds
 protected = []                        # accounts of the app that are never touched: ["admin@example.com"]
 
 [jobs.{app}]
@@ -45,7 +50,10 @@ target = "{app}"
 enabled = false                       # <-- true, once the plan is what you want
 interval = "40m"
 scope = "assigned"                    # all | assigned | roles
-assigned = [ {{ group = "{group}" }} ]   # <-- who gets the app: {{ group = "…" }}, {{ user = "…" }}
+assigned = [ {{ group = {group} }} ]   {mark}who gets the app: {{ group = "…" }}, {{ user = "…" }}
+# only = ["ann@example.com"]          # begin with a single test user: nobody else is touched
+notify = {notify}{told}
+require_test = true                   # the first cycle begins only when the connection test passes
 deletion_threshold = 500              # more disables and deletes than this wait for your word
 deletion_share = "10%"
 
@@ -58,7 +66,7 @@ delete_after = "30d"                  # or "never"
 [jobs.{app}.users]
 actions = ["create", "update", "delete"]
 attributes = [
-{users}]
+{users}{optional}]
 """
 
 _GROUPS = """
@@ -69,22 +77,65 @@ _GROUPS = """
 """
 
 
-def first_job(profile: Profile, reference: str) -> str:
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a person says of a first job; None: a gap, marked in the file."""
+
+    url: str | None = None
+    group: str | None = None
+    notify: str | None = None
+
+
+def first_job(described: Described, reference: str, answers: Answers) -> str:
     """Return a commented configuration with one job, not enabled, for an app of this profile."""
+    profile = described.profile
     app = re.sub(r"[^a-z0-9_-]+", "-", profile.name.lower()).strip("-") or "app"
     if app == "scim":
         app = "app"
     text = _TEXT.format(
         app=app,
         profile=toml(reference),
+        url=_url_line(profile, answers),
         variable=re.sub(r"[^A-Z0-9]", "_", f"{app.upper()}_TOKEN"),
-        group=f"APP-{app.capitalize()}",
-        users="".join(f"  {line}\n" for line in _lines(profile.user_mappings)),
+        group=toml(answers.group or f"APP-{app.capitalize()}"),
+        mark="# <-- " if answers.group is None else "# ",
+        notify=toml([answers.notify] if answers.notify else []),
+        told="" if answers.notify else f"{'':27}# <-- who gets the mails about the job; needs [mail]",
+        users="".join(f"  {line}\n" for line in mapping_lines(profile.user_mappings)),
+        optional=_optional(described.table),
     )
+    text = text.replace("\n\n[sources.staff]", f"\n{_about(described)}\n[sources.staff]", 1)
     if profile.group_mappings:
-        groups = "".join(f"#   {line}\n" for line in _lines(profile.group_mappings))
+        groups = "".join(f"#   {line}\n" for line in mapping_lines(profile.group_mappings))
         text += _GROUPS.format(app=app, groups=groups)
     return text
+
+
+def _about(described: Described) -> str:
+    """Return what is to be known before the first cycle, as comments."""
+    table = described.table
+    lines = [f"{described.title} is {table.status}" if table.status else ""]
+    lines += [f"needed: {one}" for one in table.prerequisites]
+    lines += [f"a create {one}" if not one.startswith(("a ", "single ")) else one for one in table.side_effects]
+    lines += [f"{link.title}: {link.url}" for link in table.links]
+    said = "".join(f"#   {line}\n" for line in lines if line)
+    return f"#\n# {described.title}:\n{said}" if said else ""
+
+
+def _optional(table: ProfileTable) -> str:
+    text = ""
+    for one in table.optional:
+        (line,) = mapping_lines([mapping_of(one.mapping)])
+        text += f"  # {one.why}:\n  # {line}\n"
+    return text
+
+
+def _url_line(profile: Profile, answers: Answers) -> str:
+    if answers.url is not None:
+        return f"url = {toml(answers.url)}"
+    if profile.url is not None:
+        return f"url = {toml(profile.url)}"
+    return 'url = "https://app.example.com/scim"  # <-- the base URL, without /Users'
 
 
 def toml(value: Any) -> str:
@@ -96,7 +147,8 @@ def toml(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _lines(mappings: Iterable[AttributeMapping]) -> Iterable[str]:
+def mapping_lines(mappings: Iterable[AttributeMapping]) -> Iterable[str]:
+    """Yield mappings as a job writes them."""
     for mapping in mappings:
         pairs: list[tuple[str, Any]] = [("to", mapping.to)]
         match mapping.source:

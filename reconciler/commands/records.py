@@ -13,9 +13,11 @@ import click
 import orjson
 
 from reconciler import wiring
+from reconciler.commands import exporting
 from reconciler.commands.housing import in_house, known_job
 from reconciler.commands.options import config_option, lines_option
 from reconciler.commands.printing import print_json
+from reconciler.core.reasons import MEANINGS
 from reconciler.core.summary import provisioning_summary
 from reconciler.ports import LogQuery, Store
 
@@ -38,6 +40,13 @@ _FINER = {"adopt": "update", "enable": "update", "members": None, "leave": "othe
 @click.option("--since", help="A moment (2026-11-21T08:00) or how long ago (2h, 3d).")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the newest so many.")
 @lines_option
+@click.option(
+    "--export",
+    "export_to",
+    type=click.Path(path_type=Path),
+    help="Write it into files instead: a directory (three CSV files), or a file (JSON lines).",
+)
+@click.option("--format", "format_", type=click.Choice(["csv", "jsonl"]), help="Of the export. Default: csv.")
 def log(
     job: str | None,
     config: Path,
@@ -47,8 +56,12 @@ def log(
     since: str | None,
     limit: int | None,
     as_json: bool,
+    export_to: Path | None,
+    format_: str | None,
 ) -> None:
     """Show the provisioning log: what was done to whom, and why. Oldest first."""
+    if export_to is None and format_ is not None:
+        raise click.UsageError("--format goes with --export")
 
     async def work(house: wiring.House) -> None:
         if job is not None:
@@ -56,7 +69,13 @@ def log(
         after = _moment(since, house.clock.now()) if since else None
         operation = action if action in _FINER else None
         kept = LogQuery(job, user, _FINER[operation] if operation else action, status, after, limit)
-        async for row in _rows(house.store, kept, operation):
+        rows = _rows(house.store, kept, operation)
+        if export_to is not None:
+            as_lines = format_ == "jsonl" or (format_ is None and export_to.suffix == ".jsonl")
+            count = await (exporting.export_lines if as_lines else exporting.export_csv)(rows, export_to)
+            click.echo(f"{count} records written to {export_to}", err=True)
+            return
+        async for row in rows:
             if as_json:
                 print_json(provisioning_summary(row))
             else:
@@ -105,6 +124,9 @@ def log_text(row: dict[str, Any]) -> str:
         f"{at} {row['job']} {row['status']:<7} {row['operation']:<8} {row['kind']} {row['name']} ({row['source_id']})"
     )
     text += f":{code} {row['reason']}"
+    meaning = MEANINGS.get(row["error_code"])
+    if row["status"] == "failure" and meaning is not None:
+        text += f"\n      → {meaning.action}"
     for change in row["modified"]:
         text += (
             f"\n      {change['path']}: {orjson.dumps(change['old']).decode()} → {orjson.dumps(change['new']).decode()}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import click
 import orjson
 
 from reconciler import config as configuration
-from reconciler.commands.first_job import first_job
+from reconciler import vendors
+from reconciler.commands.first_job import Answers, first_job
 from reconciler.commands.options import existing, named_config
+from reconciler.commands.profile_shown import profile_lines
 from reconciler.config.settings import ScimTargetSettings
 from reconciler.errors import ConfigError, Problem
 
@@ -53,9 +56,14 @@ def schema() -> None:
 )
 @click.pass_context
 def init(ctx: click.Context, profile: str, output: Path | None) -> None:
-    """Write a first job with comments, enabled = false. Never overwrites a file."""
+    """Write a first job with comments, enabled = false. Never overwrites a file.
+
+    On a terminal it asks for what it cannot know; elsewhere, and where nothing is answered, it marks the gap.
+    """
     path = named_config(ctx, output)
-    text = first_job(configuration.load_profile(profile, Path.cwd()), profile)
+    described = configuration.described_profile(profile, Path.cwd())
+    asked = sys.stdin.isatty() and sys.stderr.isatty()
+    text = first_job(described, profile, _asked(described) if asked else Answers())
     if str(path) == "-":
         click.echo(text, nl=False)
         return
@@ -67,6 +75,33 @@ def init(ctx: click.Context, profile: str, output: Path | None) -> None:
     except OSError as error:
         raise ConfigError(Problem(str(path), f"cannot be written: {error.strerror}")) from None
     click.echo(f"wrote {path}: fill in what it says, then: reconciler check -c {path}")
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def profiles(name: str | None, as_json: bool) -> None:
+    """List the shipped profiles, or show one: a name, or a file."""
+    shown = [configuration.described_profile(one, Path.cwd()) for one in ([name] if name else vendors.names())]
+    if as_json:
+        found = [one.table.model_dump(mode="json", by_alias=True, exclude_defaults=True) for one in shown]
+        click.echo(orjson.dumps(found[0] if name else found, option=orjson.OPT_INDENT_2))
+    elif name:
+        click.echo("\n".join(profile_lines(shown[0])))
+    else:
+        for one in shown:
+            status = f" ({one.table.status.partition(':')[0]})" if one.table.status else ""
+            click.echo(f"{one.profile.name:12} {one.title}{status}, {one.table.url or 'its own address'}")
+        click.echo("Show one: reconciler profiles NAME. Begin a job: reconciler init --profile NAME.", err=True)
+
+
+def _asked(described: configuration.Described) -> Answers:
+    def ask(what: str) -> str | None:
+        return click.prompt(what, default="", show_default=False, err=True) or None
+
+    url = None if described.profile.url else ask("The app's base URL, without /Users (empty: later)")
+    group = ask("The group whose members get the app (empty: later)")
+    return Answers(url, group, ask("Who gets the mails about the job (empty: later)"))
 
 
 def _print_findings(problems: tuple[Problem, ...], warnings: tuple[Problem, ...]) -> None:

@@ -17,7 +17,7 @@ from reconciler.config.adapters import (
     targets_of,
 )
 from reconciler.config.jobs import jobs_of
-from reconciler.config.profiles import load_profile
+from reconciler.config.profiles import Described, described_profile, load_profile
 from reconciler.config.reading import read
 from reconciler.config.report import Report
 from reconciler.config.settings import (
@@ -27,13 +27,15 @@ from reconciler.config.settings import (
     Config,
     ControlSettings,
     FileSourceSettings,
-    GraphTargetSettings,
+    LdapSourceSettings,
     MailSettings,
     OAuthSettings,
     OtherSource,
     OtherTarget,
     ScimTargetSettings,
+    SimpleBindSettings,
     SourceSettings,
+    SqlSourceSettings,
     TargetSettings,
 )
 from reconciler.config.shape import shaped
@@ -46,15 +48,19 @@ __all__ = [
     "BearerAuth",
     "Config",
     "ControlSettings",
+    "Described",
     "FileSourceSettings",
-    "GraphTargetSettings",
+    "LdapSourceSettings",
     "MailSettings",
     "OAuthSettings",
     "OtherSource",
     "OtherTarget",
     "ScimTargetSettings",
+    "SimpleBindSettings",
     "SourceSettings",
+    "SqlSourceSettings",
     "TargetSettings",
+    "described_profile",
     "json_schema",
     "load",
     "load_profile",
@@ -71,6 +77,7 @@ def load(path: Path) -> Config:
     state_url, state_password = state_of(table.state, report)
     sources = sources_of(table, report)
     targets, profiles = targets_of(table, report)
+    jobs, job_profiles = jobs_of(table, sources, targets, profiles, report)
     config = Config(
         path=path,
         directory=document.directory,
@@ -83,8 +90,9 @@ def load(path: Path) -> Config:
         log_retention_seconds=log_retention_of(table, report),
         sources=sources,
         targets=targets,
-        jobs=jobs_of(table, sources, targets, profiles, report),
+        jobs=jobs,
         profiles=profiles,
+        job_profiles=job_profiles,
         warnings=(),
     )
     report.raise_for_problems()

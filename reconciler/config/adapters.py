@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -13,6 +12,11 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from reconciler import vendors
 from reconciler.config.conversion import active_of
+from reconciler.config.ldap_source import ldap_source
+from reconciler.config.ldap_table import LdapSourceTable
+from reconciler.config.places import existing_file as _existing
+from reconciler.config.places import is_loopback as _is_loopback
+from reconciler.config.places import secret_at as _secret
 from reconciler.config.profiles import profile_and_notice
 from reconciler.config.reading import Place
 from reconciler.config.report import Report
@@ -22,7 +26,6 @@ from reconciler.config.settings import (
     BearerAuth,
     ControlSettings,
     FileSourceSettings,
-    GraphTargetSettings,
     MailSettings,
     MetricsSettings,
     OAuthSettings,
@@ -33,15 +36,17 @@ from reconciler.config.settings import (
     TargetSettings,
 )
 from reconciler.config.shape import nearest
+from reconciler.config.sql_source import sql_source
+from reconciler.config.sql_table import SqlSourceTable
 from reconciler.config.tables import (
     BasicTable,
     BearerTable,
     ConfigTable,
     FileSourceTable,
-    GraphTargetTable,
     OAuthTable,
     OtherSourceTable,
     ScimTargetTable,
+    SourceTable,
     StateTable,
 )
 from reconciler.config.values import PLACES_HINT, SecretPlace, seconds
@@ -152,12 +157,7 @@ def mail_of(table: ConfigTable, report: Report) -> MailSettings | None:
 
 def sources_of(table: ConfigTable, report: Report) -> dict[str, SourceSettings]:
     """Return the sources by name."""
-    return {
-        name: _file_source(name, source, report)
-        if isinstance(source, FileSourceTable)
-        else _other_source(name, source, report)
-        for name, source in table.sources.items()
-    }
+    return {name: _source(name, source, report) for name, source in table.sources.items()}
 
 
 def targets_of(table: ConfigTable, report: Report) -> tuple[dict[str, TargetSettings], dict[str, Profile]]:
@@ -171,11 +171,6 @@ def targets_of(table: ConfigTable, report: Report) -> tuple[dict[str, TargetSett
             if profile is not None:
                 profiles[name] = profile
             targets[name] = _scim_target(name, target, profile, report)
-        elif isinstance(target, GraphTargetTable):
-            profile = _profile(target, place, report)
-            if profile is not None:
-                profiles[name] = profile
-            targets[name] = _graph_target(name, target, profile, report)
         else:
             report.warning(
                 (*place, "type"), f"targets of type {target.type} are not yet available: their jobs cannot run"
@@ -183,6 +178,7 @@ def targets_of(table: ConfigTable, report: Report) -> tuple[dict[str, TargetSett
             _refuse_plain_secrets(report.written("targets", name), place, report)
             targets[name] = OtherTarget(name, target.type, tuple(target.protected))
             profiles[name] = profile_and_notice("scim", report.document.directory)[0]
+    _tenants(targets, profiles, report)
     return targets, profiles
 
 
@@ -190,6 +186,18 @@ def _sqlite(path: Path, place: Place, report: Report) -> str:
     if "?" in str(path) or "#" in str(path):
         report.problem(place, "the file's path must not have ? or # in it")
     return f"sqlite:///{path}"
+
+
+def _source(name: str, table: SourceTable, report: Report) -> SourceSettings:
+    match table:
+        case FileSourceTable():
+            return _file_source(name, table, report)
+        case SqlSourceTable():
+            return sql_source(name, table, report)
+        case LdapSourceTable():
+            return ldap_source(name, table, report)
+        case OtherSourceTable():
+            return _other_source(name, table, report)
 
 
 def _file_source(name: str, table: FileSourceTable, report: Report) -> FileSourceSettings:
@@ -223,7 +231,7 @@ def _other_source(name: str, table: OtherSourceTable, report: Report) -> OtherSo
     return OtherSource(name, table.type, active_of(table.active), table.person)
 
 
-def _profile(table: ScimTargetTable | GraphTargetTable, place: Place, report: Report) -> Profile | None:
+def _profile(table: ScimTargetTable, place: Place, report: Report) -> Profile | None:
     reference = table.profile
     if not vendors.is_path(reference) and reference not in vendors.names():
         report.problem((*place, "profile"), f"unknown profile {reference!r}", nearest(reference, vendors.names()))
@@ -235,8 +243,6 @@ def _profile(table: ScimTargetTable | GraphTargetTable, place: Place, report: Re
         return None
     if notice is not None:
         report.warning((*place, "profile"), notice)
-    if isinstance(table, GraphTargetTable):
-        return profile
     return profile if table.patch is None else replace(profile, patch=PatchDialect(table.patch))
 
 
@@ -245,7 +251,7 @@ def _scim_target(name: str, table: ScimTargetTable, profile: Profile | None, rep
     limit = table.requests_per_second
     return ScimTargetSettings(
         name=name,
-        url=_base_url(table.url, (*place, "url"), report),
+        url=_scim_url(table, profile, place, report),
         profile=profile.name if profile is not None else table.profile,
         auth=_auth(table, place, report),
         concurrency=table.concurrency,
@@ -258,35 +264,35 @@ def _scim_target(name: str, table: ScimTargetTable, profile: Profile | None, rep
         protected=tuple(table.protected),
         patch=None if table.patch is None else PatchDialect(table.patch),
         credential_expires=table.credential_expires,
-    )
-
-
-def _graph_target(name: str, table: GraphTargetTable, profile: Profile | None, report: Report) -> GraphTargetSettings:
-    place: Place = ("targets", name)
-    limit = table.requests_per_second
-    if re.search(r"[^A-Za-z0-9.-]", table.tenant):
-        report.problem((*place, "tenant"), "is neither an id nor a domain", "for example contoso.onmicrosoft.com")
-    return GraphTargetSettings(
-        name=name,
-        url=_base_url(table.url, (*place, "url"), report),
         tenant=table.tenant,
-        login_url=_base_url(table.login_url, (*place, "login_url"), report),
-        client_id=table.client_id,
-        secret=_secret(table.client_secret, (*place, "client_secret"), report),
-        profile=profile.name if profile is not None else table.profile,
-        concurrency=table.concurrency,
-        requests_per_second=limit if limit is not None or profile is None else profile.requests_per_second,
-        ca_file=_existing(table.ca_file, (*place, "ca_file"), report),
-        proxy=None if table.proxy is None else _address(table.proxy, (*place, "proxy"), report),
-        timeout_seconds=seconds(table.timeout),
-        protected=tuple(table.protected),
-        credential_expires=table.credential_expires,
     )
+
+
+def _scim_url(table: ScimTargetTable, profile: Profile | None, place: Place, report: Report) -> str:
+    url = table.url or (profile.url if profile is not None else None)
+    if url is not None:
+        return _base_url(url, (*place, "url"), report)
+    if report.whole((*place, "url")) and profile is not None:
+        report.problem((*place, "url"), "is missing", 'for example "https://app.example.com/scim"')
+    return ""
+
+
+def _tenants(targets: Mapping[str, TargetSettings], profiles: Mapping[str, Profile], report: Report) -> None:
+    """Note targets that could not be told apart: one address, whose token chooses the tenant, and no tenant named."""
+    seen: dict[tuple[str, str | None], tuple[str, object]] = {}
+    for name, target in targets.items():
+        if not isinstance(target, ScimTargetSettings) or name not in profiles or not profiles[name].tenant_by_token:
+            continue
+        kept = (target.auth.secret.kind, target.auth.secret.name) if target.auth is not None else None
+        other, elsewhere = seen.setdefault((target.url, target.tenant), (name, kept))
+        if elsewhere != kept:
+            problem = f"has the address of {other} and another token: the accounts of two tenants would be mixed up"
+            report.problem(("targets", name, "tenant"), problem, 'name each, for example tenant = "example.com"')
 
 
 def _auth(table: ScimTargetTable, place: Place, report: Report) -> Auth | None:
     auth, place = table.auth, (*place, "auth")
-    if auth is None and report.whole(place) and not _is_loopback(_host(table.url)):
+    if auth is None and report.whole(place) and not _is_loopback(_host(table.url or "")):
         report.warning(place, "nothing is said about authorisation: requests go without any")
     match auth:
         case None:
@@ -299,32 +305,6 @@ def _auth(table: ScimTargetTable, place: Place, report: Report) -> Auth | None:
             secret = _secret(auth.client_secret, (*place, "client_secret"), report)
             url = _address(auth.token_url, (*place, "token_url"), report)
             return OAuthSettings(url, auth.client_id, secret, auth.scope, auth.client_auth)
-
-
-def _secret(table: SecretPlace, place: Place, report: Report) -> Secret:
-    """Return the secret's place. A file that others may read is a problem now; one that is not there, a doubt."""
-    name, where = table.name, report.where(place)
-    match table.kind:
-        case "env":
-            secret = Secret("env", name, where)
-        case "file":
-            secret = Secret("file", str(report.document.directory / name), where)
-        case _:
-            secret = Secret("credential", name, where)
-    if exposed := secret.exposed():
-        report.problem(place, exposed.problem, exposed.hint)
-    elif missing := secret.missing():
-        report.warning(place, missing.problem, missing.hint)
-    return secret
-
-
-def _existing(name: str | None, place: Place, report: Report) -> Path | None:
-    if name is None:
-        return None
-    path = report.document.directory / name
-    if not path.is_file():
-        report.warning(place, "the file is not there")
-    return path
 
 
 def _base_url(url: str, place: Place, report: Report) -> str:
@@ -400,12 +380,3 @@ def _host(url: str) -> str:
         return urlsplit(url).hostname or ""
     except ValueError:
         return ""
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reconciler.config.active_table import ActiveTable
 from reconciler.config.job_tables import (
     AssignedTable,
     Condition,
@@ -10,7 +11,6 @@ from reconciler.config.job_tables import (
     TimezoneTable,
     clause_value,
 )
-from reconciler.config.tables import ActiveTable
 from reconciler.config.values import seconds
 from reconciler.core import model
 

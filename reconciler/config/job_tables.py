@@ -24,7 +24,7 @@ from reconciler.config.values import (
     refusal,
 )
 from reconciler.core.conditions import compile_condition
-from reconciler.core.model import Clause, Operator
+from reconciler.core.model import Clause, Operator, ValueType
 from reconciler.errors import ConfigError
 
 ActionName = Literal["create", "update", "delete"]
@@ -153,6 +153,20 @@ def _all_actions() -> list[ActionName]:
     return ["create", "update", "delete"]
 
 
+class AttributeTable(Table):
+    """What is known of one attribute of the app."""
+
+    type: ValueType = Field(default=ValueType.STRING, strict=False, description="The type of its values.")
+    multivalued: bool = Field(default=False, description="Whether it is a list.")
+    case_exact: bool = Field(default=False, description="Whether letter case matters.")
+    required: bool = Field(default=False, description="Whether nothing can be created without it.")
+    read_only: bool = Field(default=False, description="Whether only the app sets it.")
+    write_once: bool = Field(default=False, description="Whether it is set on create and never changed.")
+    never_null: bool = Field(default=False, description="Whether a value can be changed and never taken away.")
+    references: Literal["user", "group"] | None = Field(default=None, description="What a Reference points to.")
+    allowed: list[Text] = Field(default_factory=list, description="The values that the app takes; empty: any.")
+
+
 class UsersTable(Table):
     """What is done with users, and how."""
 
@@ -164,6 +178,12 @@ class UsersTable(Table):
         default=None, min_length=1, description="The attribute mappings. Default: the profile's."
     )
     filter: Condition | None = Field(default=None, description="Who takes part, of those in scope.")
+    define: dict[TargetPath, AttributeTable] = Field(
+        default_factory=dict, description="Attributes of the app that the profile does not know, or knows otherwise."
+    )
+    sign_in: Text | None = Field(
+        default=None, description="The source attribute that single sign-on sends: userName should be the same."
+    )
 
 
 class GroupsTable(UsersTable):
@@ -259,6 +279,15 @@ class JobTable(Table):
     role_choice: Literal["first", "all"] = Field(
         default="first", description="Whether one has the first role only, or all."
     )
+    default_access: bool = Field(
+        default=False, description="Whether assignments with a role that the profile excludes entitle all the same."
+    )
+    empty_assignment: Literal["keep", "deprovision"] = Field(
+        default="keep", description="What it means that nobody at all is assigned: nothing, or that everybody leaves."
+    )
+    require_test: bool = Field(
+        default=False, description="Whether the first cycle begins only when the connection test passes."
+    )
     default_domain: Text | None = Field(default=None, description="What DefaultDomain() gives in expressions.")
     only: list[Text] = Field(
         default_factory=list, description="The job is restricted to these people and groups: nobody else is touched."
@@ -269,7 +298,9 @@ class JobTable(Table):
         default="10%", description="So are more than this share of the managed accounts (and than 5)."
     )
     creation_threshold: int | None = Field(
-        default=None, ge=0, description="More new accounts of users than this are held. Default: no limit."
+        default=None,
+        ge=0,
+        description="More new accounts of users than this are held. Default: the profile's, or none.",
     )
     rename_threshold: int = Field(
         default=500, ge=0, description="More changes of matching attributes than this are held, as with deletion_share."

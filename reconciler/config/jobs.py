@@ -11,10 +11,16 @@ from reconciler.config.conversion import assignment_of, condition_of, deprovisio
 from reconciler.config.job_tables import GroupsTable, JobTable, UsersTable
 from reconciler.config.lookup import lookup_tables_of
 from reconciler.config.mappings import judged_mappings, judged_parting, used_domain, used_tables
-from reconciler.config.profiles import load_profile
+from reconciler.config.profiles import load_profile, with_defined
 from reconciler.config.reading import Place
 from reconciler.config.report import Report
-from reconciler.config.settings import FileSourceSettings, SourceSettings, TargetSettings
+from reconciler.config.settings import (
+    FileSourceSettings,
+    LdapSourceSettings,
+    SourceSettings,
+    SqlSourceSettings,
+    TargetSettings,
+)
 from reconciler.config.shape import nearest
 from reconciler.config.tables import ConfigTable, MailTable
 from reconciler.config.values import seconds, share
@@ -28,6 +34,7 @@ from reconciler.core.model import (
     Condition,
     Deprovision,
     DeprovisionAction,
+    Direct,
     FromExpression,
     Job,
     Kind,
@@ -48,17 +55,19 @@ def jobs_of(
     targets: Mapping[str, TargetSettings],
     profiles: Mapping[str, Profile],
     report: Report,
-) -> dict[str, Job]:
-    """Return the jobs by name, each of which can be used only if the report has no problem."""
+) -> tuple[dict[str, Job], dict[str, Profile]]:
+    """Return the jobs and their profiles by the job's name, to be used only if the report has no problem."""
     roles = {name: Role(name, condition_of(role.when), role.value or name) for name, role in table.roles.items()}
     lookups = lookup_tables_of(table.tables, report)
     generic = load_profile("scim", report.document.directory)
     jobs: dict[str, Job] = {}
+    known: dict[str, Profile] = {}
     for name, job in table.jobs.items():
         place: Place = ("jobs", name)
         _known(job.source, "source", "sources", place, report)
         _known(job.target, "target", "targets", place, report)
         source, target, profile = sources.get(job.source), targets.get(job.target), profiles.get(job.target, generic)
+        known[name] = profile = with_defined(profile, job)
         jobs[name] = made = Job(
             name=name,
             source=job.source,
@@ -74,6 +83,9 @@ def jobs_of(
             nested=job.nested,
             roles=_roles(job, roles, place, report),
             role_choice=job.role_choice,
+            excluded_roles=() if job.default_access else profile.excluded_roles,
+            empty_assignment=job.empty_assignment,
+            require_test=job.require_test,
             active=source.active if source is not None else None,
             person=source.person if source is not None else None,
             deprovision=_deprovision(job, profile, place, report),
@@ -81,7 +93,9 @@ def jobs_of(
                 deletion_threshold=job.deletion_threshold,
                 deletion_share=share(job.deletion_share),
                 window_seconds=seconds(job.safeguard_window),
-                creation_threshold=job.creation_threshold,
+                creation_threshold=(
+                    profile.creation_threshold if job.creation_threshold is None else job.creation_threshold
+                ),
                 rename_threshold=job.rename_threshold,
                 hold_group_deletes=job.groups is None or job.groups.hold_deletes,
             ),
@@ -93,8 +107,9 @@ def jobs_of(
         _nobody(job, made, source, place, report)
         _canary(made, place, report)
         _groups_unread(made, source, place, report)
+        _sign_in(job, made, place, report)
         _no_way_to_disable(made, profile, place, report)
-    return jobs
+    return jobs, known
 
 
 def _known(name: str, key: str, section: str, place: Place, report: Report) -> None:
@@ -132,6 +147,7 @@ def _rules(
         actions=frozenset(Action(action) for action in table.actions),
         filter=None if table.filter is None else condition_of(table.filter),
         members=table.members if isinstance(table, GroupsTable) else "owned",
+        sign_in=table.sign_in,
     )
     if len(report.problems) == found and report.whole((*part, "attributes")):
         _unusable(rules, profile, (*part, "attributes"), report)
@@ -196,14 +212,19 @@ def _canary(made: Job, place: Place, report: Report) -> None:
 
 def _nobody(job: JobTable, made: Job, source: SourceSettings | None, place: Place, report: Report) -> None:
     sound = report.whole((*place, "assigned")) and report.whole((*place, "assignments"))
-    if made.scope is Scope.ASSIGNED and not made.assigned and sound and isinstance(source, FileSourceSettings):
+    if (
+        made.scope is Scope.ASSIGNED
+        and not made.assigned
+        and sound
+        and isinstance(source, FileSourceSettings | LdapSourceSettings | SqlSourceSettings)
+    ):
         problem = 'scope = "assigned" and nobody is assigned: the job has nobody in scope'
         report.warning((*place, "scope" if "scope" in job.model_fields_set else "assigned"), problem)
 
 
 def _groups_unread(made: Job, source: SourceSettings | None, place: Place, report: Report) -> None:
     """Warn where rules ask for groups and the source has no file of them."""
-    if not isinstance(source, FileSourceSettings):
+    if not isinstance(source, FileSourceSettings | SqlSourceSettings):
         return
     if source.groups is None:
         hint = f"name groups in [sources.{source.name}]"
@@ -238,6 +259,17 @@ def _has_membership(condition: Condition) -> bool:
             return _has_membership(of)
         case _:
             return False
+
+
+def _sign_in(job: JobTable, made: Job, place: Place, report: Report) -> None:
+    """Warn where userName is mapped from another attribute than the one that single sign-on sends."""
+    sent = job.users.sign_in
+    if sent is None or made.users is None:
+        return
+    for mapping in made.users.mappings:
+        if mapping.to == "userName" and mapping.source != Direct(sent):
+            problem = f"userName does not come from {sent}: single sign-on may not find the accounts"
+            report.warning((*place, "users", "sign_in"), problem, f'{{ to = "userName", from = "{sent}", match = 1 }}')
 
 
 def _no_way_to_disable(job: Job, profile: Profile, place: Place, report: Report) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -9,27 +11,15 @@ from pydantic import Field
 
 from reconciler import vendors
 from reconciler.config.conversion import mapping_of
-from reconciler.config.job_tables import MappingTable
+from reconciler.config.job_tables import AttributeTable, JobTable, MappingTable
 from reconciler.config.reading import spelled
 from reconciler.config.shape import shaped
 from reconciler.config.values import Table, TargetPath, Text
-from reconciler.core.model import PatchDialect, Profile, TargetAttribute, ValueType
+from reconciler.core.model import PatchDialect, Profile, TargetAttribute
 from reconciler.errors import ConfigError, Problem
 
-
-class AttributeTable(Table):
-    """What is known of one attribute of the app."""
-
-    type: ValueType = Field(default=ValueType.STRING, strict=False, description="The type of its values.")
-    multivalued: bool = Field(default=False, description="Whether it is a list.")
-    case_exact: bool = Field(default=False, description="Whether letter case matters.")
-    required: bool = Field(default=False, description="Whether nothing can be created without it.")
-    read_only: bool = Field(default=False, description="Whether only the app sets it.")
-    write_once: bool = Field(default=False, description="Whether it is set on create and never changed.")
-    never_null: bool = Field(default=False, description="Whether a value can be changed and never taken away.")
-    references: Literal["user", "group"] | None = Field(default=None, description="What a Reference points to.")
-    allowed: list[Text] = Field(default_factory=list, description="The values that the app takes; empty: any.")
-    own_domain: bool = Field(default=False, description="Whether its address must be in a domain of the app's own.")
+Tier = Literal["stated", "vendor", "third_party", "measured", "assumed"]
+"""How well a fact is known: the vendor's set-up guide, its other pages, somebody else's, our measurement, nobody's."""
 
 
 class KindTable(Table):
@@ -39,11 +29,43 @@ class KindTable(Table):
     attributes: list[MappingTable] = Field(default_factory=list, description="The mappings that a new job begins with.")
 
 
+class LinkTable(Table):
+    """A page about the app."""
+
+    title: Text = Field(description="What the page is called.")
+    url: Text = Field(description="Its address.")
+
+
+class EvidenceTable(Table):
+    """Why the profile says something."""
+
+    fact: Text = Field(description="What is so.")
+    tier: Tier = Field(description="How well it is known.")
+    source: Text = Field(description="Where it is said.")
+
+
+class OptionalTable(Table):
+    """A mapping that a job may add."""
+
+    why: Text = Field(description="What it is good for, and what it needs.")
+    mapping: MappingTable = Field(description="The mapping.")
+
+
 class ProfileTable(Table):
     """What is special about one vendor."""
 
     name: Text = Field(description="What the profile is called.")
+    title: Text | None = Field(default=None, description="What people call the app.")
+    status: Text | None = Field(
+        default=None, description="What its vendor says of the connection: preview, for example."
+    )
     notice: Text | None = Field(default=None, description="What an administrator should know before using it.")
+    protocol: Literal["scim", "rest", "graph"] = Field(default="scim", description="How the app is spoken to.")
+    url: Text | None = Field(default=None, description="The base URL, where it is the same for everybody.")
+    auth: Literal["bearer", "basic", "oauth2"] = Field(default="bearer", description="How requests are authorised.")
+    tenant_by_token: bool = Field(
+        default=False, description="Whether one address serves every tenant, and the token chooses."
+    )
     active: TargetPath = Field(default="active", description="The attribute that says whether an account can be used.")
     patch: Literal["rfc", "entra", "put"] = Field(default="rfc", description="The form of changes.")
     page_size: int = Field(default=100, ge=1, le=10_000, description="How many resources a page of a listing has.")
@@ -51,34 +73,54 @@ class ProfileTable(Table):
         default=100, ge=1, le=10_000, description="How many members one request may change."
     )
     can_filter: bool = Field(default=True, description="Whether the app answers filters.")
+    filters: list[TargetPath] = Field(default_factory=list, description="The attributes that it can be asked by.")
     can_rename_groups: bool = Field(default=True, description="Whether a group's name can be changed.")
+    can_adopt_groups: bool = Field(default=True, description="Whether a group that is there can be taken over.")
+    can_delete_groups: bool = Field(default=True, description="Whether groups can be deleted.")
     can_disable: bool = Field(default=True, description="Whether accounts can be disabled.")
     can_delete: bool = Field(default=True, description="Whether accounts can be deleted.")
+    excluded_roles: list[Text] = Field(default_factory=list, description="App roles that entitle nobody.")
+    creation_threshold: int | None = Field(
+        default=None, ge=0, description="The default of a job's: more new accounts than this are held."
+    )
     requests_per_second: float | None = Field(
         default=None, gt=0, allow_inf_nan=False, description="The app's rate limit."
     )
-    writes_per_second: float | None = Field(
-        default=None, gt=0, allow_inf_nan=False, description="The most changes a second, where a request has several."
-    )
-    permissions: dict[str, str] = Field(
-        default_factory=dict, description="The permissions to look for, with the attribute that needs each; empty: all."
-    )
+    side_effects: list[Text] = Field(default_factory=list, description="What a create does beside making an account.")
+    prerequisites: list[Text] = Field(default_factory=list, description="What is needed before the first cycle.")
     hints: dict[str, Text] = Field(default_factory=dict, description="What to tell an administrator, by fault.")
+    links: list[LinkTable] = Field(default_factory=list, description="The vendor's own pages, and ours.")
+    evidence: list[EvidenceTable] = Field(default_factory=list, description="Why the profile says what it says.")
+    optional: list[OptionalTable] = Field(default_factory=list, description="Mappings of users that a job may add.")
     users: KindTable = Field(default_factory=KindTable)
     groups: KindTable = Field(default_factory=KindTable)
 
 
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A profile, and what it tells people beside what decides."""
+
+    profile: Profile
+    table: ProfileTable
+
+    @property
+    def title(self) -> str:
+        return self.table.title or self.table.name
+
+
 def load_profile(reference: str, directory: Path) -> Profile:
     """Return a shipped profile by name, or one from a file relative to `directory`; raises ConfigError."""
-    return _load(reference, directory)[0]
+    return described_profile(reference, directory).profile
 
 
 def profile_and_notice(reference: str, directory: Path) -> tuple[Profile, str | None]:
     """As load_profile, with what an administrator should know before using it."""
-    return _load(reference, directory)
+    described = described_profile(reference, directory)
+    return described.profile, described.table.notice
 
 
-def _load(reference: str, directory: Path) -> tuple[Profile, str | None]:
+def described_profile(reference: str, directory: Path) -> Described:
+    """As load_profile, with everything that the profile tells people."""
     shape = shaped(ProfileTable, vendors.tables(reference, directory))
     label = str(directory / reference) if vendors.is_path(reference) else f"the profile {reference}"
     if shape.findings or shape.table is None:
@@ -91,8 +133,8 @@ def _load(reference: str, directory: Path) -> tuple[Profile, str | None]:
     table = shape.table
     profile = Profile(
         name=table.name,
-        user_attributes=_attributes(table.users),
-        group_attributes=_attributes(table.groups),
+        user_attributes=_attributes(table.users.define),
+        group_attributes=_attributes(table.groups.define),
         user_mappings=tuple(mapping_of(mapping) for mapping in table.users.attributes),
         group_mappings=tuple(mapping_of(mapping) for mapping in table.groups.attributes),
         active=table.active,
@@ -100,18 +142,35 @@ def _load(reference: str, directory: Path) -> tuple[Profile, str | None]:
         page_size=table.page_size,
         members_per_request=table.members_per_request,
         can_filter=table.can_filter,
+        filters=tuple(table.filters),
         can_rename_groups=table.can_rename_groups,
+        can_adopt_groups=table.can_adopt_groups,
+        can_delete_groups=table.can_delete_groups,
         can_disable=table.can_disable,
         can_delete=table.can_delete,
+        excluded_roles=tuple(table.excluded_roles),
+        creation_threshold=table.creation_threshold,
         requests_per_second=table.requests_per_second,
-        writes_per_second=table.writes_per_second,
-        permissions=dict(table.permissions),
+        url=table.url,
+        tenant_by_token=table.tenant_by_token,
         hints=dict(table.hints),
     )
-    return profile, table.notice
+    return Described(profile, table)
 
 
-def _attributes(table: KindTable) -> dict[str, TargetAttribute]:
+def with_defined(profile: Profile, job: JobTable) -> Profile:
+    """Return the profile with the attributes that a job defines itself, in place of or beside its own."""
+    of_groups = {} if job.groups is None else job.groups.define
+    if not job.users.define and not of_groups:
+        return profile
+    return replace(
+        profile,
+        user_attributes={**profile.user_attributes, **_attributes(job.users.define)},
+        group_attributes={**profile.group_attributes, **_attributes(of_groups)},
+    )
+
+
+def _attributes(tables: Mapping[str, AttributeTable]) -> dict[str, TargetAttribute]:
     return {
         path: TargetAttribute(
             path,
@@ -124,7 +183,6 @@ def _attributes(table: KindTable) -> dict[str, TargetAttribute]:
             never_null=known.never_null,
             references=known.references,
             allowed=tuple(known.allowed),
-            own_domain=known.own_domain,
         )
-        for path, known in table.define.items()
+        for path, known in tables.items()
     }

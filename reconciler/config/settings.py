@@ -8,6 +8,8 @@ from datetime import date
 from pathlib import Path
 from typing import Literal
 
+from sqlalchemy import URL
+
 from reconciler.core.model import ActiveRule, Job, PatchDialect, Profile
 from reconciler.errors import Problem
 from reconciler.secrets import Secret
@@ -66,6 +68,65 @@ class FileSourceSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SimpleBindSettings:
+    dn: str
+    secret: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class LdapSourceSettings:
+    """A source that is a directory. Bases and filters are as they are asked for."""
+
+    name: str
+    url: str
+    start_tls: bool
+    ca_file: Path | None
+    client_cert: Path | None
+    client_key: Path | None
+    bind: SimpleBindSettings | Literal["EXTERNAL", "GSSAPI", "anonymous"]
+    active_directory: bool
+    users_base: str
+    users_filter: str
+    groups_base: str
+    groups_filter: str
+    anchor: str
+    group_name: str
+    members: str
+    nested: bool
+    references: frozenset[str]
+    """In lower case, as `multivalued`."""
+    multivalued: frozenset[str]
+    changes: bool
+    page_size: int
+    timeout_seconds: float
+    active: ActiveRule | None = None
+    person: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SqlSourceSettings:
+    """A source that is a database. A query that is not given (None) is not asked."""
+
+    name: str
+    url: URL
+    """Without a password."""
+    users: str | None
+    groups: str | None = None
+    members: str | None = None
+    key: str = "id"
+    changed: str | None = None
+    """The column that says when a row last changed."""
+    deleted: str | None = None
+    """The column that marks rows as deleted."""
+    overlap_seconds: float = 600.0
+    timeout_seconds: float = 60.0
+    allow_empty: frozenset[Literal["users", "groups"]] = frozenset()
+    password: Secret | None = None
+    active: ActiveRule | None = None
+    person: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OtherSource:
     """A source of a type that is accepted by name and cannot be read yet."""
 
@@ -75,7 +136,7 @@ class OtherSource:
     person: str | None = None
 
 
-SourceSettings = FileSourceSettings | OtherSource
+SourceSettings = FileSourceSettings | LdapSourceSettings | SqlSourceSettings | OtherSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,26 +186,8 @@ class ScimTargetSettings:
     patch: PatchDialect | None = None
     """Overrides the profile's PATCH dialect (it already stands in `Config.profiles`)."""
     credential_expires: date | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class GraphTargetSettings:
-    """A tenant that is reached by Microsoft Graph. Neither URL has a slash at its end."""
-
-    name: str
-    url: str
-    tenant: str
-    login_url: str
-    client_id: str
-    secret: Secret
-    profile: str
-    concurrency: int = 40
-    requests_per_second: float | None = None
-    ca_file: Path | None = None
-    proxy: str | None = None
-    timeout_seconds: float = 20.0
-    protected: tuple[str, ...] = ()
-    credential_expires: date | None = None
+    tenant: str | None = None
+    """Whose accounts the credential leads to, where the address does not say it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +199,7 @@ class OtherTarget:
     protected: tuple[str, ...] = ()
 
 
-TargetSettings = ScimTargetSettings | GraphTargetSettings | OtherTarget
+TargetSettings = ScimTargetSettings | OtherTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +222,8 @@ class Config:
     jobs: Mapping[str, Job]
     profiles: Mapping[str, Profile]
     """By the name of the target."""
+    job_profiles: Mapping[str, Profile]
+    """By the name of the job: the target's, with the attributes that the job defines itself."""
     log_retention_seconds: float | None = 30 * 86400.0
     """How long the provisioning log is kept; None: for ever."""
     warnings: tuple[Problem, ...] = ()

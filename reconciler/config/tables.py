@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
+from reconciler.config.active_table import Active
 from reconciler.config.job_tables import Condition, JobTable
+from reconciler.config.ldap_table import LdapSourceTable
+from reconciler.config.sql_table import SqlSourceTable
 from reconciler.config.values import (
     DurationOrNever,
     MailAddress,
@@ -85,25 +88,6 @@ class LogTable(Table):
     retention: DurationOrNever = Field(default="30d", description='How long its records are kept, or "never" dropped.')
 
 
-class ActiveTable(Table):
-    """Which attribute says that somebody is active."""
-
-    from_: Text = Field(alias="from", description="The attribute.")
-    is_: list[str] = Field(
-        alias="is",
-        default_factory=list,
-        min_length=1,
-        description='The values that mean active; "" stands for no value. Default: true and its spellings.',
-    )
-
-
-def _as_table(value: Any) -> Any:
-    return {"from": value} if isinstance(value, str) else value
-
-
-Active = Annotated[ActiveTable, BeforeValidator(_as_table, json_schema_input_type=str | ActiveTable)]
-
-
 class FileSourceTable(Table):
     """People and groups in files."""
 
@@ -134,14 +118,16 @@ class OtherSourceTable(Table):
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True, hide_input_in_errors=True)
 
-    type: Literal["ldap", "graph", "sql", "rest", "scim", "joined", "alexishr", "okta"]
+    type: Literal["graph", "rest", "scim", "joined", "alexishr", "okta"]
     person: Text | None = Field(
         default=None, description="The attribute that is the same for one human under a new id."
     )
     active: Active | None = Field(default=None, description="The attribute that says who is active.")
 
 
-SourceTable = Annotated[FileSourceTable | OtherSourceTable, Field(discriminator="type")]
+SourceTable = Annotated[
+    FileSourceTable | LdapSourceTable | SqlSourceTable | OtherSourceTable, Field(discriminator="type")
+]
 
 
 class BearerTable(Table):
@@ -180,7 +166,7 @@ class ScimTargetTable(Table):
     """An app that speaks SCIM 2.0."""
 
     type: Literal["scim"]
-    url: Text = Field(description="The base URL, without /Users.")
+    url: Text | None = Field(default=None, description="The base URL, without /Users. Default: the profile's.")
     profile: Text = Field(
         default="scim", description="What is special about the app: a shipped profile's name, or a file."
     )
@@ -205,6 +191,9 @@ class ScimTargetTable(Table):
         None,
         description="The form of changes: RFC 7644, Entra's legacy form, or whole resources. Default: the profile's.",
     )
+    tenant: Text | None = Field(
+        default=None, description="Whose accounts the token leads to, where one address serves every customer."
+    )
     credential_expires: date | None = Field(
         default=None, description="When the token or certificate ends; a mail reminds of it."
     )
@@ -216,49 +205,16 @@ class ScimTargetTable(Table):
         return self
 
 
-class GraphTargetTable(Table):
-    """A tenant of a directory that Microsoft Graph reaches."""
-
-    type: Literal["graph"]
-    tenant: Text = Field(description="The tenant: its id, or one of its domains.")
-    client_id: Text = Field(description="The application (client) id of the app registration.")
-    client_secret: SecretField = Field(description="A client secret of the app registration.")
-    url: Text = Field(
-        default="https://graph.microsoft.com/v1.0", description="Graph, with its version; other clouds have others."
-    )
-    login_url: Text = Field(
-        default="https://login.microsoftonline.com", description="Where the tenant gives out tokens."
-    )
-    profile: Text = Field(
-        default="graph", description="What is special about the tenant: a shipped profile's name, or a file."
-    )
-    concurrency: int = Field(
-        default=40, ge=1, le=256, description="The most calls in hand at once; they go in batches of twenty."
-    )
-    requests_per_second: float | None = Field(
-        default=None, gt=0, allow_inf_nan=False, description="The most requests a second. Default: the profile's."
-    )
-    timeout: Period = Field(default="20s", description="How long one request may take; a batch three times as long.")
-    ca_file: Text | None = Field(default=None, description="Certificates (PEM) to trust instead of the system's.")
-    proxy: Text | None = Field(default=None, description="The HTTP proxy, http://HOST:PORT.")
-    protected: list[Text] = Field(
-        default_factory=list, description="Accounts of the tenant that are never touched, by matching value or id."
-    )
-    credential_expires: date | None = Field(
-        default=None, description="When the client secret ends; a mail reminds of it."
-    )
-
-
 class OtherTargetTable(Table):
     """A target of a type that is not yet available."""
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True, hide_input_in_errors=True)
 
-    type: Literal["rest"]
+    type: Literal["graph", "rest"]
     protected: list[Text] = Field(default_factory=list, description="Accounts that are never touched.")
 
 
-TargetTable = Annotated[ScimTargetTable | GraphTargetTable | OtherTargetTable, Field(discriminator="type")]
+TargetTable = Annotated[ScimTargetTable | OtherTargetTable, Field(discriminator="type")]
 
 
 class RoleTable(Table):

@@ -24,6 +24,7 @@ _DECIDES_NOTHING = frozenset(
         "interval_seconds",
         "full_interval_seconds",
         "stop_after_seconds",
+        "require_test",
         "safeguards",
         "notify",
     }
@@ -46,6 +47,7 @@ def rules_version(job: Job, profile: Profile) -> str:
         "groups": profile.group_attributes,
         "active": profile.active,
         "can": (profile.can_disable, profile.can_delete, profile.can_rename_groups),
+        "groups can": (profile.can_adopt_groups, profile.can_delete_groups),
     }
     written = orjson.dumps([_FORM, _plain(rules), _plain(app)], option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(written).hexdigest()[:32]

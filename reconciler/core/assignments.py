@@ -118,6 +118,12 @@ class Assignments:
     _users_by_login: Mapping[str, tuple[AppRole | None, ...]]
     """By case-folded name."""
     _groups: tuple[_GroupRule, ...]
+    _excluded_by_id: Mapping[str, str]
+    """Who is assigned with a role that entitles nobody: the role."""
+    _excluded_by_login: Mapping[str, str]
+    _excluded_groups: tuple[tuple[MemberOf, str], ...]
+    _nobody: str
+    """Why nobody can be judged by assignment; empty: somebody is assigned, or nobody is meant to be."""
     _because_not_assigned: str
 
     @classmethod
@@ -132,7 +138,17 @@ class Assignments:
         by_id: dict[str, tuple[AppRole | None, ...]] = {}
         by_login: dict[str, tuple[AppRole | None, ...]] = {}
         groups: list[_GroupRule] = []
+        excluded = {name.casefold() for name in job.excluded_roles}
+        out_by_id: dict[str, str] = {}
+        out_groups: list[tuple[MemberOf, str]] = []
         for rule in job.assigned if job.scope is Scope.ASSIGNED else ():
+            if rule.role is not None and rule.role.casefold() in excluded:
+                match rule:
+                    case AssignedUser(user):
+                        out_by_id[user] = rule.role
+                    case AssignedGroup(group):
+                        out_groups.append((MemberOf(group, job.nested), rule.role))
+                continue
             role = None if rule.role is None else by_name.get(rule.role, AppRole(rule.role, rule.role))
             match rule:
                 case AssignedUser(user):
@@ -142,16 +158,21 @@ class Assignments:
                     groups.append(_GroupRule(MemberOf(group, job.nested), role))
         asked = dict.fromkeys(one for rule in roles for one in rule.when.groups)
         asked.update(dict.fromkeys(rule.group for rule in groups))
+        asked.update(dict.fromkeys(group for group, _ in out_groups))
         return cls(
             scope=job.scope,
             choose_first=job.role_choice == "first",
             reads=frozenset[str]().union(*(rule.when.reads for rule in roles)),
-            reads_if_present=frozenset(LOGIN_ATTRIBUTES) if by_id else frozenset(),
+            reads_if_present=frozenset(LOGIN_ATTRIBUTES) if by_id or out_by_id else frozenset(),
             groups=tuple(asked),
             _roles=roles,
             _users_by_id=by_id,
             _users_by_login=by_login,
             _groups=tuple(groups),
+            _excluded_by_id=out_by_id,
+            _excluded_by_login={user.casefold(): role for user, role in out_by_id.items()},
+            _excluded_groups=tuple(out_groups),
+            _nobody=_NOBODY if not job.assigned and job.empty_assignment == "keep" else "",
             _because_not_assigned=_because_not_assigned(groups),
         )
 
@@ -180,6 +201,8 @@ class Assignments:
                 return self._group_by_assignment(group, groups)
 
     def _by_assignment(self, attributes: Attributes, source_id: SourceId, member_of: MemberLookup) -> Entitlement:
+        if self._nobody:
+            return EntitlementUnknown(self._nobody)
         direct = self._directly(attributes, source_id)
         through = "assigned directly" if direct else ""
         roles: dict[AppRole, None] = dict.fromkeys(role for role in direct if role is not None)
@@ -202,7 +225,21 @@ class Assignments:
             return replace(otherwise, roles_unknown=roles_unknown) if roles_unknown else otherwise
         if unknown:
             return EntitlementUnknown(_memberships_unknown(unknown))
-        return NotEntitled(Cause.OUT_OF_SCOPE, self._because_not_assigned)
+        excluded = self._excluded(attributes, source_id, member_of)
+        return NotEntitled(Cause.OUT_OF_SCOPE, excluded or self._because_not_assigned)
+
+    def _excluded(self, attributes: Attributes, source_id: SourceId, member_of: MemberLookup) -> str:
+        """Return why an assignment does not count; empty where there is none."""
+        role = self._excluded_by_id.get(source_id)
+        for name in LOGIN_ATTRIBUTES if role is None and self._excluded_by_id else ():
+            value = attributes.get(name)
+            role = role or (self._excluded_by_login.get(value.casefold()) if isinstance(value, str) else None)
+        if role is not None:
+            return _because_excluded("directly", role)
+        for group, given in self._excluded_groups:
+            if member_of(group):
+                return _because_excluded(f"through {group.group}", given)
+        return ""
 
     def _directly(self, attributes: Attributes, source_id: SourceId) -> tuple[AppRole | None, ...]:
         if not self._users_by_id:
@@ -253,6 +290,8 @@ class Assignments:
         return "has no role: " + "; ".join(whys) + (f"; {more} more roles" if more else "")
 
     def _group_by_assignment(self, group: Entry, groups: KnownGroups) -> Entitlement:
+        if self._nobody:
+            return EntitlementUnknown(self._nobody)
         display_name = group.attributes.get("displayName")
         folded = display_name.casefold() if isinstance(display_name, str) else None
         for rule in self._groups:
@@ -264,6 +303,10 @@ class Assignments:
             return EntitlementUnknown(
                 f"group {missing[0]} is assigned but the source has none of that name: this may be it, renamed"
             )
+        for excluded, role in self._excluded_groups:
+            name = excluded.group
+            if name == group.id or name.casefold() == folded or group.id in groups.named.get(name, ()):
+                return NotEntitled(Cause.OUT_OF_SCOPE, _because_excluded("directly", role))
         return NotEntitled(Cause.OUT_OF_SCOPE, "the group is not assigned")
 
 
@@ -274,6 +317,16 @@ def _app_role(role: Role) -> AppRole:
 def _memberships_unknown(names: list[str]) -> str:
     listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     return f"not known whether a member of {listed}"
+
+
+_NOBODY = (
+    "nobody at all is assigned: nobody comes and nobody goes until somebody is "
+    '(empty_assignment = "deprovision" lets everybody go)'
+)
+
+
+def _because_excluded(how: str, role: str) -> str:
+    return f"assigned {how} with the role {role} only, which entitles nobody here (default_access = true lets it)"
 
 
 def _because_not_assigned(rules: list[_GroupRule]) -> str:

@@ -27,6 +27,8 @@ class Deprovisioning:
         record, fingerprint, found = judged.record, judged.fingerprint, judged.found
         verdict = verdict_of(standing)
         action = DeprovisionAction.DELETE if standing.purged else self.job.deprovision.action(standing.cause)
+        if standing.forced and not standing.purged:
+            action = DeprovisionAction.DISABLE
         if self.rules.kind == "group" and action is DeprovisionAction.DISABLE:
             action = DeprovisionAction.DELETE  # a group cannot be disabled (entra-behaviour 5.8)
         match action:
@@ -61,7 +63,7 @@ class Deprovisioning:
 
     def sets(self, standing: Leaving) -> bool:
         """Whether the rules answer a cause of this leaving by writing attributes."""
-        if standing.purged:
+        if standing.purged or standing.forced:
             return False
         also = standing.also is not None and self.sets(standing.also)
         return also or self.job.deprovision.action(standing.cause) is DeprovisionAction.SET
@@ -107,7 +109,7 @@ class Deprovisioning:
     def waits(self, record: Record, link: Link, standing: Leaving, now: float) -> Leave | None:
         """Return Leave while the grace period of a leaver runs; another cause does not start it anew."""
         grace = self.job.deprovision.disable_after_seconds
-        if not grace or link.disabled_at is not None:
+        if not grace or standing.forced or link.disabled_at is not None:
             return None
         until = now + grace
         waited = record.verdict in LEAVERS or (record.verdict is Verdict.UNKNOWN and record.escrow is None)
@@ -125,7 +127,8 @@ class Deprovisioning:
             return Leave(already, "RedundantExport", verdict)
         begins = standing.cause if link.disabled_because not in CAUSES else None
         wait = self.job.deprovision.delete_after_seconds
-        if wait is None or not self._may_delete:
+        by_hand = standing.forced and standing.cause is Cause.INACTIVE  # nobody said that the person has left
+        if wait is None or by_hand or not self._may_delete:
             return Leave(already, "RedundantExport", verdict, leaves_disabled=begins)
         delete_at = wait + (now if begins is not None else link.disabled_at)
         if delete_at > now or begins is not None:
@@ -140,7 +143,8 @@ class Deprovisioning:
 
     @property
     def _may_delete(self) -> bool:
-        return self.profile.can_delete and Action.DELETE in self.rules.actions
+        possible = self.profile.can_delete_groups if self.rules.kind == "group" else self.profile.can_delete
+        return possible and Action.DELETE in self.rules.actions
 
 
 def _is_active(resource: Resource, active: str) -> bool:

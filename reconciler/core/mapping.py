@@ -83,6 +83,8 @@ class Mapped:
     """Paths whose values the provisioning log must not show."""
     choices: dict[str, Choice] = field(default_factory=dict)
     """Path → the values offered for it (SelectUniqueValue), of which the target has not been asked yet."""
+    doubt: str = ""
+    """What somebody should know of the account although nothing stands in its way."""
     ignored: bool = False
     """The mapping says that the whole entry does not flow (IgnoreObjectFlow)."""
 
@@ -214,6 +216,8 @@ class Mapper:
     required: tuple[str, ...]
     redacts: frozenset[str]
     """The paths whose values the provisioning log must not show."""
+    sign_in: str | None
+    """The source attribute that userName should be the same as."""
 
     @classmethod
     def compile(cls, rules: ObjectRules, profile: Profile) -> Mapper:
@@ -230,7 +234,8 @@ class Mapper:
         )
         return cls(
             reads=frozenset(m.source.attribute for m in mapped if isinstance(m.source, Direct)).union(
-                *(expression.reads for expression in expressions.values())
+                () if rules.sign_in is None else (rules.sign_in,),
+                *(expression.reads for expression in expressions.values()),
             ),
             paths=tuple(path for path in known if path != OBJECT_FILTER),
             volatile=any(
@@ -271,6 +276,7 @@ class Mapper:
             never_sent=tuple(path for path, a in known.items() if a.read_only or path == OBJECT_FILTER),
             required=required,
             redacts=redacted_paths(rules),
+            sign_in=rules.sign_in,
         )
 
     def wanted(
@@ -346,7 +352,17 @@ class Mapper:
             tuple(failures),
             self.redacts,
             choices,
+            self._sign_in_doubt(values, attributes),
         )
+
+    def _sign_in_doubt(self, values: Resource, attributes: Attributes) -> str:
+        """Return what to tell of an account that single sign-on will not find: userName is not what it sends."""
+        if self.sign_in is None:
+            return ""
+        name, sent = values.get("userName"), attributes.get(self.sign_in)
+        if isinstance(name, str) and isinstance(sent, str) and name.casefold() == sent.casefold():
+            return ""
+        return f"userName is not the same as {self.sign_in}, by which single sign-on looks for the account"
 
     def _match_values(self, values: Resource) -> tuple[tuple[str, str], ...]:
         found: list[tuple[str, str]] = []

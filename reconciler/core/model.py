@@ -227,8 +227,6 @@ class TargetAttribute:
     never_null: bool = False
     references: Kind | None = None
     allowed: tuple[str, ...] = ()
-    own_domain: bool = False
-    """Its value is an address in a domain that the target itself must own."""
 
 
 class PatchDialect(StrEnum):
@@ -260,10 +258,19 @@ class Profile:
     can_disable: bool = True
     can_delete: bool = True
     requests_per_second: float | None = None
-    writes_per_second: float | None = None
-    """How many single changes a second, where several go in one request."""
-    permissions: Mapping[str, str] = field(default_factory=dict)
-    """What the credential must be allowed, by the target's name for it → the path that needs it, "" for all."""
+    url: str | None = None
+    """The base URL, where it is the same for every customer of the vendor."""
+    filters: tuple[str, ...] = ()
+    """The paths that the app can be asked by; empty: any. By others it is listed."""
+    can_adopt_groups: bool = True
+    """Whether a group that is there already can be taken over; otherwise it stands in the way and is refused."""
+    can_delete_groups: bool = True
+    excluded_roles: tuple[str, ...] = ()
+    """Who is assigned with none but these is not entitled, by value; letter case does not matter."""
+    creation_threshold: int | None = None
+    """The job's default where creates cost money or send mails."""
+    tenant_by_token: bool = False
+    """One address serves every tenant and the token chooses: what a target is takes its `tenant` too."""
     hints: Mapping[str, str] = field(default_factory=dict)
     """What to tell an administrator, by fault: {"unauthorized": "…", "not_found": "…"}."""
 
@@ -347,6 +354,8 @@ class ObjectRules:
     """The look-up tables that the expressions use, by name."""
     default_domain: str | None = None
     """What DefaultDomain() gives."""
+    sign_in: str | None = None
+    """The source attribute that single sign-on sends as the name: an account that is named otherwise is told of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,6 +408,12 @@ class Job:
     """Whether an assigned group entitles the members of the groups within it. False, as Entra."""
     roles: tuple[Role, ...] = ()
     role_choice: Literal["first", "all"] = "first"
+    excluded_roles: tuple[str, ...] = ()
+    """Assignments with these roles entitle nobody (Entra's Default Access); letter case does not matter."""
+    empty_assignment: Literal["keep", "deprovision"] = "deprovision"
+    """What it means that nobody at all is assigned: a list that was not filled yet, or that everybody leaves."""
+    require_test: bool = False
+    """Whether the first cycle begins only when the connection test passes."""
     active: ActiveRule | None = None
     person: str | None = None
     """The source attribute that is the same for one human under several ids."""

@@ -58,7 +58,7 @@ class Planner:
         return Operation(
             word="create",
             record=judged.record,
-            why=f"in scope through {standing.through}; no account matches",
+            why=_with_doubt(f"in scope through {standing.through}; no account matches", mapped),
             verdict=Verdict.IN_SCOPE,
             fingerprint=judged.fingerprint,
             resource={**creation, **judged.references},
@@ -104,6 +104,9 @@ class Planner:
         if not changes:
             if isinstance(standing, Leaving):
                 return self.leaving.settled(record, link, standing, now)
+            if self._keeps_name(wanted, agreed):
+                why = f"{_why_in(standing)}; the app does not rename groups: displayName stays there as it is"
+                return Leave(why, "GroupNotRenamed", Verdict.IN_SCOPE)
             return Leave(f"{_why_in(standing)}; the account is as it should be", "RedundantExport", Verdict.IN_SCOPE)
         if Action.UPDATE not in self.rules.actions:
             return Leave("update is not among the actions", "UpdateNotAllowed", verdict_of(standing))
@@ -162,6 +165,9 @@ class Planner:
             return Leave("the account is protected: it is never touched", "Protected", verdict_of(standing))
         if mapped.problems and isinstance(standing, InScope):
             return Reject(mapped.problems[0].error_code, f"{mapped.problems[0].path}: {mapped.problems[0].reason}")
+        if self.rules.kind == "group" and not self.profile.can_adopt_groups and judged.record.attempted_at is None:
+            reason = "a group of this name is there, and the app does not let it be taken over: rename one of the two"
+            return Reject("EntryConflict", reason)
         wanted = self._wanted(judged, mapped, account.resource)
         changes = self._changes(wanted, account.resource) if Action.UPDATE in self.rules.actions else ()
         disables = any(c.path == self.profile.active and c.new is False for c in changes)
@@ -193,6 +199,15 @@ class Planner:
             return False
         return not (self.rules.kind == "group" and change.path == "displayName" and not self.profile.can_rename_groups)
 
+    def _keeps_name(self, wanted: Resource, agreed: Resource) -> bool:
+        """Whether a group is called otherwise there and cannot be renamed."""
+        if self.rules.kind != "group" or self.profile.can_rename_groups:
+            return False
+        attribute = self.profile.attribute("group", "displayName")
+        return bool(
+            diffing.changes({k: v for k, v in wanted.items() if k == "displayName"}, agreed, lambda _: attribute)
+        )
+
     def _word(self, changes: tuple[Change, ...], standing: InScope | Leaving) -> tuple[Word, str]:
         for change in changes:
             if change.path == self.profile.active:
@@ -216,6 +231,10 @@ class Planner:
 
 def _why_in(standing: InScope | Leaving) -> str:
     return f"in scope through {standing.through}" if isinstance(standing, InScope) else standing.why
+
+
+def _with_doubt(why: str, mapped: Mapped) -> str:
+    return f"{why}; {mapped.doubt}" if mapped.doubt else why
 
 
 def _skip_code(standing: Leaving) -> Reason:

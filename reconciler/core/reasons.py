@@ -32,8 +32,6 @@ Reason = Literal[
     "InvalidValue",
     "SchemaPropertyCanOnlyAcceptValue",
     "MandatoryFieldsMissing",
-    "DomainNotInTenant",
-    "OnPremisesMastered",
     "SelectUniqueValueExhausted",
     "IgnoreObjectFlow",
     "ImportSkipped",
@@ -57,6 +55,7 @@ Reason = Literal[
     "SkipOutOfScopeDeletion",
     "AttributesSet",
     "AdoptedGroup",
+    "GroupNotRenamed",
     "GracePeriod",
     "UnableToResolveReferenceAttributeValue",
     "TooManyDeletes",
@@ -207,16 +206,6 @@ MEANINGS: Mapping[Reason, Meaning] = {
         "The target requires an attribute that has no value",
         "Fill the attribute in the source, or give the mapping a `default`.",
     ),
-    "DomainNotInTenant": Meaning(
-        "nonServiceFailure",
-        "The address is in a domain that the target does not own",
-        "Correct the address in the source, verify the domain in the tenant, or filter such people out.",
-    ),
-    "OnPremisesMastered": Meaning(
-        "nonServiceFailure",
-        "Another directory is the master of the account",
-        "Change the account where it is mastered, or filter these people out, or name them in `protected`.",
-    ),
     "SelectUniqueValueExhausted": Meaning(
         "nonServiceFailure",
         "Every candidate for a unique value is taken",
@@ -336,6 +325,11 @@ MEANINGS: Mapping[Reason, Meaning] = {
         "success",
         "A group that was there before is never deleted",
         "Delete the group in the app, if nobody needs it any more.",
+    ),
+    "GroupNotRenamed": Meaning(
+        "success",
+        "The app does not rename groups",
+        "Nothing, or rename the group in the app by hand: it stays the same group for this job.",
     ),
     "GracePeriod": Meaning(
         "success",

@@ -68,10 +68,13 @@ class Leaving:
     filtered: bool = False
     """It is entitled, and the filter keeps it out."""
 
+    forced: bool = False
+    """A person took the entry out by hand: the account is disabled, whatever the rules say of the cause."""
+
     @property
     def entitled(self) -> bool:
         """Whether only inactivity stands in the way: nothing is known that would keep an active one out."""
-        return self.cause is Cause.INACTIVE and self.also is None
+        return self.cause is Cause.INACTIVE and self.also is None and not self.forced
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +177,13 @@ def judge(entry: Entry, rules: ScopeRules, groups: KnownGroups, of: Memberships 
     if activity.truth is None and isinstance(standing, InScope):
         return StandingUnknown(activity.why)
     return standing
+
+
+def taken_out(standing: Standing, by: str) -> Leaving:
+    """Return where somebody stands whom a person (`by`) took out by hand, whatever the source says."""
+    if isinstance(standing, Leaving) and standing.cause is Cause.GONE:
+        return replace(standing, forced=True)
+    return Leaving(Cause.INACTIVE, f"taken out by hand by {by}", forced=True)
 
 
 def is_soft_deleted(standing: Standing) -> bool | None:

@@ -327,6 +327,15 @@ class Control:
         what = {"error": problems[0], "hint": "", "problems": problems}
         return answered(what, 409 if all(one.found for one in done) else 404)
 
+    async def _answer_deprovision(self, call: Call) -> web.Response:
+        done = await self._desk.take_out(
+            call.body["user"],
+            dry_run=call.body.get("dry_run", False),
+            release=call.body.get("release", False),
+            by=call.by,
+        )
+        return refusal(done) if isinstance(done, Refused) else answered(done)
+
     async def _answer_approve_all(self, call: Call) -> web.Response:
         return await self._decided(call, None, "approved")
 

@@ -34,7 +34,7 @@ from reconciler.runtime.overdue import tell_of_overdue
 from reconciler.runtime.pruning import prune
 from reconciler.runtime.reading import PAGE, Reader
 from reconciler.runtime.referring import Referring
-from reconciler.runtime.report import CycleReport, State, not_run
+from reconciler.runtime.report import CycleReport, State, not_begun, not_run
 from reconciler.runtime.rules import KindRules
 from reconciler.runtime.spool import Spool
 from reconciler.runtime.turns import Hand, UnderWay
@@ -65,6 +65,11 @@ async def run_cycle(
     standing = await world.store.standing(plan.job.name)
     if standing.paused is not None and not though_paused:
         return not_run(plan.job.name, standing.paused, world.clock.now())
+    if plan.job.require_test and not await world.store.history(plan.job.name, 1):
+        lines = [*await world.source.test(), *await world.target.test()]
+        if not all(line.ok for line in lines):
+            failed = [f"{line.text} ({line.hint})" if line.hint else line.text for line in lines if not line.ok]
+            return not_begun(plan.job.name, failed, world.clock.now())
     try:
         full = full or compares(standing, plan.job.full_interval_seconds, world.clock.now())
         report = await _Cycle(plan, world, standing, full=full, observer=observer, stop=stop, asked_by=asked_by).run()
@@ -125,6 +130,7 @@ class _Cycle:
             initial = self._full or state.completed_rules != self._plan.rules_version
             self._furnish(state, expect_many=initial)
             await self._holding.begin()
+            self._deciding.taken_out = self._holding.taken_out
             self._turns.cycle = UnderWay(
                 cycle_id, state, self._hand, self._deciding.claimed, write_down=self._journal.flush
             )

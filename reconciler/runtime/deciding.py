@@ -26,7 +26,7 @@ from reconciler.core.model import (
 from reconciler.core.outcomes import Account, Failed
 from reconciler.core.records import Link, Record, Verdict
 from reconciler.core.redaction import without
-from reconciler.core.scoping import InScope, Leaving, Standing, StandingUnknown, is_soft_deleted, judge
+from reconciler.core.scoping import InScope, Leaving, Standing, StandingUnknown, is_soft_deleted, judge, taken_out
 from reconciler.ports import Clock, Dice, Owner, PendingReference, Store, Target
 from reconciler.runtime.apply import LIVING, Applier, whose
 from reconciler.runtime.asking import Asking, Question
@@ -82,6 +82,8 @@ class Deciding:
         self._guarding = guarding
         self.recovering = Recovering(profile, store, target, journal, asking, applier, clock)
         self._gathering = Gathering(profile, job_id, store, target, asking, applier)
+        self.taken_out: Mapping[tuple[Kind, SourceId], str] = {}
+        """Who was taken out by hand, and by whom."""
         self.negatives: list[Operation] = []
         """Disables and deletes: they wait until the reading has ended."""
         self.late: list[tuple[KindRules, Candidate]] = []
@@ -124,6 +126,8 @@ class Deciding:
             standing, until = judge(entry, rules.scope, groups, memberships), None
             if (leave_date := rules.leave_date) is not None:
                 standing, until = leave_dates.judge(standing, entry.attributes, leave_date, self._clock.now())
+            if (taken_by := self.taken_out.get(record.key)) is not None:
+                standing, until = taken_out(standing, taken_by), None
             if self._watch is not None:
                 self._watch.judged(entry, memberships, standing)
             record.name, record.person = rules.name_of(entry), rules.person_of(entry) or record.person
@@ -293,6 +297,8 @@ class Deciding:
         record = settling.left(before, decision, candidate.fingerprint, self._clock.now())
         record.due_at = settling.earliest(record.due_at, candidate.until)
         changed = before.row_id is None or before.verdict is not decision.verdict or before.escrow is not None
+        if decision.code == "GroupNotRenamed":  # once for each new name
+            changed = changed or before.why != decision.why or before.fingerprint != candidate.fingerprint
         log = telling.skipped(record, decision, self._clock.now()) if changed else None
         waits = (
             [_pending_row(candidate.record, pending) for pending in candidate.pending]

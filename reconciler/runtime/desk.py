@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import Literal
+from typing import Any, Literal
 
 from reconciler import logs
 from reconciler.core.notices import Notice
 from reconciler.core.restarting import ResetScope
 from reconciler.core.standing import Pause, Standing
-from reconciler.errors import ReconcilerError
+from reconciler.errors import NobodyOrSeveral, ReconcilerError
 from reconciler.ports import Clock, Decision, Hold, Store
 from reconciler.runtime.finding import NotOne
 from reconciler.runtime.ondemand import provision
@@ -19,6 +19,7 @@ from reconciler.runtime.provisioned import Provisioned
 from reconciler.runtime.reloading import Reloaded
 from reconciler.runtime.runs import Ticket
 from reconciler.runtime.service import Service, runs_by_itself
+from reconciler.runtime.taking_out import let_back, take_out
 
 Why = Literal["unknown", "ending"]
 
@@ -132,6 +133,26 @@ class Desk:
         if isinstance(done, Provisioned) and not dry_run:
             self._tell("job.provisioned", job, by, entries=len(done.subjects), state=done.state)
         return done
+
+    async def take_out(self, user: str, *, dry_run: bool, release: bool, by: str) -> dict[str, Any] | Refused:
+        """Take one person out of every job, or leave her to the rules again."""
+        if (refused := self._ending()) is not None:
+            return refused
+        try:
+            if release:
+                released, jobs = await let_back(self._store, self._clock, user)
+                self._log.info("person.released", by=by, jobs=list(jobs), entries=released)
+                return {"released": released, "jobs": list(jobs), "exit_code": 0}
+            service = self._service
+            done = await take_out(
+                self._store, service.plans, service.jobs.world, self._clock, user, by=by, dry_run=dry_run
+            )
+        except NobodyOrSeveral as error:
+            return Refused("unknown", str(error))
+        if not dry_run:
+            outcomes = sorted({one.outcome for one in done.people})
+            self._log.warning("person.taken_out", by=by, jobs=[one.job for one in done.people], outcomes=outcomes)
+        return done.as_dict()
 
     async def reload(self, *, by: str) -> Reloaded | ReconcilerError:
         """Read the configuration again; where it cannot be used, the one in force is kept."""

@@ -57,6 +57,8 @@ class Holding:
         self._store, self._clock, self._guards, self._first = world.store, world.clock, guards, first
         self.arithmetic = ""
         """The line of each safeguard that was asked, whether it holds or not."""
+        self.taken_out: Mapping[tuple[Kind, SourceId], str] = {}
+        """Who was taken out by hand, and by whom."""
         self.why_held: dict[tuple[Kind, SourceId], str] = {}
         """The entries that are held by this cycle, and why."""
         self.notices: Sequence[Notice] = ()
@@ -78,6 +80,7 @@ class Holding:
         """Take up what was held, and what people have said to it since."""
         for hold in await self._store.held(self._job.name):
             self._before[hold.safeguard] = {operation.key: operation for operation in hold.operations}
+        self.taken_out = await self._store.who_is_out(self._job.name)
         self._forced = (await self._store.standing(self._job.name)).force_deletes
         self._decided = {decided.operation.key: decided for decided in await self._store.decisions(self._job.name)}
 
@@ -151,7 +154,7 @@ class Holding:
         """
         key = (*operation.record.key, word)
         self._planned.add(key)
-        if self._forced and operation.negative:
+        if operation.negative and (self._forced or operation.record.key in self.taken_out):
             operation.approved = True
             return True
         said = self._decided.get(key)

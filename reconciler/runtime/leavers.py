@@ -110,6 +110,8 @@ class Leavers:
         if self._full and record.link is not None and self._applier.unasked is None:
             answer = await self._target.get(rules.kind, record.link.target_id)
             found = answer if isinstance(answer, Account) else None
+        if record.key in self._deciding.taken_out:
+            standing = replace(standing, forced=True)
         parting = None
         if rules.parting is not None and rules.planner.leaving.sets(standing):
             parting = self._deciding.parting(rules.parting, {})

@@ -207,6 +207,8 @@ class Metrics:
         shown["managed"].add(figures.managed, job)
         shown["escrow"].add(figures.escrow, job)
         shown["escrow_oldest_seconds"].add(_age(figures.escrow_since, now), job)
+        shown["should_be_off"].add(figures.should_be_off, job)
+        shown["should_be_off_oldest_seconds"].add(_age(figures.should_be_off_since, now), job)
         shown["pending_references"].add(figures.pending_references, job)
         held = Counter[str]()
         for hold in read.holds:
@@ -244,6 +246,8 @@ _GAUGES: Mapping[str, tuple[str, ...]] = {
     "managed": ("Accounts and groups that the job manages.", "job"),
     "escrow": ("Entries whose operation failed, waiting for their next try.", "job"),
     "escrow_oldest_seconds": ("For how long the oldest of them has been failing.", "job"),
+    "should_be_off": ("Accounts that should be off, or gone, and are not.", "job"),
+    "should_be_off_oldest_seconds": ("For how long the oldest of them has been on.", "job"),
     "pending_references": ("Managers and members that wait for the account they point to.", "job"),
     "held_operations": ("Operations that a safeguard holds back.", "job", "safeguard"),
     "held_oldest_seconds": ("For how long the oldest of them has been held.", "job"),

@@ -136,6 +136,7 @@ class _Visit:
         self._managed = await self._store.linked_count(state.job_id)
         self._furnish(state)
         await self._holding.begin()
+        self._deciding.taken_out = self._holding.taken_out
         try:
             try:
                 async with anyio.create_task_group() as tasks:

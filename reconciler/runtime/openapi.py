@@ -57,6 +57,18 @@ SCHEMAS: Json = {
     ),
     "Restarted": _object(job=_TEXT, cleared=_list(_TEXT), ticket=_maybe(_ref("Ticket"))),
     "Stopping": _object(job=_TEXT, stopping=_FLAG, run=_maybe(_WHOLE)),
+    "TakenOut": {
+        "type": "object",
+        "properties": {
+            "dry_run": _FLAG,
+            "people": _list(
+                _object(job=_TEXT, kind=_TEXT, id=_TEXT, name=_TEXT, target_id=_maybe(_TEXT), outcome=_TEXT, why=_TEXT)
+            ),
+            "released": _WHOLE,
+            "jobs": _list(_TEXT),
+            "exit_code": _WHOLE,
+        },
+    },
     "Provisioned": _object(
         job=_TEXT,
         cycle_id=_TEXT,

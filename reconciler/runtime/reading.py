@@ -278,10 +278,13 @@ class Reader:
     async def _stage(self, page: MembershipPage, staged: list[GroupMembers]) -> None:
         """Write memberships. Who is missing from a list is taken out only when all of it was read well."""
         self.reading.seen_groups.update(group.group_id for group in page.groups)
-        again = self._source.incremental
-        if await self._store.stage_memberships(self._state.job_id, page.groups, additive=True, look_again=again):
-            mixed = await self._store.mixed_groups(self._state.job_id, [group.group_id for group in page.groups])
-            staged += [group for group in page.groups if group.group_id in mixed]
+        job_id, again = self._state.job_id, self._source.incremental
+        if gone := [group.group_id for group in page.groups if group.gone]:
+            await self._store.forget_groups(job_id, gone, look_again=again)
+        groups = [group for group in page.groups if not group.gone] if gone else page.groups
+        if await self._store.stage_memberships(job_id, groups, additive=True, look_again=again):
+            mixed = await self._store.mixed_groups(job_id, [group.group_id for group in groups])
+            staged += [group for group in groups if group.group_id in mixed]
 
     async def _resolve_groups(self, staged: Sequence[GroupMembers]) -> None:
         complete = self.reading.complete["memberships"]

@@ -77,6 +77,24 @@ class CycleReport:
         }
 
 
+def not_begun(job: str, lines: Sequence[str], now: float) -> CycleReport:
+    """Return the report of a first cycle that did not begin because the connection test failed."""
+    return CycleReport(
+        job=job,
+        cycle_id="",
+        kind="initial",
+        started_at=now,
+        duration_seconds=0.0,
+        state="unreachable",
+        users_read=0,
+        groups_read=0,
+        complete=False,
+        counts={},
+        requests={},
+        problems=tuple(f"the connection test failed, so the job does not start: {line}" for line in lines),
+    )
+
+
 def not_run(job: str, pause: Pause, now: float) -> CycleReport:
     """Return the report of a cycle that did not run because the job is paused."""
     since = datetime.fromtimestamp(pause.at, UTC).isoformat(timespec="seconds")

@@ -65,6 +65,11 @@ _PROVISION = {
     "names": Parameter("strings", "Source ids, or names by which matching finds somebody.", required=True),
     "dry_run": Parameter("boolean", "Ask the app, and say what would be done; change nothing."),
 }
+_DEPROVISION = {
+    "user": Parameter("string", "Source id, target id, person, or name.", required=True),
+    "dry_run": Parameter("boolean", "Say what would be done; change nothing."),
+    "release": Parameter("boolean", "Leave the person to the rules again."),
+}
 _LOG = {
     "job": Parameter("string", "Of this job only."),
     "user": Parameter("string", "Source id, target id, name, or the beginning of the name."),
@@ -117,6 +122,10 @@ ROUTES: tuple[Route, ...] = (
     Route(
         *("GET", "/v1/events", "watch", "What happens from now on, as server-sent events", "text/event-stream"),
         query={"job": Parameter("string", "Of this job, and of no job.")},
+    ),
+    Route(
+        *("POST", "/v1/deprovision", "deprovision", "Take one person out of every job, or let her back", "TakenOut"),
+        *(Right.OPERATE, _DEPROVISION),
     ),
     Route("POST", "/v1/reload", "reload", "Read the configuration again", "Reloaded", Right.OPERATE),
     Route("GET", "/v1/openapi.json", "openapi", "This description", "OpenAPI", None),

@@ -38,11 +38,12 @@ from reconciler.store.tables import (
     pending_references,
     spool,
     staged_groups,
+    taken_out,
     target_facts,
 )
 from reconciler.store.tables import standings as standing_rows
 
-_OF_THE_SOURCE = (entries, memberships, staged_groups, ledger, pending_references, holds, decided_operations)
+_OF_THE_SOURCE = (entries, memberships, staged_groups, ledger, pending_references, holds, decided_operations, taken_out)
 _SCRATCH = (spool, listing_keys, listing)
 
 

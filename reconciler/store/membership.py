@@ -111,7 +111,16 @@ def mixed_groups(connection: Connection, job_id: int, groups: Sequence[SourceId]
 def drop_groups(connection: Connection, job_id: int, kept: Iterable[SourceId], look_again: bool) -> frozenset[SourceId]:
     c = staged_groups.c
     staged = connection.execute(select(c.group_id).where(c.job_id == job_id, c.present)).scalars().all()
-    gone = sorted(set(staged).difference(kept))
+    return _drop(connection, job_id, sorted(set(staged).difference(kept)), look_again)
+
+
+def forget_groups(connection: Connection, job_id: int, gone: Sequence[SourceId], look_again: bool) -> None:
+    staged = _staged(connection, job_id, gone)
+    _drop(connection, job_id, sorted(one for one, before in staged.items() if before.present), look_again)
+
+
+def _drop(connection: Connection, job_id: int, gone: Sequence[SourceId], look_again: bool) -> frozenset[SourceId]:
+    c = staged_groups.c
     changed: set[SourceId] = set()
     for group_id in gone:
         changed |= _members(connection, job_id, group_id)

@@ -41,6 +41,7 @@ from reconciler.ports import (
 from reconciler.store import (
     claiming,
     cycles,
+    expelling,
     figures,
     holding,
     logbook,
@@ -187,6 +188,9 @@ class SqlStore:
     ) -> frozenset[SourceId]:
         return await self._do(membership.drop_groups, job_id, kept, look_again)
 
+    async def forget_groups(self, job_id: int, gone: Collection[SourceId], *, look_again: bool = False) -> None:
+        await self._do(membership.forget_groups, job_id, sorted(gone), look_again)
+
     async def groups_named(self, job_id: int, names: Sequence[str]) -> Mapping[str, tuple[SourceId, ...]]:
         return await self._do(membership.groups_named, job_id, names)
 
@@ -281,6 +285,18 @@ class SqlStore:
 
     async def pending_count(self, job_id: int) -> int:
         return await self._do(waiting.pending_count, job_id)
+
+    async def somebody(self, user: str) -> list[tuple[str, Record]]:
+        return await self._do(expelling.somebody, user)
+
+    async def take_out(self, people: Sequence[tuple[str, Kind, SourceId]], by: str, now: float) -> None:
+        await self._do(expelling.take_out, people, by, now)
+
+    async def let_back(self, people: Sequence[tuple[str, Kind, SourceId]], now: float) -> int:
+        return await self._do(expelling.let_back, people, now)
+
+    async def who_is_out(self, job: str) -> Mapping[tuple[Kind, SourceId], str]:
+        return await self._do(expelling.who_is_out, job)
 
     async def should_be_off(self, job: str, limit: int) -> tuple[int, list[Record]]:
         return await self._do(reading.should_be_off, job, limit)

@@ -303,6 +303,16 @@ decided_operations = Table(
     Column("about", LargeBinary),
 )
 
+taken_out = Table(
+    "taken_out",
+    metadata,
+    _of_job(),
+    Column("kind", Text, primary_key=True),
+    Column("source_id", Text, primary_key=True),
+    Column("taken_by", Text, nullable=False),
+    Column("taken_at", Double, nullable=False),
+)
+
 provisioning_log = Table(
     "provisioning_log",
     metadata,

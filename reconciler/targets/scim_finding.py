@@ -43,6 +43,8 @@ class Finding:
         """Return the accounts whose `path` is `value`, each once. UNSUPPORTED: the target must be listed instead."""
         if not self._profile.can_filter:
             return Failed(Fault.UNSUPPORTED, f"the profile says that {ENDPOINTS[kind]} cannot be filtered")
+        if kind == "user" and self._profile.filters and path not in self._profile.filters:
+            return Failed(Fault.UNSUPPORTED, f"the profile says that /Users cannot be asked by {path}")
         known = self._refusals.get((kind, path))
         if known is not None:
             return known

@@ -70,7 +70,7 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         '[sources.a]\n[targets.b]\ntype = "scim"\n[jobs.c]\nsource = "a"\n[roles.d]\n[mail]\nhost = "h"\n',
         [
             "[sources.a] type | is missing | known: alexishr, file, graph, joined, ldap, okta, rest, scim, sql",
-            "[targets.b] url | is missing | ",
+            '[targets.b] url | is missing | for example "https://app.example.com/scim"',
             "[jobs.c] target | is missing | ",
             "[roles.d] when | is missing | ",
             "[mail] from | is missing | ",
@@ -119,14 +119,13 @@ WRONG: dict[str, tuple[str, list[str]]] = {
             "[jobs.phone] scope | must be one of all, assigned, roles | did you mean 'all'?",
             "[jobs.phone] role_choice | must be one of first, all | ",
             "[jobs.phone.deprovision] gone | must be one of disable, delete, keep, set | did you mean 'disable'?",
-            '[jobs.phone.deprovision] inactive | "set" is not yet available | use disable, delete or keep',
             "[jobs.phone.users] actions[1] | must be one of create, update, delete | did you mean 'update'?",
             "[jobs.phone.groups] members | must be one of owned, exact | did you mean 'exact'?",
         ],
     ),
     "what is promised for later and would not do what was asked for": (
-        SOUND + JOB + "require_test = true\n",
-        ["[jobs.phone] require_test | is not yet available | "],
+        SOUND + JOB + "[jobs.phone.users]\nrole_values = 1\n",
+        ["[jobs.phone.users] role_values | is not yet available | "],
     ),
     "names that are none": (
         '[sources."a b"]\ntype = "file"\nusers = "u.csv"\n[targets."-x"]\ntype = "scim"\nurl = "https://x.example"\n',

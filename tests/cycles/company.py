@@ -56,8 +56,11 @@ class Company:
         self.groups: dict[str, dict[str, Any]] = {}
         self.job = job or 'scope = "all"'
         self.attributes = attributes
+        self.auth = '{ type = "bearer", token = { file = "token" } }'
         self.target_lines = ""
         self.source_lines = ""
+        self.source = ""
+        """The table of the source, where it is not the files."""
         self.tables = ""
         self.allow_empty = ["groups"]
         self.users_file = "users.jsonl"
@@ -114,19 +117,12 @@ class Company:
 url = "sqlite:///state.db"
 
 [sources.staff]
-type = "file"
-users = "{self.users_file}"
-groups = "groups.jsonl"
-key = "id"
-person = "employeeId"
-active = "accountEnabled"
-allow_empty = {self.allow_empty}
-{self.source_lines}
+{self.source or self._files()}
 
 [targets.app]
 type = "scim"
 url = "{self._server.url}"
-auth = {{ type = "bearer", token = {{ file = "token" }} }}
+auth = {self.auth}
 concurrency = {self.concurrency}
 {self.target_lines}
 
@@ -144,6 +140,18 @@ attributes = [
 """
         )
         return path
+
+    def _files(self) -> str:
+        return f"""
+type = "file"
+users = "{self.users_file}"
+groups = "groups.jsonl"
+key = "id"
+person = "employeeId"
+active = "accountEnabled"
+allow_empty = {self.allow_empty}
+{self.source_lines}
+"""
 
     async def cycle(
         self,

@@ -139,10 +139,10 @@ async def test_who_leaves_after_an_adopt_without_an_answer_is_disabled(
 ) -> None:
     company.people("bob")
     await company.cycle()
-    server.put("user", userName="ann@example.com", active=False)
+    server.put("user", userName="ann@example.com", active=True, title="Queen")
     company.people("ann")
     await cycle_whose_answer_is_lost(company, server, way)
-    assert server.user("ann@example.com")["active"] is True
+    assert server.user("ann@example.com")["title"] == "Engineer"
     leave(company, "gone")
     await company.cycle()
     assert server.user("ann@example.com")["active"] is False

@@ -68,7 +68,8 @@ async def test_every_route_answers_what_its_description_says(company: Company) -
         for route in ROUTES:
             if "/" in route.gives or "{hold}" in route.path or "holds/" in route.path:
                 continue
-            body = {name: ["ann"] for name, parameter in route.body.items() if parameter.required}
+            needed = {name: parameter.type for name, parameter in route.body.items() if parameter.required}
+            body = {name: ["ann"] if type_ == "strings" else "ann" for name, type_ in needed.items()}
             status, answer = await talk(route.method, route.path.replace("{job}", "app"), **body)
             assert status == route.status, (route.path, answer)
             assert list(conforms(answer, SCHEMAS[route.gives], route.path)) == []
@@ -420,3 +421,20 @@ def test_a_query_is_text_and_numbers_are_read() -> None:
     assert checked_query({"limit": "3", "user": "3"}, known) == {"limit": 3, "user": "3"}
     for wrong in ("x", "", "-1", "1e3", "١", "9" * 30, "10"):
         assert isinstance(checked_query({"limit": wrong}, known), Wrong), wrong
+
+
+async def test_a_person_is_taken_out_of_every_job_and_let_back(company: Company, server: ScimServer) -> None:
+    async with talking(company) as talk:
+        await talk.idle()
+        status, shown = await talk("POST", "/v1/deprovision", user="ann", dry_run=True)
+        assert (status, [one["outcome"] for one in shown["people"]]) == (200, ["to disable"])
+        status, done = await talk("POST", "/v1/deprovision", user="ann")
+        assert (status, [one["outcome"] for one in done["people"]]) == (200, ["disabled"])
+        assert server.user("ann@example.com")["active"] is False
+        status, refused = await talk("POST", "/v1/deprovision", user="nobody")
+        assert (status, "no job knows anybody called nobody" in refused["error"]) == (404, True)
+        status, back = await talk("POST", "/v1/deprovision", user="ann", release=True)
+        assert (status, back["released"], back["jobs"]) == (200, 1, ["app"])
+        await talk("POST", "/v1/jobs/app/trigger")
+        await talk.idle()
+        assert server.user("ann@example.com")["active"] is True

@@ -162,6 +162,8 @@ async def test_what_a_safeguard_holds_is_counted(company: Company) -> None:
             said = Said(await answer.text())
     assert said.value("held_operations", job="app", safeguard="deletions") == 2
     assert said.value("held_oldest_seconds") >= 0
+    assert said.value("should_be_off") == 2
+    assert said.value("should_be_off_oldest_seconds") >= 0
     assert said.value("cycles_total", result="held") == 1
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import orjson
 
@@ -16,7 +16,7 @@ from tests.servers.filters import Filter, find_place, parse_filter
 from tests.servers.patching import members_named, patched
 from tests.servers.quirks import Quirks
 from tests.servers.refusals import Refusal, invalid_filter, invalid_syntax, invalid_value
-from tests.servers.schemas import GROUPS, SCHEMAS, TYPES, USERS, ResourceType
+from tests.servers.schemas import GROUPS, USERS, ResourceType
 
 Json = dict[str, Any]
 
@@ -38,6 +38,21 @@ class Seen:
     segments: tuple[str, ...] = ()
     """The path's parts, each percent-decoded by itself."""
     raw: bytes = field(default=b"", repr=False)
+    raw_path: str = ""
+    """The path as it was sent, below the host, without the query."""
+
+
+class House(Protocol):
+    """What is special about one vendor's server, beside its schema. Both raise Refusal."""
+
+    def door(self, seen: Seen) -> None:
+        """Look at a request before anything is done."""
+
+    def judge(self, kind: Literal["User", "Group"], before: Json | None, after: Json) -> None:
+        """Look at a resource before it is kept; `before` None: it is new."""
+
+    def gone(self, kind: Literal["User", "Group"], resource: Json) -> None:
+        """Hear that a resource was deleted."""
 
 
 @dataclass(slots=True)
@@ -50,6 +65,8 @@ class Engine:
     moment: Callable[[], str]
     users: dict[str, Json] = field(default_factory=dict)
     groups: dict[str, Json] = field(default_factory=dict)
+    user_type: ResourceType = USERS
+    house: House | None = None
     _invisible: dict[tuple[str, str], int] = field(default_factory=dict)
     _ids: int = 0
     _versions: int = 0
@@ -68,6 +85,8 @@ class Engine:
     def _check(self, seen: Seen) -> None:
         if seen.headers.get("authorization") != f"Bearer {self.token}":
             raise Refusal(401, "the bearer token is missing or wrong")
+        if self.house is not None:
+            self.house.door(seen)
         if self.quirks.body_bytes_max is not None and len(seen.raw) > self.quirks.body_bytes_max:
             raise Refusal(413, f"the body is larger than {self.quirks.body_bytes_max} bytes")
         if seen.method in ("POST", "PUT", "PATCH"):
@@ -80,15 +99,17 @@ class Engine:
     def _route(self, seen: Seen) -> Answer:
         match seen.segments:
             case ("Users", *rest):
-                return self._resources(USERS, seen, rest)
+                return self._resources(self.user_type, seen, rest)
             case ("Groups", *rest):
                 return self._resources(GROUPS, seen, rest)
             case ("ServiceProviderConfig",) if not self.quirks.spc_missing:
                 return self._document(seen, answers.service_provider_config(self.quirks))
             case ("Schemas",):
-                return self._document(seen, answers.listing([schema.document() for schema in SCHEMAS]))
+                return self._document(
+                    seen, answers.listing([schema.document() for schema in (*self.user_type.schemas(), GROUPS.core)])
+                )
             case ("ResourceTypes",):
-                return self._document(seen, answers.listing([each.document() for each in TYPES]))
+                return self._document(seen, answers.listing([each.document() for each in (self.user_type, GROUPS)]))
             case ("Me",) | ("Bulk",) | (".search",):
                 raise Refusal(501, f"/{seen.segments[0]} is not implemented")
             case _:
@@ -184,13 +205,15 @@ class Engine:
 
     def _delete(self, resource_type: ResourceType, target_id: str, seen: Seen) -> Answer:
         resource = self._changeable(resource_type, target_id, seen)
-        if resource_type is USERS and self.quirks.soft_delete:
+        if resource_type is not GROUPS and self.quirks.soft_delete:
             resource["active"] = False
             self._touch(resource)
         else:
             del self._rows(resource_type)[target_id]
             if not self.quirks.keeps_stale_members:
                 self._leave_groups(target_id)
+            if self.house is not None:
+                self.house.gone(resource_type.name, resource)
         if self.quirks.delete_answers_body:
             return answers.json(200, self._shown(resource_type, resource, {}))
         return Answer(204, b"", {})
@@ -216,7 +239,9 @@ class Engine:
 
     def _settle(self, resource_type: ResourceType, resource: Json, own_id: str | None) -> None:
         """Check what concerns other resources: unique names, known members, sizes."""
-        if resource_type is USERS:
+        if self.house is not None:
+            self.house.judge(resource_type.name, self._rows(resource_type).get(own_id or ""), resource)
+        if resource_type is not GROUPS:
             if self.quirks.user_name_normalised_lower:
                 resource["userName"] = resource["userName"].lower()
             self._check_user_name(resource["userName"].lower(), own_id)
@@ -361,7 +386,7 @@ class Engine:
     # --- rows ---
 
     def _rows(self, resource_type: ResourceType) -> dict[str, Json]:
-        return self.users if resource_type is USERS else self.groups
+        return self.groups if resource_type is GROUPS else self.users
 
     def _touch(self, resource: Json) -> None:
         self._versions += 1

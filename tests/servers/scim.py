@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from urllib.parse import unquote
 
 import orjson
@@ -17,7 +17,7 @@ from aiohttp import web
 
 from tests.servers import answers
 from tests.servers.answers import Answer
-from tests.servers.engine import Engine, Json, Seen
+from tests.servers.engine import Engine, House, Json, Seen
 from tests.servers.faults import (
     CutBody,
     Delay,
@@ -33,7 +33,7 @@ from tests.servers.faults import (
 )
 from tests.servers.quirks import Quirks
 from tests.servers.refusals import Refusal
-from tests.servers.schemas import GROUPS, USERS
+from tests.servers.schemas import GROUPS, USERS, ResourceType
 
 BASE_PATH = "/scim/v2"
 LOOP_ZERO = datetime(2026, 1, 1, tzinfo=UTC)
@@ -43,13 +43,21 @@ LOOP_ZERO = datetime(2026, 1, 1, tzinfo=UTC)
 class ScimServer:
     """A server on 127.0.0.1, inside `async with`. A resource that a test reads or changes is the server's own."""
 
-    def __init__(self, quirks: Quirks | None = None, *, token: str = "double-token") -> None:
-        self.token = token
+    def __init__(
+        self,
+        quirks: Quirks | None = None,
+        *,
+        token: str = "double-token",
+        base_path: str = BASE_PATH,
+        user_type: ResourceType = USERS,
+        house: House | None = None,
+    ) -> None:
+        self._base_path = base_path
         self.script = Script()
         self.requests: list[Seen] = []
         self.in_flight_max = 0
         """The most requests that were being answered at one time."""
-        self._engine = Engine(quirks or Quirks(), token, "", self._moment)
+        self._engine = Engine(quirks or Quirks(), token, "", self._moment, user_type=user_type, house=house)
         self._in_flight = 0
         self._port = 0
         self._runner: web.AppRunner | None = None
@@ -57,6 +65,15 @@ class ScimServer:
     @property
     def url(self) -> str:
         return self._engine.base_url
+
+    @property
+    def token(self) -> str:
+        return self._engine.token
+
+    @token.setter
+    def token(self, token: str) -> None:
+        """From now on this one is taken, and none that was issued before."""
+        self._engine.token = token
 
     @property
     def quirks(self) -> Quirks:
@@ -88,7 +105,7 @@ class ScimServer:
 
     def put(self, kind: Literal["user", "group"], **resource: Any) -> str:
         """Store a resource as its administrator would, without a request; return its id. Quirks apply."""
-        resource_type = USERS if kind == "user" else GROUPS
+        resource_type = self._engine.user_type if kind == "user" else GROUPS
         declared = [resource_type.core.urn, *(urn for urn in resource_type.extensions if urn in resource)]
         return self._engine.put(resource_type, {"schemas": declared, **resource})
 
@@ -117,7 +134,7 @@ class ScimServer:
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
         self._port = self._runner.addresses[0][1]
-        self._engine.base_url = f"http://127.0.0.1:{self._port}{BASE_PATH}"
+        self._engine.base_url = f"http://127.0.0.1:{self._port}{self._base_path}"
 
     async def stop(self) -> None:
         """Close the port and every connection; the resources stay."""
@@ -125,7 +142,7 @@ class ScimServer:
         if runner is not None:
             await runner.cleanup()
 
-    async def __aenter__(self) -> ScimServer:
+    async def __aenter__(self) -> Self:
         await self.start()
         return self
 
@@ -137,7 +154,7 @@ class ScimServer:
     # --- one request ---
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
-        seen = await _seen(request)
+        seen = await _seen(request, self._base_path)
         self.requests.append(seen)
         self._in_flight += 1
         self.in_flight_max = max(self.in_flight_max, self._in_flight)
@@ -207,8 +224,8 @@ def _only(rows: dict[str, Json], name: str, value: str) -> Json:
     return found[0]
 
 
-async def _seen(request: web.Request) -> Seen:
-    raw_path = request.raw_path.partition("?")[0].removeprefix(BASE_PATH)
+async def _seen(request: web.Request, base_path: str) -> Seen:
+    raw_path = request.raw_path.partition("?")[0].removeprefix(base_path)
     segments = tuple(unquote(segment) for segment in raw_path.split("/") if segment)
     raw = await request.read()
     return Seen(
@@ -220,6 +237,7 @@ async def _seen(request: web.Request) -> Seen:
         at=asyncio.get_running_loop().time(),
         segments=segments,
         raw=raw,
+        raw_path=request.raw_path.partition("?")[0],
     )
 
 

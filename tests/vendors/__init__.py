@@ -1,0 +1,1 @@
+"""What the documents of each vendor ask for, shown row by row."""

@@ -282,6 +282,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("hold_id", "position", name="held_operations_pk"),
     )
     op.create_table(
+        "taken_out",
+        sa.Column("job_id", row_id, nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("source_id", sa.Text(), nullable=False),
+        sa.Column("taken_by", sa.Text(), nullable=False),
+        sa.Column("taken_at", sa.Double(), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="taken_out_job_id_fk", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("job_id", "kind", "source_id", name="taken_out_pk"),
+    )
+    op.create_table(
         "decided_operations",
         sa.Column("job_id", row_id, nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),

@@ -1,0 +1,96 @@
+"""Reads users, groups and memberships from a directory, in one thread that waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol, TypeVar
+
+from reconciler.core.model import Entry, Identity, Kind, SourceId
+from reconciler.ports import Diagnosis, ReadEvent, Wanted
+from reconciler.sources.ldap_generic import GenericDirectory
+from reconciler.sources.ldap_layout import Layout
+from reconciler.sources.ldap_wire import Address, Bind, Refused, Wire
+
+_T = TypeVar("_T")
+
+
+class Directory(Protocol):
+    """A directory as it is read from one thread; what it promises is what `ports.Source` promises."""
+
+    def read(self, wanted: Wanted, since: str | None) -> Iterator[ReadEvent]: ...
+
+    def fetch(self, kind: Kind, ids: Sequence[SourceId], wanted: Wanted) -> dict[SourceId, Entry | None]: ...
+
+
+class LdapSource:
+    """A directory that speaks LDAP."""
+
+    def __init__(self, name: str, address: Address, bind: Bind, layout: Layout, *, changes: bool = True) -> None:
+        """`changes`: ask the directory just for what changed, where it can tell."""
+        self._wire = Wire(address, bind)
+        self._layout, self._changes = layout, changes
+        self._directory: Directory = GenericDirectory(self._wire, layout, changes=changes)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"ldap-{name}")
+        bases = dict.fromkeys((layout.users.base, layout.groups.base))
+        self.identity = Identity("ldap", f"{address.url} {' '.join(bases)}", layout.anchor)
+
+    @property
+    def incremental(self) -> bool:
+        return self._changes
+
+    async def read(self, wanted: Wanted, since: str | None) -> AsyncIterator[ReadEvent]:
+        """See `ports.Source.read`. The directory is asked for the next page when somebody wants it."""
+        events = self._directory.read(wanted, since)
+        try:
+            while (event := await self._in_thread(lambda: next(events, None))) is not None:
+                yield event
+        finally:
+            self._thread.submit(_closed, events)
+
+    async def fetch(self, kind: Kind, ids: Sequence[SourceId], wanted: Wanted) -> Mapping[SourceId, Entry | None]:
+        """See `ports.Source.fetch`."""
+        return await self._in_thread(lambda: self._directory.fetch(kind, ids, wanted))
+
+    async def test(self) -> list[Diagnosis]:
+        """Sign in, and look at the first users and groups."""
+        return await self._in_thread(self._test)
+
+    async def close(self) -> None:
+        """Sign out. What is being waited for ends within a second or two."""
+        self._wire.stop()
+        try:
+            await self._in_thread(self._wire.close)
+        finally:
+            self._thread.shutdown(wait=False)
+
+    async def _in_thread(self, call: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+    def _test(self) -> list[Diagnosis]:
+        if refused := self._wire.open():
+            return [Diagnosis("sign in", False, refused.why, refused.hint)]
+        kinds: tuple[Kind, Kind] = ("user", "group")
+        return [Diagnosis("sign in", True, f"{self.identity.place}"), *map(self._looked_at, kinds)]
+
+    def _looked_at(self, kind: Kind) -> Diagnosis:
+        layout, place = self._layout, self._layout.place(kind)
+        step = f"{kind}s"
+        for answer in self._wire.search(place.base, place.filter, [layout.anchor], page_size=layout.page_size):
+            if isinstance(answer, Refused):
+                return Diagnosis(step, False, f"{place.base}: {answer.why}", answer.hint)
+            without = sum(layout.id_of(raw) is None for raw in answer)
+            if without:
+                hint = "it must be readable, and have one value: ask for the right to read it, or name another anchor"
+                return Diagnosis(step, False, f"{place.base}: {without} of {len(answer)} show no {layout.anchor}", hint)
+            more = "at least " if len(answer) >= layout.page_size else ""
+            return Diagnosis(step, True, f"{place.base}: {more}{len(answer):,} {kind}s")
+        hint = "does the filter fit, and may the user see them?"
+        return Diagnosis(step, kind == "group", f"{place.base}: none fits {place.filter}", hint)
+
+
+def _closed(events: Iterator[ReadEvent]) -> None:
+    close = getattr(events, "close", None)
+    if close is not None:
+        close()

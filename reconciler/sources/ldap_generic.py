@@ -1,0 +1,255 @@
+"""Reads an ordinary LDAP directory: everything, or where the server can tell, what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
+
+from ldap.controls import RequestControl
+
+from reconciler.core.model import KINDS, Entry, Kind, SourceId
+from reconciler.ports import EntryPage, GroupMembers, ReadEvent, Wanted, Watermark, chunks
+from reconciler.sources import ldap_sync as sync
+from reconciler.sources.ldap_layout import Layout
+from reconciler.sources.ldap_names import Names, canonical, is_below
+from reconciler.sources.ldap_reading import Part, Problems, Shaping, membership_pages, read_all
+from reconciler.sources.ldap_token import Token
+from reconciler.sources.ldap_values import text_of, values_of
+from reconciler.sources.ldap_wire import Raw, Refused, Wire
+
+SYNCREPL = "syncrepl"
+_IN_FLIGHT = 200
+_CHANGES_MAX = 20_000
+"""More than this is read as a whole: a delta is kept in memory."""
+_OF_OTHERS = frozenset({"memberof", "ismemberof", "hassubordinates", "numsubordinates", "entrydn"})
+"""Attributes that change without a change of the entry that shows them."""
+
+
+class _ByName:
+    """Finds the anchors behind DNs: in the names that a reading has shown, else at the directory itself."""
+
+    controls: Sequence[RequestControl] = ()
+
+    def __init__(self, wire: Wire, layout: Layout, names: Names) -> None:
+        self._wire, self._layout, self._names = wire, layout, names
+        self._bases = [canonical(layout.place(kind).base) or "" for kind in KINDS]
+
+    def ids(self, values: Sequence[bytes]) -> list[SourceId | None] | Refused:
+        dns = list(map(text_of, values))
+        ids = self._names.ids(dns)
+        missing = [n for n, id_ in enumerate(ids) if id_ is None and self._may_be_ours(dns[n])]
+        found: list[tuple[str, SourceId]] = []
+        for positions in chunks(missing, _IN_FLIGHT):
+            answers = self._wire.several([dns[n] for n in positions], "(objectClass=*)", [self._layout.anchor])
+            for n, answer in zip(positions, answers, strict=True):
+                if isinstance(answer, Refused):
+                    return answer
+                if answer is not None and (id_ := self._layout.id_of(answer)) is not None:
+                    ids[n] = id_
+                    found.append((dns[n], id_))
+        self._names.add(found)
+        return ids
+
+    def _may_be_ours(self, dn: str) -> bool:
+        name = canonical(dn)
+        return name is not None and any(is_below(name, base) for base in self._bases)
+
+
+class GenericDirectory:
+    """One directory, read from one thread."""
+
+    def __init__(self, wire: Wire, layout: Layout, *, changes: bool) -> None:
+        """`changes`: ask for what changed where the server can tell."""
+        self._wire, self._layout, self._changes = wire, layout, changes
+
+    def read(self, wanted: Wanted, since: str | None) -> Iterator[ReadEvent]:
+        """Yield what `ports.Source.read` promises."""
+        problems: dict[Part, Problems] = {"memberships": Problems(), "user": Problems(), "group": Problems()}
+        if refused := self._wire.open():
+            for each in problems.values():
+                each.refused("the directory", refused)
+            yield from _ends(wanted, problems)
+            return
+        kinds = [kind for kind in KINDS if (kind == "user" and wanted.users) or (kind == "group" and _groups(wanted))]
+        syncs = self._changes and self._can_tell(wanted)
+        bound = Token(SYNCREPL, self._server() if syncs else "", self._layout.digest(wanted))
+        if syncs and since is not None:
+            delta = yield from self._delta(wanted, kinds, bound, since, problems)
+            if delta:
+                return
+        yield from self._full(wanted, kinds, bound if syncs else None, problems)
+
+    def fetch(self, kind: Kind, ids: Sequence[SourceId], wanted: Wanted) -> dict[SourceId, Entry | None]:
+        """Return what `ports.Source.fetch` promises."""
+        names = Names()
+        try:
+            return fetched(
+                Shaping(self._wire, self._layout, _ByName(self._wire, self._layout, names)), kind, ids, wanted
+            )
+        finally:
+            names.close()
+
+    def _can_tell(self, wanted: Wanted) -> bool:
+        asked = {name.lower() for name in wanted.user_attributes | wanted.group_attributes}
+        if self._layout.anchor.lower() != "entryuuid" or asked & _OF_OTHERS or self._layout.in_chain:
+            return False
+        root = self._wire.one("", ["supportedControl"])
+        return isinstance(root, Raw) and sync.REQUEST.encode() in values_of(root.attributes, "supportedControl")
+
+    def _server(self) -> str:
+        """Return what tells this server's data from another's: the name and the anchor of where we begin."""
+        base = self._layout.users.base
+        found = self._wire.one(base, ["entryUUID", "createTimestamp"])
+        if not isinstance(found, Raw):
+            return canonical(base) or base
+        said = [text_of(v) for name in ("entryUUID", "createTimestamp") for v in values_of(found.attributes, name)]
+        return " ".join([canonical(base) or base, *said])
+
+    def _full(
+        self, wanted: Wanted, kinds: Sequence[Kind], bound: Token | None, problems: dict[Part, Problems]
+    ) -> Iterator[ReadEvent]:
+        names = Names()
+        try:
+            cookies: dict[Kind, str] = {}
+            known: dict[Kind, int] = {}
+            for kind in kinds:
+                end = sync.Sweep()
+                if bound is not None:
+                    place = self._layout.place(kind)
+                    for page in sync.sweep(self._wire, place.base, place.filter, end):
+                        names.add(page)
+                    if end.cookie is not None and end.refused is None:
+                        cookies[kind], known[kind] = end.cookie, end.count
+                if bound is None or end.refused is not None:
+                    self._sweep(kind, names, problems, wanted)
+            shaping = Shaping(self._wire, self._layout, _ByName(self._wire, self._layout, names))
+            yield from read_all(shaping, wanted, problems)
+            token = None
+            if bound is not None and cookies.keys() == set(kinds):
+                token = replace(bound, cookies=cookies, known=known).written()
+            yield Watermark(token)
+        finally:
+            names.close()
+
+    def _sweep(self, kind: Kind, names: Names, problems: dict[Part, Problems], wanted: Wanted) -> None:
+        """Take in the names of everybody of a kind, where anything refers to them."""
+        layout = self._layout
+        refers = wanted.memberships or any(layout.reading(each, wanted).references for each in KINDS)
+        if not refers:
+            return
+        place = layout.place(kind)
+        for answer in self._wire.search(place.base, place.filter, [layout.anchor], page_size=layout.page_size):
+            if isinstance(answer, Refused):
+                for each in problems.values():
+                    each.refused(f"names of {kind}s", answer)
+                return
+            names.add((raw.dn, id_) for raw in answer if (id_ := layout.id_of(raw)) is not None)
+
+    def _delta(
+        self,
+        wanted: Wanted,
+        kinds: Sequence[Kind],
+        bound: Token,
+        since: str,
+        problems: dict[Part, Problems],
+    ) -> Generator[ReadEvent, None, bool]:
+        """Yield what changed, and return whether that could be told; else nothing was yielded."""
+        token = Token.read(since)
+        if token is None or token.foreign(bound.way, bound.server, bound.question):
+            return False
+        rounds: dict[Kind, sync.Round] = {}
+        for kind in reversed(kinds):
+            place = self._layout.place(kind)
+            if kind not in token.cookies:
+                return False
+            found = sync.changes(
+                *(self._wire, place.base, place.filter, self._asked(kind, wanted), token.cookies[kind]),
+                known=token.known.get(kind, 0),
+                most=_CHANGES_MAX,
+            )
+            if not isinstance(found, sync.Round):
+                return False
+            rounds[kind] = found
+        yield from self._changed(wanted, rounds, problems)
+        cookies = {kind: rounds[kind].cookie or token.cookies[kind] for kind in kinds}
+        yield Watermark(replace(token, cookies=cookies).written())
+        return True
+
+    def _asked(self, kind: Kind, wanted: Wanted) -> list[str]:
+        asked = [self._layout.anchor, *self._layout.reading(kind, wanted).asked]
+        return asked if kind == "user" else [*asked, self._layout.group_name, self._layout.members]
+
+    def _changed(
+        self, wanted: Wanted, rounds: dict[Kind, sync.Round], problems: dict[Part, Problems]
+    ) -> Iterator[ReadEvent]:
+        names = Names()
+        try:
+            for of in rounds.values():
+                names.add((raw.dn, id_) for id_, raw in of.changed.items())
+            shaping = Shaping(self._wire, self._layout, _ByName(self._wire, self._layout, names))
+            if wanted.memberships:
+                of = rounds["group"]
+                groups = shaping.groups(list(of.changed.values()), problems["memberships"])
+                groups += [GroupMembers(id_, "", (), gone=True) for id_ in sorted(of.gone)]
+                yield from membership_pages(groups)
+                yield problems["memberships"].end("memberships", delta=True)
+            asked: dict[Kind, bool] = {"user": wanted.users, "group": wanted.groups}
+            for kind in KINDS:
+                if asked[kind]:
+                    yield from _entries(shaping, kind, wanted, rounds[kind], problems[kind])
+                    yield problems[kind].end(kind, delta=True)
+        finally:
+            names.close()
+
+
+def fetched(shaping: Shaping, kind: Kind, ids: Sequence[SourceId], wanted: Wanted) -> dict[SourceId, Entry | None]:
+    """Return entries by their anchors; None: the directory answered, and has none; left out: it did not answer."""
+    layout = shaping.layout
+    place, reading = layout.place(kind), layout.reading(kind, wanted)
+    found: dict[SourceId, Entry | None] = {}
+    for bunch, text in layout.with_ids(dict.fromkeys(ids)):
+        problems = Problems()
+        entries: list[Entry] = []
+        answers = (
+            shaping.wire.search(
+                *(place.base, f"(&{place.filter}{text})", [layout.anchor, *reading.asked]),
+                controls=shaping.resolver.controls,
+                page_size=layout.page_size,
+            )
+            if text
+            else ()
+        )
+        for answer in answers:
+            if isinstance(answer, Refused):
+                problems.refused(f"{kind}s", answer)
+            else:
+                entries += shaping.entries(kind, reading, answer, problems)
+        found.update((entry.id, entry) for entry in entries)
+        if not problems.count:
+            found.update((id_, None) for id_ in bunch if id_ not in found)
+    return found
+
+
+def _entries(shaping: Shaping, kind: Kind, wanted: Wanted, of: sync.Round, problems: Problems) -> Iterator[ReadEvent]:
+    reading = shaping.layout.reading(kind, wanted)
+    for raws in chunks(list(of.changed.values()), 1000):
+        if entries := shaping.entries(kind, reading, raws, problems):
+            yield EntryPage(kind, entries)
+    for gone in chunks(sorted(of.gone), 1000):
+        yield EntryPage(kind, [Entry(kind, id_, {}, gone=True) for id_ in gone])
+
+
+def _groups(wanted: Wanted) -> bool:
+    return wanted.groups or wanted.memberships
+
+
+def _ends(wanted: Wanted, problems: dict[Part, Problems]) -> Iterator[ReadEvent]:
+    parts: tuple[tuple[Part, bool], ...] = (
+        ("memberships", wanted.memberships),
+        ("user", wanted.users),
+        ("group", wanted.groups),
+    )
+    for part, asked in parts:
+        if asked:
+            yield problems[part].end(part)
+    yield Watermark(None)

@@ -1,0 +1,240 @@
+"""Runs the queries of an administrator in a database: read only, bounded in time, page by page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    Select,
+    String,
+    bindparam,
+    cast,
+    column,
+    create_engine,
+    event,
+    func,
+    literal_column,
+    or_,
+    select,
+    text,
+)
+from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.types import NullType
+
+from reconciler.ports import Clock
+
+PAGE_ROWS = 1000
+_STREAMED = {"stream_results": True, "yield_per": PAGE_ROWS}
+_COLON = re.compile(r"(?<![:\w\\]):(?=\w)")
+_STEPS_BETWEEN_LOOKS = 100_000
+"""How many of its own instructions SQLite runs between two looks at the clock."""
+
+
+class Unusable(Exception):
+    """The database did not do what was asked; `why` continues a sentence that begins with the query's name."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(why)
+
+
+class Database:
+    """A database that is only read. To be used from one thread; each transaction has a connection of its own."""
+
+    def __init__(self, url: URL, *, timeout_seconds: float, clock: Clock) -> None:
+        self.url, self._timeout_seconds, self._clock = url, timeout_seconds, clock
+        self._engine: Engine | None = None
+
+    @property
+    def backend(self) -> str:
+        return self.url.get_backend_name()
+
+    @contextmanager
+    def reading(self, password: str | None) -> Iterator[Connection]:
+        """Open a transaction that cannot write and sees one state of the data where the database has that."""
+        with _said():
+            engine = self._engine or self._create(password)
+            with engine.connect() as connection:
+                for statement in self._first():
+                    connection.exec_driver_sql(statement)
+                try:
+                    yield connection
+                finally:
+                    connection.rollback()
+
+    def forget(self) -> None:
+        """Sign in anew the next time."""
+        if self._engine is not None:
+            self._engine.dispose()
+            self._engine = None
+
+    def _create(self, password: str | None) -> Engine:
+        url = self.url if password is None else self.url.set(password=password)
+        options: dict[str, Any] = {"poolclass": NullPool, "hide_parameters": True}
+        if self.backend == "sqlite":
+            # A path that is not there must not become an empty database; PRAGMA query_only stands in _first.
+            url = url.set(database=f"file:{quote(url.database or '')}", query={"mode": "ro", "uri": "true"})
+        elif self.backend == "postgresql":
+            options |= {"isolation_level": "REPEATABLE READ", "connect_args": {"connect_timeout": 10}}
+        engine = create_engine(url, **options)
+        if self.backend == "postgresql":
+            engine = engine.execution_options(postgresql_readonly=True)
+        if self.backend == "sqlite":
+            event.listen(engine, "connect", self._bound_sqlite)
+        self._engine = engine
+        return engine
+
+    def _bound_sqlite(self, connection: Any, _record: Any) -> None:
+        until = self._clock.monotonic() + self._timeout_seconds
+
+        def look() -> int:
+            return int(self._clock.monotonic() > until)
+
+        connection.set_progress_handler(look, _STEPS_BETWEEN_LOOKS)
+
+    def _first(self) -> Sequence[str]:
+        milliseconds = int(self._timeout_seconds * 1000)
+        if self.backend == "sqlite":
+            return ("PRAGMA query_only = ON",)
+        if self.backend == "postgresql":
+            return (f"SET LOCAL statement_timeout = {milliseconds}",)
+        if self.backend == "mariadb" or (self.backend == "mysql" and self.url.drivername.startswith("mariadb")):
+            return (f"SET SESSION max_statement_time = {self._timeout_seconds:g}", "START TRANSACTION READ ONLY")
+        if self.backend == "mysql":
+            return (f"SET SESSION max_execution_time = {milliseconds}", "START TRANSACTION READ ONLY")
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What an administrator wrote; it is always the inner part of a SELECT of ours, so it can change nothing."""
+
+    sql: str
+
+    def all(self, *, order_by: str = "") -> Select[Any]:
+        wanted = self._select(literal_column("*"))
+        return wanted.order_by(column(order_by)) if order_by else wanted
+
+    def none(self) -> Select[Any]:
+        """Return the query without rows: what columns it has."""
+        return self._select(literal_column("*")).where(literal_column("1") == literal_column("0"))
+
+    def first(self, name: str) -> Select[Any]:
+        return self._select(column(name)).where(column(name).is_not(None)).limit(1)
+
+    def only(self, name: str) -> Select[Any]:
+        return self._select(column(name))
+
+    def count(self) -> Select[Any]:
+        return self._select(func.count())
+
+    def since(self, name: str, value: Any) -> Select[Any]:
+        """Return rows that changed since then, with those that do not say when."""
+        given = bindparam(None, value, type_=NullType())
+        return self.all().where(or_(column(name) >= given, column(name).is_(None)))
+
+    def among(self, name: str, values: Sequence[Any], *, as_text: bool) -> Select[Any]:
+        found: ColumnElement[Any] = column(name)
+        if as_text:
+            found = cast(column(name), String)
+        return self.all().where(found.in_(bindparam(None, list(values), type_=NullType(), expanding=True)))
+
+    def _select(self, what: Any) -> Select[Any]:
+        # A colon before a word would be a parameter of ours.
+        return select(what).select_from(text(f"({_COLON.sub(chr(92) + ':', self.sql)}\n) AS given"))
+
+
+def streamed(connection: Connection, statement: Select[Any]) -> Iterator[tuple[Sequence[str], Sequence[Sequence[Any]]]]:
+    """Yield names of columns and pages of rows, as a cursor of the server gives them."""
+    with _said(), connection.execute(statement, execution_options=_STREAMED) as result:
+        names = tuple(result.keys())
+        for page in result.partitions(PAGE_ROWS):
+            yield names, page
+
+
+@contextmanager
+def apart(connection: Connection) -> Iterator[None]:
+    """Let a query that fails in here leave the transaction as it was, for the next one."""
+    with _said():
+        if connection.dialect.name != "postgresql":
+            yield
+            return
+        point = connection.begin_nested()
+        try:
+            yield
+        finally:
+            point.rollback()
+
+
+def columns(connection: Connection, query: Query) -> tuple[str, ...]:
+    with _said():
+        return tuple(connection.execute(query.none()).keys())
+
+
+def scalar(connection: Connection, statement: Select[Any]) -> Any:
+    with _said():
+        return connection.execute(statement).scalar()
+
+
+@contextmanager
+def _said() -> Iterator[None]:
+    """Turn what the database objects to into Unusable."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise Unusable(_sentence(error)) from None
+    except NoSuchModuleError:
+        raise Unusable("cannot be read: no such kind of database is known; is the url right?") from None
+    except SQLAlchemyError as error:
+        raise Unusable(f"cannot be read: {type(error).__name__}") from None
+    except ModuleNotFoundError as error:
+        raise Unusable(f"cannot be read: its driver {error.name} is not installed (docs/sources/sql.md)") from None
+
+
+_CLASSES = {
+    "08": "there is no connection",
+    "28": "the database refused our sign-in: are user and password right?",
+    "3D": "there is no database of this name",
+    "42501": "we have no right to read this: GRANT SELECT to the user of the url",
+    "57014": "the database took longer than timeout allows",
+    "25006": "writes, and sources are only read",
+    "53300": "the database has no connection left for us",
+}
+_MYSQL = {1045: "28", 1044: "28", 1049: "3D", 1142: "42501", 1969: "57014", 3024: "57014", 1792: "25006"}
+
+
+def _sentence(error: DBAPIError) -> str:
+    """Say what is wrong; never more of the database's own words than the part about the query's text."""
+    cause = error.orig
+    state = str(getattr(cause, "sqlstate", None) or "")
+    code = cause.args[0] if cause is not None and cause.args and isinstance(cause.args[0], int) else 0
+    state = state or _MYSQL.get(code, "")
+    known = _CLASSES.get(state) or _CLASSES.get(state[:2])
+    if known:
+        return known
+    words = str(cause).strip().splitlines()[0] if cause is not None and str(cause).strip() else ""
+    if "interrupted" in words:
+        return _CLASSES["57014"]
+    if state.startswith("42") or code in (1054, 1064, 1146) or _is_of_sqlite(cause):
+        return f"the database does not take it: {words}"
+    if not state and type(cause).__name__ == "OperationalError" and code in (0, 2003, 2002):
+        return f"there is no connection to the database: {words}" if words else _CLASSES["08"]
+    return f"the database stopped with {state or code or type(cause).__name__}"
+
+
+def _is_of_sqlite(cause: BaseException | None) -> bool:
+    return type(cause).__module__ == "sqlite3" and type(cause).__name__ in (
+        "OperationalError",
+        "DatabaseError",
+        "ProgrammingError",
+    )

@@ -1,0 +1,74 @@
+"""Keeps whom a person took out by hand, in every job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection, and_, delete, func, or_, select, tuple_, update
+
+from reconciler.core.model import Kind, SourceId
+from reconciler.core.records import Record
+from reconciler.store.dialects import put_many
+from reconciler.store.identifying import job_named
+from reconciler.store.rows import READ, record
+from reconciler.store.tables import entries, jobs, taken_out
+
+Key = tuple[Kind, SourceId]
+
+
+def somebody(connection: Connection, user: str) -> list[tuple[str, Record]]:
+    c = entries.c
+    named = or_(c.source_id == user, c.target_id == user, c.person == user, func.lower(c.name) == user.lower())
+    first = connection.execute(
+        select(jobs.c.source_ref, c.source_id, c.person)
+        .join(jobs, jobs.c.id == c.job_id)
+        .where(c.kind == "user", named)
+    ).all()
+    if not first:
+        return []
+    same_entry = tuple_(jobs.c.source_ref, c.source_id).in_([(ref, source_id) for ref, source_id, _ in first])
+    same_person = c.person.in_({person for *_, person in first if person is not None})
+    found = connection.execute(
+        select(jobs.c.name.label("job"), *READ)
+        .join(jobs, jobs.c.id == c.job_id)
+        .where(c.kind == "user", or_(same_entry, same_person))
+        .order_by(c.job_id, c.row_id)
+    )
+    return [(str(row[0]), record(row[1:])) for row in found]
+
+
+def take_out(connection: Connection, people: Sequence[tuple[str, Kind, SourceId]], by: str, now: float) -> None:
+    for job, kind, source_id in people:
+        row = job_named(connection, job)
+        if row is not None:
+            put_many(
+                connection,
+                taken_out,
+                ("job_id", "kind", "source_id"),
+                ("taken_by", "taken_at"),
+                [(row.id, kind, source_id, by, now)],
+            )
+            _look_again(connection, row.id, kind, source_id, now)
+
+
+def let_back(connection: Connection, people: Sequence[tuple[str, Kind, SourceId]], now: float) -> int:
+    let, c = 0, taken_out.c
+    for job, kind, source_id in people:
+        row = job_named(connection, job)
+        if row is not None:
+            of = and_(c.job_id == row.id, c.kind == kind, c.source_id == source_id)
+            let += connection.execute(delete(taken_out).where(of)).rowcount
+            _look_again(connection, row.id, kind, source_id, now)
+    return let
+
+
+def who_is_out(connection: Connection, job: str) -> Mapping[Key, str]:
+    c = taken_out.c
+    found = select(c.kind, c.source_id, c.taken_by).join(jobs, jobs.c.id == c.job_id).where(jobs.c.name == job)
+    return {(kind, source_id): by for kind, source_id, by in connection.execute(found)}
+
+
+def _look_again(connection: Connection, job_id: int, kind: Kind, source_id: SourceId, now: float) -> None:
+    c = entries.c
+    of = and_(c.job_id == job_id, c.kind == kind, c.source_id == source_id)
+    connection.execute(update(entries).where(of).values(fingerprint=None, due_at=now))

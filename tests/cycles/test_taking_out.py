@@ -1,0 +1,144 @@
+"""One person is taken out of every job at once, by hand, and stays out until somebody lets her back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from reconciler import config, wiring
+from reconciler.errors import NobodyOrSeveral
+from reconciler.runtime.cycle import run_cycle
+from reconciler.runtime.taking_out import TakenOut, let_back, take_out
+from tests.cycles.calendar import DAY
+from tests.cycles.company import Company, done
+from tests.servers.faults import Status
+from tests.servers.scim import ScimServer
+
+ANN, BOB = "ann@example.com", "bob@example.com"
+
+
+async def out(company: Company, user: str, *, dry_run: bool = False) -> TakenOut:
+    async with wiring.open_house(config.load(company.configure()), write=True) as opened:
+        house = replace(opened, clock=company.clock)
+        return await take_out(*(house.store, house.plans(), house.world, house.clock, user), by="olga", dry_run=dry_run)
+
+
+async def back(company: Company, user: str) -> int:
+    async with wiring.open_house(config.load(company.configure()), write=True) as house:
+        return (await let_back(house.store, company.clock, user))[0]
+
+
+def outcomes(done: TakenOut) -> list[str]:
+    return [one.outcome for one in done.people]
+
+
+async def test_the_account_is_off_at_once_and_stays_off_until_she_is_let_back(
+    company: Company, server: ScimServer
+) -> None:
+    company.people("ann", "bob")
+    await company.cycle()
+    assert outcomes(await out(company, "ann", dry_run=True)) == ["to disable"]
+    assert server.user(ANN)["active"] is True
+    taken = await out(company, ANN.upper())
+    assert (outcomes(taken), taken.exit_code) == (["disabled"], 0)
+    assert (server.user(ANN)["active"], server.user(BOB)["active"]) == (False, True)
+    [row] = [row for row in await company.log(user="ann") if row["operation"] == "disable"]
+    assert (row["reason"], row["initiated_by"]) == ("taken out by hand by olga", "by hand: olga")
+
+    company.users["ann"]["jobTitle"] = "Manager"
+    for full in (False, True, False):
+        assert done(await company.cycle(full=full)) == {}
+    company.clock.turn(60 * DAY)
+    assert done(await company.cycle()) == {}, "nor is she deleted: nobody said that she has left"
+    assert outcomes(await out(company, "ann")) == ["off already"]
+
+    assert await back(company, "ann") == 1
+    assert done(await company.cycle()) == {"enable": 1}
+    assert (server.user(ANN)["active"], server.user(ANN)["title"]) == (True, "Manager")
+
+
+async def test_somebody_switches_her_on_in_the_app_and_the_next_comparison_switches_her_off(
+    company: Company, server: ScimServer
+) -> None:
+    company.people("ann", "bob")
+    await company.cycle()
+    await out(company, "ann")
+    server.user(ANN)["active"] = True
+    assert done(await company.cycle(full=True)) == {"disable": 1}
+
+
+async def test_no_limit_and_no_rule_stands_in_the_way(company: Company, server: ScimServer) -> None:
+    company.job = 'scope = "all"\ndeletion_threshold = 0'
+    company.tables = '[jobs.app.deprovision]\ninactive = "keep"\ndisable_after = "30d"\n'
+    company.people("ann", "bob")
+    await company.cycle()
+    assert outcomes(await out(company, "ann")) == ["disabled"]
+    report = await company.cycle()
+    assert (report.exit_code, server.user(ANN)["active"]) == (0, False)
+
+
+async def test_what_the_app_does_not_take_now_the_next_cycle_tries_again(company: Company, server: ScimServer) -> None:
+    company.people("ann", "bob")
+    await company.cycle()
+    server.script.on("PATCH", "/Users", then=Status(400))
+    taken = await out(company, "ann")
+    assert (outcomes(taken), taken.exit_code) == (["failed"], 1)
+    assert server.user(ANN)["active"] is True
+    assert [one.hindrance for one in (await company.overdue()).people] == ["escrow"]
+    assert done(await company.cycle()) == {"disable": 1}
+
+
+async def test_it_works_without_the_source(company: Company, server: ScimServer) -> None:
+    company.people("ann", "bob")
+    await company.cycle()
+    (company.directory / "users.jsonl").unlink()
+    assert outcomes(await out(company, "ann")) == ["disabled"]
+    assert server.user(ANN)["active"] is False
+
+
+async def test_nobody_is_taken_out_by_a_guess(company: Company) -> None:
+    company.people("ann", "anna")
+    await company.cycle()
+    with pytest.raises(NobodyOrSeveral, match="no job knows anybody called an"):
+        await out(company, "an")
+    company.users["anna"]["userPrincipalName"] = "ANN@example.com"
+    assert outcomes(await out(company, "ann")) == ["disabled"]
+
+
+async def test_who_has_left_meanwhile_is_deleted_in_the_end(company: Company, server: ScimServer) -> None:
+    company.people("ann", "bob")
+    await company.cycle()
+    await out(company, "ann")
+    del company.users["ann"]
+    assert done(await company.cycle()) == {}
+    company.clock.turn(31 * DAY)
+    assert done(await company.cycle()) == {"delete": 1}
+
+
+async def test_in_every_job_that_knows_her(company: Company, server: ScimServer) -> None:
+    company.tables = """
+[jobs.second]
+source = "staff"
+target = "other"
+scope = "all"
+[jobs.second.users]
+attributes = [
+  { to = "userName", expression = "Join(\\".\\", \\"x\\", [userPrincipalName])", match = 1 },
+  { to = "active", expression = "Not([IsSoftDeleted])" },
+]
+[targets.other]
+type = "scim"
+url = "URL?tenant=2"
+auth = { type = "bearer", token = { file = "token" } }
+""".replace("URL", server.url)
+    company.people("ann", "bob")
+    await company.cycle()
+    async with wiring.open_house(config.load(company.configure()), write=True) as opened:
+        house = replace(opened, clock=company.clock)
+        async with house.world("second") as world:
+            await run_cycle(house.plan("second"), world)
+    taken = await out(company, "ann")
+    assert [(one.job, one.outcome) for one in taken.people] == [("app", "disabled"), ("second", "disabled")]
+    assert (server.user(ANN)["active"], server.user(f"x.{ANN}")["active"]) == (False, False)
+    assert server.user(f"x.{BOB}")["active"] is True

@@ -1,0 +1,338 @@
+"""The LDAP source against a real slapd."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from reconciler.core.model import SourceId
+from reconciler.ports import Source, Wanted
+from tests.servers.slapd import (
+    GROUPS,
+    PEOPLE,
+    READER,
+    READER_PASSWORD,
+    Slapd,
+    group,
+    person,
+    running_slapd,
+    team,
+    user,
+    why_no_slapd,
+)
+from tests.sources.contract import Seen, SourceContract, look, opened, read
+
+if why_no_slapd() is not None:
+    pytest.skip(why_no_slapd() or "", allow_module_level=True)
+
+from reconciler.sources.ldap import LdapSource
+from reconciler.sources.ldap_layout import Layout, Place
+from reconciler.sources.ldap_token import Token
+from reconciler.sources.ldap_wire import Address, Anonymous, Bind, SaslBind, SimpleBind
+
+LAYOUT = Layout(Place(PEOPLE, "(objectClass=inetOrgPerson)"), Place(GROUPS, "(objectClass=groupOfNames)"))
+ALL = Wanted(
+    frozenset({"id", "uid", "title", "mail", "manager", "description", "displayName"}),
+    frozenset({"cn"}),
+    users=True,
+    groups=True,
+    memberships=True,
+)
+
+
+class SlapdScene:
+    """People and teams in a slapd of their own."""
+
+    wanted = ALL
+    text, several, reference = "displayName", "description", "manager"
+
+    def __init__(self, slapd: Slapd) -> None:
+        self.slapd = slapd
+        self.layout = LAYOUT
+        self._ids: dict[str, SourceId] = {}
+
+    def open(self) -> Source:
+        bind = SimpleBind(READER, lambda: READER_PASSWORD)
+        return LdapSource("staff", Address(self.slapd.tls_url, ca_file=self.slapd.ca_file), bind, self.layout)
+
+    def id_of(self, who: str) -> SourceId:
+        return self._ids[who]
+
+    async def hire(self, who: str, *, text: str = "", several: Sequence[str] = (), boss: str | None = None) -> None:
+        more: dict[str, str | Sequence[str]] = {"description": several} if several else {}
+        if boss is not None:
+            more["manager"] = person(boss)
+        self.slapd.add(user(who, displayName=text, **more))
+        self._ids[who] = SourceId(self.slapd.uuid(person(who)))
+
+    async def change(self, who: str, *, text: str) -> None:
+        self.slapd.set(person(who), displayName=text)
+
+    async def dismiss(self, who: str) -> None:
+        self.slapd.delete(person(who))
+
+    async def found(self, name: str, *members: str) -> None:
+        self.slapd.add(group(name, list(map(person, members))))
+        self._ids[name] = SourceId(self.slapd.uuid(team(name)))
+
+    async def enter(self, name: str, who: str) -> None:
+        self.slapd.join(name, person(who))
+
+    async def quit(self, name: str, who: str) -> None:
+        self.slapd.leave(name, person(who))
+
+    async def disband(self, name: str) -> None:
+        self.slapd.delete(team(name))
+
+    async def foreign_tokens(self, token: str) -> Sequence[str]:
+        ours = Token.read(token)
+        assert ours is not None
+        cookie = ours.cookies["user"]
+        others = [
+            replace(ours, server="another"),
+            replace(ours, question="another"),
+            replace(ours, way="another"),
+            replace(ours, cookies={}),
+            *(
+                replace(ours, cookies={**ours.cookies, "user": wrong})
+                for wrong in ("", "not a cookie", "rid=000", cookie.replace("csn=20", "csn=29"))
+            ),
+        ]
+        return ["", "{}", cookie, token[:-2], token.replace("csn=20", "csn=19"), *(one.written() for one in others)]
+
+    async def fail_midway(self) -> None:
+        """From now on the reader is given one entry and no more."""
+        self.slapd.limit_reader("size=1")
+
+
+@pytest.fixture
+def slapd(tmp_path: Path) -> Iterator[Slapd]:
+    with running_slapd(tmp_path / "slapd") as server:
+        yield server
+
+
+@pytest.fixture
+def scene(slapd: Slapd) -> SlapdScene:
+    return SlapdScene(slapd)
+
+
+class TestSlapd(SourceContract):
+    pass
+
+
+# --- the way there -----------------------------------------------------------------------------------------------
+
+
+def source(address: Address, bind: Bind | None = None, layout: Layout = LAYOUT) -> LdapSource:
+    return LdapSource("staff", address, bind or SimpleBind(READER, lambda: READER_PASSWORD), layout)
+
+
+async def seen_by(one: LdapSource, wanted: Wanted = ALL, since: str | None = None) -> Seen:
+    try:
+        return await read(one, wanted, since)
+    finally:
+        await one.close()
+
+
+@pytest.mark.parametrize("way", ["ldaps", "StartTLS", "Unix socket", "client certificate"])
+async def test_each_way_that_is_protected_shows_everybody(scene: SlapdScene, way: str) -> None:
+    await scene.hire("ann", text="Ann")
+    slapd = scene.slapd
+    ca_file, here = slapd.ca_file, slapd.directory
+    secured = Address(slapd.tls_url, ca_file=ca_file, client_cert=here / "client.pem", client_key=here / "client.key")
+    ways = {
+        "ldaps": source(Address(slapd.tls_url, ca_file=ca_file)),
+        "StartTLS": source(Address(slapd.url, start_tls=True, ca_file=ca_file)),
+        "Unix socket": source(Address(slapd.socket_url), SaslBind("EXTERNAL")),
+        "client certificate": source(secured, SaslBind("EXTERNAL")),
+    }
+    seen = await seen_by(ways[way])
+    assert seen.complete, seen.ends
+    assert seen.users.keys() == {scene.id_of("ann")}
+
+
+def _unreachable(slapd: Slapd, case: str) -> tuple[Address, Bind, str]:
+    reader = SimpleBind(READER, lambda: READER_PASSWORD)
+    sound = Address(slapd.tls_url, ca_file=slapd.ca_file)
+    cases: dict[str, tuple[Address, Bind, str]] = {
+        "an authority that is not ours": (Address(slapd.tls_url), reader, "certificate"),
+        "StartTLS and an authority that is not ours": (Address(slapd.url, start_tls=True), reader, "certificate"),
+        "another name than the certificate's": (replace(sound, url=slapd.named_tls_url), reader, "certificate"),
+        "a wrong password": (sound, SimpleBind(READER, lambda: "wrong"), "Invalid credentials"),
+        "an empty password": (sound, SimpleBind(READER, lambda: ""), "empty"),
+        "nobody in particular": (sound, Anonymous(), "No such object"),
+        "no certificate to be known by": (sound, SaslBind("EXTERNAL"), "bind"),
+        "nobody listens": (Address("ldap://127.0.0.1:9"), reader, "Can't contact"),
+    }
+    return cases[case]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        "an authority that is not ours",
+        "StartTLS and an authority that is not ours",
+        "another name than the certificate's",
+        "a wrong password",
+        "an empty password",
+        "nobody in particular",
+        "no certificate to be known by",
+        "nobody listens",
+    ],
+)
+async def test_who_is_not_let_in_says_so_and_takes_nobody_for_gone(scene: SlapdScene, case: str) -> None:
+    await scene.hire("ann", text="Ann")
+    address, bind, said = _unreachable(scene.slapd, case)
+    seen = await seen_by(source(address, bind))
+    assert [end.complete for end in seen.ends.values()] == [False] * 3
+    assert not seen.users and seen.token is None
+    assert all(said in end.problems[0] for end in seen.ends.values()), seen.ends
+    one = source(address, bind)
+    try:
+        lines = await one.test()
+        assert not lines[-1].ok
+        assert said in f"{lines[-1].text} {lines[-1].hint}"
+        assert await one.fetch("user", [scene.id_of("ann")], ALL) == {}
+    finally:
+        await one.close()
+
+
+# --- pages -------------------------------------------------------------------------------------------------------
+
+
+async def test_pages_are_read_to_the_last(tmp_path: Path) -> None:
+    people = [user(f"u{n}") for n in range(2345)]
+    everybody = group("all", [dn for dn, _ in people])
+    with running_slapd(tmp_path / "slapd", [*people, everybody]) as slapd:
+        one = SlapdScene(slapd)
+        one.layout = replace(LAYOUT, page_size=100)
+        seen = await look(one)
+    assert (len(seen.users), seen.complete) == (2345, True)
+    [members] = seen.members.values()
+    assert set(members.members) == seen.users.keys()
+
+
+async def test_a_limit_in_the_middle_of_the_pages_is_an_incomplete_reading(scene: SlapdScene) -> None:
+    for n in range(30):
+        await scene.hire(f"u{n}", text="x")
+    scene.layout = replace(LAYOUT, page_size=10)
+    scene.slapd.limit_reader("size=100 size.prtotal=20")
+    wanted = Wanted(frozenset({"displayName"}), frozenset())
+    async with opened(scene) as one:
+        seen = await read(one, wanted)
+    assert not seen.complete
+    assert len(seen.users) == 20, "what was shown counts"
+
+
+async def test_an_anchor_that_may_not_be_read_is_an_incomplete_reading(scene: SlapdScene) -> None:
+    await scene.hire("ann", text="x")
+    scene.layout = replace(LAYOUT, anchor="employeeNumber")
+    seen = await look(scene)
+    assert not seen.ends["user"].complete
+    assert "employeeNumber" in seen.ends["user"].problems[0]
+    async with opened(scene) as one:
+        assert not (await one.test())[1].ok
+
+
+# --- what changed: the traps -------------------------------------------------------------------------------------
+
+
+async def begun(scene: SlapdScene) -> Seen:
+    for who in ("ann", "bob", "cleo"):
+        await scene.hire(who, text="x")
+    await scene.found("crew", "ann", "bob")
+    return await look(scene)
+
+
+async def test_a_token_outlives_the_server_s_restart(scene: SlapdScene) -> None:
+    before = await begun(scene)
+    scene.slapd.stop()
+    scene.slapd.start()
+    await scene.change("ann", text="Ann")
+    seen = await look(scene, before.token)
+    assert seen.users.keys() == {scene.id_of("ann")}
+    assert seen.is_delta
+
+
+async def test_a_log_that_does_not_go_back_so_far_has_everything_read(tmp_path: Path) -> None:
+    with running_slapd(tmp_path / "slapd", session_log="syncprov-sessionlog 2") as slapd:
+        scene = SlapdScene(slapd)
+        for n in range(12):
+            await scene.hire(f"u{n}", text="x")
+        before = await begun(scene)
+        for n in range(6):
+            await scene.dismiss(f"u{n}")
+        seen = await look(scene, before.token)
+    assert seen.complete and not seen.is_delta
+    assert seen.left("user", before) == {scene.id_of(f"u{n}") for n in range(6)}
+
+
+async def test_a_short_log_may_name_whom_nobody_knows(tmp_path: Path) -> None:
+    with running_slapd(tmp_path / "slapd", session_log="syncprov-sessionlog 1000") as slapd:
+        scene = SlapdScene(slapd)
+        before = await begun(scene)
+        await scene.enter("crew", "cleo")
+        await scene.dismiss("bob")
+        seen = await look(scene, before.token)
+    assert seen.complete and seen.is_delta
+    assert scene.id_of("bob") in seen.left("user", before)
+    assert seen.left("user", before) <= {scene.id_of("bob"), scene.id_of("crew")}, "a group is nobody among the users"
+
+
+async def test_a_renamed_one_keeps_anchor_team_and_reports(scene: SlapdScene) -> None:
+    await scene.hire("boss", text="x")
+    await scene.hire("ann", text="x", boss="boss")
+    await scene.found("crew", "boss", "ann")
+    before = await look(scene)
+    scene.slapd.rename(person("boss"), "uid=chief")
+    seen = await look(scene, before.token)
+    assert seen.users.keys() == {scene.id_of("boss")}
+    assert not seen.users[scene.id_of("boss")].gone
+    whole = await look(scene)
+    assert whole.users[scene.id_of("ann")].attributes["manager"] == scene.id_of("boss")
+    assert whole.members == before.members
+
+
+async def test_who_is_moved_away_or_does_not_fit_any_more_is_gone(scene: SlapdScene) -> None:
+    scene.layout = replace(LAYOUT, users=Place(PEOPLE, "(&(objectClass=inetOrgPerson)(employeeType=active))"))
+    before = await begun(scene)
+    scene.slapd.rename(person("ann"), "uid=ann", "ou=left,dc=example,dc=test")
+    scene.slapd.set(person("bob"), employeeType="retired")
+    seen = await look(scene, before.token)
+    assert seen.is_delta
+    assert seen.left("user", before) == {scene.id_of("ann"), scene.id_of("bob")}
+    scene.slapd.set(person("bob"), employeeType="active")
+    back = await look(scene, seen.token)
+    assert back.users.keys() == {scene.id_of("bob")} and not back.users[scene.id_of("bob")].gone
+
+
+async def test_who_asks_for_member_of_reads_everything_because_it_changes_by_itself(scene: SlapdScene) -> None:
+    wanted = replace(ALL, user_attributes=frozenset({"memberOf"}))
+    before = await begun(scene)
+    assert before.token is not None
+    async with opened(scene) as one:
+        seen = await read(one, wanted, before.token)
+    assert (seen.token, seen.is_delta, len(seen.users)) == (None, False, 3)
+
+
+async def test_a_group_shows_members_also_whom_the_filter_leaves_out(scene: SlapdScene) -> None:
+    await begun(scene)
+    scene.layout = replace(LAYOUT, users=Place(PEOPLE, "(&(objectClass=inetOrgPerson)(employeeType=active))"))
+    scene.slapd.set(person("bob"), employeeType="retired")
+    before = await look(scene)
+    assert set(before.members[scene.id_of("crew")].members) == {scene.id_of("ann"), scene.id_of("bob")}
+    scene.slapd.set(person("bob"), employeeType="active")
+    seen = await look(scene, before.token)
+    assert seen.users.keys() == {scene.id_of("bob")}, "he comes back to a group that did not change"
+
+
+async def test_a_directory_that_does_not_tell_is_read_whole(tmp_path: Path) -> None:
+    with running_slapd(tmp_path / "slapd", session_log="", syncprov=False) as slapd:
+        scene = SlapdScene(slapd)
+        before = await begun(scene)
+        assert (before.complete, before.token) == (True, None)
+        await scene.dismiss("ann")
+        assert (await look(scene, "x")).left("user", before) == {scene.id_of("ann")}

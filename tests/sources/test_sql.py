@@ -1,0 +1,327 @@
+"""What a database may hold, what it may refuse, and that nothing is ever written to it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from sqlalchemy import create_engine, make_url
+
+from reconciler.core.model import Entry, SourceId
+from reconciler.ports import EntryPage, MembershipPage, PresentPage, ReadEnd, ReadEvent, Wanted, Watermark
+from reconciler.runtime.clock import SystemClock
+from reconciler.sources import sql_values
+from reconciler.sources.sql import Queries, SqlSource
+from tests.store.conftest import postgresql
+
+__all__ = ["postgresql"]
+
+USERS = Wanted(frozenset({"mail"}), frozenset())
+MEMBERS = Wanted(frozenset(), frozenset(), users=False, memberships=True)
+PEOPLE = "SELECT id, mail, at FROM people"
+
+
+def hr(path: Path, *statements: str) -> None:
+    with sqlite3.connect(path) as connection:
+        for statement in statements:
+            connection.execute(statement)
+    connection.close()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    file = tmp_path / "hr %?.db"
+    hr(
+        file,
+        "CREATE TABLE people (id INTEGER PRIMARY KEY, mail TEXT, at TEXT)",
+        *(f"INSERT INTO people VALUES ({n}, 'p{n}@example.com', '2024-01-{n:02} 08:00:00.5')" for n in range(1, 29)),
+        "CREATE TABLE teams (id TEXT, displayName TEXT)",
+        "INSERT INTO teams VALUES ('a', 'A'), ('b', 'B'), ('empty', 'None')",
+        "CREATE TABLE members (team TEXT, person INTEGER)",
+        "INSERT INTO members VALUES ('b', 2), ('a', 1), ('b', 3), ('a', 2), ('elsewhere', 1)",
+    )
+    return file
+
+
+def source(path: Path, queries: Queries, *, timeout_seconds: float = 60.0) -> SqlSource:
+    url = make_url("sqlite://").set(database=str(path))
+    return SqlSource("hr", url, queries, timeout_seconds=timeout_seconds, clock=SystemClock())
+
+
+async def given(events: AsyncIterator[ReadEvent]) -> list[ReadEvent]:
+    return [event async for event in events]
+
+
+async def read(one: SqlSource, since: str | None = None, wanted: Wanted = USERS) -> list[ReadEvent]:
+    try:
+        return await given(one.read(wanted, since))
+    finally:
+        await one.close()
+
+
+def users(events: list[ReadEvent]) -> list[str]:
+    return [entry.id for event in events if isinstance(event, EntryPage) for entry in event.entries]
+
+
+def problems(events: list[ReadEvent]) -> tuple[str, ...]:
+    return tuple(why for event in events if isinstance(event, ReadEnd) for why in event.problems)
+
+
+def token(events: list[ReadEvent]) -> str:
+    last = events[-1]
+    assert isinstance(last, Watermark)
+    assert last.token is not None
+    return last.token
+
+
+async def test_a_delta_has_what_changed_within_the_overlap_and_the_keys_of_everybody(path: Path) -> None:
+    queries = Queries(PEOPLE, changed="at", overlap_seconds=86400.0)
+    mark = token(await read(source(path, queries)))
+    hr(path, "UPDATE people SET at = '2024-02-01 00:00:00' WHERE id = 5", "DELETE FROM people WHERE id = 9")
+    events = await read(source(path, queries), mark)
+    assert sorted(users(events)) == ["27", "28", "5"]
+    present = [one for event in events if isinstance(event, PresentPage) for one in event.ids]
+    assert present == [str(n) for n in range(1, 29) if n != 9]
+    assert ReadEnd("user", complete=True) in events
+    assert token(events) != mark
+
+
+async def test_where_deleted_rows_are_marked_a_delta_says_nothing_of_the_others(path: Path) -> None:
+    queries = Queries(
+        f"{PEOPLE.replace(', at', ', at, CASE WHEN id = 28 THEN 1 END AS gone')}", changed="at", deleted="gone"
+    )
+    mark = token(await read(source(path, queries)))
+    events = await read(source(path, queries), mark)
+    (page,) = [event for event in events if isinstance(event, EntryPage)]
+    assert [(entry.id, entry.gone) for entry in page.entries] == [("28", True)]
+    assert ReadEnd("user", complete=True, delta=True) in events
+
+
+async def test_a_row_that_does_not_say_when_it_changed_is_in_every_delta(path: Path) -> None:
+    hr(path, "UPDATE people SET at = NULL WHERE id = 3")
+    queries = Queries(PEOPLE, changed="at")
+    mark = token(await read(source(path, queries)))
+    assert sorted(users(await read(source(path, queries), mark))) == ["28", "3"]
+
+
+async def test_a_row_from_the_future_does_not_hide_what_changes_until_then(path: Path) -> None:
+    hr(path, "UPDATE people SET at = '2999-01-01 00:00:00' WHERE id = 3")
+    queries = Queries(PEOPLE, changed="at")
+    mark = token(await read(source(path, queries)))
+    hr(path, "UPDATE people SET at = '2024-03-01 00:00:00' WHERE id = 4")
+    assert sorted(users(await read(source(path, queries), mark))) == ["28", "3", "4"]
+
+
+@pytest.mark.parametrize("mark", ["", "null", "[]", "{", '{"of":"other","marks":{"user":"2024-01-28 08:00:00.5"}}'])
+async def test_a_watermark_that_is_not_of_these_queries_is_none(path: Path, mark: str) -> None:
+    events = await read(source(path, Queries(PEOPLE, changed="at")), mark)
+    assert len(users(events)) == 28
+    assert not any(isinstance(event, PresentPage) for event in events)
+    assert ReadEnd("user", complete=True) in events
+
+
+async def test_seconds_since_1970_are_moments_too(path: Path) -> None:
+    queries = Queries("SELECT id, mail, 1700000000 + id * 1000 AS at FROM people", changed="at", overlap_seconds=1500.0)
+    mark = token(await read(source(path, queries)))
+    assert sorted(users(await read(source(path, queries), mark))) == ["27", "28"]
+
+
+async def test_what_is_no_moment_makes_the_reading_incomplete(path: Path) -> None:
+    events = await read(source(path, Queries("SELECT id, mail, mail AS at FROM people", changed="at")))
+    assert problems(events) == ("source hr users: 'at' is neither a time nor seconds since 1970",)
+
+
+async def test_members_come_by_group_and_groups_without_any_are_empty(path: Path) -> None:
+    members = "SELECT team AS group_id, person AS member_id FROM members"
+    queries = Queries(None, "SELECT id, displayName FROM teams", members)
+    events = await read(source(path, queries), wanted=MEMBERS)
+    groups = {
+        group.group_id: (group.name, sorted(group.members))
+        for event in events
+        if isinstance(event, MembershipPage)
+        for group in event.groups
+    }
+    assert groups == {"a": ("A", ["1", "2"]), "b": ("B", ["2", "3"]), "empty": ("None", [])}
+    assert ReadEnd("memberships", complete=True) in events
+
+
+async def test_those_who_are_asked_for_are_found_by_number_by_text_and_by_neither(path: Path) -> None:
+    for query in (PEOPLE, "SELECT CAST(id AS TEXT) AS id, mail FROM people", "SELECT id * 1.0 AS id, mail FROM people"):
+        one = source(path, Queries(query))
+        found = await one.fetch("user", [SourceId("3"), SourceId("99"), SourceId("x'; --")], USERS)
+        await one.close()
+        assert set(found) == {"3", "99", "x'; --"}
+        assert (found[SourceId("99")], found[SourceId("x'; --")]) == (None, None)
+        if "1.0" not in query:
+            assert isinstance(found[SourceId("3")], Entry)
+
+
+async def test_a_fetch_that_fails_knows_nothing_of_anybody(path: Path) -> None:
+    one = source(path, Queries("SELECT id, mail FROM nobody"))
+    assert await one.fetch("user", [SourceId("3")], USERS) == {}
+    await one.close()
+
+
+REFUSED = {
+    "no table": ("SELECT * FROM nowhere", "no such table"),
+    "no column": ("SELECT id FROM people", "lacks the column 'mail'"),
+    "letter case": ("SELECT id, mail AS Mail FROM people", "there is 'Mail'"),
+    "syntax": ("SELECT id,, mail FROM people", "syntax error"),
+    "a statement that writes": ("DELETE FROM people RETURNING id, mail", "syntax error"),
+    "several": ("SELECT id, mail FROM people); DELETE FROM people; --", "one statement"),
+    "no rows": ("SELECT id, mail FROM people WHERE id = 0", "has no rows"),
+    "no key": ("SELECT NULL AS id, mail FROM people", "neither text nor a whole number"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+async def test_what_is_wrong_is_said_with_its_place_and_nothing_is_written(path: Path, name: str) -> None:
+    query, said = REFUSED[name]
+    events = await read(source(path, Queries(query)))
+    (problem,) = problems(events)
+    assert problem.startswith("source hr users: ")
+    assert said in problem
+    assert len(users(await read(source(path, Queries(PEOPLE))))) == 28
+
+
+async def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    events = await read(source(tmp_path / "none.db", Queries(PEOPLE)))
+    assert "unable to open database file" in problems(events)[0]
+    assert not (tmp_path / "none.db").exists()
+
+
+async def test_a_query_may_not_take_for_ever(path: Path) -> None:
+    endless = (
+        "WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n) SELECT count(*) AS id, 'x' AS mail FROM n"
+    )
+    events = await read(source(path, Queries(endless), timeout_seconds=0.3))
+    assert problems(events) == ("source hr users: the database took longer than timeout allows",)
+
+
+async def test_a_reading_that_is_broken_off_lets_go_of_the_database(path: Path) -> None:
+    one = source(path, Queries(PEOPLE))
+    events = one.read(USERS, None)
+    async for _ in events:
+        break
+    await events.aclose()  # type: ignore[attr-defined]  # because it is a generator behind the port
+    await one.close()
+    hr(path, "DROP TABLE people")
+
+
+async def test_colons_and_percent_signs_in_a_query_are_its_own(path: Path) -> None:
+    query = "SELECT id, mail || ':x' AS mail FROM people WHERE mail LIKE 'p2%' AND ':mail' <> '%s'"
+    (page,) = [event for event in await read(source(path, Queries(query))) if isinstance(event, EntryPage)]
+    assert {entry.attributes["mail"] for entry in page.entries if entry.id == "2"} == {"p2@example.com:x"}
+
+
+async def test_a_connection_test_shows_every_query(path: Path) -> None:
+    one = source(path, Queries(PEOPLE, "SELECT id FROM teams", "SELECT 1 AS group_id, 2 AS member", changed="at"))
+    lines = await one.test()
+    await one.close()
+    assert [(line.step, line.ok) for line in lines] == [
+        ("database", True),
+        ("users", True),
+        ("groups", False),
+        ("members", False),
+    ]
+    assert "28 rows with id, mail, at" in lines[1].text
+    assert "[sources.hr] members lacks the column 'member_id'" in lines[3].text
+
+
+def test_values_of_drivers_become_values_of_entries() -> None:
+    from datetime import UTC, date, datetime
+
+    page = [
+        (
+            UUID(int=1),
+            Decimal("7"),
+            Decimal("1.5"),
+            date(2024, 1, 2),
+            datetime(2024, 1, 2, 3, tzinfo=UTC),
+            b"\xff",
+            [1],
+        ),
+    ]
+    assert sql_values.rows(tuple("abcdefg"), page) == [
+        {
+            "a": "00000000-0000-0000-0000-000000000001",
+            "b": 7,
+            "c": 1.5,
+            "d": "2024-01-02",
+            "e": "2024-01-02T03:00:00Z",
+            "f": "/w==",
+            "g": [1],
+        }
+    ]
+
+
+# --- PostgreSQL ------------------------------------------------------------------------------------------------------
+
+
+def on_postgresql(url: str, queries: Queries, *, timeout_seconds: float = 60.0) -> SqlSource:
+    address = make_url(url.replace("postgresql://", "postgresql+psycopg://"))
+    return SqlSource("hr", address, queries, timeout_seconds=timeout_seconds, clock=SystemClock())
+
+
+def prepare(url: str, *statements: str) -> None:
+    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+SERIES = "SELECT n AS id, 'p' || n || '@example.com' AS mail FROM generate_series(1, {}) AS n"
+
+
+async def test_a_cursor_of_the_server_gives_a_page_at_a_time(postgresql: str) -> None:
+    one = on_postgresql(postgresql, Queries(SERIES.format(2500)))
+    events = await given(one.read(USERS, None))
+    await one.close()
+    assert [len(event.entries) for event in events if isinstance(event, EntryPage)] == [1000, 1000, 500]
+
+
+async def test_postgresql_is_bounded_and_only_read(postgresql: str) -> None:
+    prepare(postgresql, "DROP TABLE IF EXISTS noted", "CREATE TABLE noted (id int)")
+    prepare(
+        postgresql,
+        "CREATE OR REPLACE FUNCTION note() RETURNS int LANGUAGE sql AS 'INSERT INTO noted VALUES (1) RETURNING 1'",
+    )
+    writes = on_postgresql(postgresql, Queries("SELECT note() AS id, 'x' AS mail"))
+    assert problems(await read(writes)) == ("source hr users: writes, and sources are only read",)
+    slow = on_postgresql(postgresql, Queries("SELECT 1 AS id, pg_sleep(60)::text AS mail"), timeout_seconds=0.2)
+    assert problems(await read(slow)) == ("source hr users: the database took longer than timeout allows",)
+
+
+async def test_no_value_of_a_row_is_in_an_error(postgresql: str) -> None:
+    one = on_postgresql(
+        postgresql, Queries("SELECT 1 AS id, CAST('secret' || n AS int) AS mail FROM generate_series(1, 2) AS n")
+    )
+    (problem,) = problems(await read(one))
+    assert "secret" not in problem
+
+
+async def test_keys_of_postgresql_are_found_in_their_own_type(postgresql: str) -> None:
+    for query, key in (
+        (SERIES.format(9), "3"),
+        ("SELECT '00000000-0000-0000-0000-000000000003'::uuid AS id, 'x' AS mail", str(UUID(int=3))),
+        ("SELECT 3::numeric(10) AS id, 'x' AS mail", "3"),
+    ):
+        one = on_postgresql(postgresql, Queries(query))
+        found = await one.fetch("user", [SourceId(key), SourceId("nobody")], USERS)
+        await one.close()
+        assert found[SourceId(key)] is not None
+        assert found[SourceId("nobody")] is None
+
+
+async def test_a_server_that_is_not_there_is_said(postgresql: str) -> None:
+    url = make_url(postgresql).set(drivername="postgresql+psycopg", port=1)
+    one = SqlSource("hr", url, Queries(PEOPLE), clock=SystemClock())
+    lines = await one.test()
+    await one.close()
+    assert [line.ok for line in lines] == [False]
+    assert "no connection" in lines[0].text

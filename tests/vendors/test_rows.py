@@ -1,0 +1,43 @@
+"""The rows of the vendors' documents: each is shown, and nothing else claims to show one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reconciler import vendors
+from tests.vendors.rows import PAGE, checklists, page, shown
+
+CODE = Path(vendors.__file__).parents[1]
+
+
+def test_every_row_of_a_vendor_that_is_done_has_a_test() -> None:
+    by_row = shown()
+    missing = [
+        f"{checklist.letter}{number}"
+        for checklist in checklists()
+        if checklist.done
+        for number in range(1, len(checklist.rows) + 1)
+        if f"{checklist.letter}{number}" not in by_row
+    ]
+    assert missing == []
+
+
+def test_every_row_that_a_test_names_is_one() -> None:
+    known = {f"{one.letter}{number}" for one in checklists() for number in range(1, len(one.rows) + 1)}
+    assert set(shown()) - known == set()
+
+
+def test_the_page_is_up_to_date() -> None:
+    assert PAGE.read_text("utf-8") == page(), "python -m tests.vendors.rows"
+
+
+def test_no_vendors_name_stands_in_code() -> None:
+    """What is special about a vendor is data: no decision hangs on a name."""
+    names = {name for name in vendors.names() if name != "scim"}
+    found = [
+        (file.relative_to(CODE).as_posix(), name)
+        for file in CODE.rglob("*.py")
+        for name in names
+        if name in file.read_text("utf-8").lower()
+    ]
+    assert found == []
