@@ -27,6 +27,7 @@ JOB = 'scope = "all"\ndeletion_share = "100%"'
 TABLES = f"""
 filter = {{ all = [ {{ attribute = "department", operator = "NOT EQUALS", value = "Alumni" }} ] }}
 {GROUPS}
+hold_deletes = false
 [jobs.app.deprovision]
 out_of_scope = "delete"
 """
@@ -45,7 +46,7 @@ def founded(directory: Path, server: ScimServer) -> Company:
     company.group("g2", ["dan", "eve", "kim"], "Desk")
     server.put("user", userName="admin@example.com", active=True)
     server.put("user", userName="DAN@example.com", title="Intern", active=True)
-    server.put("user", userName="kim@example.com", active=True)
+    server.put("user", userName="kim@example.com", active=False)
     return company
 
 

@@ -50,7 +50,7 @@ def app(real_scim_server: RealScimServer) -> App:
 @pytest.fixture
 async def company(tmp_path: Path, real_scim_server: RealScimServer) -> Company:
     company = Company(tmp_path, real_scim_server, job=JOB, attributes=ATTRIBUTES + MANAGER)
-    company.tables = GROUPS + GONE_IS_DELETED
+    company.tables = GROUPS + "hold_deletes = false\n" + GONE_IS_DELETED
     company.people("boss", "cleo", "dan")
     company.person("ann", manager="boss")
     company.person("bob", manager="boss")
