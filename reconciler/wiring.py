@@ -20,6 +20,7 @@ from reconciler import config as configuration
 from reconciler.config import (
     Config,
     FileSourceSettings,
+    GraphTargetSettings,
     LdapSourceSettings,
     OtherSource,
     OtherTarget,
@@ -47,6 +48,7 @@ from reconciler.sources.file import FileSource
 from reconciler.sources.sql import Queries, SqlSource
 from reconciler.store.database import copy_state
 from reconciler.store.sql import SqlStore
+from reconciler.targets.graph import GraphTarget
 from reconciler.targets.scim import ScimTarget
 
 Measure = Callable[[str, str, str, float], None]
@@ -81,7 +83,7 @@ class House:
         settings = self.config.targets[job.target]
         profile = self.config.job_profiles[job_name]
         concurrency, expires = 1, None
-        if isinstance(settings, ScimTargetSettings):
+        if not isinstance(settings, OtherTarget):
             concurrency, expires = settings.concurrency, settings.credential_expires
         version = configuration.rules_version(job, profile)
         return Plan(job, profile, version, concurrency, self.config.log_retention_seconds, expires)
@@ -146,7 +148,7 @@ async def _connected(
     lanes: Lanes,
     facts: dict[str, Any] | None,
     measure: Measure | None = None,
-) -> AsyncIterator[tuple[Source, ScimTarget]]:
+) -> AsyncIterator[tuple[Source, ScimTarget | GraphTarget]]:
     async with AsyncExitStack() as stack:
         source = build_source(config, config.jobs[job_name].source, clock)
         stack.push_async_callback(_close, source)
@@ -205,7 +207,13 @@ def _differing(was: object, now: object) -> Iterator[str]:
         return
     assert isinstance(
         was,
-        ScimTargetSettings | OtherTarget | FileSourceSettings | LdapSourceSettings | SqlSourceSettings | OtherSource,
+        ScimTargetSettings
+        | GraphTargetSettings
+        | OtherTarget
+        | FileSourceSettings
+        | LdapSourceSettings
+        | SqlSourceSettings
+        | OtherSource,
     )
     for one in fields(was):
         if getattr(was, one.name) != getattr(now, one.name):
@@ -214,7 +222,7 @@ def _differing(was: object, now: object) -> Iterator[str]:
 
 def _limits(config: Config, target: str) -> tuple[int, float | None] | None:
     settings = config.targets[target]
-    return (settings.concurrency, settings.requests_per_second) if isinstance(settings, ScimTargetSettings) else None
+    return None if isinstance(settings, OtherTarget) else (settings.concurrency, settings.requests_per_second)
 
 
 def job_named(config: Config, name: str) -> str:
@@ -320,12 +328,14 @@ def build_target(
     lanes: Lanes,
     facts: dict[str, Any] | None,
     measure: Measure | None = None,
-) -> ScimTarget:
+) -> ScimTarget | GraphTarget:
     """Return the target of a job. `facts` is what it said of itself the last time."""
     job = config.jobs[job_name]
     settings = config.targets[job.target]
     if isinstance(settings, OtherTarget):
         raise _not_yet(config, f"[targets.{job.target}] type", settings.type)
+    if isinstance(settings, GraphTargetSettings):
+        return _build_graph(config, job_name, settings, clock, dice, lanes, measure)
     profile = config.job_profiles[job_name]
     parts = urlsplit(settings.url)
     lane = lanes.lane(
@@ -342,23 +352,69 @@ def build_target(
         connections=settings.concurrency,
     )
     measured = exchange if measure is None else Measured(exchange, clock, partial(measure, job_name))
-    paths: dict[Kind, tuple[str, ...]] = {}
-    for kind in KINDS:
-        rules = job.rules(kind)
-        if rules is not None:
-            paths[kind] = Mapper.compile(rules, profile).paths
-            if kind == "user":
-                paths[kind] = tuple(dict.fromkeys((*paths[kind], *(m.to for m in job.deprovision.parting))))
     return ScimTarget(
         job.target,
         url=settings.url,
         profile=profile,
         client=Client(measured, clock, dice, lane=lane, auth=_auth(settings, exchange, clock)),
-        paths=paths,
+        paths=_mapped_paths(config, job_name),
         identity=target_identity(config, job_name),
         facts=facts,
         timeout_seconds=settings.timeout_seconds,
     )
+
+
+def _build_graph(
+    config: Config,
+    job_name: str,
+    settings: GraphTargetSettings,
+    clock: Clock,
+    dice: Dice,
+    lanes: Lanes,
+    measure: Measure | None,
+) -> GraphTarget:
+    profile = config.job_profiles[job_name]
+    parts = urlsplit(settings.url)
+    lane = lanes.lane(
+        parts.netloc,
+        settings.name,
+        concurrency=settings.concurrency,
+        requests_per_second=settings.requests_per_second or profile.requests_per_second,
+        writes_per_second=profile.writes_per_second,
+    )
+    exchange = AiohttpExchange(ca_file=settings.ca_file, proxy=settings.proxy, connections=settings.concurrency)
+    auth = ClientCredentials(
+        exchange,
+        clock,
+        token_url=f"{settings.login_url}/{settings.tenant}/oauth2/v2.0/token",
+        client_id=settings.client_id,
+        read_secret=_reader(settings.secret),
+        scopes=(f"{parts.scheme}://{parts.netloc}/.default",),
+        send="body",
+    )
+    measured = exchange if measure is None else Measured(exchange, clock, partial(measure, job_name))
+    return GraphTarget(
+        settings.name,
+        url=settings.url,
+        profile=profile,
+        client=Client(measured, clock, dice, lane=lane, auth=auth),
+        clock=clock,
+        paths=_mapped_paths(config, job_name),
+        identity=target_identity(config, job_name),
+        timeout_seconds=settings.timeout_seconds,
+    )
+
+
+def _mapped_paths(config: Config, job_name: str) -> Mapping[Kind, tuple[str, ...]]:
+    job = config.jobs[job_name]
+    paths: dict[Kind, tuple[str, ...]] = {}
+    for kind in KINDS:
+        rules = job.rules(kind)
+        if rules is not None:
+            paths[kind] = Mapper.compile(rules, config.job_profiles[job_name]).paths
+            if kind == "user":
+                paths[kind] = tuple(dict.fromkeys((*paths[kind], *(m.to for m in job.deprovision.parting))))
+    return paths
 
 
 def build_post(config: Config) -> Post:
@@ -399,6 +455,8 @@ def target_identity(config: Config, job_name: str) -> Identity:
         return Identity(settings.type, settings.name)
     parts = urlsplit(settings.url)
     place = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+    if isinstance(settings, GraphTargetSettings):
+        return Identity("graph", place, settings.tenant.lower())
     return Identity("scim", place, settings.tenant or "")
 
 

@@ -26,6 +26,7 @@ from reconciler.config.settings import (
     BearerAuth,
     ControlSettings,
     FileSourceSettings,
+    GraphTargetSettings,
     MailSettings,
     MetricsSettings,
     OAuthSettings,
@@ -43,6 +44,7 @@ from reconciler.config.tables import (
     BearerTable,
     ConfigTable,
     FileSourceTable,
+    GraphTargetTable,
     OAuthTable,
     OtherSourceTable,
     ScimTargetTable,
@@ -171,6 +173,11 @@ def targets_of(table: ConfigTable, report: Report) -> tuple[dict[str, TargetSett
             if profile is not None:
                 profiles[name] = profile
             targets[name] = _scim_target(name, target, profile, report)
+        elif isinstance(target, GraphTargetTable):
+            profile = _profile(target, place, report)
+            if profile is not None:
+                profiles[name] = profile
+            targets[name] = _graph_target(name, target, profile, report)
         else:
             report.warning(
                 (*place, "type"), f"targets of type {target.type} are not yet available: their jobs cannot run"
@@ -231,7 +238,7 @@ def _other_source(name: str, table: OtherSourceTable, report: Report) -> OtherSo
     return OtherSource(name, table.type, active_of(table.active), table.person)
 
 
-def _profile(table: ScimTargetTable, place: Place, report: Report) -> Profile | None:
+def _profile(table: ScimTargetTable | GraphTargetTable, place: Place, report: Report) -> Profile | None:
     reference = table.profile
     if not vendors.is_path(reference) and reference not in vendors.names():
         report.problem((*place, "profile"), f"unknown profile {reference!r}", nearest(reference, vendors.names()))
@@ -243,6 +250,8 @@ def _profile(table: ScimTargetTable, place: Place, report: Report) -> Profile | 
         return None
     if notice is not None:
         report.warning((*place, "profile"), notice)
+    if isinstance(table, GraphTargetTable):
+        return profile
     return profile if table.patch is None else replace(profile, patch=PatchDialect(table.patch))
 
 
@@ -288,6 +297,29 @@ def _tenants(targets: Mapping[str, TargetSettings], profiles: Mapping[str, Profi
         if elsewhere != kept:
             problem = f"has the address of {other} and another token: the accounts of two tenants would be mixed up"
             report.problem(("targets", name, "tenant"), problem, 'name each, for example tenant = "example.com"')
+
+
+def _graph_target(name: str, table: GraphTargetTable, profile: Profile | None, report: Report) -> GraphTargetSettings:
+    place: Place = ("targets", name)
+    limit = table.requests_per_second
+    if re.search(r"[^A-Za-z0-9.-]", table.tenant):
+        report.problem((*place, "tenant"), "is neither an id nor a domain", "for example contoso.onmicrosoft.com")
+    return GraphTargetSettings(
+        name=name,
+        url=_base_url(table.url, (*place, "url"), report),
+        tenant=table.tenant,
+        login_url=_base_url(table.login_url, (*place, "login_url"), report),
+        client_id=table.client_id,
+        secret=_secret(table.client_secret, (*place, "client_secret"), report),
+        profile=profile.name if profile is not None else table.profile,
+        concurrency=table.concurrency,
+        requests_per_second=limit if limit is not None or profile is None else profile.requests_per_second,
+        ca_file=_existing(table.ca_file, (*place, "ca_file"), report),
+        proxy=None if table.proxy is None else _address(table.proxy, (*place, "proxy"), report),
+        timeout_seconds=seconds(table.timeout),
+        protected=tuple(table.protected),
+        credential_expires=table.credential_expires,
+    )
 
 
 def _auth(table: ScimTargetTable, place: Place, report: Report) -> Auth | None:

@@ -165,6 +165,7 @@ class AttributeTable(Table):
     never_null: bool = Field(default=False, description="Whether a value can be changed and never taken away.")
     references: Literal["user", "group"] | None = Field(default=None, description="What a Reference points to.")
     allowed: list[Text] = Field(default_factory=list, description="The values that the app takes; empty: any.")
+    own_domain: bool = Field(default=False, description="Whether its address must be in a domain of the app's own.")
 
 
 class UsersTable(Table):

@@ -88,6 +88,12 @@ class ProfileTable(Table):
     )
     side_effects: list[Text] = Field(default_factory=list, description="What a create does beside making an account.")
     prerequisites: list[Text] = Field(default_factory=list, description="What is needed before the first cycle.")
+    writes_per_second: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description="The most changes a second, where a request has several."
+    )
+    permissions: dict[str, str] = Field(
+        default_factory=dict, description="The permissions to look for, with the attribute that needs each; empty: all."
+    )
     hints: dict[str, Text] = Field(default_factory=dict, description="What to tell an administrator, by fault.")
     links: list[LinkTable] = Field(default_factory=list, description="The vendor's own pages, and ours.")
     evidence: list[EvidenceTable] = Field(default_factory=list, description="Why the profile says what it says.")
@@ -153,6 +159,8 @@ def described_profile(reference: str, directory: Path) -> Described:
         requests_per_second=table.requests_per_second,
         url=table.url,
         tenant_by_token=table.tenant_by_token,
+        writes_per_second=table.writes_per_second,
+        permissions=dict(table.permissions),
         hints=dict(table.hints),
     )
     return Described(profile, table)
@@ -183,6 +191,7 @@ def _attributes(tables: Mapping[str, AttributeTable]) -> dict[str, TargetAttribu
             never_null=known.never_null,
             references=known.references,
             allowed=tuple(known.allowed),
+            own_domain=known.own_domain,
         )
         for path, known in tables.items()
     }

@@ -191,6 +191,26 @@ class ScimTargetSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class GraphTargetSettings:
+    """A tenant that is reached by Microsoft Graph. Neither URL has a slash at its end."""
+
+    name: str
+    url: str
+    tenant: str
+    login_url: str
+    client_id: str
+    secret: Secret
+    profile: str
+    concurrency: int = 40
+    requests_per_second: float | None = None
+    ca_file: Path | None = None
+    proxy: str | None = None
+    timeout_seconds: float = 20.0
+    protected: tuple[str, ...] = ()
+    credential_expires: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OtherTarget:
     """A target of a type that is accepted by name and cannot be written yet."""
 
@@ -199,7 +219,7 @@ class OtherTarget:
     protected: tuple[str, ...] = ()
 
 
-TargetSettings = ScimTargetSettings | OtherTarget
+TargetSettings = ScimTargetSettings | GraphTargetSettings | OtherTarget
 
 
 @dataclass(frozen=True, slots=True)

@@ -227,6 +227,8 @@ class TargetAttribute:
     never_null: bool = False
     references: Kind | None = None
     allowed: tuple[str, ...] = ()
+    own_domain: bool = False
+    """Its value is an address in a domain that the target itself must own."""
 
 
 class PatchDialect(StrEnum):
@@ -271,6 +273,10 @@ class Profile:
     """The job's default where creates cost money or send mails."""
     tenant_by_token: bool = False
     """One address serves every tenant and the token chooses: what a target is takes its `tenant` too."""
+    writes_per_second: float | None = None
+    """How many single changes a second, where several go in one request."""
+    permissions: Mapping[str, str] = field(default_factory=dict)
+    """What the credential must be allowed, by the target's name for it → the path that needs it, "" for all."""
     hints: Mapping[str, str] = field(default_factory=dict)
     """What to tell an administrator, by fault: {"unauthorized": "…", "not_found": "…"}."""
 

@@ -32,6 +32,8 @@ Reason = Literal[
     "InvalidValue",
     "SchemaPropertyCanOnlyAcceptValue",
     "MandatoryFieldsMissing",
+    "DomainNotInTenant",
+    "OnPremisesMastered",
     "SelectUniqueValueExhausted",
     "IgnoreObjectFlow",
     "ImportSkipped",
@@ -205,6 +207,16 @@ MEANINGS: Mapping[Reason, Meaning] = {
         "nonServiceFailure",
         "The target requires an attribute that has no value",
         "Fill the attribute in the source, or give the mapping a `default`.",
+    ),
+    "DomainNotInTenant": Meaning(
+        "nonServiceFailure",
+        "The address is in a domain that the target does not own",
+        "Correct the address in the source, verify the domain in the tenant, or filter such people out.",
+    ),
+    "OnPremisesMastered": Meaning(
+        "nonServiceFailure",
+        "Another directory is the master of the account",
+        "Change the account where it is mastered, or filter these people out, or name them in `protected`.",
     ),
     "SelectUniqueValueExhausted": Meaning(
         "nonServiceFailure",

@@ -22,12 +22,14 @@ from reconciler.language.moments import (
     NotInFormat,
     from_file_time,
     parse_as,
+    parse_in_zone,
     parse_moment,
     print_as,
     print_iso,
     print_moment,
     to_file_time,
     tokens_of,
+    zone_named,
 )
 from reconciler.language.syntax import Call
 from reconciler.language.values import Context, Value, integer, number, text, text_or_none
@@ -66,6 +68,27 @@ def _date(value: Value, function: str) -> datetime:
 
 def _cdate(value: Value) -> str:
     return print_moment(_date(value, "CDate"))
+
+
+def _utc_date_time(invocation: Invocation) -> Evaluate:
+    source, named = invocation.arguments
+    if named.given and named.constant and zone_named(str(named.value)) is None:
+        raise invocation.refuse("there is no time zone of this name; give one as in Europe/Stockholm", at=named)
+
+    def utc_date_time(context: Context) -> str | None:
+        written = text_or_none(source.evaluate(context))
+        if not written:
+            return None
+        name = text_or_none(named.evaluate(context)) if named.given else None
+        zone = zone_named(name) if name else UTC
+        if zone is None:
+            raise EvaluationError("UtcDateTime: there is no time zone of this name; give one as in Europe/Stockholm")
+        try:
+            return print_iso(parse_in_zone(written, zone))
+        except EvaluationError as error:
+            raise EvaluationError(f"UtcDateTime: {error}") from None
+
+    return utc_date_time
 
 
 def _now(_: Invocation) -> Evaluate:
@@ -231,4 +254,5 @@ FUNCTIONS = (
     Function("FormatDateTime", ("source", "dateTimeStyles?", "inputFormat?", "outputFormat?"), _format_date_time),
     Function("Now", (), _now, volatile=True, gives="date"),
     Function("NumFromDate", ("value",), checked(plain(_num_from_date), date(0))),
+    Function("UtcDateTime", ("source", "timezone?"), checked(_utc_date_time, date(0)), gives="date"),
 )

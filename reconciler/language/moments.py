@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from reconciler.errors import EvaluationError
 
@@ -73,6 +74,29 @@ def parse_moment(value: str) -> datetime:
     raise EvaluationError(
         "this is not a date that can be read; give year-month-day or month/day/year, or convert it with FormatDateTime"
     )
+
+
+def parse_in_zone(value: str, zone: tzinfo) -> datetime:
+    """Return the moment that a text stands for, in UTC; without an offset it is taken as of this time zone."""
+    stripped = value.strip()
+    for pattern in (_ISO, _MONTH_FIRST, _DAY_NAMED, _MONTH_NAMED):
+        if (found := pattern.fullmatch(stripped)) is not None:
+            moment = _moment(found)
+            if found["offset"]:
+                return moment
+            try:
+                return moment.replace(tzinfo=zone).astimezone(UTC)
+            except (ValueError, OverflowError):
+                raise EvaluationError("this date does not exist in the calendar") from None
+    raise EvaluationError("this is not a date that can be read; give year-month-day or month/day/year")
+
+
+def zone_named(name: str) -> tzinfo | None:
+    """Return the time zone of this IANA name, None where there is none."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
 
 
 _OFFSET = r"\s*(?P<offset>Z|GMT|UTC|[+-]\d{1,2}(?::?\d{2})?)?"

@@ -29,6 +29,8 @@ REST_SECONDS = 15.0
 _LATELY_SECONDS = 60.0
 _WIDEN_AFTER_ANSWERS = 50
 """So many answers without a 429 give back one of the parallel calls that a 429 took."""
+WRITE_BURST = 20
+"""So many changes may go at once where their pace is limited."""
 _RETRIABLE = frozenset({Fault.UNREACHABLE, Fault.INTERRUPTED, Fault.THROTTLED, Fault.SERVER_ERROR})
 
 
@@ -46,11 +48,15 @@ class Lane:
         "_rests_until",
         "_suspect",
         "_waiting",
+        "_writes_per_second",
         "pace",
         "paused_until",
+        "write_pace",
     )
 
-    def __init__(self, concurrency: int, requests_per_second: float | None) -> None:
+    def __init__(
+        self, concurrency: int, requests_per_second: float | None, writes_per_second: float | None = None
+    ) -> None:
         self._concurrency = concurrency
         self._allowed = concurrency
         self._in_flight = 0
@@ -63,18 +69,30 @@ class Lane:
         self._requests_per_second = requests_per_second
         self.pace = Pace(requests_per_second) if requests_per_second else None
         self.paused_until = -math.inf
+        self._writes_per_second: float | None = None
+        self.write_pace: Pace | None = None
+        """The pace of single changes, where several go in one request."""
+        self._pace_writes(writes_per_second)
 
     @property
     def concurrency(self) -> int:
         """How many calls may be in flight now."""
         return self._allowed
 
-    def tighten(self, concurrency: int, requests_per_second: float | None) -> None:
+    def tighten(
+        self, concurrency: int, requests_per_second: float | None, writes_per_second: float | None = None
+    ) -> None:
         """Take another client in: the lowest of both limits counts."""
+        self._pace_writes(writes_per_second)
         self._concurrency = min(self._concurrency, concurrency)
         self._allowed = min(self._allowed, concurrency)
         if requests_per_second and requests_per_second < (self._requests_per_second or math.inf):
             self._requests_per_second, self.pace = requests_per_second, Pace(requests_per_second)
+
+    def _pace_writes(self, writes_per_second: float | None) -> None:
+        if writes_per_second and writes_per_second < (self._writes_per_second or math.inf):
+            self._writes_per_second = writes_per_second
+            self.write_pace = Pace(writes_per_second, WRITE_BURST)
 
     def deadline_seconds(self, now: float, wanted_seconds: float) -> float:
         """Return how long the next call may take."""
@@ -171,13 +189,21 @@ class Lanes:
     def __init__(self) -> None:
         self._lanes: dict[tuple[str, str], Lane] = {}
 
-    def lane(self, host: str, credential: str, *, concurrency: int, requests_per_second: float | None = None) -> Lane:
+    def lane(
+        self,
+        host: str,
+        credential: str,
+        *,
+        concurrency: int,
+        requests_per_second: float | None = None,
+        writes_per_second: float | None = None,
+    ) -> Lane:
         """Return the lane, made at its first use; a further client can only make it narrower."""
         lane = self._lanes.get((host.lower(), credential))
         if lane is None:
-            lane = self._lanes[host.lower(), credential] = Lane(concurrency, requests_per_second)
+            lane = self._lanes[host.lower(), credential] = Lane(concurrency, requests_per_second, writes_per_second)
         else:
-            lane.tighten(concurrency, requests_per_second)
+            lane.tighten(concurrency, requests_per_second, writes_per_second)
         return lane
 
 
@@ -204,6 +230,19 @@ class Client:
     @property
     def dice(self) -> Dice:
         return self._dice
+
+    @property
+    def write_pace(self) -> Pace | None:
+        """The pace of single changes, shared by all clients of the lane; None: they have none of their own."""
+        return self._lane.write_pace
+
+    def throttled(self, wait_seconds: float) -> None:
+        """Let everybody of the lane wait: a part of an answer said 429."""
+        self._lane.throttled(self._clock.monotonic(), wait_seconds)
+
+    async def header(self) -> str | Failed | None:
+        """Return the Authorization header that requests go with, for a test of the sign-in; None: they have none."""
+        return await self._auth.header() if self._auth is not None else None
 
     async def aclose(self) -> None:
         """Close the connections, where the exchange has any."""

@@ -28,6 +28,7 @@ SECTIONS = {
     "OtherBindTable": "### A directory",
     "ActiveTable": "## sources",
     "ScimTargetTable": "## targets",
+    "GraphTargetTable": "## targets",
     "OtherTargetTable": "## targets",
     "BearerTable": "## targets",
     "BasicTable": "## targets",

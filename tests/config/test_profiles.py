@@ -27,7 +27,7 @@ def test_each_shipped_profile_is_sound(name: str) -> None:
     profile = config.load_profile(name, Path("/nowhere"))
     assert profile.name == name
     for kind, mappings in (("user", profile.user_mappings), ("group", profile.group_mappings)):
-        assert len([mapping for mapping in mappings if mapping.match is not None]) == 1, kind
+        assert any(mapping.match == 1 for mapping in mappings), kind
         assert all(mapping.to == canonical(mapping.to) for mapping in mappings)
     assert all(path == known.path == canonical(path) for path, known in profile.user_attributes.items())
 
@@ -91,7 +91,7 @@ def test_a_profile_of_ones_own_changes_just_what_it_says(tmp_path: Path) -> None
     [
         ({}, ["own.toml: cannot be read: No such file or directory"]),
         ({"own": "name = "}, ["own.toml: is no valid TOML: Invalid value (at end of document)"]),
-        ({"own": 'extends = "scmi"'}, ["scmi: unknown profile (known: acall, dialpad, scim, sightcall)"]),
+        ({"own": 'extends = "scmi"'}, ["scmi: unknown profile (known: acall, dialpad, entra, graph, scim, sightcall)"]),
         ({"own": "extends = 1"}, ["own.toml: extends: must be a string (the name of a profile, or a path)"]),
         (
             {"own": 'extends = "b.toml"', "b": 'extends = "own.toml"'},

@@ -1,0 +1,73 @@
+"""Tests the connection to a Graph: sign-in, permissions, and the tenant's domains."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from typing import Any
+
+from reconciler.core.model import Profile
+from reconciler.core.outcomes import Failed, Fault
+from reconciler.dialects import graph
+from reconciler.dialects.graph import Call
+from reconciler.ports import Diagnosis
+from reconciler.targets.graph_domains import Domains
+from reconciler.targets.graph_wire import Wire
+
+_GRANT = "grant it as an application permission and give admin consent, then try again"
+
+
+async def test(wire: Wire, profile: Profile, domains: Domains, paths: Sequence[str]) -> list[Diagnosis]:
+    """Sign in, name the permissions that are there and those that are missing, and read what can be read."""
+    header = await wire.client.header()
+    if isinstance(header, Failed):
+        step = "connection" if header.fault in (Fault.UNREACHABLE, Fault.INTERRUPTED) else "sign-in"
+        return [Diagnosis(step, False, header.reason, profile.hints.get(header.fault.value, ""))]
+    lines = [Diagnosis("sign-in", True, "the tenant gives us a token")]
+    lines += _permissions(header or "", profile, paths)
+    users = await wire.alone(Call("GET", "/users?$top=1&$select=id"), doing="reading a user")
+    if isinstance(users, Failed):
+        step = {
+            Fault.UNREACHABLE: "connection",
+            Fault.INTERRUPTED: "connection",
+            Fault.UNAUTHORIZED: "sign-in",
+            Fault.FORBIDDEN: "permissions",
+            Fault.NOT_SCIM: "path",
+        }.get(users.fault, "answer")
+        return [*lines, Diagnosis(step, False, users.reason)]
+    lines.append(Diagnosis("graph", True, "users can be read"))
+    known = await domains.verified()
+    if isinstance(known, Failed):
+        lines.append(Diagnosis("domains", False, known.reason))
+    else:
+        lines.append(Diagnosis("domains", True, f"verified domains: {', '.join(sorted(known))}"))
+    return lines
+
+
+def _permissions(header: str, profile: Profile, paths: Sequence[str]) -> list[Diagnosis]:
+    granted = granted_permissions(header)
+    if granted is None:
+        return [Diagnosis("permissions", True, "the token does not show what it permits; Graph will say")]
+    needed = {name: path for name, path in profile.permissions.items() if not path or path in paths}
+    lines = [Diagnosis("permissions", True, f"granted: {', '.join(sorted(granted)) or 'none'}")]
+    for name, path in needed.items():
+        if name not in granted:
+            what = f"the permission {name} is missing" + (f", which {path} needs" if path else "")
+            lines.append(Diagnosis("permissions", False, what, _GRANT))
+    return lines
+
+
+def granted_permissions(header: str) -> frozenset[str] | None:
+    """Return the application permissions in a token, None where it cannot be read: its form is no promise."""
+    parts = header.removeprefix("Bearer ").split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        claims: dict[str, Any] = graph.json_object(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (binascii.Error, ValueError):
+        return None
+    roles = claims.get("roles")
+    if not claims:
+        return None
+    return frozenset(str(role) for role in roles) if isinstance(roles, list) else frozenset()

@@ -1,0 +1,128 @@
+"""Makes users and groups in Graph, or takes back out of the recycle bin who was deleted there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
+
+from reconciler.core.diffing import is_empty
+from reconciler.core.model import Kind, Profile, Resource, TargetId
+from reconciler.core.outcomes import Account, Done, Failed, Fault
+from reconciler.dialects import graph
+from reconciler.dialects.graph import Call, Readers
+from reconciler.net.client import Client
+from reconciler.targets.graph_wire import Wire, rows_of
+
+_PASSWORD_DIGITS = 32
+_GROUP_KIND = {"mailEnabled": False, "securityEnabled": True}
+"""What a group is that members are given access by."""
+
+
+class Creating:
+    """Creates with what Graph requires and no source has: an initial password."""
+
+    __slots__ = ("_profile", "_readers", "_wire")
+
+    def __init__(self, wire: Wire, profile: Profile, readers: Mapping[Kind, Readers]) -> None:
+        self._wire, self._profile, self._readers = wire, profile, readers
+
+    async def create(self, kind: Kind, resource: Resource) -> Done | Failed:
+        """Return the account with all that was set; what could not be set yet is left out of it."""
+        if kind == "user":
+            restored = await self._restored(resource)
+            if restored is not None:
+                return restored
+        doing = f"creating a {kind}"
+        body = graph.body(self._at_once(kind, resource), kind, self._profile)
+        if isinstance(body, Failed):
+            return replace(body, reason=f"{doing}: {body.reason}")
+        body |= _passwords(self._wire.client) if kind == "user" else _group(body, self._wire.client)
+        answers = await self._wire.write(Call("POST", graph.COLLECTIONS[kind], body), doing=doing)
+        if isinstance(answers, Failed):
+            return answers
+        account = graph.account(graph.json_object(answers[0].body), self._readers[kind])
+        if account is None:
+            return Failed(Fault.INTERRUPTED, f"{doing}: Graph answered without an id", answers[0].status)
+        self._wire.note_born(account.id)
+        kept = {path: value for path, value in resource.items() if path in dict(self._at_once(kind, resource))}
+        kept |= account.resource
+        later = [(path, resource[path]) for path in resource if path in graph.SET_AFTER_CREATE]
+        if later and await self._set(kind, account.id, later):
+            kept |= dict(later)
+        return Done(Account(account.id, {**kept, **await self._refer(kind, account.id, resource)}))
+
+    def _at_once(self, kind: Kind, resource: Resource) -> list[tuple[str, Any]]:
+        return [
+            (path, value)
+            for path, value in resource.items()
+            if path not in graph.SET_AFTER_CREATE and self._profile.attribute(kind, path).references is None
+        ]
+
+    async def _set(self, kind: Kind, target_id: TargetId, values: list[tuple[str, Any]]) -> bool:
+        body = graph.body(values, kind, self._profile)
+        if isinstance(body, Failed):
+            return False
+        call = Call("PATCH", graph.one_path(kind, target_id), body)
+        done = await self._wire.write(call, doing=f"completing a new {kind}", about=(target_id,))
+        return not isinstance(done, Failed)
+
+    async def _refer(self, kind: Kind, target_id: TargetId, resource: Resource) -> Resource:
+        """Set the references of a new account; return those that are set."""
+        done: Resource = {}
+        for path, value in resource.items():
+            referred = self._profile.attribute(kind, path).references
+            if referred is None or is_empty(value) or not isinstance(value, str):
+                continue
+            body = graph.reference_body(self._wire.url, referred, value)
+            call = Call("PUT", graph.one_path(kind, target_id, f"/{path}/$ref"), body)
+            outcome = await self._wire.write(call, doing=f"completing a new {kind}", about=(target_id, value))
+            if not isinstance(outcome, Failed):
+                done[path] = value
+        return done
+
+    # --- the recycle bin ---
+
+    async def _restored(self, resource: Resource) -> Done | Failed | None:
+        """Take the one soft-deleted user of this name out of the recycle bin; None where there is none, or several."""
+        name, mail = resource.get("userPrincipalName"), resource.get("mail")
+        if not isinstance(name, str):
+            return None
+        mail = mail if isinstance(mail, str) else None
+        doing = "looking into the recycle bin"
+        rows = await self._wire.read(Call("GET", graph.deleted(name, mail), None, graph.EVENTUAL), doing=doing)
+        if isinstance(rows, Failed):
+            return None if rows.fault in (Fault.FORBIDDEN, Fault.INVALID) else rows
+        found = [row for row in rows_of(rows) if graph.was_called(row, name, mail)]
+        if len(found) != 1:
+            return None
+        target_id = TargetId(str(found[0]["id"]))
+        place = f"/directory/deletedItems/{quote(target_id, safe='')}/restore"
+        doing = "restoring a deleted user"
+        answers = await self._wire.write(Call("POST", place), doing=doing)
+        if isinstance(answers, Failed):
+            return None if answers.fault is Fault.NOT_FOUND else answers
+        self._wire.note_born(target_id)
+        values = [(p, v) for p, v in resource.items() if self._profile.attribute("user", p).references is None]
+        body = graph.body(values, "user", self._profile)
+        if isinstance(body, Failed):
+            return replace(body, reason=f"{doing}: {body.reason}")
+        call = Call("PATCH", graph.one_path("user", target_id), body)
+        outcome = await self._wire.write(call, doing=doing, about=(target_id,))
+        if isinstance(outcome, Failed):
+            return outcome
+        return Done(Account(target_id, {**dict(values), **await self._refer("user", target_id, resource)}))
+
+
+def _passwords(client: Client) -> dict[str, Any]:
+    """Return an initial password that nobody is told, and that is changed at the first sign-in."""
+    password = f"A!{client.dice.hex(_PASSWORD_DIGITS)}"
+    return {"passwordProfile": {"forceChangePasswordNextSignIn": True, "password": password}}
+
+
+def _group(body: Mapping[str, Any], client: Client) -> dict[str, Any]:
+    made: dict[str, Any] = {name: value for name, value in _GROUP_KIND.items() if name not in body}
+    if "mailNickname" not in body:
+        made["mailNickname"] = f"g{client.dice.hex(16)}"
+    return made

@@ -1,0 +1,78 @@
+"""Puts users into groups of a Graph, and takes them out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import quote
+
+import anyio
+
+from reconciler.core.model import TargetId
+from reconciler.core.outcomes import Failed, Fault, MembersDone, Missing
+from reconciler.dialects import graph
+from reconciler.dialects.graph import Call
+from reconciler.ports import chunks
+from reconciler.targets.graph_wire import Wire
+
+_HOPELESS = (Fault.UNREACHABLE, Fault.UNAUTHORIZED, Fault.FORBIDDEN)
+
+
+class Membership:
+    """The members of groups: each goes in a call of its own, twenty of them in a request."""
+
+    __slots__ = ("_wire",)
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    async def change(
+        self, group: TargetId, add: Sequence[TargetId], remove: Sequence[TargetId]
+    ) -> MembersDone | Failed:
+        """Add, then remove; who is a member already, or none any more, counts as done."""
+        done: list[TargetId] = []
+        refused: dict[TargetId, Failed] = {}
+
+        async def put_in(member: TargetId) -> None:
+            place = graph.one_path("group", group, "/members/$ref")
+            body = {"@odata.id": f"{self._wire.url}/directoryObjects/{quote(member, safe='')}"}
+            take_note(member, await self._send(Call("POST", place, body), group, member))
+
+        async def take_out(member: TargetId) -> None:
+            place = graph.one_path("group", group, f"/members/{quote(member, safe='')}/$ref")
+            outcome = await self._send(Call("DELETE", place), group, member)
+            if (
+                outcome is not None
+                and outcome.fault is Fault.NOT_FOUND
+                and not isinstance(await self.read(group), Missing | Failed)
+            ):
+                outcome = None
+            take_note(member, outcome)
+
+        def take_note(member: TargetId, outcome: Failed | None) -> None:
+            if outcome is None:
+                done.append(member)
+            else:
+                refused[member] = outcome
+
+        for members, change in ((add, put_in), (remove, take_out)):
+            for some in chunks(members, graph.BATCH_MAX):
+                async with anyio.create_task_group() as tasks:
+                    for member in some:
+                        tasks.start_soon(change, member)
+                for failure in refused.values():
+                    if failure.fault in _HOPELESS and not done:
+                        return failure
+        return MembersDone(tuple(done), refused)
+
+    async def read(self, group: TargetId) -> frozenset[TargetId] | Missing | Failed:
+        call = Call("GET", graph.one_path("group", group, "/members", "$select=id&$top=999"))
+        rows = await self._wire.pages(call, doing="reading the members of a group")
+        if isinstance(rows, Failed):
+            return Missing() if rows.fault is Fault.NOT_FOUND else rows
+        return frozenset(TargetId(str(row["id"])) for row in rows if "id" in row)
+
+    async def _send(self, call: Call, group: TargetId, member: TargetId) -> Failed | None:
+        outcome = await self._wire.write(
+            call, doing="changing a group", about=(group, member), forgives=graph.says_already_there
+        )
+        return outcome if isinstance(outcome, Failed) else None

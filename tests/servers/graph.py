@@ -1,0 +1,215 @@
+"""An honest double of Microsoft Graph and of the token endpoint before it, written from their published documentation.
+
+It was checked against nothing but these documents: no Graph can be run on one's own machine. It is throttled by calls,
+not by time, and knows no clock, so that it runs in virtual time too.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+from aiohttp import web
+
+from tests.servers.graph_engine import GraphRequest, Tenant, parsed_query
+from tests.servers.graph_rules import Json, Refusal, bad
+
+CLIENT_ID = "11111111-2222-3333-4444-555555555555"
+SECRET = "graph-double-secret"
+TENANT = "example.onmicrosoft.com"
+BATCH_MAX = 20
+Answer = tuple[int, Any, dict[str, str]]
+"""Status, body, headers."""
+
+
+@dataclass(slots=True)
+class Throttle:
+    """Answer the next calls that match with 429."""
+
+    times: int
+    retry_after_seconds: int = 7
+    method: str = ""
+    """Empty: every one."""
+
+
+@dataclass(slots=True)
+class Sent:
+    """One call as it arrived, alone or in a batch."""
+
+    method: str
+    path: str
+    body: Any
+    headers: dict[str, str]
+    in_batch: bool
+
+
+@dataclass(slots=True)
+class GraphServer:
+    """A server on 127.0.0.1, inside `async with`."""
+
+    tenant: Tenant = field(default_factory=Tenant)
+    calls: list[Sent] = field(default_factory=list)
+    requests: Counter[str] = field(default_factory=Counter)
+    """How many HTTP requests came, by path without query: /$batch is one, whatever is in it."""
+    batches: list[int] = field(default_factory=list)
+    """How many calls each batch had."""
+    throttle: Throttle | None = None
+    drop_batches: int = 0
+    """So many batches are carried out and their answers lost."""
+    tokens: int = 0
+    token: str = "graph-double-secret"
+    """What the harness writes into the secret's file."""
+    _runner: web.AppRunner | None = None
+    _port: int = 0
+
+    @property
+    def origin(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def url(self) -> str:
+        return f"{self.origin}/v1.0"
+
+    def clear(self) -> None:
+        self.calls.clear()
+        self.requests.clear()
+        self.batches.clear()
+
+    def sent(self, method: str, part: str = "") -> list[Sent]:
+        """Return the calls of one method whose path has this in it, in order."""
+        return [call for call in self.calls if call.method == method and part in call.path]
+
+    @property
+    def writes(self) -> list[Sent]:
+        return [call for call in self.calls if call.method != "GET"]
+
+    async def __aenter__(self) -> GraphServer:
+        application = web.Application(client_max_size=1 << 26)
+        application.router.add_route("*", "/{path:.*}", self._serve)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self._port = self._runner.addresses[0][1]
+        self.tenant.root = self.url
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    # --- one request ---
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        path = request.raw_path.partition("?")[0]
+        self.requests[path] += 1
+        raw = await request.read()
+        if path.endswith("/oauth2/v2.0/token"):
+            return self._give_token(request, path, raw)
+        if request.headers.get("Authorization") != f"Bearer {self._access_token()}":
+            return _json(401, Refusal(401, "InvalidAuthenticationToken", "Access token is invalid.").document())
+        if not path.startswith("/v1.0/"):
+            return _json(404, {"error": {"code": "UnknownError", "message": ""}})
+        try:
+            body = orjson.loads(raw) if raw else None
+        except orjson.JSONDecodeError:
+            return _json(400, bad("Unable to read JSON request payload.", "BadRequest").document())
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        if path == "/v1.0/$batch":
+            return self._batch(request, body)
+        status, shown, more = self._call(
+            request.method, request.raw_path.removeprefix("/v1.0"), body, headers, in_batch=False
+        )
+        if isinstance(shown, int):
+            return web.Response(status=status, text=str(shown))
+        return _json(status, shown, more)
+
+    def _give_token(self, request: web.Request, path: str, raw: bytes) -> web.Response:
+        form = parsed_query(raw.decode())
+        if request.method != "POST" or path != f"/{TENANT}/oauth2/v2.0/token":
+            return _json(400, {"error": "invalid_request", "error_description": "AADSTS90002: Tenant not found."})
+        if form.get("grant_type") != "client_credentials":
+            return _json(400, {"error": "unsupported_grant_type", "error_description": "AADSTS70003"})
+        if form.get("client_id") != CLIENT_ID:
+            return _json(400, {"error": "unauthorized_client", "error_description": "AADSTS700016"})
+        if form.get("client_secret") != SECRET:
+            return _json(401, {"error": "invalid_client", "error_description": "AADSTS7000215: Invalid client secret."})
+        if form.get("scope") != f"{self.origin}/.default":
+            return _json(400, {"error": "invalid_scope", "error_description": "AADSTS70011"})
+        self.tokens += 1
+        return _json(200, {"token_type": "Bearer", "expires_in": 3599, "access_token": self._access_token()})
+
+    def _access_token(self) -> str:
+        """Return a token that shows its permissions, as those of Graph do; its signature is no one's."""
+        claims = {"aud": self.origin, "appid": CLIENT_ID, "roles": sorted(self.tenant.permissions)}
+        parts = (orjson.dumps({"alg": "none"}), orjson.dumps(claims), b"signature")
+        return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
+
+    def _batch(self, request: web.Request, body: Any) -> web.StreamResponse:
+        rows = body.get("requests") if isinstance(body, dict) else None
+        if request.method != "POST" or not isinstance(rows, list) or not rows:
+            return _json(400, bad("Invalid batch payload format.", "BadRequest").document())
+        if len(rows) > BATCH_MAX:
+            message = f"Number of batch request steps exceeds the maximum value of {BATCH_MAX}."
+            return _json(400, bad(message, "MaximumValueExceeded").document())
+        numbers = [str(row.get("id")) for row in rows]
+        if len(set(numbers)) != len(numbers):
+            return _json(400, bad("Request Id in batch payload is not unique.", "BadRequest").document())
+        self.batches.append(len(rows))
+        answers: dict[str, Answer] = {}
+        for row in rows:
+            answers[str(row["id"])] = self._batched(row, answers)
+        if self.drop_batches:
+            self.drop_batches -= 1
+            if request.transport is not None:
+                request.transport.close()
+            return web.Response(status=500)
+        responses = []
+        for number in reversed(numbers):  # in any order, the documentation says
+            status, shown, headers = answers[number]
+            one: Json = {"id": number, "status": status, "headers": headers}
+            if shown is not None:
+                one["body"] = shown
+            responses.append(one)
+        return _json(200, {"responses": responses})
+
+    def _batched(self, row: Json, before: dict[str, Answer]) -> Answer:
+        for needed in row.get("dependsOn", []):
+            if needed not in before:
+                return 400, bad("Dependency is not in the batch.", "BadRequest").document(), {}
+            if before[needed][0] >= 400:
+                return 424, Refusal(424, "FailedDependency", "A dependency failed.").document(), {}
+        url = row["url"] if row["url"].startswith("/") else f"/{row['url']}"
+        headers = {str(name).lower(): str(value) for name, value in row.get("headers", {}).items()}
+        if row.get("body") is not None and "application/json" not in headers.get("content-type", ""):
+            return 400, bad("A body needs a Content-Type header.", "BadRequest").document(), {}
+        return self._call(row["method"], url, row.get("body"), headers, in_batch=True)
+
+    def _call(
+        self, method: str, url: str, body: Any, headers: dict[str, str], *, in_batch: bool
+    ) -> tuple[int, Any, dict[str, str]]:
+        parts = urlsplit(url)
+        self.calls.append(Sent(method, url, body, headers, in_batch))
+        throttle = self.throttle
+        if throttle is not None and throttle.times > 0 and throttle.method in ("", method):
+            throttle.times -= 1
+            refusal = Refusal(429, "TooManyRequests", "Too many requests.")
+            return 429, refusal.document(), {"Retry-After": str(throttle.retry_after_seconds)}
+        try:
+            status, shown = self.tenant.answer(
+                GraphRequest(method, parts.path, parsed_query(parts.query), body, headers)
+            )
+        except Refusal as refusal:
+            return refusal.status, refusal.document(), {}
+        return status, shown, {}
+
+
+def _json(status: int, content: Any, headers: dict[str, str] | None = None) -> web.Response:
+    body = b"" if content is None else orjson.dumps(content)
+    return web.Response(status=status, body=body, content_type="application/json", headers=headers or {})

@@ -1,0 +1,128 @@
+"""A company whose people are in AlexisHR and whose accounts are in Entra ID."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from reconciler import config, wiring
+from reconciler.ports import Diagnosis, LogQuery
+from reconciler.runtime.cycle import run_cycle
+from reconciler.runtime.ondemand import provision
+from reconciler.runtime.provisioned import Provisioned
+from reconciler.runtime.report import CycleReport
+from tests.cycles.calendar import Calendar, NoLuck
+from tests.servers.graph import CLIENT_ID, SECRET, TENANT, GraphServer
+
+EMPTY = (
+    *("title", "organization", "office", "department", "workPhone", "managerEmployeeId", "endDate"),
+    *("streetAddress", "zipCode", "city", "country"),
+)
+"""What an employee need not have."""
+KEPT = """
+scope = "all"
+[jobs.entra.deprovision]
+gone = "keep"
+inactive = "keep"
+"""
+
+
+class HumanResources:
+    """Employees in a file as AlexisHR describes them, a configuration and a state in a directory."""
+
+    def __init__(self, directory: Path, graph: GraphServer) -> None:
+        self.directory, self.graph = directory, graph
+        self.employees: dict[str, dict[str, Any]] = {}
+        self.job = KEPT
+        self.target_lines = ""
+        self.source_lines = ""
+        self.tables = ""
+        self.profile = "entra"
+        self.clock = Calendar()
+        self.dice = NoLuck()
+        secret = directory / "secret"
+        secret.touch(mode=0o600)
+        secret.write_text(SECRET)
+
+    def employee(self, id_: str, first: str, last: str, **more: Any) -> dict[str, Any]:
+        """Take somebody on."""
+        row = {
+            "id": id_,
+            "active": True,
+            "firstName": first,
+            "lastName": last,
+            "workEmail": f"{first}.{last}@example.com".lower(),
+            "hireDate": "2026-01-15",
+            **dict.fromkeys(EMPTY),
+            **more,
+        }
+        self.employees[id_] = row
+        return row
+
+    def configure(self) -> Path:
+        """Write files and configuration; return the latter's path."""
+        rows = b"".join(orjson.dumps(row) + b"\n" for row in self.employees.values())
+        (self.directory / "employees.jsonl").write_bytes(rows)
+        path = self.directory / "config.toml"
+        path.write_text(
+            f"""
+[state]
+url = "sqlite:///state.db"
+[sources.hr]
+type = "file"
+users = "employees.jsonl"
+allow_empty = ["users"]
+{self.source_lines}
+[targets.entra]
+type = "graph"
+profile = "{self.profile}"
+tenant = "{TENANT}"
+client_id = "{CLIENT_ID}"
+client_secret = {{ file = "secret" }}
+url = "{self.graph.url}"
+login_url = "{self.graph.origin}"
+{self.target_lines}
+[jobs.entra]
+source = "hr"
+target = "entra"
+full_interval = "1000d"
+{self.job}
+{self.tables}
+"""
+        )
+        return path
+
+    async def cycle(self, *, full: bool = False) -> CycleReport:
+        """Run one cycle as a fresh process would."""
+        loaded = config.load(self.configure())
+        async with wiring.open_house(loaded, write=True) as opened:
+            house = replace(opened, clock=self.clock, dice=self.dice)
+            async with house.world("entra") as world:
+                return await run_cycle(house.plan("entra"), world, full=full)
+
+    async def provision(self, *names: str) -> Provisioned:
+        """Do what `reconciler provision entra NAME…` does."""
+        loaded = config.load(self.configure())
+        async with wiring.open_house(loaded, write=True) as opened:
+            house = replace(opened, clock=self.clock, dice=self.dice)
+            async with house.world("entra") as world:
+                result = await provision(house.plan("entra"), world, names, dry_run=False, by="ann")
+        assert isinstance(result, Provisioned), result
+        return result
+
+    async def test(self) -> Sequence[Diagnosis]:
+        """Do what `reconciler test entra` does, of the target alone."""
+        async with wiring.open_connections(config.load(self.configure()), "entra") as (_, target):
+            return await target.test()
+
+    async def log(self) -> list[dict[str, Any]]:
+        async with wiring.open_house(config.load(self.configure()), write=False) as house:
+            return [row async for row in house.store.log(LogQuery())]
+
+    def account(self, name: str) -> dict[str, Any]:
+        """Return the account of this user principal name, as the tenant keeps it."""
+        return self.graph.tenant.user(name)
