@@ -44,6 +44,7 @@ COMMANDS = {
     "import-roles": "reconciler.commands.migrating:import_roles",
     "log": "reconciler.commands.records:log",
     "statistics": "reconciler.commands.statistics:statistics",
+    "support": "reconciler.commands.support:support",
     "overdue": "reconciler.commands.oversights:overdue",
     "links": "reconciler.commands.links:links",
     "link": "reconciler.commands.links:link",
