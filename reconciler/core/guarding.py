@@ -59,9 +59,9 @@ class Guards:
         """
         record, link = operation.record, operation.record.link
         if safeguard == "locked":
+            assert link is not None
             rest = tuple(c for c in operation.changes if c.path != self.active)
-            if link is not None:
-                record = replace(record, link=replace(link, agreed={**link.agreed, self.active: False}))
+            record = replace(record, link=replace(link, agreed={**link.agreed, self.active: False}))
         elif safeguard == "renames":
             gone = self._renames(operation)
             rest = tuple(c for c in operation.changes if c not in gone)
@@ -98,6 +98,8 @@ class Guards:
 
     def _unlocks(self, operation: Operation) -> bool:
         link = operation.record.link
-        if link is not None and link.disabled_at is not None:
+        if operation.word == "adopt" or link is None:
+            return False  # an account that is taken over becomes what the rules say, as its other values do
+        if link.disabled_at is not None:
             return False  # it was us who disabled it
         return any(c.path == self.active and c.old is False and c.new is True for c in operation.changes)

@@ -30,7 +30,9 @@ async def test_who_is_managed_and_who_waits_is_counted(store: SqlStore, work: Wo
         unlinked("eve", due_at=70.0),
         pending_add=[PendingReference("user", sid("ann"), "manager", "user", sid("dan"))],
     )
-    assert await store.figures(work.name) == Figures(managed=2, escrow=2, escrow_since=20.0, pending_references=1)
+    assert await store.figures(work.name) == Figures(
+        managed=2, escrow=2, escrow_without_account=1, escrow_since=20.0, pending_references=1
+    )
     await work.close(watermark="token")
     assert (await store.figures(work.name)).watermark
 
