@@ -51,7 +51,7 @@ def ldap_source(name: str, table: LdapSourceTable, report: Report) -> LdapSource
         nested=table.nested,
         references=frozenset(one.lower() for one in table.references),
         multivalued=frozenset(one.lower() for one in table.multivalued),
-        changes=table.changes == "auto",
+        changes=table.changes,
         page_size=table.page_size,
         timeout_seconds=seconds(table.timeout),
         active=active_of(table.active),

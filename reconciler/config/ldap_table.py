@@ -71,8 +71,9 @@ class LdapSourceTable(Table):
     multivalued: list[Text] = Field(
         default_factory=list, description="The attributes that are lists also where they have one value."
     )
-    changes: Literal["auto", "none"] = Field(
-        default="auto", description="Ask just for what changed where the directory can tell, or read everything always."
+    changes: Literal["auto", "search", "none"] = Field(
+        default="auto",
+        description="Ask for what changed in the best way that the directory has, by searching, or read all always.",
     )
     page_size: int = Field(default=1000, ge=1, le=1000, description="How many entries are asked for at once.")
     timeout: Period = Field(default="30s", description="How long each answer may take.")
@@ -90,6 +91,8 @@ class LdapSourceTable(Table):
             raise refusal("start_tls goes with ldap://")
         if self.client_key is not None and self.client_cert is None:
             raise refusal("client_key goes with client_cert", "name client_cert too")
+        if self.directory == "active_directory" and self.anchor not in (None, "objectGUID"):
+            raise refusal("anchor is objectGUID in Active Directory", "leave it out; map another attribute by its name")
         if self.nested and self.directory != "active_directory":
             raise refusal(
                 'nested goes with directory = "active_directory"', "jobs follow groups in groups: nested there"

@@ -96,7 +96,7 @@ class LdapSourceSettings:
     references: frozenset[str]
     """In lower case, as `multivalued`."""
     multivalued: frozenset[str]
-    changes: bool
+    changes: Literal["auto", "search", "none"]
     page_size: int
     timeout_seconds: float
     active: ActiveRule | None = None

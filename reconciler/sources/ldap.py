@@ -9,8 +9,9 @@ from typing import Protocol, TypeVar
 
 from reconciler.core.model import Entry, Identity, Kind, SourceId
 from reconciler.ports import Diagnosis, ReadEvent, Wanted
+from reconciler.sources.ldap_ad import ActiveDirectory
 from reconciler.sources.ldap_generic import GenericDirectory
-from reconciler.sources.ldap_layout import Layout
+from reconciler.sources.ldap_layout import Changes, Layout
 from reconciler.sources.ldap_wire import Address, Bind, Refused, Wire
 
 _T = TypeVar("_T")
@@ -27,18 +28,19 @@ class Directory(Protocol):
 class LdapSource:
     """A directory that speaks LDAP."""
 
-    def __init__(self, name: str, address: Address, bind: Bind, layout: Layout, *, changes: bool = True) -> None:
-        """`changes`: ask the directory just for what changed, where it can tell."""
+    def __init__(self, name: str, address: Address, bind: Bind, layout: Layout, *, changes: Changes = "auto") -> None:
+        """`changes`: how the directory is asked for what changed; "none": everything is read always."""
         self._wire = Wire(address, bind)
         self._layout, self._changes = layout, changes
-        self._directory: Directory = GenericDirectory(self._wire, layout, changes=changes)
+        kind = ActiveDirectory if layout.active_directory else GenericDirectory
+        self._directory: Directory = kind(self._wire, layout, changes=changes)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"ldap-{name}")
         bases = dict.fromkeys((layout.users.base, layout.groups.base))
         self.identity = Identity("ldap", f"{address.url} {' '.join(bases)}", layout.anchor)
 
     @property
     def incremental(self) -> bool:
-        return self._changes
+        return self._changes != "none"
 
     async def read(self, wanted: Wanted, since: str | None) -> AsyncIterator[ReadEvent]:
         """See `ports.Source.read`. The directory is asked for the next page when somebody wants it."""

@@ -10,9 +10,9 @@ from ldap.controls import RequestControl
 from reconciler.core.model import KINDS, Entry, Kind, SourceId
 from reconciler.ports import EntryPage, GroupMembers, ReadEvent, Wanted, Watermark, chunks
 from reconciler.sources import ldap_sync as sync
-from reconciler.sources.ldap_layout import Layout
+from reconciler.sources.ldap_layout import Changes, Layout
 from reconciler.sources.ldap_names import Names, canonical, is_below
-from reconciler.sources.ldap_reading import Part, Problems, Shaping, membership_pages, read_all
+from reconciler.sources.ldap_reading import Part, Problems, Shaping, ends, fetched, membership_pages, read_all
 from reconciler.sources.ldap_token import Token
 from reconciler.sources.ldap_values import text_of, values_of
 from reconciler.sources.ldap_wire import Raw, Refused, Wire
@@ -58,8 +58,7 @@ class _ByName:
 class GenericDirectory:
     """One directory, read from one thread."""
 
-    def __init__(self, wire: Wire, layout: Layout, *, changes: bool) -> None:
-        """`changes`: ask for what changed where the server can tell."""
+    def __init__(self, wire: Wire, layout: Layout, *, changes: Changes) -> None:
         self._wire, self._layout, self._changes = wire, layout, changes
 
     def read(self, wanted: Wanted, since: str | None) -> Iterator[ReadEvent]:
@@ -68,10 +67,10 @@ class GenericDirectory:
         if refused := self._wire.open():
             for each in problems.values():
                 each.refused("the directory", refused)
-            yield from _ends(wanted, problems)
+            yield from ends(wanted, problems)
             return
         kinds = [kind for kind in KINDS if (kind == "user" and wanted.users) or (kind == "group" and _groups(wanted))]
-        syncs = self._changes and self._can_tell(wanted)
+        syncs = self._changes == "auto" and self._can_tell(wanted)
         bound = Token(SYNCREPL, self._server() if syncs else "", self._layout.digest(wanted))
         if syncs and since is not None:
             delta = yield from self._delta(wanted, kinds, bound, since, problems)
@@ -202,34 +201,6 @@ class GenericDirectory:
             names.close()
 
 
-def fetched(shaping: Shaping, kind: Kind, ids: Sequence[SourceId], wanted: Wanted) -> dict[SourceId, Entry | None]:
-    """Return entries by their anchors; None: the directory answered, and has none; left out: it did not answer."""
-    layout = shaping.layout
-    place, reading = layout.place(kind), layout.reading(kind, wanted)
-    found: dict[SourceId, Entry | None] = {}
-    for bunch, text in layout.with_ids(dict.fromkeys(ids)):
-        problems = Problems()
-        entries: list[Entry] = []
-        answers = (
-            shaping.wire.search(
-                *(place.base, f"(&{place.filter}{text})", [layout.anchor, *reading.asked]),
-                controls=shaping.resolver.controls,
-                page_size=layout.page_size,
-            )
-            if text
-            else ()
-        )
-        for answer in answers:
-            if isinstance(answer, Refused):
-                problems.refused(f"{kind}s", answer)
-            else:
-                entries += shaping.entries(kind, reading, answer, problems)
-        found.update((entry.id, entry) for entry in entries)
-        if not problems.count:
-            found.update((id_, None) for id_ in bunch if id_ not in found)
-    return found
-
-
 def _entries(shaping: Shaping, kind: Kind, wanted: Wanted, of: sync.Round, problems: Problems) -> Iterator[ReadEvent]:
     reading = shaping.layout.reading(kind, wanted)
     for raws in chunks(list(of.changed.values()), 1000):
@@ -241,15 +212,3 @@ def _entries(shaping: Shaping, kind: Kind, wanted: Wanted, of: sync.Round, probl
 
 def _groups(wanted: Wanted) -> bool:
     return wanted.groups or wanted.memberships
-
-
-def _ends(wanted: Wanted, problems: dict[Part, Problems]) -> Iterator[ReadEvent]:
-    parts: tuple[tuple[Part, bool], ...] = (
-        ("memberships", wanted.memberships),
-        ("user", wanted.users),
-        ("group", wanted.groups),
-    )
-    for part, asked in parts:
-        if asked:
-            yield problems[part].end(part)
-    yield Watermark(None)

@@ -6,6 +6,7 @@ import hashlib
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 import orjson
 
@@ -17,6 +18,10 @@ from reconciler.sources.ldap_wire import Raw
 
 IN_CHAIN = "1.2.840.113556.1.4.1941"
 _IDS_IN_A_FILTER = 100
+
+
+Changes = Literal["auto", "search", "none"]
+"""How a directory is asked for what changed: in the best way that it has, by searching for it, or not at all."""
 
 
 @dataclass(frozen=True, slots=True)

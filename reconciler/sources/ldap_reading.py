@@ -10,7 +10,7 @@ from ldap.controls import RequestControl
 
 from reconciler.core.model import Entry, Kind, SourceId
 from reconciler.dialects import ldap_filter
-from reconciler.ports import EntryPage, GroupMembers, MembershipPage, ReadEnd, ReadEvent, Wanted
+from reconciler.ports import EntryPage, GroupMembers, MembershipPage, ReadEnd, ReadEvent, Wanted, Watermark
 from reconciler.sources.file_keys import Keys
 from reconciler.sources.ldap_layout import IN_CHAIN, Layout
 from reconciler.sources.ldap_values import Reading, ranged, text_of
@@ -81,7 +81,7 @@ class Shaping:
             if "id" in attributes:
                 attributes["id"] = id_
             if "dn" in attributes:
-                attributes["dn"] = raw.dn
+                attributes["dn"] = raw.plain_dn
             for name in reading.references:
                 value = attributes[name]
                 if isinstance(value, str):
@@ -135,7 +135,7 @@ class Shaping:
             asked = f"{self.layout.members};range={at}-*"
             more: list[Raw] | Refused = []
             for answer in self.wire.search(
-                raw.dn, "(objectClass=*)", [asked], scope=BASE, controls=self.resolver.controls
+                raw.plain_dn, "(objectClass=*)", [asked], scope=BASE, controls=self.resolver.controls
             ):
                 more = answer
             if isinstance(more, Refused):
@@ -151,7 +151,7 @@ class Shaping:
     def _chain(self, raw: Raw) -> list[SourceId | None] | Refused:
         """Return who is in the group as the directory follows groups in groups itself."""
         users = self.layout.users
-        text = ldap_filter.all_of(users.filter, f"(memberOf:{IN_CHAIN}:={ldap_filter.escaped(raw.dn)})")
+        text = ldap_filter.all_of(users.filter, f"(memberOf:{IN_CHAIN}:={ldap_filter.escaped(raw.plain_dn)})")
         found: list[SourceId | None] = []
         for answer in self.wire.search(users.base, text, [self.layout.anchor], page_size=self.layout.page_size):
             if isinstance(answer, Refused):
@@ -163,7 +163,7 @@ class Shaping:
 def read_all(shaping: Shaping, wanted: Wanted, problems: Mapping[Part, Problems]) -> Iterator[ReadEvent]:
     """Yield everything that is wanted, each part closed by its end. `problems` may hold some from before."""
     if wanted.memberships:
-        yield from _memberships(shaping, problems["memberships"])
+        yield from memberships(shaping, problems["memberships"])
         yield problems["memberships"].end("memberships")
     kinds: tuple[tuple[Kind, bool], ...] = (("user", wanted.users), ("group", wanted.groups))
     for kind, asked in kinds:
@@ -186,7 +186,8 @@ def membership_pages(groups: Iterable[GroupMembers]) -> Iterator[MembershipPage]
         yield MembershipPage(page)
 
 
-def _memberships(shaping: Shaping, problems: Problems) -> Iterator[ReadEvent]:
+def memberships(shaping: Shaping, problems: Problems) -> Iterator[ReadEvent]:
+    """Yield every group with its members."""
     layout, seen = shaping.layout, set[SourceId]()
     asked = [layout.anchor, layout.group_name, *([] if layout.in_chain else [layout.members])]
 
@@ -226,3 +227,44 @@ def _entries(shaping: Shaping, kind: Kind, wanted: Wanted, problems: Problems) -
                 del entries[position]
             if entries:
                 yield EntryPage(kind, entries)
+
+
+def fetched(shaping: Shaping, kind: Kind, ids: Sequence[SourceId], wanted: Wanted) -> dict[SourceId, Entry | None]:
+    """Return entries by their anchors; None: the directory answered, and has none; left out: it did not answer."""
+    layout = shaping.layout
+    place, reading = layout.place(kind), layout.reading(kind, wanted)
+    found: dict[SourceId, Entry | None] = {}
+    for bunch, text in layout.with_ids(dict.fromkeys(ids)):
+        problems = Problems()
+        entries: list[Entry] = []
+        answers = (
+            shaping.wire.search(
+                *(place.base, f"(&{place.filter}{text})", [layout.anchor, *reading.asked]),
+                controls=shaping.resolver.controls,
+                page_size=layout.page_size,
+            )
+            if text
+            else ()
+        )
+        for answer in answers:
+            if isinstance(answer, Refused):
+                problems.refused(f"{kind}s", answer)
+            else:
+                entries += shaping.entries(kind, reading, answer, problems)
+        found.update((entry.id, entry) for entry in entries)
+        if not problems.count:
+            found.update((id_, None) for id_ in bunch if id_ not in found)
+    return found
+
+
+def ends(wanted: Wanted, problems: dict[Part, Problems]) -> Iterator[ReadEvent]:
+    """Yield the ends of what could not be begun."""
+    parts: tuple[tuple[Part, bool], ...] = (
+        ("memberships", wanted.memberships),
+        ("user", wanted.users),
+        ("group", wanted.groups),
+    )
+    for part, asked in parts:
+        if asked:
+            yield problems[part].end(part)
+    yield Watermark(None)

@@ -45,6 +45,11 @@ class Raw(NamedTuple):
     attributes: Mapping[str, Sequence[bytes]]
     controls: Sequence[Any] = ()
 
+    @property
+    def plain_dn(self) -> str:
+        """Return the name without GUID and SID, which Active Directory puts in front of it where it is asked to."""
+        return self.dn.rpartition(">;")[2]
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:
@@ -153,6 +158,25 @@ class Wire:
             if paged is None or not cookies or not cookies[0]:
                 return
             paged.cookie = cookies[0]
+
+    def ask(
+        self,
+        base: str,
+        text: str,
+        attributes: Sequence[str],
+        *,
+        controls: Sequence[RequestControl],
+        answers: Mapping[str, type[Any]],
+    ) -> tuple[list[Raw], Sequence[Any]] | Refused:
+        """Return what one search answers, with the controls that came at its end, decoded by `answers`."""
+        if refused := self.open():
+            return refused
+        try:
+            number = self._used.search_ext(base, SUBTREE, text, list(attributes), serverctrls=list(controls))
+            _, data, _, controls_of_end, _, _ = self._result(number, resp_ctrl_classes=answers)
+        except (ldap.LDAPError, _Stopped) as error:
+            return self._told(error, "search")
+        return [Raw(dn, found) for dn, found in data or () if dn is not None], controls_of_end
 
     def stream(
         self,

@@ -319,7 +319,7 @@ class SourceContract(SnapshotContract):
         await scene.disband("crew")
         seen = await look(scene, before.token)
         assert seen.left("group", before) == {scene.id_of("crew")}
-        if seen.ends["memberships"].delta:
+        if seen.ends["group"].delta:
             assert seen.members[scene.id_of("crew")].gone
 
     async def test_a_token_that_is_not_good_here_has_everybody_read_and_nobody_gone(self, scene: Scene) -> None:
