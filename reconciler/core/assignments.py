@@ -172,7 +172,7 @@ class Assignments:
             _excluded_by_id=out_by_id,
             _excluded_by_login={user.casefold(): role for user, role in out_by_id.items()},
             _excluded_groups=tuple(out_groups),
-            _nobody=_NOBODY if not job.assigned and job.empty_assignment == "keep" else "",
+            _nobody="".join(nobody_assigned(job)),
             _because_not_assigned=_because_not_assigned(groups),
         )
 
@@ -308,6 +308,12 @@ class Assignments:
             if name == group.id or name.casefold() == folded or group.id in groups.named.get(name, ()):
                 return NotEntitled(Cause.OUT_OF_SCOPE, _because_excluded("directly", role))
         return NotEntitled(Cause.OUT_OF_SCOPE, "the group is not assigned")
+
+
+def nobody_assigned(job: Job) -> tuple[str, ...]:
+    """Return why nothing is done where nobody at all is assigned, as one sentence; nothing where somebody is."""
+    waits = job.scope is Scope.ASSIGNED and not job.assigned and job.empty_assignment == "keep"
+    return (_NOBODY,) if waits else ()
 
 
 def _app_role(role: Role) -> AppRole:

@@ -9,6 +9,7 @@ from functools import partial
 
 import anyio
 
+from reconciler.core.assignments import nobody_assigned
 from reconciler.core.decisions import Operation
 from reconciler.core.guarding import Guards
 from reconciler.core.health import CycleEnd, after_cycle, compares
@@ -16,6 +17,7 @@ from reconciler.core.model import KINDS, Kind, TargetId
 from reconciler.core.notices import both
 from reconciler.core.outcomes import Failed
 from reconciler.core.records import Record
+from reconciler.core.singly import AssignedSingly
 from reconciler.core.standing import QuarantineReason, Standing
 from reconciler.errors import StateError
 from reconciler.ports import JobState, Seen
@@ -108,6 +110,7 @@ class _Cycle:
         self._stop, self._asked_by = stop, asked_by
         self._job = plan.job
         self._turns, self._hand, self._canary = world.turns.of(plan.job.name), Hand(), Canary(plan.job)
+        self._singly = AssignedSingly(plan.job)
         self._store, self._clock = world.store, world.clock
         self._rules = {
             kind: rules for kind in KINDS if (rules := KindRules.compile(plan.job, kind, plan.profile)) is not None
@@ -265,6 +268,7 @@ class _Cycle:
         self._reader = Reader(
             *(world, state, self._rules, plan.rules_version, self._journal, self._applier, self._deciding),
             self._canary,
+            self._singly,
             job=plan.job.name,
             full=self._full,
         )
@@ -444,6 +448,7 @@ class _Cycle:
         if self._applier.halted:
             result = "paused"
         problems = [*self._canary.problems, *self._reading.problems]
+        problems += [*nobody_assigned(self._job), *self._singly.problems]
         problems += [refusal.reason for refusal in (stopped, forbidden) if refusal is not None]
         if end.breach is not None and stopped is None and forbidden is None:
             problems.append(f"{end.breach.rule}: {end.breach.arithmetic or end.breach.answer}")

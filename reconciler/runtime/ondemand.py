@@ -18,6 +18,7 @@ from reconciler.core.guarding import Guards
 from reconciler.core.model import KINDS, Kind, SourceId
 from reconciler.core.naming import Named
 from reconciler.core.outcomes import Failed
+from reconciler.core.singly import AssignedSingly
 from reconciler.ports import Diagnosis, JobState, LogQuery, Wanted, chunks
 from reconciler.runtime.apply import Applier
 from reconciler.runtime.asking import Asking
@@ -213,6 +214,7 @@ class _Visit:
         self._reader = Reader(
             *(world, state, self._rules, plan.rules_version, self._journal, self._applier, self._deciding),
             self._canary,
+            AssignedSingly(plan.job),
             job=plan.job.name,
             full=False,
         )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from reconciler.core.assignments import KnownGroups, Memberships
 from reconciler.core.model import KINDS, Entry, Kind, SourceId
 from reconciler.core.records import Record, Verdict
+from reconciler.core.singly import AssignedSingly
 from reconciler.ports import (
     EntryPage,
     GroupMembers,
@@ -84,6 +85,7 @@ class Reader:
         applier: Applier,
         deciding: Deciding,
         canary: Canary,
+        singly: AssignedSingly,
         *,
         job: str,
         full: bool,
@@ -91,6 +93,7 @@ class Reader:
         self._source, self._store, self._clock, self._progress = world.source, world.store, world.clock, world.progress
         self._job, self._state, self._rules, self._full = job, state, rules, full
         self._journal, self._applier, self._deciding, self._canary = journal, applier, deciding, canary
+        self._singly = singly
         self.reading = Reading({kind: Seen(state.ceiling) for kind in KINDS})
         self._shown: set[tuple[Kind, SourceId]] = set()
         """Whom a delta has shown."""
@@ -278,6 +281,9 @@ class Reader:
     async def _stage(self, page: MembershipPage, staged: list[GroupMembers]) -> None:
         """Write memberships. Who is missing from a list is taken out only when all of it was read well."""
         self.reading.seen_groups.update(group.group_id for group in page.groups)
+        for group in page.groups if self._singly.asks else ():
+            if not group.partial and not group.gone:
+                self._singly.group(group.group_id, group.name, group.members)
         job_id, again = self._state.job_id, self._source.incremental
         if gone := [group.group_id for group in page.groups if group.gone]:
             await self._store.forget_groups(job_id, gone, look_again=again)
@@ -315,6 +321,8 @@ class Reader:
         kind = rules.kind
         if kind == "user":
             self.reading.users += len(entries)
+            for entry in entries if self._singly.asks else ():
+                self._singly.user(entry.id, entry.attributes)
         else:
             self.reading.groups += len(entries)
         if self._canary.restricted:
