@@ -165,6 +165,9 @@ class AttributeTable(Table):
     never_null: bool = Field(default=False, description="Whether a value can be changed and never taken away.")
     references: Literal["user", "group"] | None = Field(default=None, description="What a Reference points to.")
     allowed: list[Text] = Field(default_factory=list, description="The values that the app takes; empty: any.")
+    max_changes: int | None = Field(
+        default=None, ge=1, description="How often the app lets it be changed in all. Default: ever so often."
+    )
     own_domain: bool = Field(default=False, description="Whether its address must be in a domain of the app's own.")
 
 

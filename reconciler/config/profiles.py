@@ -191,6 +191,7 @@ def _attributes(tables: Mapping[str, AttributeTable]) -> dict[str, TargetAttribu
             never_null=known.never_null,
             references=known.references,
             allowed=tuple(known.allowed),
+            max_changes=known.max_changes,
             own_domain=known.own_domain,
         )
         for path, known in tables.items()

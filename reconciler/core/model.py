@@ -227,6 +227,8 @@ class TargetAttribute:
     never_null: bool = False
     references: Kind | None = None
     allowed: tuple[str, ...] = ()
+    max_changes: int | None = None
+    """How often the target lets it be changed in an account's life; None: ever so often."""
     own_domain: bool = False
     """Its value is an address in a domain that the target itself must own."""
 

@@ -101,6 +101,11 @@ class Planner:
         if isinstance(standing, InScope) and link.disabled_because in CAUSES and agreed.get(active) is False:
             wanted.setdefault(active, True)  # also where `active` flows on creation only: it was us who disabled it
         changes = self._changes(wanted, agreed)
+        used_up = tuple(change.path for change in changes if self._is_used_up(link, change))
+        if used_up:
+            changes = tuple(change for change in changes if change.path not in used_up)
+        if used_up and not changes and isinstance(standing, InScope):
+            return Leave(_used_up(used_up), "ChangeLimitReached", Verdict.IN_SCOPE)
         if not changes:
             if isinstance(standing, Leaving):
                 return self.leaving.settled(record, link, standing, now)
@@ -111,6 +116,8 @@ class Planner:
         if Action.UPDATE not in self.rules.actions:
             return Leave("update is not among the actions", "UpdateNotAllowed", verdict_of(standing))
         word, why = self._word(changes, standing)
+        if used_up:
+            why = f"{why}; {_used_up(used_up)}"
         return Operation(
             word=word,
             record=record,
@@ -199,6 +206,10 @@ class Planner:
             return False
         return not (self.rules.kind == "group" and change.path == "displayName" and not self.profile.can_rename_groups)
 
+    def _is_used_up(self, link: Link, change: Change) -> bool:
+        most = self.profile.attribute(self.rules.kind, change.path).max_changes
+        return most is not None and change.old is not None and link.changed.get(change.path, 0) >= most
+
     def _keeps_name(self, wanted: Resource, agreed: Resource) -> bool:
         """Whether a group is called otherwise there and cannot be renamed."""
         if self.rules.kind != "group" or self.profile.can_rename_groups:
@@ -235,6 +246,10 @@ def _why_in(standing: InScope | Leaving) -> str:
 
 def _with_doubt(why: str, mapped: Mapped) -> str:
     return f"{why}; {mapped.doubt}" if mapped.doubt else why
+
+
+def _used_up(paths: tuple[str, ...]) -> str:
+    return f"not changed: {', '.join(paths)}, which was changed as often as the target allows"
 
 
 def _skip_code(standing: Leaving) -> Reason:

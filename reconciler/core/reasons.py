@@ -33,6 +33,7 @@ Reason = Literal[
     "SchemaPropertyCanOnlyAcceptValue",
     "MandatoryFieldsMissing",
     "DomainNotInTenant",
+    "ChangeLimitReached",
     "OnPremisesMastered",
     "SelectUniqueValueExhausted",
     "IgnoreObjectFlow",
@@ -212,6 +213,11 @@ MEANINGS: Mapping[Reason, Meaning] = {
         "nonServiceFailure",
         "The address is in a domain that the target does not own",
         "Correct the address in the source, verify the domain in the tenant, or filter such people out.",
+    ),
+    "ChangeLimitReached": Meaning(
+        "nonServiceFailure",
+        "An attribute was changed as often as the target allows",
+        "Change it by hand, or make a new account; a wrong limit is corrected in `define`.",
     ),
     "OnPremisesMastered": Meaning(
         "nonServiceFailure",

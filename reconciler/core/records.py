@@ -41,6 +41,8 @@ class Link:
     delete_at: float | None = None
     unkept: dict[str, int] = field(default_factory=dict)
     """Path → how often the target took the value and did not keep it."""
+    changed: dict[str, int] = field(default_factory=dict)
+    """Path → how often we changed it, of those that the target lets be changed so and so often."""
 
 
 @dataclass(slots=True)

@@ -17,6 +17,9 @@ WHEN_ALL_ARE = math.inf
 NEVER_SHOWN = frozenset({"password"})
 """What no target shows (RFC 7643 §4.1.1, returned "never"): that it is not there says nothing."""
 
+NEARLY = 0.8
+"""From this share of the changes that a target allows on, people are warned."""
+
 
 def done(
     operation: Operation, account: Account | None, delete_after_seconds: float | None, active: str, now: float
@@ -238,6 +241,22 @@ def counted(
         if times:
             counts[change.path] = times
     return counts
+
+
+def numbered(record: Record, changes: Sequence[Change], profile: Profile) -> tuple[Record, str]:
+    """Count changes of what may be changed so and so often; return the record, and a warning where few are left."""
+    link, said = record.link, []
+    if link is None:
+        return record, ""
+    for change in changes:
+        most = profile.attribute(record.kind, change.path).max_changes
+        if most is None or change.old is None:
+            continue
+        times = link.changed.get(change.path, 0) + 1
+        link = replace(link, changed={**link.changed, change.path: times})
+        if times >= most * NEARLY:
+            said.append(f"{change.path} was changed {times} times, and the target allows {most}")
+    return (replace(record, link=link) if link is not record.link else record), "; ".join(said)
 
 
 def compared(link: Link, account: Account, kind: Kind, profile: Profile) -> Link:

@@ -37,7 +37,13 @@ _HELD_BY: dict[Safeguard, Reason] = {
 
 
 def sent(
-    operation: Operation, failure: Failed | None, target_id: TargetId | None, at: float, took_ms: int, warning: str = ""
+    operation: Operation,
+    failure: Failed | None,
+    target_id: TargetId | None,
+    at: float,
+    took_ms: int,
+    warning: str = "",
+    warning_code: Reason = "ValueNotKept",
 ) -> LogRecord:
     """Return the record of an operation that went to the target; `warning` is what it did not keep."""
     status: Literal["success", "failure", "warning"] = "success"
@@ -56,7 +62,7 @@ def sent(
         operation=operation.word,
         status=status,
         target_id=target_id,
-        error_code=failure.error_code if failure is not None else "ValueNotKept" if warning else "",
+        error_code=failure.error_code if failure is not None else warning_code if warning else "",
         reason=failure.reason if failure is not None else warning or operation.why,
         steps=(
             Step("import", "success", f"Read {record.kind} {record.source_id} from the source"),

@@ -305,8 +305,11 @@ class Applier:
         )
         if record.link is not None and counts != record.link.unkept:
             record.link = replace(record.link, unkept=counts)
+        record, few_left = settling.numbered(record, () if operation.word == "create" else asked, self._profile)
+        code: Reason = "ValueNotKept" if warning or not few_left else "ChangeLimitReached"
+        warning = "; ".join(part for part in (warning, few_left) if part)
         link = record.link or link_before
-        log = telling.sent(operation, None, link.target_id if link is not None else None, now, took_ms, warning)
+        log = telling.sent(operation, None, link.target_id if link is not None else None, now, took_ms, warning, code)
         # what an update changes matters to no group; who may be a member of it depends on all the others
         moved = operation.word != "update" or record.verdict != verdict_before
         touches = moved and self._job.groups is not None

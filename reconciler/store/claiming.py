@@ -17,7 +17,7 @@ from reconciler.store.tables import CLAIMS, entries, identities, jobs, ledger
 _GIVEN = given()
 _LIVING = [v.value for v in (Verdict.IN_SCOPE, Verdict.INACTIVE, Verdict.UNKNOWN, Verdict.NEW)]
 _IN_SCOPE = [v.value for v in (Verdict.IN_SCOPE, Verdict.UNKNOWN)]
-_PASSED = ("target_ref", "target_id", "disabled_at", "disabled_because", "delete_at", "unkept", "agreed")
+_PASSED = ("target_ref", "target_id", "disabled_at", "disabled_because", "delete_at", "unkept", "changed", "agreed")
 
 _holder = entries.alias("holder")
 _held = exists().where(

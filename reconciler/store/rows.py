@@ -30,6 +30,7 @@ WRITTEN = (
     "disabled_because",
     "delete_at",
     "unkept",
+    "changed",
     "agreed",
     "off_since",
     "claims",
@@ -56,7 +57,7 @@ def written(record: Record, target_ref: int) -> tuple[Any, ...]:
     if link is None:
         # without an account nothing is agreed: the column keeps what an attempted create was sent with
         sent_with = orjson.dumps(record.attempted_match) if record.attempted_match else None
-        no_link = (None, None, None, None, None, sent_with)
+        no_link = (None, None, None, None, None, None, sent_with)
         return (*before, None, None, None, *about, *waiting, *no_link, record.off_since, record.claims)
     return (
         *before,
@@ -70,6 +71,7 @@ def written(record: Record, target_ref: int) -> tuple[Any, ...]:
         link.disabled_because,
         link.delete_at,
         orjson.dumps(link.unkept) if link.unkept else None,
+        orjson.dumps(link.changed) if link.changed else None,
         orjson.dumps(link.agreed),
         record.off_since,
         record.claims,
@@ -82,7 +84,7 @@ def record(row: Sequence[Any]) -> Record:
         (kind, source_id, row_id, fingerprint, due_at, verdict),
         (target_id, disabled_at, why, name, person, attempted_at),
         (failures, first_failed_at, error_code, reason),
-        (origin, linked_at, disabled_because, delete_at, unkept, agreed, off_since, claims),
+        (origin, linked_at, disabled_because, delete_at, unkept, changed, agreed, off_since, claims),
     ) = row[:6], row[6:12], row[12:16], row[16:]
     link = escrow = None
     if target_id is not None:
@@ -95,6 +97,7 @@ def record(row: Sequence[Any]) -> Record:
             disabled_because=disabled_because,
             delete_at=delete_at,
             unkept=orjson.loads(unkept) if unkept is not None else {},
+            changed=orjson.loads(changed) if changed is not None else {},
         )
     if failures is not None:
         escrow = Escrow(failures, first_failed_at, error_code, reason)

@@ -120,6 +120,7 @@ entries = Table(
     Column("disabled_because", Text),
     Column("delete_at", Double),
     Column("unkept", LargeBinary),
+    Column("changed", LargeBinary),
     Column("agreed", LargeBinary),
     Column("off_since", Double),
     Column("claims", Text),

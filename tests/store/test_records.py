@@ -31,6 +31,7 @@ async def test_a_record_comes_back_as_it_was_written(work: Work) -> None:
             disabled_because="inactive",
             delete_at=7.75,
             unkept={"title": 2},
+            changed={"mail": 3},
         ),
         due_at=7.75,
         escrow=Escrow(2, 6.0, "Timeout", "no answer"),

@@ -126,3 +126,8 @@ full_interval = "1000d"
     def account(self, name: str) -> dict[str, Any]:
         """Return the account of this user principal name, as the tenant keeps it."""
         return self.graph.tenant.user(name)
+
+    async def forget(self) -> None:
+        """Do what `reconciler forget entra` does."""
+        async with wiring.open_house(config.load(self.configure()), write=True) as house:
+            await house.store.forget("entra")

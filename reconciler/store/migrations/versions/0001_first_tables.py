@@ -143,6 +143,7 @@ def upgrade() -> None:
         sa.Column("disabled_because", sa.Text()),
         sa.Column("delete_at", sa.Double()),
         sa.Column("unkept", sa.LargeBinary()),
+        sa.Column("changed", sa.LargeBinary()),
         sa.Column("agreed", sa.LargeBinary()),
         sa.Column("off_since", sa.Double()),
         sa.Column("claims", sa.Text()),
