@@ -90,6 +90,9 @@ def _details(job: Json, now: str) -> Iterator[str]:
         yield from _quarantine(job["quarantine"], now)
     for hold in job["holds"]:
         yield f"held: {hold['count']} operations for {age(hold['since'], now)} (hold {hold['hold']}): {hold['why']}"
+    if job["should_be_off"]["count"]:
+        since = ago(job["should_be_off"]["since"], now)
+        yield f"should be off and is not: {job['should_be_off']['count']}, first {since} (reconciler overdue)"
     if job["escrow"]["count"]:
         yield f"waiting after a failure: {job['escrow']['count']}, the oldest failed {ago(job['escrow']['since'], now)}"
     if job["pending_references"]:

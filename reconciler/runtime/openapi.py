@@ -173,6 +173,7 @@ SCHEMAS: Json = {
         holds=_list(_ref("Hold")),
         managed=_WHOLE,
         escrow=_object(count=_WHOLE, since=_maybe(_MOMENT)),
+        should_be_off=_object(count=_WHOLE, since=_maybe(_MOMENT)),
         pending_references=_WHOLE,
         mails=_object(waiting=_WHOLE, given_up=_WHOLE, problem=_TEXT),
     ),

@@ -53,6 +53,7 @@ async def job_overview(
         "holds": [hold_json(hold, operations=False) for hold in holds],
         "managed": figures.managed,
         "escrow": {"count": figures.escrow, "since": moment(figures.escrow_since)},
+        "should_be_off": {"count": figures.should_be_off, "since": moment(figures.should_be_off_since)},
         "pending_references": figures.pending_references,
         "mails": {
             "waiting": figures.mails_waiting,
