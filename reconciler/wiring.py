@@ -24,6 +24,7 @@ from reconciler.config import (
     LdapSourceSettings,
     OtherSource,
     OtherTarget,
+    RestSourceSettings,
     ScimTargetSettings,
     SimpleBindSettings,
     SqlSourceSettings,
@@ -45,6 +46,7 @@ from reconciler.runtime.turns import Turns
 from reconciler.runtime.world import Plan, World
 from reconciler.secrets import Secret
 from reconciler.sources.file import FileSource
+from reconciler.sources.rest import KeySecret, RestSource
 from reconciler.sources.sql import Queries, SqlSource
 from reconciler.store.database import copy_state
 from reconciler.store.sql import SqlStore
@@ -150,7 +152,7 @@ async def _connected(
     measure: Measure | None = None,
 ) -> AsyncIterator[tuple[Source, ScimTarget | GraphTarget]]:
     async with AsyncExitStack() as stack:
-        source = build_source(config, config.jobs[job_name].source, clock)
+        source = build_source(config, config.jobs[job_name].source, clock, dice, lanes)
         stack.push_async_callback(_close, source)
         target = build_target(config, job_name, clock, dice, lanes, facts, measure)
         stack.push_async_callback(_close, target)
@@ -213,6 +215,7 @@ def _differing(was: object, now: object) -> Iterator[str]:
         | FileSourceSettings
         | LdapSourceSettings
         | SqlSourceSettings
+        | RestSourceSettings
         | OtherSource,
     )
     for one in fields(was):
@@ -234,8 +237,11 @@ def job_named(config: Config, name: str) -> str:
     raise ConfigError(Problem(str(config.path), f"there is no job {name}", hint))
 
 
-def build_source(config: Config, name: str, clock: Clock) -> Source:
+def build_source(
+    config: Config, name: str, clock: Clock, dice: Dice | None = None, lanes: Lanes | None = None
+) -> Source:
     """Return the source that a configuration names."""
+    dice, lanes = dice or SystemDice(), lanes or Lanes()
     settings = config.sources[name]
     match settings:
         case FileSourceSettings():
@@ -269,10 +275,40 @@ def build_source(config: Config, name: str, clock: Clock) -> Source:
                 timeout_seconds=settings.timeout_seconds,
                 clock=clock,
             )
+        case RestSourceSettings():
+            return _rest_source(settings, clock, dice, lanes)
         case OtherSource():
             raise _not_yet(config, f"[sources.{name}] type", settings.type)
         case _:
             assert_never(settings)
+
+
+def _rest_source(settings: RestSourceSettings, clock: Clock, dice: Dice, lanes: Lanes) -> Source:
+    assert settings.description is not None
+    exchange = AiohttpExchange(ca_file=settings.ca_file, proxy=settings.proxy, connections=1)
+    lane = lanes.lane(
+        urlsplit(settings.url).netloc,
+        f"source {settings.name}",
+        concurrency=1,
+        requests_per_second=settings.requests_per_second,
+    )
+    key, auth = None, settings.auth
+    if isinstance(auth, configuration.KeyAuth):
+        key, auth = KeySecret(auth.place, auth.key_name, _reader(auth.secret)), None
+    signs = _auth(auth, exchange, clock, scheme=settings.scheme)
+    return RestSource(
+        settings.name,
+        settings.description,
+        type_=settings.type,
+        url=settings.url,
+        client=Client(exchange, clock, dice, lane=lane, auth=signs),
+        clock=clock,
+        parameters=settings.parameters,
+        key=key,
+        overlap_seconds=settings.overlap_seconds,
+        timeout_seconds=settings.timeout_seconds,
+        allow_empty=frozenset(settings.allow_empty),
+    )
 
 
 def _ldap_source(config: Config, settings: LdapSourceSettings) -> Source:
@@ -356,7 +392,7 @@ def build_target(
         job.target,
         url=settings.url,
         profile=profile,
-        client=Client(measured, clock, dice, lane=lane, auth=_auth(settings, exchange, clock)),
+        client=Client(measured, clock, dice, lane=lane, auth=_auth(settings.auth, exchange, clock)),
         paths=_mapped_paths(config, job_name),
         identity=target_identity(config, job_name),
         facts=facts,
@@ -486,12 +522,14 @@ def _credential(settings: ScimTargetSettings) -> str:
             assert_never(settings.auth)
 
 
-def _auth(settings: ScimTargetSettings, exchange: AiohttpExchange, clock: Clock) -> Auth | None:
-    match settings.auth:
+def _auth(
+    auth: configuration.Auth | None, exchange: AiohttpExchange, clock: Clock, *, scheme: str = "Bearer"
+) -> Auth | None:
+    match auth:
         case None:
             return None
         case configuration.BearerAuth(secret=secret):
-            return Bearer(_reader(secret))
+            return Bearer(_reader(secret), scheme=scheme)
         case configuration.BasicAuth(username=username, secret=secret):
             return Basic(username, _reader(secret))
         case configuration.OAuthSettings() as oauth:
@@ -505,7 +543,7 @@ def _auth(settings: ScimTargetSettings, exchange: AiohttpExchange, clock: Clock)
                 send="header" if oauth.client_auth == "basic" else "body",
             )
         case _:
-            assert_never(settings.auth)
+            assert_never(auth)
 
 
 def _reader(secret: Secret) -> Callable[[], str]:

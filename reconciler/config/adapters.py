@@ -8,9 +8,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from reconciler import vendors
+from reconciler.config.addresses import NO_SECRETS_IN_URLS as _NO_SECRETS_IN_URLS
+from reconciler.config.addresses import SECRET_KEY as _SECRET_KEY
+from reconciler.config.addresses import address_at as _address
+from reconciler.config.addresses import auth_at
+from reconciler.config.addresses import holds_secret as _holds_secret
+from reconciler.config.addresses import host_of as _host
+from reconciler.config.addresses import split_at as _split
 from reconciler.config.conversion import active_of
 from reconciler.config.ldap_source import ldap_source
 from reconciler.config.ldap_table import LdapSourceTable
@@ -20,16 +26,15 @@ from reconciler.config.places import secret_at as _secret
 from reconciler.config.profiles import profile_and_notice
 from reconciler.config.reading import Place
 from reconciler.config.report import Report
+from reconciler.config.rest_source import rest_source
+from reconciler.config.rest_table import RestSourceTable
 from reconciler.config.settings import (
     Auth,
-    BasicAuth,
-    BearerAuth,
     ControlSettings,
     FileSourceSettings,
     GraphTargetSettings,
     MailSettings,
     MetricsSettings,
-    OAuthSettings,
     OtherSource,
     OtherTarget,
     ScimTargetSettings,
@@ -40,12 +45,9 @@ from reconciler.config.shape import nearest
 from reconciler.config.sql_source import sql_source
 from reconciler.config.sql_table import SqlSourceTable
 from reconciler.config.tables import (
-    BasicTable,
-    BearerTable,
     ConfigTable,
     FileSourceTable,
     GraphTargetTable,
-    OAuthTable,
     OtherSourceTable,
     ScimTargetTable,
     SourceTable,
@@ -58,11 +60,6 @@ from reconciler.secrets import Secret
 
 LOG_KEPT_SECONDS_MIN = 86400.0
 FILE_SUFFIXES = (".jsonl", ".json", ".csv", ".tsv")
-
-_SECRET_KEY = re.compile(
-    r"(?:^|_|-)(?:password|passwd|passphrase|secret|token|credentials?|api_?key|private_?key)$", re.I
-)
-_NO_SECRETS_IN_URLS = "a secret must not stand in an address"
 
 
 def log_retention_of(table: ConfigTable, report: Report) -> float | None:
@@ -199,6 +196,8 @@ def _source(name: str, table: SourceTable, report: Report) -> SourceSettings:
     match table:
         case FileSourceTable():
             return _file_source(name, table, report)
+        case RestSourceTable():
+            return rest_source(name, table, report)
         case SqlSourceTable():
             return sql_source(name, table, report)
         case LdapSourceTable():
@@ -326,17 +325,7 @@ def _auth(table: ScimTargetTable, place: Place, report: Report) -> Auth | None:
     auth, place = table.auth, (*place, "auth")
     if auth is None and report.whole(place) and not _is_loopback(_host(table.url or "")):
         report.warning(place, "nothing is said about authorisation: requests go without any")
-    match auth:
-        case None:
-            return None
-        case BearerTable():
-            return BearerAuth(_secret(auth.token, (*place, "token"), report))
-        case BasicTable():
-            return BasicAuth(auth.username, _secret(auth.password, (*place, "password"), report))
-        case OAuthTable():
-            secret = _secret(auth.client_secret, (*place, "client_secret"), report)
-            url = _address(auth.token_url, (*place, "token_url"), report)
-            return OAuthSettings(url, auth.client_id, secret, auth.scope, auth.client_auth)
+    return auth_at(auth, place, report)
 
 
 def _base_url(url: str, place: Place, report: Report) -> str:
@@ -349,41 +338,6 @@ def _base_url(url: str, place: Place, report: Report) -> str:
     if path.rpartition("/")[2].lower() in ("users", "groups"):
         report.problem(place, "is the address of users or groups", "leave out its last part")
     return parts._replace(path=path).geturl()
-
-
-def _address(url: str, place: Place, report: Report) -> str:
-    parts = _split(url, place, report)
-    if parts is None:
-        return url
-    if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", url):
-        report.problem(place, "is no address of the web", "for example https://app.example.com/scim")
-    elif _holds_secret(url):
-        report.problem(place, _NO_SECRETS_IN_URLS, "name its place in auth")
-    elif parts.fragment:
-        report.problem(place, "must not have a # part")
-    elif parts.scheme == "http" and place[-1] != "proxy" and not _is_loopback(parts.hostname):
-        report.warning(place, "http: people's data and the token travel unprotected", "use https")
-    return url
-
-
-def _split(url: str, place: Place, report: Report) -> SplitResult | None:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        report.problem(place, "is no address of the web", "for example https://app.example.com/scim")
-        return None
-    return parts
-
-
-def _holds_secret(url: str) -> bool:
-    parts = urlsplit(url)
-    named = (key for key, value in parse_qsl(parts.query) if value)
-    return (
-        parts.password is not None
-        or (bool(parts.username) and parts.scheme.startswith("http"))
-        or any(map(_SECRET_KEY.search, named))
-    )
 
 
 def _refuse_plain_secrets(table: Any, place: Place, report: Report) -> None:
@@ -405,10 +359,3 @@ def _password_in(url: str) -> bool:
         return _holds_secret(url)
     except ValueError:
         return False
-
-
-def _host(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Literal
@@ -11,6 +11,7 @@ from typing import Literal
 from sqlalchemy import URL
 
 from reconciler.core.model import ActiveRule, Job, PatchDialect, Profile
+from reconciler.dialects.rest import Description
 from reconciler.errors import Problem
 from reconciler.secrets import Secret
 
@@ -127,6 +128,37 @@ class SqlSourceSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyAuth:
+    """A key in a header of its own, or in the query."""
+
+    place: Literal["header", "query"]
+    key_name: str
+    secret: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class RestSourceSettings:
+    """A source that is read over REST by a description."""
+
+    name: str
+    type: str
+    url: str
+    description: Description | None
+    """None where it cannot be used, which is a problem of the configuration."""
+    auth: RestAuth | None
+    scheme: str = "Bearer"
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    overlap_seconds: float = 600.0
+    allow_empty: frozenset[Literal["users", "groups"]] = frozenset()
+    requests_per_second: float | None = None
+    timeout_seconds: float = 30.0
+    ca_file: Path | None = None
+    proxy: str | None = None
+    active: ActiveRule | None = None
+    person: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OtherSource:
     """A source of a type that is accepted by name and cannot be read yet."""
 
@@ -136,7 +168,7 @@ class OtherSource:
     person: str | None = None
 
 
-SourceSettings = FileSourceSettings | LdapSourceSettings | SqlSourceSettings | OtherSource
+SourceSettings = FileSourceSettings | LdapSourceSettings | SqlSourceSettings | RestSourceSettings | OtherSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +195,7 @@ class OAuthSettings:
 
 
 Auth = BearerAuth | BasicAuth | OAuthSettings
+RestAuth = BearerAuth | BasicAuth | OAuthSettings | KeyAuth
 
 
 @dataclass(frozen=True, slots=True)

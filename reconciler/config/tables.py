@@ -8,8 +8,10 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from reconciler.config.active_table import Active
+from reconciler.config.auth_tables import AuthTable
 from reconciler.config.job_tables import Condition, JobTable
 from reconciler.config.ldap_table import LdapSourceTable
+from reconciler.config.rest_table import RestSourceTable
 from reconciler.config.sql_table import SqlSourceTable
 from reconciler.config.values import (
     DurationOrNever,
@@ -118,7 +120,7 @@ class OtherSourceTable(Table):
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True, hide_input_in_errors=True)
 
-    type: Literal["graph", "rest", "scim", "joined", "alexishr", "okta"]
+    type: Literal["graph", "scim", "joined"]
     person: Text | None = Field(
         default=None, description="The attribute that is the same for one human under a new id."
     )
@@ -126,40 +128,8 @@ class OtherSourceTable(Table):
 
 
 SourceTable = Annotated[
-    FileSourceTable | LdapSourceTable | SqlSourceTable | OtherSourceTable, Field(discriminator="type")
+    FileSourceTable | LdapSourceTable | SqlSourceTable | RestSourceTable | OtherSourceTable, Field(discriminator="type")
 ]
-
-
-class BearerTable(Table):
-    """A token that goes with each request."""
-
-    type: Literal["bearer"]
-    token: SecretField = Field(description="The token.")
-
-
-class BasicTable(Table):
-    """A user name and a password that go with each request."""
-
-    type: Literal["basic"]
-    username: Text = Field(description="The user name.")
-    password: SecretField = Field(description="The password.")
-
-
-class OAuthTable(Table):
-    """OAuth 2.0 client credentials: a token is fetched, and fetched again when it ends."""
-
-    type: Literal["oauth2"]
-    token_url: Text = Field(description="Where tokens are given out.")
-    client_id: Text = Field(description="Who we are there.")
-    client_secret: SecretField = Field(description="The secret that goes with client_id.")
-    scope: Text | None = Field(default=None, description="The scopes that are asked for, with spaces between them.")
-    client_auth: Literal["basic", "body"] = Field(
-        default="basic",
-        description="Whether client_id and client_secret go in the Authorization header or in the form.",
-    )
-
-
-AuthTable = Annotated[BearerTable | BasicTable | OAuthTable, Field(discriminator="type")]
 
 
 class ScimTargetTable(Table):

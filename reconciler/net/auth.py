@@ -41,12 +41,12 @@ class Auth(Protocol):
 
 
 class Bearer:
-    """A token that was issued by hand."""
+    """A token that was issued by hand. Some systems want another word than Bearer before it."""
 
-    __slots__ = ("_header", "_read")
+    __slots__ = ("_header", "_read", "_scheme")
 
-    def __init__(self, read: ReadSecret) -> None:
-        self._read = read
+    def __init__(self, read: ReadSecret, *, scheme: str = "Bearer") -> None:
+        self._read, self._scheme = read, scheme
         self._header: str | None = None
 
     async def header(self) -> str | Failed:
@@ -54,7 +54,7 @@ class Bearer:
             token = _secret(self._read)
             if isinstance(token, Failed):
                 return token
-            self._header = f"Bearer {token}"
+            self._header = f"{self._scheme} {token}"
         return self._header
 
     async def renew(self, refused: str) -> bool | Failed:

@@ -99,7 +99,7 @@ class AiohttpExchange:
             answer.close()
             reason = f"{_place(url)} answered with more than {self._body_bytes_max} bytes; the rest was not read"
             return Failed(Fault.INTERRUPTED, reason, answer.status)
-        return Response(answer.status, {name.lower(): value for name, value in answer.headers.items()}, content)
+        return Response(answer.status, _headers(answer), content)
 
     async def _read(self, answer: aiohttp.ClientResponse) -> bytes | None:
         """Return the whole body, None when it is longer than allowed (as sent, or once unpacked)."""
@@ -130,6 +130,15 @@ class AiohttpExchange:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+
+def _headers(answer: aiohttp.ClientResponse) -> dict[str, str]:
+    """Return the headers; what comes on several lines is one list with commas (RFC 9110 §5.3)."""
+    headers: dict[str, str] = {}
+    for name, value in answer.headers.items():
+        name = name.lower()
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
 
 
 @lru_cache(maxsize=256)

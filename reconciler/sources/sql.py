@@ -244,7 +244,8 @@ class SqlSource:
         keys, any_rows = Keys(), False
         for given, page in streamed(connection, query.all()):
             any_rows = True
-            yield EntryPage(part.kind, self._judged(part, given, page, keys, problems))
+            if entries := self._judged(part, given, page, keys, problems):
+                yield EntryPage(part.kind, entries)
         if not any_rows and f"{part.kind}s" not in self._allow_empty:
             problems.add(_no_rows(f"{part.kind}s"))
 
@@ -257,7 +258,8 @@ class SqlSource:
         sample = scalar(connection, query.first(changed))
         since = sql_values.since(kept, type(sample) if sample is not None else str, self._queries.overlap_seconds)
         for given, page in streamed(connection, query.since(changed, since)):
-            yield EntryPage(part.kind, self._judged(part, given, page, keys, problems))
+            if entries := self._judged(part, given, page, keys, problems):
+                yield EntryPage(part.kind, entries)
         if self._queries.deleted is None:
             any_rows = False
             for _, page in streamed(connection, query.only(self._queries.key)):

@@ -31,6 +31,21 @@ def tables(reference: str, directory: Path) -> dict[str, Any]:
     return _extended(reference, directory, ())
 
 
+def source_names() -> tuple[str, ...]:
+    """Return the names of the descriptions of sources that are shipped."""
+    return tuple(sorted(file.name.removesuffix(".toml") for file in (_shipped() / "sources").iterdir()))
+
+
+def source_tables(reference: str | Path) -> dict[str, Any]:
+    """Return the tables of a description of a source: a shipped one by name, or a file; not judged yet.
+
+    Raises ConfigError.
+    """
+    if isinstance(reference, Path):
+        return _parsed(str(reference), str(reference))
+    return tomllib.loads((_shipped() / "sources" / f"{reference}.toml").read_text("utf-8"))
+
+
 def _shipped() -> resources.abc.Traversable:
     return resources.files(__name__)
 

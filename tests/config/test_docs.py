@@ -9,6 +9,7 @@ import pytest
 
 from reconciler import config
 from reconciler.config.profiles import ProfileTable
+from reconciler.config.rest_table import DescriptionTable
 from reconciler.core.model import Operator
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text("utf-8")
@@ -22,6 +23,17 @@ SECTIONS = {
     "MailTable": "## mail",
     "FileSourceTable": "## sources",
     "SqlSourceTable": "### A database",
+    "RestSourceTable": "### A system with a REST API",
+    "KeyTable": "### A system with a REST API",
+    "TakeTable": "#### Descriptions",
+    "PagingTable": "#### Descriptions",
+    "ListTable": "#### Descriptions",
+    "JoinTable": "#### Descriptions",
+    "MembersTable": "#### Descriptions",
+    "DeletedTable": "#### Descriptions",
+    "EntriesTable": "#### Descriptions",
+    "AssignedListTable": "#### Descriptions",
+    "DescriptionTable": "#### Descriptions",
     "OtherSourceTable": "## sources",
     "LdapSourceTable": "### A directory",
     "SimpleBindTable": "### A directory",
@@ -59,7 +71,11 @@ def section(heading: str) -> str:
 
 def tables() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for name, schema in (("ConfigTable", config.json_schema()), ("ProfileTable", ProfileTable.model_json_schema())):
+    for name, schema in (
+        ("ConfigTable", config.json_schema()),
+        ("ProfileTable", ProfileTable.model_json_schema()),
+        ("DescriptionTable", DescriptionTable.model_json_schema()),
+    ):
         for table, described in {name: schema, **schema["$defs"]}.items():
             if "properties" in described:
                 found[table] = list(described["properties"])

@@ -337,7 +337,7 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         '[targets.b]\ntype = "scim"\nurl = "https://b.example?api_key=S3CRET"\n'
         'auth = { type = "basic", username = "u", password = 53 }\n'
         '[targets.c]\ntype = "rest"\nauth = { token = "S3CRET", credential = { env = "GOOD" } }\n'
-        '[sources.d]\ntype = "sql"\nurl = "postgresql://u:S3CRET@db.example/x"\nbind_password = "S3CRET"\n',
+        '[sources.d]\ntype = "joined"\nurl = "postgresql://u:S3CRET@db.example/x"\nbind_password = "S3CRET"\n',
         [
             "[state] url | a secret must not stand in an address | "
             "leave the password out and name its place in [state] password",

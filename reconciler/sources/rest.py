@@ -1,0 +1,486 @@
+"""Reads users, groups and memberships of a system that is described as data, over REST."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any, Literal
+from urllib.parse import urlencode
+
+import orjson
+
+from reconciler.core.model import PSEUDO_ATTRIBUTES, Entry, Identity, Kind, SourceId
+from reconciler.core.outcomes import Failed
+from reconciler.dialects import rest
+from reconciler.dialects.rest import Assigned, Description, Entries, Listing, Unreadable
+from reconciler.errors import ConfigError
+from reconciler.net.client import Client
+from reconciler.ports import (
+    Clock,
+    Diagnosis,
+    EntryPage,
+    GroupMembers,
+    MembershipPage,
+    ReadEnd,
+    ReadEvent,
+    Request,
+    Response,
+    Wanted,
+    Watermark,
+    chunks,
+)
+
+PAGE = 1000
+FETCHED_ONE_BY_ONE = 25
+"""Who asks for more at once has the whole list read."""
+_DAY_SECONDS = 86400.0
+_NOT_FIELDS = PSEUDO_ATTRIBUTES | {"objectId"}
+_TRIED = {"userPrincipalName", "userName", "mail", "displayName"}
+"""What rules look at where it is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeySecret:
+    """A secret that goes with each request in a header, or in the query, of this name."""
+
+    place: Literal["header", "query"]
+    name: str
+    read: Callable[[], str]
+
+
+class RestSource:
+    """One system behind one client. What cannot be read is an incomplete part, never a short one."""
+
+    def __init__(
+        self,
+        name: str,
+        description: Description,
+        *,
+        type_: str,
+        url: str,
+        client: Client,
+        clock: Clock,
+        parameters: Mapping[str, str] | None = None,
+        key: KeySecret | None = None,
+        overlap_seconds: float = 600.0,
+        timeout_seconds: float = 30.0,
+        allow_empty: frozenset[str] = frozenset(),
+    ) -> None:
+        self._name, self._description, self._url, self._client, self._clock = name, description, url, client, clock
+        self._variables = dict(parameters or {})
+        self._key, self._overlap_seconds, self._timeout_seconds = key, overlap_seconds, timeout_seconds
+        self._allow_empty = allow_empty
+        self.identity = Identity(type_, url, description.users.listing.id)
+
+    @property
+    def incremental(self) -> bool:
+        return self._description.users.since is not None
+
+    async def read(self, wanted: Wanted, since: str | None) -> AsyncIterator[ReadEvent]:
+        """See `ports.Source.read`."""
+        token = self._token(since)
+        if wanted.memberships:
+            async for event in self._read_memberships(token):
+                yield event
+        if wanted.users:
+            async for event in self._read_entries("user", wanted, token):
+                yield event
+        if wanted.groups:
+            async for event in self._read_entries("group", wanted, token):
+                yield event
+        yield Watermark(token.text() if self.incremental else None)
+
+    async def fetch(self, kind: Kind, ids: Sequence[SourceId], wanted: Wanted) -> Mapping[SourceId, Entry | None]:
+        """See `ports.Source.fetch`."""
+        entries = self._entries(kind)
+        if entries is None or not ids:
+            return {}
+        problems = _Problems(self._name, f"{kind}s")
+        found: dict[SourceId, Entry | None] = {}
+        try:
+            shape = await self._shape(kind, entries, wanted)
+            if entries.one is not None and len(ids) <= FETCHED_ONE_BY_ONE:
+                for one in ids:
+                    item = await self._one(entries, one)
+                    found[one] = None if item is None else shape.entry(item)
+            else:
+                await self._fetch_many(entries, shape, set(ids), found, problems)
+        except Unreadable as unreadable:
+            problems.add(unreadable.why)
+        if entries.one is None or len(ids) > FETCHED_ONE_BY_ONE:
+            found.update({} if problems.found else {one: None for one in ids if one not in found})
+        return {one: None if entry is not None and entry.gone else entry for one, entry in found.items()}
+
+    async def test(self) -> list[Diagnosis]:
+        """Ask for the first page of each list."""
+        lines = []
+        listings = [("users", self._description.users.listing)]
+        listings += [(join.name, join.listing) for join in self._description.users.joins]
+        listings += [("groups", self._description.groups.listing)] if self._description.groups else []
+        listings += [(one.id, one.listing) for one in self._assigned()]
+        for step, listing in listings:
+            try:
+                async with aclosing(self._pages(listing, self._variables, {}, _Problems(self._name, step))) as pages:
+                    items: list[dict[str, Any]] = await anext(pages, [])
+                names = ", ".join(dict.fromkeys(name for item in items for name in item))
+                lines.append(Diagnosis(step, True, f"{listing.path}: {len(items)} on the first page with {names}"))
+            except Unreadable as unreadable:
+                lines.append(Diagnosis(step, False, f"{listing.path}: {unreadable.why}"))
+                break
+        return lines
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    # --- entries -----------------------------------------------------------------------------------------------------
+
+    async def _read_entries(self, kind: Kind, wanted: Wanted, token: _Token) -> AsyncGenerator[ReadEvent]:
+        problems, delta = _Problems(self._name, f"{kind}s"), False
+        entries = self._entries(kind)
+        if entries is None:
+            problems.add("the description has none")
+        else:
+            try:
+                shape = await self._shape(kind, entries, wanted)
+                mark = token.marks.get(kind)
+                token.joined[kind] = shape.joined_digest
+                # What hangs on an entry is no change of its own: a department that is renamed changes everybody in it.
+                delta = entries.since is not None and mark is not None and token.kept_joined(kind)
+                waiting: list[Entry] = []
+                async for page in self._pages_of(entries, mark if delta else None, problems):
+                    if entries.since is not None:
+                        token.note(kind, page, entries.since, self._clock.now() + _DAY_SECONDS)
+                    waiting += [shape.entry(item) for item in shape.judged(page)]
+                    while len(waiting) >= PAGE:
+                        yield EntryPage(kind, waiting[:PAGE])
+                        waiting = waiting[PAGE:]
+                if waiting:
+                    yield EntryPage(kind, waiting)
+                elif not delta and not shape.any and f"{kind}s" not in self._allow_empty:
+                    problems.add(f'there is nobody (where that is right: allow_empty = ["{kind}s"])')
+            except Unreadable as unreadable:
+                problems.add(unreadable.why)
+        yield problems.end(kind, delta=delta)
+
+    async def _pages_of(
+        self, entries: Entries, mark: float | None, problems: _Problems
+    ) -> AsyncGenerator[list[dict[str, Any]]]:
+        """Yield pages of all, or of what changed since the mark, each entry once."""
+        if mark is None or entries.since is None:
+            async for page in self._pages(entries.listing, self._variables, {}, problems):
+                yield page
+            return
+        met: set[str] = set()
+        variables = {**self._variables, "since": rest.written(mark - self._overlap_seconds, entries.since.format)}
+        for query in entries.since.queries:
+            async for page in self._pages(entries.listing, variables, query, problems):
+                fresh = [item for item in page if rest.id_of(item, entries.listing.id) not in met]
+                met.update(one for item in fresh if (one := rest.id_of(item, entries.listing.id)) is not None)
+                yield fresh
+
+    async def _shape(self, kind: Kind, entries: Entries, wanted: Wanted) -> _Shape:
+        joined: dict[str, dict[str, Any]] = {}
+        names = wanted.user_attributes if kind == "user" else wanted.group_attributes
+        shape = _Shape(kind, entries, names - _NOT_FIELDS, joined)
+        for join in entries.joins:
+            if not any(take.path.split(".")[0] == join.name for take in shape.takes.values()):
+                continue
+            by: dict[str, Any] = {}
+            problems = _Problems(self._name, join.name)
+            async for page in self._pages(join.listing, self._variables, {}, problems):
+                for item in page:
+                    key = rest.id_of(item, join.by)
+                    if key is not None and join.many:
+                        by.setdefault(key, []).append(item)
+                    elif key is not None:
+                        by[key] = item
+            if problems.found:
+                raise Unreadable(next(iter(problems.found)))
+            joined[join.name] = by
+        shape.joined_digest = blake2b(orjson.dumps(joined, option=orjson.OPT_SORT_KEYS), digest_size=8).hexdigest()
+        return shape
+
+    async def _one(self, entries: Entries, one: SourceId) -> dict[str, Any] | None:
+        assert entries.one is not None
+        answer = await self._ask(rest.address(self._url, entries.one, {**self._variables, "id": one}, {}))
+        if answer.status == 404:
+            return None
+        item = rest.value_at(rest.parsed(self._usable(answer).body), entries.one_item)
+        if not isinstance(item, dict) or rest.id_of(item, entries.listing.id) != one:
+            raise Unreadable("the answer is not the one that was asked for")
+        return item
+
+    async def _fetch_many(
+        self,
+        entries: Entries,
+        shape: _Shape,
+        missing: set[SourceId],
+        found: dict[SourceId, Entry | None],
+        problems: _Problems,
+    ) -> None:
+        async for page in self._pages(entries.listing, self._variables, {}, problems):
+            for item in shape.judged(page):
+                entry = shape.entry(item)
+                if entry.id in missing:
+                    found[entry.id] = entry
+
+    # --- memberships -------------------------------------------------------------------------------------------------
+
+    async def _read_memberships(self, token: _Token) -> AsyncGenerator[ReadEvent]:
+        groups = self._description.groups
+        problems = _Problems(self._name, "memberships")
+        try:
+            for assigned in self._assigned():
+                name = rest.filled_in(assigned.id, self._variables)
+                members = await self._ids(assigned.listing, self._variables, problems)
+                yield MembershipPage([GroupMembers(SourceId(name), name, members)])
+            if groups is not None and groups.members is not None:
+                async for event in self._read_groups(groups, groups.members, token, problems):
+                    yield event
+            elif not self._assigned():
+                problems.add("the description has neither groups nor a list of those assigned")
+        except Unreadable as unreadable:
+            problems.add(unreadable.why)
+        yield problems.end("memberships")
+
+    async def _read_groups(
+        self, groups: Entries, members: Listing, token: _Token, problems: _Problems
+    ) -> AsyncGenerator[MembershipPage]:
+        """Give the members of each group whose list changed; of the others, that they are there."""
+        kept, take = token.marks.get("members"), groups.attributes.get("displayName", rest.Take("displayName"))
+        until = self._clock.now() + _DAY_SECONDS
+        async for page in self._pages(groups.listing, self._variables, {}, problems):
+            given = []
+            for item in page:
+                group_id = rest.id_of(item, groups.listing.id)
+                if group_id is None:
+                    problems.add(f"a group has no '{groups.listing.id}'")
+                    continue
+                name = rest.taken(item, take)
+                name = name if isinstance(name, str) else ""
+                path = groups.members_changed
+                changed = rest.moment_of(rest.value_at(item, path), "iso") if path is not None else None
+                if changed is not None and changed <= until:
+                    token.newest["members"] = max(changed, token.newest.get("members", 0.0))
+                if kept is not None and changed is not None and changed < kept - self._overlap_seconds:
+                    given.append(GroupMembers(SourceId(group_id), name, (), partial=True))
+                    continue
+                ids = await self._ids(members, {**self._variables, "id": group_id}, problems)
+                given.append(GroupMembers(SourceId(group_id), name, ids))
+            for some in chunks(given, PAGE):
+                yield MembershipPage(some)
+
+    async def _ids(self, listing: Listing, variables: Mapping[str, str], problems: _Problems) -> list[SourceId]:
+        ids: dict[SourceId, None] = {}
+        async for page in self._pages(listing, variables, {}, problems):
+            for item in page:
+                one = rest.id_of(item, listing.id)
+                if one is None:
+                    problems.add(f"a member has no '{listing.id}'")
+                else:
+                    ids[SourceId(one)] = None
+        return list(ids)
+
+    def _assigned(self) -> list[Assigned]:
+        return [one for one in self._description.assigned if one.parameter in self._variables]
+
+    # --- lists -------------------------------------------------------------------------------------------------------
+
+    async def _pages(
+        self, listing: Listing, variables: Mapping[str, str], query: Mapping[str, str], problems: _Problems
+    ) -> AsyncGenerator[list[dict[str, Any]]]:
+        """Yield the pages of one list to its end. Raises Unreadable; what else speaks against it goes to `problems`."""
+        paging, seen, cursors = listing.paging, set[str](), set[str]()
+        total, position, count = None, paging.first, 0
+        asked: dict[str, str | int] = {**listing.query, **query}
+        if paging.size_parameter is not None:
+            asked[paging.size_parameter] = paging.size
+        if paging.kind in ("offset", "page") and paging.parameter is not None:
+            asked[paging.parameter] = position
+        url = rest.address(self._url, listing.path, variables, asked)
+        for _ in range(self._description.pages_max):
+            answer = self._usable(await self._ask(url))
+            content, items = rest.items_of(answer.body, listing)
+            now = rest.total_of(content, paging)
+            if total is not None and now != total:
+                problems.add("the list grew or shrank while it was read: the next cycle reads it again")
+            total = now
+            fresh = [item for item in items if (one := rest.id_of(item, listing.id)) is None or one not in seen]
+            if len(fresh) < len(items):
+                problems.add("somebody came twice: the list moved while it was read, or its pages repeat")
+                if items and not fresh:
+                    raise Unreadable("a page came twice: the system does not go on where it is asked to")
+            ids = [rest.id_of(item, listing.id) for item in items]
+            if not all(ids):
+                problems.add(f"an item has neither text nor a whole number as '{listing.id}'")
+            seen.update(one for one in ids if one is not None)
+            count += len(items)
+            yield [item for item in fresh if rest.id_of(item, listing.id) is not None]
+            cursor: str | None = None
+            match paging.kind:
+                case "none":
+                    break
+                case "offset" | "page":
+                    # A short page is no end: a server may give fewer than it was asked for.
+                    if not items or (total is not None and count >= total):
+                        break
+                    position += len(items) if paging.kind == "offset" else 1
+                    assert paging.parameter is not None
+                    asked[paging.parameter] = position
+                    url = rest.address(self._url, listing.path, variables, asked)
+                case "link":
+                    cursor = rest.next_link(answer.headers.get("link"), url)
+                case "cursor" | "next":
+                    cursor = _cursor(rest.value_at(content, paging.next or ""))
+            if paging.kind in ("link", "cursor", "next"):
+                if cursor is None:
+                    break
+                if cursor in cursors:
+                    raise Unreadable("the same next page came twice: the system goes in circles")
+                cursors.add(cursor)
+                url = self._next(listing, variables, asked, cursor, url)
+        else:
+            raise Unreadable(f"more than {self._description.pages_max} pages: is that the end that is looked for?")
+        if total is not None and len(seen) < total:
+            problems.add(f"{len(seen)} came of {total} that there are")
+
+    def _next(
+        self, listing: Listing, variables: Mapping[str, str], asked: dict[str, str | int], cursor: str, url: str
+    ) -> str:
+        if listing.paging.kind == "cursor":
+            assert listing.paging.parameter is not None
+            return rest.address(self._url, listing.path, variables, {**asked, listing.paging.parameter: cursor})
+        following = rest.next_link(f'<{cursor}>; rel="next"', url)
+        if following is None or not rest.same_origin(following, self._url):
+            raise Unreadable("the next page is at another host: our credential does not go there")
+        return following
+
+    async def _ask(self, url: str) -> Response:
+        headers = {"Accept": "application/json", **self._description.headers}
+        if self._key is not None:
+            try:
+                secret = self._key.read().strip()
+            except ConfigError as error:
+                raise Unreadable(f"the secret cannot be read: {error}") from None
+            if self._key.place == "header":
+                headers[self._key.name] = secret
+            else:
+                url += ("&" if "?" in url else "?") + urlencode({self._key.name: secret})
+        outcome = await self._client.call(
+            Request("GET", url, headers, deadline_seconds=self._timeout_seconds), idempotent=True
+        )
+        if isinstance(outcome, Failed):
+            raise Unreadable(outcome.reason)
+        return outcome
+
+    def _usable(self, answer: Response) -> Response:
+        if answer.status == 200:
+            return answer
+        if answer.status == 403:
+            raise Unreadable("the system says 403: the credential has no right to read this")
+        if 300 <= answer.status < 400:
+            raise Unreadable(f"the system sends us elsewhere ({answer.status}): is the url right?")
+        raise Unreadable(f"the system answered {answer.status}")
+
+    def _entries(self, kind: Kind) -> Entries | None:
+        return self._description.users if kind == "user" else self._description.groups
+
+    def _token(self, since: str | None) -> _Token:
+        """Return the marks of a watermark; none where it belongs to another system or another description."""
+        about = repr((self.identity, self._description, sorted(self._variables.items())))
+        token = _Token(blake2b(about.encode(), digest_size=8).hexdigest())
+        try:
+            kept = orjson.loads(since) if since is not None else None
+        except orjson.JSONDecodeError:
+            kept = None
+        if isinstance(kept, dict) and kept.get("of") == token.of:
+            token.marks = dict(kept["marks"])
+            token.joined_before = dict(kept["joined"])
+        return token
+
+
+class _Shape:
+    """Makes entries of items."""
+
+    def __init__(self, kind: Kind, entries: Entries, names: frozenset[str], joined: dict[str, dict[str, Any]]) -> None:
+        self._kind, self._entries, self._joined = kind, entries, joined
+        described = entries.attributes
+        self._open = frozenset(names - described.keys())
+        """Attributes that nobody described: fields of this name, which the first page must have."""
+        self.takes = {name: described.get(name, rest.Take(name)) for name in names | (_TRIED & described.keys())}
+        self.any = False
+        self.joined_digest = ""
+
+    def judged(self, page: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the page. Raises Unreadable where the first lacks what rules read and nobody described."""
+        if page and not self.any:
+            self.any = True
+            missing = sorted(name for name in self._open if not any(rest.has(item, name) for item in page))
+            if missing:
+                raise Unreadable(f"there is no {', '.join(missing)}: describe it in [sources.X.attributes]")
+        return page
+
+    def entry(self, item: dict[str, Any]) -> Entry:
+        whole = item
+        if self._joined:
+            whole = dict(item)
+            for join in self._entries.joins:
+                if join.name in self._joined:
+                    key = rest.id_of(item, join.on)
+                    nothing: Any = [] if join.many else None
+                    whole[join.name] = self._joined[join.name].get(key, nothing) if key is not None else nothing
+        source_id = rest.id_of(item, self._entries.listing.id)
+        assert source_id is not None
+        attributes = {name: rest.taken(whole, take) for name, take in self.takes.items()}
+        gone = False
+        if self._entries.deleted is not None:
+            gone = str(rest.value_at(item, self._entries.deleted)) in self._entries.deleted_is
+        return Entry(self._kind, SourceId(source_id), attributes, gone=gone)
+
+
+@dataclass(slots=True)
+class _Token:
+    """The watermark: how far each list was read, and what hung on the entries then."""
+
+    of: str
+    marks: dict[str, float] = field(default_factory=dict)
+    newest: dict[str, float] = field(default_factory=dict)
+    joined_before: dict[str, str] = field(default_factory=dict)
+    joined: dict[str, str] = field(default_factory=dict)
+
+    def kept_joined(self, kind: Kind) -> bool:
+        return self.joined.get(kind) == self.joined_before.get(kind)
+
+    def note(self, kind: Kind, page: Sequence[Mapping[str, Any]], since: rest.Since, until: float) -> None:
+        for item in page:
+            at = rest.moment_of(rest.value_at(item, since.changed), since.format)
+            if at is None:
+                raise Unreadable(f"an item has no moment at '{since.changed}'")
+            if at <= until:
+                self.newest[kind] = max(at, self.newest.get(kind, 0.0))
+
+    def text(self) -> str:
+        joined = {**self.joined_before, **self.joined}
+        return orjson.dumps({"of": self.of, "marks": {**self.marks, **self.newest}, "joined": joined}).decode()
+
+
+class _Problems:
+    """Why the reading of one part is incomplete, each told once."""
+
+    def __init__(self, source: str, part: str) -> None:
+        self._where = f"source {source} {part}"
+        self.found: dict[str, None] = {}
+
+    def add(self, why: str) -> None:
+        self.found[f"{self._where}: {why}"] = None
+
+    def end(self, part: Literal["memberships", "user", "group"], *, delta: bool = False) -> ReadEnd:
+        return ReadEnd(part, complete=not self.found, problems=tuple(self.found), delta=delta)
+
+
+def _cursor(value: Any) -> str | None:
+    if type(value) is int:
+        return str(value)
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,348 @@
+"""AlexisHR and Okta as the sources of whole cycles."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from reconciler import config, wiring
+from reconciler.runtime.cycle import run_cycle
+from tests.cycles.calendar import DAY
+from tests.cycles.company import GROUPS, MANAGER, Company, done
+from tests.servers.alexishr import SENSITIVE, AlexisHR
+from tests.servers.okta import Okta
+from tests.servers.scim import ScimServer
+
+DEPARTMENT = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department"
+NAMES = f"""
+  {{ to = "userName", from = "mail", match = 1 }},
+  {{ to = "externalId", from = "id" }},
+  {{ to = "active", expression = "Not([IsSoftDeleted])" }},
+  {{ to = "displayName", expression = 'Join(" ", [givenName], [surname])' }},
+  {{ to = "title", from = "jobTitle" }},
+  {{ to = "{DEPARTMENT}", from = "department" }},
+  {MANAGER}
+"""
+
+
+def secret(directory: Path, name: str, value: str) -> None:
+    path = directory / name
+    path.touch(mode=0o600)
+    path.write_text(value)
+
+
+# --- AlexisHR --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def hr(company: Company) -> AsyncIterator[AlexisHR]:
+    async with AlexisHR() as running:
+        secret(company.directory, "hr-token", running.token)
+        company.attributes = NAMES.replace('from = "id"', 'from = "employeeId"')
+        company.source = f"""
+type = "alexishr"
+url = "{running.url}/v1"
+auth = {{ type = "bearer", token = {{ file = "hr-token" }} }}
+attributes = {{ shirt = "shirtSize" }}
+requests_per_second = 1000
+"""
+        yield running
+
+
+def staff(hr: AlexisHR, count: int = 250) -> None:
+    hr.put("department", "d1", name="Sales")
+    hr.put("office", "o1", name="Malmö")
+    for n in range(count):
+        hr.hire(f"e{n:03}", employeeNumber=n, departmentId="d1", officeId="o1", managerEmployeeId="e000" if n else None)
+        hr.clock += timedelta(minutes=1)
+
+
+async def test_employees_come_with_department_and_manager_and_then_just_what_changed(
+    company: Company, server: ScimServer, hr: AlexisHR
+) -> None:
+    staff(hr)
+    first = await company.cycle()
+    assert (first.problems, first.users_read, done(first)) == ([], 250, {"create": 250})
+    account = server.user("e007@example.com")
+    enterprise = account["urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"]
+    assert account["displayName"] == "E007 Ångström"
+    assert enterprise["department"] == "Sales"
+    assert enterprise["manager"]["value"] == server.user("e000@example.com")["id"]
+    assert not any(field in asked for field in SENSITIVE for asked in hr.asked)
+
+    hr.asked.clear()
+    hr.clock += timedelta(hours=1)
+    hr.put("employee", "e007", title="Lead")
+    second = await company.cycle()
+    assert (second.users_read, done(second)) == (12, {"update": 1}), "the changed one, and the last ten minutes again"
+    third = await company.cycle()
+    assert (done(third), sum(third.requests.values())) == ({}, 0)
+
+
+async def test_who_is_off_is_disabled_and_a_department_that_is_renamed_is_seen_although_nobody_changed(
+    company: Company, server: ScimServer, hr: AlexisHR
+) -> None:
+    staff(hr, 12)
+    await company.cycle()
+    hr.put("employee", "e003", active=False)
+    assert done(await company.cycle()) == {"disable": 1}
+    hr.put("department", "d1", name="Revenue")
+    renamed = await company.cycle()
+    assert (renamed.users_read, done(renamed)) == (12, {"update": 12})
+
+
+async def test_an_employee_who_was_deleted_is_found_by_the_full_cycle(company: Company, hr: AlexisHR) -> None:
+    staff(hr, 12)
+    await company.cycle()
+    del hr.rows["employee"]["e003"]
+    assert done(await company.cycle()) == {}
+    assert done(await company.cycle(full=True)) == {"disable": 1}
+
+
+LOGIN = b"<!DOCTYPE html><html><title>Sign in</title></html>"
+BROKEN: dict[str, tuple[int, bytes, int]] = {
+    "a login page": (200, LOGIN, 1),
+    "an error in a 200": (200, b'{"status":"error","message":"try later"}', 1),
+    "an empty object": (200, b"{}", 1),
+    "an empty body": (200, b"", 1),
+    "nobody at all": (200, b'{"status":"success","data":[],"total":0}', 1),
+    "fewer than there are": (200, b'{"status":"success","data":[{"id":"e000","active":true}],"total":12}', 1),
+    "fields that are gone": (200, b'{"status":"success","data":[{"id":"e000"}],"total":1}', 1),
+    "no right": (403, b'{"statusCode":403}', 1),
+    "elsewhere": (302, b"", 1),
+    "gone": (404, b'{"statusCode":404}', 1),
+    "the departments fail": (400, b'{"statusCode":400}', 0),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+async def test_what_cannot_be_read_is_no_leaver(company: Company, server: ScimServer, hr: AlexisHR, name: str) -> None:
+    staff(hr, 12)
+    await company.cycle()
+    status, body, after = BROKEN[name]
+    hr.then(status, body, after=after)
+    report = await company.cycle(full=True)
+    assert (report.state, done(report)) == ("incomplete", {})
+    assert "source staff users" in report.problems[0]
+    assert all(account["active"] for account in server.users.values())
+
+
+async def test_a_list_that_moves_while_it_is_read_makes_nobody_a_leaver(
+    company: Company, server: ScimServer, hr: AlexisHR
+) -> None:
+    staff(hr, 150)
+    await company.cycle()
+    read = hr.answer
+
+    async def answer(request):  # type: ignore[no-untyped-def]  # because it stands in for the server's own
+        given = await read(request)
+        if request.path == "/v1/employee":
+            hr.rows["employee"].pop("e000", None)  # what was on the second page moves up to the first
+        return given
+
+    hr.answer = answer  # type: ignore[method-assign]  # because a list moves just once
+    report = await company.cycle(full=True)
+    assert (report.state, done(report)) == ("incomplete", {})
+    hr.answer = read  # type: ignore[method-assign]  # because it stands still again
+    assert done(await company.cycle(full=True)) == {"disable": 1}
+
+
+async def test_a_token_that_died_is_said(company: Company, hr: AlexisHR) -> None:
+    staff(hr, 3)
+    hr.token = "another"
+    report = await company.cycle()
+    assert (report.state, done(report)) == ("incomplete", {})
+    assert "401" in report.problems[0]
+
+
+# --- Okta ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def okta(company: Company) -> AsyncIterator[Okta]:
+    async with Okta() as running:
+        secret(company.directory, "okta-token", running.token)
+        company.attributes = NAMES
+        company.source = f"""
+type = "okta"
+url = "{running.url}"
+auth = {{ type = "bearer", token = {{ file = "okta-token" }} }}
+parameters = {{ app = "0oa1" }}
+requests_per_second = 1000
+overlap = "1s"
+"""
+        company.job = 'scope = "assigned"\nassigned = [ { group = "app:0oa1" } ]'
+        running.apps["0oa1"] = {}
+        yield running
+
+
+def people(okta: Okta, count: int = 8) -> None:
+    for n in range(count):
+        okta.hire(f"u{n}", department="Sales", managerId="u0" if n else None)
+        okta.apps["0oa1"][f"u{n}"] = "USER" if n % 2 else "GROUP"
+
+
+async def test_those_assigned_to_the_app_have_accounts_page_by_page(
+    company: Company, server: ScimServer, okta: Okta
+) -> None:
+    people(okta)
+    okta.page_max = 3
+    okta.hire("outsider")
+    first = await company.cycle()
+    assert (first.problems, first.users_read, done(first)) == ([], 9, {"create": 8})
+    assert server.user("u3@example.com")["displayName"] == "U3 Ångström"
+    quiet = await company.cycle()
+    assert (quiet.users_read, done(quiet), sum(quiet.requests.values())) == (1, {}, 0)
+
+    okta.change("u5", title="Lead")
+    changed = await company.cycle()
+    assert done(changed) == {"update": 1}
+    assert changed.users_read < 4
+
+
+async def test_an_assignment_that_ends_or_begins_is_seen_although_the_user_did_not_change(
+    company: Company, server: ScimServer, okta: Okta
+) -> None:
+    people(okta)
+    okta.hire("late")
+    await company.cycle()
+    del okta.apps["0oa1"]["u2"]
+    okta.apps["0oa1"]["late"] = "USER"
+    assert done(await company.cycle()) == {"create": 1, "disable": 1}
+    assert server.user("u2@example.com")["active"] is False
+
+
+def suspended(okta: Okta) -> None:
+    okta.change("u3", status="SUSPENDED")
+
+
+def deactivated(okta: Okta) -> None:
+    okta.change("u3", status="DEPROVISIONED")
+
+
+@pytest.mark.parametrize("leave", [suspended, deactivated])
+async def test_who_is_suspended_or_deactivated_is_disabled(
+    company: Company, server: ScimServer, okta: Okta, leave: Callable[[Okta], None]
+) -> None:
+    people(okta)
+    await company.cycle()
+    leave(okta)
+    assert done(await company.cycle()) == {"disable": 1}
+    assert server.user("u3@example.com")["active"] is False
+    okta.change("u3", status="ACTIVE")
+    okta.apps["0oa1"]["u3"] = "USER"
+    assert done(await company.cycle()) == {"enable": 1}
+
+
+async def test_locked_out_is_still_at_work(company: Company, okta: Okta) -> None:
+    people(okta)
+    await company.cycle()
+    okta.change("u3", status="LOCKED_OUT")
+    assert done(await company.cycle()) == {}
+
+
+async def test_who_was_deleted_before_anybody_looked_is_found_by_the_full_cycle(company: Company, okta: Okta) -> None:
+    people(okta)
+    company.job = 'scope = "all"'
+    await company.cycle()
+    okta.change("u3", status="DEPROVISIONED")
+    okta.delete("u3")
+    assert done(await company.cycle()) == {}
+    assert done(await company.cycle(full=True)) == {"disable": 1}
+
+
+async def test_groups_are_asked_for_their_members_only_when_these_changed(
+    company: Company, server: ScimServer, okta: Okta
+) -> None:
+    people(okta)
+    okta.found("g1", "Crew", "u0", "u1")
+    okta.clock += timedelta(hours=1)
+    okta.found("g2", "Others", "u2")
+    company.job = 'scope = "all"'
+    company.tables = GROUPS
+    first = await company.cycle()
+    assert (first.problems, server.members("Crew")) == (
+        [],
+        {server.user(f"u{n}@example.com")["id"] for n in (0, 1)},
+    )
+    okta.asked.clear()
+    okta.quit("g2", "u2")
+    okta.enter("g2", "u5")
+    second = await company.cycle()
+    assert done(second) == {"members_added": 1, "members_removed": 1}
+    assert not any("/groups/g1/users" in asked for asked in okta.asked)
+    assert server.members("Others") == {server.user("u5@example.com")["id"]}
+    assert len(server.members("Crew")) == 2
+
+
+async def test_a_next_page_at_another_host_is_not_asked_for(company: Company, okta: Okta) -> None:
+    people(okta)
+    company.job = 'scope = "all"'
+    await company.cycle()
+    body = b'[{"id":"u0","status":"ACTIVE","lastUpdated":"2026-01-01T08:00:00.000Z","profile":{"login":"u0"}}]'
+    okta.then(200, body, Link='<https://elsewhere.example.com/api/v1/users?after=1>; rel="next"')
+    report = await company.cycle(full=True)
+    assert (report.state, done(report).get("disable")) == ("incomplete", None)
+    assert "another host" in report.problems[0]
+
+
+async def test_a_page_that_leads_to_itself_is_no_end(company: Company, okta: Okta) -> None:
+    people(okta)
+    company.job = 'scope = "all"'
+    await company.cycle()
+    okta.page_max = 3
+    read = okta.answer
+
+    async def answer(request):  # type: ignore[no-untyped-def]  # because it stands in for the server's own
+        given = await read(request)
+        if request.query.get("after"):
+            given.headers.popall("Link")
+            given.headers.add("Link", f'<{request.url}>; rel="next"')
+        return given
+
+    okta.answer = answer  # type: ignore[method-assign]  # because this one goes in circles
+    report = await company.cycle(full=True)
+    assert (report.state, done(report)) == ("incomplete", {})
+
+
+async def test_a_failed_create_is_fetched_by_itself(company: Company, server: ScimServer, okta: Okta) -> None:
+    people(okta, 3)
+    okta.users["u1"]["profile"]["email"] = None
+    first = await company.cycle()
+    assert done(first) == {"create": 2, "failure": 1}
+    okta.users["u1"]["profile"]["email"] = "u1@example.com"  # and lastUpdated does not move
+    company.clock.turn(DAY)
+    assert done(await company.cycle()) == {"create": 1}
+    assert any("/api/v1/users/u1" in asked for asked in okta.asked)
+
+
+@pytest.mark.parametrize("name", ["alexishr", "okta", "rest"])
+async def test_the_configuration_of_each_page_runs(tmp_path: Path, server: ScimServer, name: str) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "sources" / f"{name}.md").read_text("utf-8")
+    written = page.split("```toml\n", 1)[1].split("```", 1)[0]
+    async with AlexisHR() as hr, Okta() as okta:
+        staff(hr, 3)
+        okta.apps["0oa1"] = {}
+        people(okta, 3)
+        okta.found("g1", "APP-Phone", "u0", "u1", "u2")
+        address = okta.url if name == "okta" else f"{hr.url}/v1"
+        secret(tmp_path, "phone-token", server.token)
+        secret(tmp_path, "source-token", okta.token if name == "okta" else hr.token)
+        if name == "rest":
+            (tmp_path / "people.toml").write_text(page.split("```toml\n", 2)[2].split("```", 1)[0])
+        for real, here in (
+            ("https://phone.example.com/scim", server.url),
+            ("https://example.okta.com", address),
+            ("https://api.alexishr.com/v1", address),
+            ("https://hr.example.com/v1", address),
+        ):
+            written = written.replace(real, here)
+        path = tmp_path / "config.toml"
+        path.write_text(written)
+        async with wiring.open_house(config.load(path), write=True) as house, house.world("phone") as world:
+            assert all(line.ok for line in await world.source.test())
+            report = await run_cycle(house.plan("phone"), world)
+    assert (report.problems, done(report)) == ([], {"create": 3})
