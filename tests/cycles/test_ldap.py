@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 from reconciler import config, wiring
 from reconciler.runtime.cycle import run_cycle
 from reconciler.runtime.report import CycleReport
-from tests.cycles.calendar import Calendar, NoLuck
+from tests.cycles.calendar import DAY, Calendar, NoLuck
 from tests.cycles.company import MANAGER, done
+from tests.servers.faults import FOR_EVER, Status
 from tests.servers.scim import ScimServer
 from tests.servers.slapd import (
     BASE,
@@ -101,6 +103,12 @@ attributes = [
             house = replace(opened, clock=self.clock, dice=self._dice)
             async with house.world("app") as world:
                 return await run_cycle(house.plan("app"), world, full=full)
+
+    async def set_watermark(self, token: str) -> None:
+        """Put something else in the place of the job's watermark."""
+        with sqlite3.connect(self.directory / "state.db") as state:
+            state.execute("UPDATE jobs SET watermark = ?", (token,))
+        state.close()
 
     def manager(self, name: str) -> str | None:
         """Return the mail address of somebody's manager in the app."""
@@ -248,3 +256,59 @@ async def test_a_directory_that_is_away_makes_nobody_a_leaver(firm: Firm) -> Non
     report = await firm.cycle()
     assert (report.state, done(report)) == ("incomplete", {})
     assert any("Can't contact LDAP server" in problem for problem in report.problems)
+
+
+# --- what a delta alone would forget -----------------------------------------------------------------------------
+
+
+async def test_a_failed_change_is_tried_again_although_the_delta_shows_nothing(firm: Firm) -> None:
+    await firm.cycle()
+    firm.slapd.set(person("bob"), title="Chief")
+    firm.app.script.on("PATCH", "/Users", then=Status(500), times=FOR_EVER)
+    assert (await firm.cycle()).counts["failure"] == 1
+    firm.app.script.clear()
+    firm.clock.turn(30 * DAY)
+    assert done(await firm.cycle()) == {"update": 1}
+    assert firm.app.user("bob@example.test")["title"] == "Chief"
+
+
+async def test_leavers_whom_the_safeguard_holds_stay_held_although_the_delta_shows_them_once(firm: Firm) -> None:
+    firm.job = 'scope = "all"\ndeletion_threshold = 1'
+    await firm.cycle()
+    for who in ("ann", "bob"):
+        firm.slapd.delete(person(who))
+    assert (await firm.cycle()).counts["held"] >= 2
+    report = await firm.cycle()
+    assert (report.state, report.counts["held"] >= 2, firm.active()) == ("held", True, {"boss", "ann", "bob", "cleo"})
+
+
+@pytest.mark.parametrize("token", ["", "nonsense", "rid=000,csn=20010101000000.000000Z#000000#000#000000"])
+async def test_a_watermark_that_is_none_of_the_server_s_has_everything_read_and_nothing_done(
+    firm: Firm, token: str
+) -> None:
+    await firm.cycle()
+    await firm.set_watermark(token)
+    firm.app.clear_requests()
+    report = await firm.cycle()
+    assert (report.complete, report.users_read, done(report), firm.app.requests) == (True, 4, {}, [])
+    assert (await firm.cycle()).users_read == 0, "and the next cycle has a watermark to go by"
+
+
+async def test_a_cycle_that_did_not_end_well_asks_for_the_same_changes_again(firm: Firm) -> None:
+    await firm.cycle()
+    firm.slapd.set(person("bob"), title="Chief")
+    await firm.app.stop()
+    assert (await firm.cycle()).state == "unreachable"
+    await firm.app.start()
+    assert done(await firm.cycle()) == {"update": 1}
+
+
+async def test_people_whom_a_right_hides_look_like_leavers_and_the_safeguard_stands_before_them(firm: Firm) -> None:
+    firm.job = 'scope = "all"\ndeletion_threshold = 1'
+    await firm.cycle()
+    firm.slapd.reconfigure(
+        "access to * by users read",
+        f'access to dn.subtree="{PEOPLE}" filter="(uid=*)" by dn.exact="{READER}" none\naccess to * by users read',
+    )
+    report = await firm.cycle(full=True)
+    assert (report.state, firm.active()) == ("held", {"boss", "ann", "bob", "cleo"})

@@ -145,10 +145,16 @@ class Slapd:
             process.wait(30)
 
     def limit_reader(self, limits: str) -> None:
-        """Give the reader other limits, as an administrator who edits the configuration does."""
+        """Give the reader other limits."""
+        self.reconfigure("size=unlimited time=unlimited", limits)
+
+    def reconfigure(self, line: str, other: str) -> None:
+        """Put something else into the configuration, and start again."""
         self.stop()
         path = self.directory / "slapd.conf"
-        path.write_text(path.read_text().replace("size=unlimited time=unlimited", limits))
+        text = path.read_text()
+        assert line in text
+        path.write_text(text.replace(line, other))
         self.start()
 
     # --- what an administrator does ------------------------------------------------------------------------------
