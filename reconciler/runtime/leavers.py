@@ -13,6 +13,7 @@ from reconciler.core.records import Record, Verdict
 from reconciler.core.scoping import Leaving
 from reconciler.ports import JobState, chunks
 from reconciler.runtime.apply import Applier
+from reconciler.runtime.auditing import Audit
 from reconciler.runtime.canary import Canary
 from reconciler.runtime.deciding import Deciding
 from reconciler.runtime.journal import Journal
@@ -43,7 +44,7 @@ class Leavers:
         self._state, self._rules, self._full, self._hand, self._canary = state, rules, full, hand, canary
         self._journal, self._applier, self._deciding, self._reading = journal, applier, deciding, reading
 
-    async def find(self, *, initial: bool) -> None:
+    async def find(self, *, initial: bool, audit: Audit | None = None) -> None:
         """After a complete reading, plan for those whom it did not show; and for those whose time has come."""
         if self._applier.stopped is not None:
             return
@@ -53,6 +54,8 @@ class Leavers:
                 continue
             if not self._reading.delta.get(kind, False):
                 async for record in self._unseen(kind):
+                    if audit is not None:
+                        audit.unseen(record)
                     if kind == "user" or record.source_id not in self._reading.unknown_groups:
                         await self.leave(rules, record, "no longer in the source")
             until = settling.WHEN_ALL_ARE if initial else self._clock.now()

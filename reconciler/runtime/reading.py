@@ -24,6 +24,7 @@ from reconciler.ports import (
     chunks,
 )
 from reconciler.runtime.apply import Applier
+from reconciler.runtime.auditing import Audit
 from reconciler.runtime.canary import Canary
 from reconciler.runtime.deciding import NO_MEMBERSHIPS, Deciding
 from reconciler.runtime.journal import Journal
@@ -95,6 +96,9 @@ class Reader:
         self._journal, self._applier, self._deciding, self._canary = journal, applier, deciding, canary
         self._singly = singly
         self.reading = Reading({kind: Seen(state.ceiling) for kind in KINDS})
+        known = full and self._source.incremental and state.completed_rules == rules_version
+        self.audit = Audit() if known and state.watermark is not None and not canary.restricted else None
+        """In a cycle that reads everything although the source tells what changed."""
         self._shown: set[tuple[Kind, SourceId]] = set()
         """Whom a delta has shown."""
         self._fingerprint: dict[Kind, Fingerprint] = {
@@ -147,6 +151,12 @@ class Reader:
                     await self._look_again(rules, unknown[kind])
         self.reading.ended = self._applier.stopped is None
         return True
+
+    async def say_what_was_missed(self) -> None:
+        """After a reading of everything: add to the problems what the source would not have told by itself."""
+        since = self._state.watermark
+        if self.audit is not None and since is not None and self.reading.all_complete:
+            self.reading.problems += await self.audit.missed(self._source, self._wanted(), since)
 
     async def _many_wait(self) -> bool:
         """Whether more entries must be looked at, although they did not change, than are fetched one by one."""
@@ -288,7 +298,9 @@ class Reader:
         if gone := [group.group_id for group in page.groups if group.gone]:
             await self._store.forget_groups(job_id, gone, look_again=again)
         groups = [group for group in page.groups if not group.gone] if gone else page.groups
-        if await self._store.stage_memberships(job_id, groups, additive=True, look_again=again):
+        if moved := await self._store.stage_memberships(job_id, groups, additive=True, look_again=again):
+            if self.audit is not None:
+                self.audit.moved(moved)
             mixed = await self._store.mixed_groups(job_id, [group.group_id for group in groups])
             staged += [group for group in groups if group.group_id in mixed]
 
@@ -338,6 +350,8 @@ class Reader:
         records = dict(
             await self._store.compare(self._state.job_id, kind, prints, self.reading.seen[kind], self._clock.now())
         )
+        if self.audit is not None:
+            self.audit.shown(kind, records, prints)
         if self._full or rules.mapper.volatile:
             rest = [source_id for source_id, _ in prints if source_id not in records]
             more = await self._store.records(self._state.job_id, kind, rest)

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from reconciler import config, wiring
+from reconciler.ports import Wanted, Watermark
 from reconciler.runtime.cycle import run_cycle
 from reconciler.runtime.report import CycleReport
+from reconciler.runtime.rules import KindRules
 from tests.cycles.calendar import DAY, Calendar, NoLuck
 from tests.cycles.company import MANAGER, done
 from tests.servers.faults import FOR_EVER, Status
@@ -109,6 +111,17 @@ attributes = [
         with sqlite3.connect(self.directory / "state.db") as state:
             state.execute("UPDATE jobs SET watermark = ?", (token,))
         state.close()
+
+    async def newest_token(self) -> str:
+        """Return the token of a reading that nobody used: a server that forgot to tell of what was before."""
+        loaded = config.load(self.configure())
+        async with wiring.open_house(loaded, write=True) as house, house.world("app") as world:
+            rules = KindRules.compile(loaded.jobs["app"], "user", house.plan("app").profile)
+            assert rules is not None
+            wanted = Wanted(rules.reads, frozenset({"cn"}), groups=True, memberships=True)
+            [token] = [e.token async for e in world.source.read(wanted, None) if isinstance(e, Watermark)]
+            assert token is not None
+            return token
 
     def manager(self, name: str) -> str | None:
         """Return the mail address of somebody's manager in the app."""
@@ -312,3 +325,21 @@ async def test_people_whom_a_right_hides_look_like_leavers_and_the_safeguard_sta
     )
     report = await firm.cycle(full=True)
     assert (report.state, firm.active()) == ("held", {"boss", "ann", "bob", "cleo"})
+
+
+async def test_a_comparison_of_everything_says_what_the_server_did_not_tell(firm: Firm) -> None:
+    await firm.cycle()
+    firm.slapd.set(person("bob"), title="Chief")
+    await firm.cycle()
+    report = await firm.cycle(full=True)
+    assert (done(report), report.problems) == ({}, [])
+    firm.slapd.set(person("ann"), title="Chief")
+    report = await firm.cycle(full=True)
+    assert (done(report), report.problems) == ({"update": 1}, []), "what it would have told it has not missed"
+    firm.slapd.set(person("ann"), title="Engineer")
+    firm.slapd.delete(person("cleo"))
+    await firm.set_watermark(await firm.newest_token())
+    report = await firm.cycle(full=True)
+    assert done(report) == {"update": 1, "disable": 1}
+    [said] = report.problems
+    assert "had left out 2 users" in said
