@@ -1,0 +1,178 @@
+"""The ways in which lists go on, and the ways of signing in, of systems that are described as data."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import orjson
+import pytest
+
+from reconciler.core.model import SourceId
+from reconciler.dialects import rest
+from reconciler.dialects.rest import Description, Entries, Listing, Paging, Take, Unreadable
+from reconciler.net.client import Client, Lane
+from reconciler.ports import EntryPage, ReadEnd, ReadEvent, Request, Response, Wanted
+from reconciler.sources.rest import KeySecret, RestSource
+from tests.net.doubles import LoopClock, SetDice
+
+URL = "https://hr.example.com/api"
+PEOPLE = [{"id": n, "mail": f"p{n}@example.com"} for n in range(1, 8)]
+WANTED = Wanted(frozenset({"mail"}), frozenset())
+
+
+class Lists:
+    """A system that gives three at a time, whatever it is asked for, in every way of going on."""
+
+    def __init__(self, **wrong: Any) -> None:
+        self.requests: list[Request] = []
+        self.wrong = wrong
+
+    async def __call__(self, request: Request) -> Response:
+        self.requests.append(request)
+        parts = urlsplit(request.url)
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        headers: dict[str, str] = {}
+        if one := parts.path.removeprefix("/api/people").strip("/"):
+            found = [person for person in PEOPLE if str(person["id"]) == one]
+            return Response(200 if found else 404, orjson_headers(headers), orjson.dumps(found[0] if found else {}))
+        start = int(query.get("offset", query.get("after", 0)))
+        if "page" in query:
+            start = (int(query["page"]) - 1) * 3
+        body: dict[str, Any] = {"people": PEOPLE[start : start + 3], "count": len(PEOPLE)}
+        if start + 3 < len(PEOPLE):
+            body["cursor"] = start + 3
+            body["following"] = f"/api/people?after={start + 3}"
+            headers["link"] = (
+                f'</api/people?after=0>; rel="first", </api/people?after={start + 3}>; title="a, b"; rel=next'
+            )
+        return Response(200, headers, orjson.dumps({**body, **self.wrong}))
+
+
+def orjson_headers(headers: dict[str, str]) -> dict[str, str]:
+    return {**headers, "content-type": "application/json"}
+
+
+def source(lists: Lists, paging: Paging, *, key: KeySecret | None = None, one: str | None = None) -> RestSource:
+    listing = Listing("/people", "people", "id", paging=paging, expects=("mail",))
+    description = Description("HR", Entries(listing, {"mail": Take("mail")}, one=one))
+    client = Client(lists, LoopClock(), SetDice(), lane=Lane(1, None))
+    return RestSource("hr", description, type_="rest", url=URL, client=client, clock=LoopClock(), key=key)
+
+
+async def read(events: AsyncIterator[ReadEvent]) -> tuple[list[str], ReadEnd]:
+    ids: list[str] = []
+    end = None
+    async for event in events:
+        if isinstance(event, EntryPage):
+            ids += [entry.id for entry in event.entries]
+        elif isinstance(event, ReadEnd):
+            end = event
+    assert end is not None
+    return ids, end
+
+
+WAYS: Mapping[str, Paging] = {
+    "offset with a total": Paging("offset", "limit", 5, "offset", total="count"),
+    "offset to an empty page": Paging("offset", "limit", 5, "offset"),
+    "page": Paging("page", "per_page", 3, "page", first=1, total="count"),
+    "cursor": Paging("cursor", "limit", 3, "after", next="cursor", total="count"),
+    "next": Paging("next", next="following"),
+    "link": Paging("link"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_list_is_read_to_its_end_although_pages_are_shorter_than_asked_for(way: str) -> None:
+    ids, end = await read(source(Lists(), WAYS[way]).read(WANTED, None))
+    assert (ids, end) == ([str(n) for n in range(1, 8)], ReadEnd("user", complete=True))
+
+
+WRONG: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "a page that repeats": ("page", {"people": PEOPLE[:3]}),
+    "an offset that is not heeded": ("offset to an empty page", {"people": PEOPLE[:3]}),
+    "a cursor that repeats": ("cursor", {"cursor": 3}),
+    "an end before the total": ("cursor", {"cursor": None}),
+    "no total": ("cursor", {"count": None}),
+    "no list": ("link", {"people": None}),
+    "a list of something else": ("link", {"people": ["p1"]}),
+    "an item without what is expected": ("link", {"people": [{"id": 1}]}),
+    "an item without an id": ("link", {"people": [{"mail": "p"}]}),
+    "nobody": ("next", {"people": [], "following": None}),
+    "elsewhere": ("next", {"following": "https://evil.example.com/api/people?after=3"}),
+    "another scheme": ("next", {"following": "http://hr.example.com/api/people?after=3"}),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+async def test_what_is_not_the_whole_list_is_not_taken_for_it(name: str) -> None:
+    way, wrong = WRONG[name]
+    _, end = await read(source(Lists(**wrong), WAYS[way]).read(WANTED, None))
+    assert not end.complete
+    assert end.problems[0].startswith("source hr users: ")
+
+
+async def test_a_few_are_fetched_one_by_one_and_many_with_everybody() -> None:
+    lists = Lists()
+    one = source(lists, WAYS["link"], one="/people/{id}")
+    found = await one.fetch("user", [SourceId("3"), SourceId("99")], WANTED)
+    assert (found[SourceId("99")], len(lists.requests)) == (None, 2)
+    entry = found[SourceId("3")]
+    assert entry is not None
+    assert entry.attributes["mail"] == "p3@example.com"
+    lists.requests.clear()
+    many = await one.fetch("user", [SourceId(str(n)) for n in range(1, 60)], WANTED)
+    assert len(lists.requests) == 3
+    assert [n for n, entry in many.items() if entry is None] == [str(n) for n in range(8, 60)]
+
+
+async def test_whoever_cannot_be_fetched_is_not_known() -> None:
+    one = source(Lists(people=None), WAYS["link"])
+    assert await one.fetch("user", [SourceId("3")], WANTED) == {}
+
+
+async def test_a_key_goes_in_its_header_or_in_the_query() -> None:
+    lists = Lists()
+    await read(source(lists, WAYS["link"], key=KeySecret("header", "X-Api-Key", lambda: "k3y\n")).read(WANTED, None))
+    assert [request.headers["X-Api-Key"] for request in lists.requests] == ["k3y"] * 3
+    lists = Lists()
+    await read(source(lists, WAYS["link"], key=KeySecret("query", "api_key", lambda: "k&y")).read(WANTED, None))
+    assert all(request.url.count("api_key=k%26y") == 1 for request in lists.requests)
+
+
+async def test_an_attribute_that_nobody_described_must_be_a_field() -> None:
+    wanted = Wanted(frozenset({"mail", "departmnt"}), frozenset())
+    ids, end = await read(source(Lists(), WAYS["link"]).read(wanted, None))
+    assert (ids, end.complete) == ([], False)
+    assert "there is no departmnt" in end.problems[0]
+
+
+LINKS = [
+    (None, None),
+    ('<https://a/x?b=1,2>; rel="next"', "https://a/x?b=1,2"),
+    ("<x>; rel=next", "https://a/b/x"),
+    ('<a>; rel="self", <b>; title="c; rel=next"; rel="last NEXT"', "https://a/b/b"),
+    ('<a>; rel="self", <b>; rel="previous"', None),
+]
+
+
+@pytest.mark.parametrize(("header", "target"), LINKS)
+def test_links_are_read_as_their_rfc_says(header: str | None, target: str | None) -> None:
+    assert rest.next_link(header, "https://a/b/c") == target
+
+
+@pytest.mark.parametrize("header", ["garbage", "<a>", '<a>; title="next"'])
+def test_a_link_that_cannot_be_read_is_no_end(header: str) -> None:
+    with pytest.raises(Unreadable):
+        rest.next_link(header, "https://a/b/c")
+
+
+def test_paths_go_through_objects_and_lists() -> None:
+    item = {"a": {"b": 1}, "e": [{"s": "2024"}, {"s": "2020"}, {"s": None}, {}]}
+    assert rest.value_at(item, "a.b") == 1
+    assert rest.value_at(item, "a.c") is None
+    assert rest.value_at(item, "e.s") == ["2024", "2020"]
+    taken = [rest.taken(item, Take("e.s", which)) for which in ("first", "last", "min", "max", "all")]
+    assert taken == ["2024", "2020", "2020", "2024", ["2024", "2020"]]
+    assert rest.taken({"e": []}, Take("e.s", "min")) is None

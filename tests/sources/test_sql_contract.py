@@ -1,0 +1,107 @@
+"""Databases keep the contract of every source; what they give of changes has its own tests (they repeat an overlap)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, make_url, text
+
+from reconciler.core.model import SourceId
+from reconciler.ports import Wanted
+from reconciler.runtime.clock import SystemClock
+from reconciler.sources.sql import Queries, SqlSource
+from tests.sources.contract import SnapshotContract
+from tests.store.conftest import postgresql
+
+__all__ = ["postgresql"]
+
+QUERIES = Queries(
+    # The last column fails in the middle where somebody broke it.
+    "SELECT id, title, boss, CASE WHEN id > 1 AND EXISTS (SELECT 1 FROM broken)"
+    " THEN abs(id * 0 - 9223372036854775807 - 1) END AS x FROM staff ORDER BY id",
+    'SELECT id, name AS "displayName" FROM crews',
+    "SELECT crew AS group_id, person AS member_id FROM in_crew",
+    changed=None,
+)
+
+
+class Scene:
+    """A few people and teams in tables."""
+
+    wanted = Wanted(frozenset({"title", "boss"}), frozenset({"displayName"}), users=True, groups=True, memberships=True)
+    text = "title"
+    several = None
+    reference = "boss"
+
+    def __init__(self, url: str) -> None:
+        self._url = make_url(url.replace("postgresql://", "postgresql+psycopg://"))
+        self._engine = create_engine(self._url)
+        self._ids: dict[str, int] = {}
+        self._run(*(f"DROP TABLE IF EXISTS {table}" for table in ("staff", "crews", "in_crew", "broken")))
+        self._run(
+            "CREATE TABLE staff (id INTEGER PRIMARY KEY, title TEXT, boss TEXT)",
+            "CREATE TABLE crews (id INTEGER PRIMARY KEY, name TEXT)",
+            "CREATE TABLE in_crew (crew INTEGER, person INTEGER)",
+            "CREATE TABLE broken (x INTEGER)",
+        )
+
+    def _run(self, *statements: str, **values: object) -> None:
+        with self._engine.begin() as connection:
+            for statement in statements:
+                connection.execute(text(statement), values)
+
+    def open(self) -> SqlSource:
+        return SqlSource("staff", self._url, QUERIES, clock=SystemClock())
+
+    def id_of(self, who: str) -> SourceId:
+        return SourceId(str(self._id(who)))
+
+    def _id(self, who: str) -> int:
+        return self._ids.setdefault(who, len(self._ids) + 1)
+
+    async def hire(self, who: str, *, text: str = "", several: Sequence[str] = (), boss: str | None = None) -> None:
+        values = {"id": self._id(who), "title": text, "boss": None if boss is None else self.id_of(boss)}
+        self._run("INSERT INTO staff VALUES (:id, :title, :boss)", **values)
+
+    async def change(self, who: str, *, text: str) -> None:
+        self._run("UPDATE staff SET title = :title WHERE id = :id", title=text, id=self._id(who))
+
+    async def dismiss(self, who: str) -> None:
+        self._run("DELETE FROM staff WHERE id = :id", id=self._id(who))
+
+    async def found(self, team: str, *members: str) -> None:
+        self._run("INSERT INTO crews VALUES (:id, :name)", id=self._id(team), name=team)
+        for member in members:
+            await self.enter(team, member)
+
+    async def enter(self, team: str, who: str) -> None:
+        self._run("INSERT INTO in_crew VALUES (:team, :who)", team=self._id(team), who=self._id(who))
+
+    async def quit(self, team: str, who: str) -> None:
+        self._run("DELETE FROM in_crew WHERE crew = :team AND person = :who", team=self._id(team), who=self._id(who))
+
+    async def disband(self, team: str) -> None:
+        self._run("DELETE FROM crews WHERE id = :id", id=self._id(team))
+
+    async def foreign_tokens(self, token: str) -> Sequence[str]:
+        return ()
+
+    async def fail_midway(self) -> None:
+        self._run("INSERT INTO broken VALUES (1)")
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def scene(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Scene]:
+    url = f"sqlite:///{tmp_path}/hr.db" if request.param == "sqlite" else request.getfixturevalue("postgresql")
+    made = Scene(url)
+    yield made
+    made.close()
+
+
+class TestSql(SnapshotContract):
+    pass
