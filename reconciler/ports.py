@@ -571,6 +571,10 @@ class Store(Protocol):
         """Return records without a fingerprint that are not GONE, in order of row id: look at them again."""
         ...
 
+    async def unsettle_who_names(self, job_id: int, kind: Kind, targets: Collection[TargetId]) -> None:
+        """Make `unsettled` whose last agreed resource names one of these: it walks through all who are linked."""
+        ...
+
     async def meet(self, job_id: int, kind: Kind, ids: Sequence[SourceId], seen: Seen) -> list[SourceId]:
         """Mark entries as seen that the source still has; return those that are not known, or were taken for gone."""
         ...

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from reconciler.core.assignments import KnownGroups, Memberships
-from reconciler.core.model import KINDS, Entry, Kind, SourceId
+from reconciler.core.model import KINDS, Entry, Kind, SourceId, TargetId
 from reconciler.core.records import Record, Verdict
 from reconciler.core.singly import AssignedSingly
 from reconciler.ports import (
@@ -99,6 +99,8 @@ class Reader:
         known = full and self._source.incremental and state.completed_rules == rules_version
         self.audit = Audit() if known and state.watermark is not None and not canary.restricted else None
         """In a cycle that reads everything although the source tells what changed."""
+        self._left_behind: set[TargetId] = set()
+        """Accounts of those who are gone: a directory clears what named them, and does not show that it did."""
         self._shown: set[tuple[Kind, SourceId]] = set()
         """Whom a delta has shown."""
         self._fingerprint: dict[Kind, Fingerprint] = {
@@ -147,6 +149,8 @@ class Reader:
                     return True
         if since is not None:
             for kind, rules in self._rules.items():
+                if rules.references and self._left_behind:
+                    await self._store.unsettle_who_names(self._state.job_id, kind, self._left_behind)
                 if self.reading.complete.get(kind, False):
                     await self._look_again(rules, unknown[kind])
         self.reading.ended = self._applier.stopped is None
@@ -238,6 +242,8 @@ class Reader:
     def _say_gone(self, record: Record, gone: Gone) -> None:
         if self._canary.lets_record(record):
             self.reading.gone[record.key] = gone
+            if record.link is not None and record.verdict is not Verdict.GONE:
+                self._left_behind.add(record.link.target_id)
         if record.row_id is not None:
             self.reading.seen[record.kind].add(record.row_id)
 

@@ -35,6 +35,8 @@ class KindRules:
     name_path: str | None
     """The matching path that holds this name at the target; None where it is not mapped as it is."""
     person_attribute: str | None
+    references: bool
+    """Whether a mapped attribute names other entries."""
     leave_date: LeaveDate | None
     parting: Mapper | None
     """What is written into the accounts of those who leave, where the rules say `set`."""
@@ -70,6 +72,7 @@ class KindRules:
             other_name=other_name,
             name_path=named[0][1] if named else None,
             person_attribute=person,
+            references=any(profile.attribute(kind, mapping.to).references for mapping in rules.mappings),
             leave_date=leave_date,
             parting=parting,
         )

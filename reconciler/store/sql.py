@@ -227,6 +227,9 @@ class SqlStore:
     async def unsettled(self, job_id: int, kind: Kind, after: int, limit: int) -> list[Record]:
         return await self._do(reading.unsettled, job_id, kind, after, limit)
 
+    async def unsettle_who_names(self, job_id: int, kind: Kind, targets: Collection[TargetId]) -> None:
+        await self._do(writing.unsettle_who_names, job_id, kind, sorted(targets))
+
     async def meet(self, job_id: int, kind: Kind, ids: Sequence[SourceId], seen: Seen) -> list[SourceId]:
         return await self._do(reading.meet, job_id, kind, ids, seen)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import orjson
 from sqlalchemy import Connection, and_, bindparam, delete, false, literal_column, null, select, update
 
 from reconciler.core.decisions import LEAVERS
@@ -256,3 +258,14 @@ def _row_ids(connection: Connection, job_id: int, records: Iterable[Record]) -> 
         ).all()
         found.update({(kind, source_id): row_id for source_id, row_id in rows})
     return found
+
+
+def unsettle_who_names(connection: Connection, job_id: int, kind: Kind, targets: Sequence[TargetId]) -> None:
+    c = entries.c
+    linked = (c.job_id == job_id, c.kind == kind, c.target_id.is_not(None), c.fingerprint.is_not(None))
+    # An id stands in the JSON as a text of its own; who is found by chance is looked at once more.
+    names_one = re.compile(b"|".join(re.escape(orjson.dumps(one)) for one in targets))
+    rows = connection.execute(select(c.row_id, c.agreed).where(*linked))
+    found = [(row_id,) for row_id, agreed in rows if agreed is not None and names_one.search(agreed)]
+    forget = update(entries).where(c.row_id == bindparam("its_row")).values(fingerprint=null())
+    execute_many(connection, forget, ("its_row",), found)

@@ -58,6 +58,7 @@ class Firm:
         self.job = 'scope = "all"\ndeletion_share = "100%"'
         self.tables = TEAMS
         self.source_lines = ""
+        self.attributes = ATTRIBUTES
         self.clock, self._dice = Calendar(), NoLuck()
         for name, secret in (("token", app.token), ("password", READER_PASSWORD)):
             (directory / name).touch(mode=0o600)
@@ -93,7 +94,7 @@ full_interval = "1000d"
 
 [jobs.app.users]
 attributes = [
-{ATTRIBUTES}
+{self.attributes}
 ]
 {self.tables}
 """)
@@ -191,6 +192,16 @@ async def test_who_is_deleted_is_disabled_and_leaves_the_groups_although_no_grou
     assert done(report) == {"disable": 1, "members_removed": 1}
     assert (firm.active(), firm.members("crew")) == ({"boss", "bob", "cleo"}, {"bob", "boss"})
     assert done(await firm.cycle()) == {}
+
+
+async def test_the_reports_of_a_manager_who_is_deleted_have_none_although_they_did_not_change(firm: Firm) -> None:
+    firm.attributes = ATTRIBUTES.replace('from = "manager" }', 'from = "manager", null = "clear" }')
+    await firm.cycle()
+    assert firm.manager("ann") == "boss"
+    firm.slapd.delete(person("boss"))
+    report = await firm.cycle()
+    assert (report.counts["disable"], report.counts["update"]) == (1, 3)
+    assert [firm.manager(one) for one in ("ann", "bob", "cleo")] == [None, None, None]
 
 
 async def test_who_comes_back_after_a_deletion_is_somebody_new(firm: Firm) -> None:

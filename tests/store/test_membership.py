@@ -111,6 +111,17 @@ async def test_groups_that_a_complete_reading_does_not_show_are_dropped(work: Wo
     assert await stage(work, group("gone", "ann")) == {"ann"}, "it may come back"
 
 
+async def test_groups_of_which_the_source_says_that_they_are_gone_are_taken_out(work: Work) -> None:
+    await stage(work, group("gone", "ann", "inner"), group("inner", "bob"), group("kept", "ann"))
+    await work.commit(linked("gone", "t-gone", kind="group"), groups_settled=ids("gone"))
+    await work.store.forget_groups(work.id, ids("gone", "never-known"))
+    assert await who_is_in(work, "gone", "ann") == set()
+    assert await work.store.groups_named(work.id, ["gone", "kept", "never-known"]) == {"kept": ("kept",)}
+    assert await work.store.dirty_groups(work.id, "", 9) == ["gone"]
+    await work.store.forget_groups(work.id, ids("gone"))
+    assert await stage(work, group("gone", "ann")) == {"ann"}, "it may come back"
+
+
 async def test_memberships_are_given_for_each_who_was_asked_for(work: Work) -> None:
     await stage(work, group("g", "ann", "bob"), group("h", "ann"), group("i", "ann"))
     assert await work.store.memberships(work.id, ids("ann", "bob", "eve"), ids("g", "h", "x"), nested=False) == {

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from reconciler.core.model import Kind
 from reconciler.core.records import Escrow, Link, Record, Verdict
 from reconciler.errors import StateError
 from reconciler.ports import Batch, GroupMembers, Owner, Seen
@@ -321,3 +323,18 @@ async def test_members_of_changed_groups_are_unsettled_where_that_is_asked_for(w
     assert {r.source_id for r in await work.store.unsettled(work.id, "user", 0, 9)} == {"bob", "carl"}
     await work.store.drop_groups(work.id, [], look_again=True)
     assert {r.source_id for r in await work.store.unsettled(work.id, "user", 0, 9)} == {"ann", "bob", "carl"}
+
+
+async def test_who_names_an_account_that_is_left_behind_is_unsettled(work: Work) -> None:
+    async def agreed(source_id: str, agreed: dict[str, Any], kind: Kind = "user") -> None:
+        link = Link(tid(f"t-{source_id}"), "created", agreed, linked_at=1.0)
+        await work.commit(linked(source_id, "", kind=kind, link=link, fingerprint=print_of("a")))
+
+    await agreed("report", {"manager": "boss", "title": "x"})
+    await agreed("several", {"approvers": ["eve", "dan"]})
+    await agreed("likeness", {"manager": "boss-2"})
+    await agreed("nobody", {})
+    await agreed("team", {"owner": "boss"}, kind="group")
+    await work.store.unsettle_who_names(work.id, "user", [tid("boss"), tid("dan")])
+    assert {r.source_id for r in await work.store.unsettled(work.id, "user", 0, 9)} == {"report", "several"}
+    assert await work.store.unsettled(work.id, "group", 0, 9) == []
