@@ -278,3 +278,17 @@ async def test_the_configuration_of_the_page_is_one_that_runs(tmp_path: Path, se
         assert all(line.ok for line in await world.source.test())
         report = await run_cycle(house.plan("phone"), world)
     assert (report.problems, done(report)) == ([], {"create": 2})
+
+
+async def test_a_full_cycle_says_what_the_watermark_had_missed(company: Company, database: Database) -> None:
+    database.takes_on(*range(1, 6))
+    reads(company, database, more=CHANGES)
+    await company.cycle()
+    database.run("UPDATE people SET title = 'Lead' WHERE id = 4")  # and nobody touches updated_at
+    assert done(await company.cycle()) == {}
+    report = await company.cycle(full=True)
+    assert done(report) == {"update": 1}
+    assert len(report.problems) == 1
+    assert "1 " in report.problems[0]
+    database.changes(2, "title", "Head")
+    assert (await company.cycle(full=True)).problems == []

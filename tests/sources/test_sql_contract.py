@@ -12,7 +12,8 @@ from reconciler.core.model import SourceId
 from reconciler.ports import Wanted
 from reconciler.runtime.clock import SystemClock
 from reconciler.sources.sql import Queries, SqlSource
-from tests.sources.contract import SnapshotContract
+from tests.sources import contract
+from tests.sources.contract import SnapshotContract, read
 from tests.store.conftest import postgresql
 
 __all__ = ["postgresql"]
@@ -36,8 +37,8 @@ class Scene:
     reference = "boss"
 
     def __init__(self, url: str) -> None:
-        self._url = make_url(url.replace("postgresql://", "postgresql+psycopg://"))
-        self._engine = create_engine(self._url)
+        self.url = make_url(url.replace("postgresql://", "postgresql+psycopg://"))
+        self._engine = create_engine(self.url)
         self._ids: dict[str, int] = {}
         self._run(*(f"DROP TABLE IF EXISTS {table}" for table in ("staff", "crews", "in_crew", "broken")))
         self._run(
@@ -53,7 +54,7 @@ class Scene:
                 connection.execute(text(statement), values)
 
     def open(self) -> SqlSource:
-        return SqlSource("staff", self._url, QUERIES, clock=SystemClock())
+        return SqlSource("staff", self.url, QUERIES, clock=SystemClock())
 
     def id_of(self, who: str) -> SourceId:
         return SourceId(str(self._id(who)))
@@ -104,4 +105,13 @@ async def scene(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 class TestSql(SnapshotContract):
-    pass
+    async def test_several_values_are_a_list(self, scene: contract.Scene) -> None:
+        """Only PostgreSQL has arrays; what looks like a list in a text stays a text."""
+        assert isinstance(scene, Scene)
+        on_postgresql = scene.url.get_backend_name() == "postgresql"
+        colours = "ARRAY['red', 'green']" if on_postgresql else "'red,green'"
+        source = SqlSource("staff", scene.url, Queries(f"SELECT 1 AS id, {colours} AS colours"), clock=SystemClock())
+        seen = await read(source, Wanted(frozenset({"colours"}), frozenset()))
+        await source.close()
+        expected = ["red", "green"] if on_postgresql else "red,green"
+        assert seen.users[SourceId("1")].attributes["colours"] == expected
