@@ -1,12 +1,14 @@
 """Servers that several rooms test against."""
 
 import asyncio
+import os
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.servers.real import RealScimServer
+from tests.servers.samba import Samba, running_samba, why_no_samba
 
 # Without a loop that is set, pytest-asyncio asks for one before each first async test, and never closes it.
 asyncio.set_event_loop(None)
@@ -22,6 +24,23 @@ def _running_scim2_server() -> Iterator[RealScimServer]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def _running_samba(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Samba]:
+    if why := why_no_samba():
+        pytest.skip(why)
+    # Its ports cannot be chosen, so each worker of a run has an address of its own.
+    worker = int("".join(filter(str.isdigit, os.environ.get("PYTEST_XDIST_WORKER", ""))) or 0)
+    with running_samba(tmp_path_factory.mktemp("samba"), f"127.0.0.{61 + worker}") as server:
+        yield server
+
+
+@pytest.fixture
+def samba(_running_samba: Samba) -> Samba:
+    """A domain controller without anybody in it but its administrator and a reader. Never in virtual time."""
+    _running_samba.empty()
+    return _running_samba
 
 
 @pytest.fixture

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -22,7 +21,6 @@ from tests.servers.samba import (
     READER_PASSWORD,
     Samba,
     person,
-    running_samba,
     team,
     why_no_samba,
 )
@@ -111,19 +109,6 @@ class SambaScene:
     async def fail_midway(self) -> None:
         """From now on groups are looked for where there is nothing to look at."""
         self.layout = replace(LAYOUT, groups=Place(f"OU=Nowhere,{BASE}", "(objectClass=group)"))
-
-
-@pytest.fixture(scope="session")
-def domain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Samba]:
-    worker = int("".join(filter(str.isdigit, os.environ.get("PYTEST_XDIST_WORKER", "0"))) or 0)
-    with running_samba(tmp_path_factory.mktemp("samba"), f"127.0.0.{61 + worker}") as server:
-        yield server
-
-
-@pytest.fixture
-def samba(domain: Samba) -> Samba:
-    domain.empty()
-    return domain
 
 
 @pytest.fixture(params=["nobody special", "administrator", "search"])
