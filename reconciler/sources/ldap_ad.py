@@ -75,15 +75,16 @@ class ActiveDirectory:
     def read(self, wanted: Wanted, since: str | None) -> Iterator[ReadEvent]:
         """Yield what `ports.Source.read` promises."""
         problems: dict[Part, Problems] = {"memberships": Problems(), "user": Problems(), "group": Problems()}
-        server = self._wire.open() or self._server()
+        shaping = Shaping(self._wire, self._layout, _ByGuid())
+        asked = {name.lower() for name in wanted.user_attributes | wanted.group_attributes}
+        tells = self._changes != "none" and not asked & _OF_OTHERS
+        server = self._wire.open() or (self._server() if tells else None)
         if isinstance(server, Refused):
             for each in problems.values():
                 each.refused("the directory", server)
             yield from ends(wanted, problems)
             return
-        shaping = Shaping(self._wire, self._layout, _ByGuid())
-        asked = {name.lower() for name in wanted.user_attributes | wanted.group_attributes}
-        if self._changes == "none" or asked & _OF_OTHERS:
+        if server is None:
             yield from read_all(shaping, wanted, problems)
             yield Watermark(None)
             return

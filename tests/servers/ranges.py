@@ -1,0 +1,165 @@
+"""A double of what only a real domain controller does: ranges of members, and no more than 1,000 entries at once.
+
+It answers in LDAP (RFC 4511) as [MS-ADTS] 3.1.1.3.1.3.3 describes: of an attribute with more than 1,500 values an empty
+list under its own name, with the first values under `;range=0-1499`; a search without pages ends with sizeLimitExceeded
+after 1,000 entries. It knows users and one large group, reads filters no further than to tell these apart, and takes
+every password: all the rest is asked of Samba.
+"""
+
+from __future__ import annotations
+
+import re
+import socketserver
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from reconciler.sources import ldap_ber as ber
+
+BASE = "DC=example,DC=test"
+VALUES_MAX, ENTRIES_MAX = 1500, 1000
+_SIZE_LIMIT_EXCEEDED, _NO_SUCH_OBJECT = 4, 32
+_PAGED = b"1.2.840.113556.1.4.319"
+_RANGE = re.compile(r"(\w+);range=(\d+)-(\d+|\*)", re.IGNORECASE)
+
+
+class Controller:
+    """A domain of `people` users who are all in one group."""
+
+    def __init__(self, people: int) -> None:
+        self.users = [(uuid.uuid5(uuid.NAMESPACE_OID, str(n)), f"CN=u{n},OU=People,{BASE}") for n in range(people)]
+        self.group = uuid.uuid5(uuid.NAMESPACE_OID, "all"), f"CN=all,OU=Groups,{BASE}"
+        self.ranges: list[str] = []
+        """The ranges that were asked for, in order."""
+        self.stops_after: int | None = None
+        """So many ranges are answered, and then the group is said to be gone."""
+        self.port = 0
+
+    def rows(self, base: str, filter_: bytes) -> list[tuple[uuid.UUID, str]]:
+        """Return who is searched for."""
+        if base.lower() == self.group[1].lower():
+            gone = self.stops_after is not None and len(self.ranges) >= self.stops_after
+            return [] if gone else [self.group]
+        return [self.group] if b"group" in filter_ else self.users
+
+    def attributes(self, row: tuple[uuid.UUID, str], asked: list[str]) -> dict[str, list[bytes]]:
+        guid, dn = row
+        found = {"objectGUID": [guid.bytes_le], "cn": [dn.partition(",")[0][3:].encode()]}
+        if row == self.group:
+            for name in asked:
+                found.update(self._members(name))
+        return found
+
+    def _members(self, name: str) -> dict[str, list[bytes]]:
+        everybody = [f"<GUID={guid}>;{dn}".encode() for guid, dn in self.users]
+        ranged = _RANGE.fullmatch(name)
+        if name.lower() == "member" and len(everybody) <= VALUES_MAX:
+            return {"member": everybody}
+        if name.lower() != "member" and ranged is None:
+            return {}
+        first = int(ranged[2]) if ranged else 0
+        last = min(int(ranged[3]) if ranged and ranged[3] != "*" else len(everybody), first + VALUES_MAX - 1)
+        if ranged:
+            self.ranges.append(name)
+        end = "*" if last >= len(everybody) - 1 else str(last)
+        shown = {f"member;range={first}-{end}": everybody[first : last + 1]}
+        return shown if ranged else {"member": [], **shown}
+
+
+class _Talk(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        waiting = b""
+        while data := self.request.recv(65536):
+            waiting += data
+            while (message := _whole(waiting)) is not None:
+                taken, waiting = waiting[:message], waiting[message:]
+                (_, number), (tag, content), *rest = ber.inside(taken)
+                if tag == 0x42:
+                    return
+                for answer, controls in self._answers(tag, content, rest[0][1] if rest else b""):
+                    whole = ber.written(ber.INTEGER, number) + answer + controls
+                    self.request.sendall(ber.written(ber.SEQUENCE, whole))
+
+    def _answers(self, tag: int, content: bytes, controls: bytes) -> Iterator[tuple[bytes, bytes]]:
+        if tag == 0x60:
+            yield _result(0x61, 0), b""
+        if tag != 0x63:
+            return
+        controller: Controller = self.server.controller  # type: ignore[attr-defined]  # set where it is made
+        parts = list(ber.parts(content))
+        base, (filter_tag, filter_), asked = parts[0][1].decode(), parts[6], parts[7][1]
+        names = [name.decode() for _, name in ber.parts(asked)]
+        rows = controller.rows(base, ber.written(filter_tag, filter_))
+        size, start = _page(controls)
+        if not rows:
+            yield _result(0x65, _NO_SUCH_OBJECT), b""
+            return
+        page = rows[start : start + min(size or ENTRIES_MAX, ENTRIES_MAX)]
+        for row in page:
+            yield _entry(row[1], controller.attributes(row, names)), b""
+        more = start + len(page) < len(rows)
+        if size is None:
+            yield _result(0x65, _SIZE_LIMIT_EXCEEDED if more else 0), b""
+        else:
+            cookie = str(start + len(page)).encode() if more else b""
+            value = ber.written(ber.SEQUENCE, ber.number(0) + ber.written(ber.OCTETS, cookie))
+            control = ber.written(ber.OCTETS, _PAGED) + ber.written(ber.OCTETS, value)
+            yield _result(0x65, 0), ber.written(0xA0, ber.written(ber.SEQUENCE, control))
+
+
+def _whole(data: bytes) -> int | None:
+    """Return how long the first message is; None where it has not come whole."""
+    if len(data) < 2:
+        return None
+    length, head = data[1], 2
+    if length & 0x80:
+        head += length & 0x7F
+        length = int.from_bytes(data[2:head], "big")
+    return head + length if len(data) >= head + length else None
+
+
+def _page(controls: bytes) -> tuple[int | None, int]:
+    for _, control in ber.parts(controls):
+        fields = list(ber.parts(control))
+        if fields[0][1] == _PAGED:
+            (_, size), (_, cookie) = ber.inside(fields[-1][1])
+            return int.from_bytes(size, "big"), int(cookie or 0)
+    return None, 0
+
+
+def _result(tag: int, code: int) -> bytes:
+    return ber.written(tag, ber.written(ber.ENUMERATED, bytes((code,))) + ber.written(ber.OCTETS, b"") * 2)
+
+
+def _entry(dn: str, attributes: dict[str, list[bytes]]) -> bytes:
+    listed = b"".join(
+        ber.written(
+            ber.SEQUENCE,
+            ber.written(ber.OCTETS, name.encode())
+            + ber.written(ber.SET, b"".join(ber.written(ber.OCTETS, value) for value in values)),
+        )
+        for name, values in attributes.items()
+    )
+    return ber.written(0x64, ber.written(ber.OCTETS, dn.encode()) + ber.written(ber.SEQUENCE, listed))
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+
+
+@contextmanager
+def running_controller(people: int) -> Iterator[Controller]:
+    """Run the double on a free port of this machine."""
+    controller = Controller(people)
+    with _Server(("127.0.0.1", 0), _Talk) as server:
+        server.controller = controller  # type: ignore[attr-defined]  # what its talks are about
+        controller.port = server.server_address[1]
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield controller
+        finally:
+            server.shutdown()
+            thread.join()
