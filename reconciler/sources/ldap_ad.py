@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from ldap.controls import RequestControl
 
 from reconciler.core.model import KINDS, Entry, Kind, SourceId
-from reconciler.ports import EntryPage, GroupMembers, PresentPage, ReadEvent, Wanted, Watermark, chunks
+from reconciler.ports import EntryPage, GroupMembers, ReadEvent, Wanted, Watermark, chunks
 from reconciler.sources import ldap_ber as ber
 from reconciler.sources import ldap_dirsync as dirsync
+from reconciler.sources import ldap_search as search
 from reconciler.sources.ldap_layout import Changes, Layout, tracked
 from reconciler.sources.ldap_reading import (
     Part,
@@ -238,14 +239,5 @@ class ActiveDirectory:
             for page in chunks(gone, 1000):
                 yield EntryPage(kind, [Entry(kind, id_, {}, gone=True) for id_ in page])
             if sweep:
-                yield from self._sweep(kind, problems[kind])
+                yield from search.present(self._wire, self._layout, kind, problems[kind])
             yield problems[kind].end(kind, delta=not sweep)
-
-    def _sweep(self, kind: Kind, problems: Problems) -> Iterator[ReadEvent]:
-        """Yield who is there: a deleted object may be one that we must not see."""
-        layout, place = self._layout, self._layout.place(kind)
-        for answer in self._wire.search(place.base, place.filter, [layout.anchor], page_size=layout.page_size):
-            if isinstance(answer, Refused):
-                problems.refused(f"{kind}s", answer)
-                return
-            yield PresentPage(kind, [id_ for raw in answer if (id_ := layout.id_of(raw)) is not None])

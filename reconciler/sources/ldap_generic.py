@@ -9,6 +9,7 @@ from ldap.controls import RequestControl
 
 from reconciler.core.model import KINDS, Entry, Kind, SourceId
 from reconciler.ports import EntryPage, GroupMembers, ReadEvent, Wanted, Watermark, chunks
+from reconciler.sources import ldap_search as search
 from reconciler.sources import ldap_sync as sync
 from reconciler.sources.ldap_layout import Changes, Layout
 from reconciler.sources.ldap_names import Names, canonical, is_below
@@ -17,7 +18,7 @@ from reconciler.sources.ldap_token import Token
 from reconciler.sources.ldap_values import text_of, values_of
 from reconciler.sources.ldap_wire import Raw, Refused, Wire
 
-SYNCREPL = "syncrepl"
+SYNCREPL, SEARCH = "syncrepl", "search"
 _IN_FLIGHT = 200
 _CHANGES_MAX = 20_000
 """More than this is read as a whole: a delta is kept in memory."""
@@ -70,13 +71,13 @@ class GenericDirectory:
             yield from ends(wanted, problems)
             return
         kinds = [kind for kind in KINDS if (kind == "user" and wanted.users) or (kind == "group" and _groups(wanted))]
-        syncs = self._changes == "auto" and self._can_tell(wanted)
-        bound = Token(SYNCREPL, self._server() if syncs else "", self._layout.digest(wanted))
-        if syncs and since is not None:
-            delta = yield from self._delta(wanted, kinds, bound, since, problems)
+        ways = self._ways(wanted)
+        bound = Token("", self._server() if ways else "", self._layout.digest(wanted))
+        if ways and since is not None:
+            delta = yield from self._delta(wanted, kinds, ways, bound, since, problems)
             if delta:
                 return
-        yield from self._full(wanted, kinds, bound if syncs else None, problems)
+        yield from self._full(wanted, kinds, ways, bound, problems)
 
     def fetch(self, kind: Kind, ids: Sequence[SourceId], wanted: Wanted) -> dict[SourceId, Entry | None]:
         """Return what `ports.Source.fetch` promises."""
@@ -88,12 +89,16 @@ class GenericDirectory:
         finally:
             names.close()
 
-    def _can_tell(self, wanted: Wanted) -> bool:
+    def _ways(self, wanted: Wanted) -> tuple[str, ...]:
+        """Return the ways to ask for what changed, the best first; none where attributes change by themselves."""
         asked = {name.lower() for name in wanted.user_attributes | wanted.group_attributes}
-        if self._layout.anchor.lower() != "entryuuid" or asked & _OF_OTHERS or self._layout.in_chain:
-            return False
+        if self._changes == "none" or asked & _OF_OTHERS:
+            return ()
+        if self._changes == "search" or self._layout.anchor.lower() != "entryuuid":
+            return (SEARCH,)
         root = self._wire.one("", ["supportedControl"])
-        return isinstance(root, Raw) and sync.REQUEST.encode() in values_of(root.attributes, "supportedControl")
+        syncs = isinstance(root, Raw) and sync.REQUEST.encode() in values_of(root.attributes, "supportedControl")
+        return (SYNCREPL, SEARCH) if syncs else (SEARCH,)
 
     def _server(self) -> str:
         """Return what tells this server's data from another's: the name and the anchor of where we begin."""
@@ -105,81 +110,105 @@ class GenericDirectory:
         return " ".join([canonical(base) or base, *said])
 
     def _full(
-        self, wanted: Wanted, kinds: Sequence[Kind], bound: Token | None, problems: dict[Part, Problems]
+        self,
+        wanted: Wanted,
+        kinds: Sequence[Kind],
+        ways: Sequence[str],
+        bound: Token,
+        problems: dict[Part, Problems],
     ) -> Iterator[ReadEvent]:
         names = Names()
         try:
-            cookies: dict[Kind, str] = {}
-            known: dict[Kind, int] = {}
-            for kind in kinds:
-                end = sync.Sweep()
-                if bound is not None:
-                    place = self._layout.place(kind)
-                    for page in sync.sweep(self._wire, place.base, place.filter, end):
-                        names.add(page)
-                    if end.cookie is not None and end.refused is None:
-                        cookies[kind], known[kind] = end.cookie, end.count
-                if bound is None or end.refused is not None:
-                    self._sweep(kind, names, problems, wanted)
+            token = self._begun(kinds, bound, names) if SYNCREPL in ways else None
+            if token is None:
+                token = self._swept(wanted, kinds, bound, names, problems, tells=SEARCH in ways)
             shaping = Shaping(self._wire, self._layout, _ByName(self._wire, self._layout, names))
             yield from read_all(shaping, wanted, problems)
-            token = None
-            if bound is not None and cookies.keys() == set(kinds):
-                token = replace(bound, cookies=cookies, known=known).written()
-            yield Watermark(token)
+            yield Watermark(None if token is None else token.written())
         finally:
             names.close()
 
-    def _sweep(self, kind: Kind, names: Names, problems: dict[Part, Problems], wanted: Wanted) -> None:
-        """Take in the names of everybody of a kind, where anything refers to them."""
+    def _begun(self, kinds: Sequence[Kind], bound: Token, names: Names) -> Token | None:
+        """Take in everybody's names by a first round of synchronisation, and return the token that it gives."""
+        cookies: dict[Kind, str] = {}
+        known: dict[Kind, int] = {}
+        for kind in kinds:
+            end, place = sync.Sweep(), self._layout.place(kind)
+            for page in sync.sweep(self._wire, place.base, place.filter, end):
+                names.add(page)
+            if end.cookie is None or end.refused is not None:
+                return None
+            cookies[kind], known[kind] = end.cookie, end.count
+        return replace(bound, way=SYNCREPL, cookies=cookies, known=known)
+
+    def _swept(
+        self,
+        wanted: Wanted,
+        kinds: Sequence[Kind],
+        bound: Token,
+        names: Names,
+        problems: dict[Part, Problems],
+        *,
+        tells: bool,
+    ) -> Token | None:
+        """Take in everybody's names by a search; with `tells` return the token of the latest modification."""
         layout = self._layout
-        refers = wanted.memberships or any(layout.reading(each, wanted).references for each in KINDS)
-        if not refers:
-            return
-        place = layout.place(kind)
-        for answer in self._wire.search(place.base, place.filter, [layout.anchor], page_size=layout.page_size):
-            if isinstance(answer, Refused):
-                for each in problems.values():
-                    each.refused(f"names of {kind}s", answer)
-                return
-            names.add((raw.dn, id_) for raw in answer if (id_ := layout.id_of(raw)) is not None)
+        if not tells and not wanted.memberships and not any(layout.reading(one, wanted).references for one in KINDS):
+            return None
+        cookies: dict[Kind, str] = {}
+        for kind in kinds:
+            place, latest = layout.place(kind), search.BEGINNING if tells else None
+            asked = [layout.anchor, search.MODIFIED]
+            for answer in self._wire.search(place.base, place.filter, asked, page_size=layout.page_size):
+                if isinstance(answer, Refused):
+                    for each in problems.values():
+                        each.refused(f"names of {kind}s", answer)
+                    return None
+                names.add((raw.dn, id_) for raw in answer if (id_ := layout.id_of(raw)) is not None)
+                latest = search.newest(answer, latest)
+            if latest is not None:
+                cookies[kind] = latest
+        return replace(bound, way=SEARCH, cookies=cookies) if cookies.keys() == set(kinds) else None
 
     def _delta(
         self,
         wanted: Wanted,
         kinds: Sequence[Kind],
+        ways: Sequence[str],
         bound: Token,
         since: str,
         problems: dict[Part, Problems],
     ) -> Generator[ReadEvent, None, bool]:
         """Yield what changed, and return whether that could be told; else nothing was yielded."""
         token = Token.read(since)
-        if token is None or token.foreign(bound.way, bound.server, bound.question):
+        if token is None or token.way not in ways or token.foreign(token.way, bound.server, bound.question):
             return False
         rounds: dict[Kind, sync.Round] = {}
         for kind in reversed(kinds):
-            place = self._layout.place(kind)
             if kind not in token.cookies:
                 return False
-            found = sync.changes(
-                *(self._wire, place.base, place.filter, self._asked(kind, wanted), token.cookies[kind]),
-                known=token.known.get(kind, 0),
-                most=_CHANGES_MAX,
-            )
+            found = self._round(kind, wanted, token)
             if not isinstance(found, sync.Round):
                 return False
             rounds[kind] = found
-        yield from self._changed(wanted, rounds, problems)
+        yield from self._changed(wanted, rounds, problems, swept=token.way == SEARCH)
         cookies = {kind: rounds[kind].cookie or token.cookies[kind] for kind in kinds}
         yield Watermark(replace(token, cookies=cookies).written())
         return True
+
+    def _round(self, kind: Kind, wanted: Wanted, token: Token) -> sync.Round | sync.NoDelta | Refused:
+        asked, cookie = self._asked(kind, wanted), token.cookies[kind]
+        if token.way == SEARCH:
+            return search.changes(self._wire, self._layout, kind, asked, cookie, most=_CHANGES_MAX)
+        place, known = self._layout.place(kind), token.known.get(kind, 0)
+        return sync.changes(self._wire, place.base, place.filter, asked, cookie, known=known, most=_CHANGES_MAX)
 
     def _asked(self, kind: Kind, wanted: Wanted) -> list[str]:
         asked = [self._layout.anchor, *self._layout.reading(kind, wanted).asked]
         return asked if kind == "user" else [*asked, self._layout.group_name, self._layout.members]
 
     def _changed(
-        self, wanted: Wanted, rounds: dict[Kind, sync.Round], problems: dict[Part, Problems]
+        self, wanted: Wanted, rounds: dict[Kind, sync.Round], problems: dict[Part, Problems], *, swept: bool
     ) -> Iterator[ReadEvent]:
         names = Names()
         try:
@@ -196,7 +225,9 @@ class GenericDirectory:
             for kind in KINDS:
                 if asked[kind]:
                     yield from _entries(shaping, kind, wanted, rounds[kind], problems[kind])
-                    yield problems[kind].end(kind, delta=True)
+                    if swept:
+                        yield from search.present(self._wire, self._layout, kind, problems[kind])
+                    yield problems[kind].end(kind, delta=not swept)
         finally:
             names.close()
 

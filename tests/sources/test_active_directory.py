@@ -53,6 +53,7 @@ class SambaScene:
     """People and teams in a domain of their own."""
 
     wanted = ALL
+    repeats = False
     text, several, reference = "displayName", "otherTelephone", "manager"
 
     def __init__(self, samba: Samba) -> None:

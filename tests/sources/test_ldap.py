@@ -29,7 +29,7 @@ if why_no_slapd() is not None:
     pytest.skip(why_no_slapd() or "", allow_module_level=True)
 
 from reconciler.sources.ldap import LdapSource
-from reconciler.sources.ldap_layout import Layout, Place
+from reconciler.sources.ldap_layout import Changes, Layout, Place
 from reconciler.sources.ldap_token import Token
 from reconciler.sources.ldap_wire import Address, Anonymous, Bind, SaslBind, SimpleBind
 
@@ -47,16 +47,20 @@ class SlapdScene:
     """People and teams in a slapd of their own."""
 
     wanted = ALL
+    repeats = False
     text, several, reference = "displayName", "description", "manager"
 
     def __init__(self, slapd: Slapd) -> None:
         self.slapd = slapd
         self.layout = LAYOUT
+        self.changes: Changes = "auto"
         self._ids: dict[str, SourceId] = {}
 
     def open(self) -> Source:
         bind = SimpleBind(READER, lambda: READER_PASSWORD)
-        return LdapSource("staff", Address(self.slapd.tls_url, ca_file=self.slapd.ca_file), bind, self.layout)
+        return LdapSource(
+            "staff", Address(self.slapd.tls_url, ca_file=self.slapd.ca_file), bind, self.layout, changes=self.changes
+        )
 
     def id_of(self, who: str) -> SourceId:
         return self._ids[who]
@@ -91,17 +95,24 @@ class SlapdScene:
         ours = Token.read(token)
         assert ours is not None
         cookie = ours.cookies["user"]
+        wrong = ["", "not a cookie", "rid=000"]
+        if self.changes == "auto":
+            wrong.append(cookie.replace("csn=20", "csn=29"))
         others = [
             replace(ours, server="another"),
             replace(ours, question="another"),
             replace(ours, way="another"),
             replace(ours, cookies={}),
-            *(
-                replace(ours, cookies={**ours.cookies, "user": wrong})
-                for wrong in ("", "not a cookie", "rid=000", cookie.replace("csn=20", "csn=29"))
-            ),
+            *(replace(ours, cookies={**ours.cookies, "user": one}) for one in wrong),
         ]
-        return ["", "{}", cookie, token[:-2], token.replace("csn=20", "csn=19"), *(one.written() for one in others)]
+        return [
+            "",
+            "{}",
+            cookie,
+            token[:-2],
+            token.replace(cookie, cookie.replace("20", "19")),
+            *(one.written() for one in others),
+        ]
 
     async def fail_midway(self) -> None:
         """From now on the reader is given one entry and no more."""
@@ -121,6 +132,16 @@ def scene(slapd: Slapd) -> SlapdScene:
 
 class TestSlapd(SourceContract):
     pass
+
+
+class TestSearching(SourceContract):
+    """A directory that does not tell what changed: it is searched for by when entries were modified."""
+
+    @pytest.fixture
+    def scene(self, slapd: Slapd) -> SlapdScene:
+        scene = SlapdScene(slapd)
+        scene.changes, scene.repeats = "search", True
+        return scene
 
 
 # --- the way there -----------------------------------------------------------------------------------------------
@@ -329,10 +350,21 @@ async def test_a_group_shows_members_also_whom_the_filter_leaves_out(scene: Slap
     assert seen.users.keys() == {scene.id_of("bob")}, "he comes back to a group that did not change"
 
 
-async def test_a_directory_that_does_not_tell_is_read_whole(tmp_path: Path) -> None:
+async def test_a_directory_that_does_not_tell_is_searched(tmp_path: Path) -> None:
     with running_slapd(tmp_path / "slapd", session_log="", syncprov=False) as slapd:
         scene = SlapdScene(slapd)
         before = await begun(scene)
-        assert (before.complete, before.token) == (True, None)
+        token = Token.read(before.token or "")
+        assert token is not None and token.way == "search"
         await scene.dismiss("ann")
-        assert (await look(scene, "x")).left("user", before) == {scene.id_of("ann")}
+        seen = await look(scene, before.token)
+        assert (seen.present, seen.left("user", before)) != (set(), set())
+        assert seen.left("user", before) == {scene.id_of("ann")}
+
+
+async def test_changes_none_reads_everything_always(scene: SlapdScene) -> None:
+    scene.changes = "none"
+    before = await begun(scene)
+    assert (before.complete, before.token) == (True, None)
+    await scene.dismiss("ann")
+    assert (await look(scene, "x")).left("user", before) == {scene.id_of("ann")}
