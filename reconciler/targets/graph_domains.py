@@ -26,6 +26,8 @@ class Domains:
 
     async def verified(self) -> frozenset[str] | Failed:
         """Return the verified domains in lower case."""
+        if isinstance(self._known, frozenset):
+            return self._known
         async with self._asking:
             if self._known is None or (isinstance(self._known, Failed) and self._known.fault is not Fault.FORBIDDEN):
                 self._known = await self._ask()

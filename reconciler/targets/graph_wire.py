@@ -16,7 +16,7 @@ from reconciler.net.client import Client
 from reconciler.ports import Clock, Request, Response
 from reconciler.targets.graph_batching import Batching
 
-REQUESTS_AT_ONCE = 4
+REQUESTS_AT_ONCE = 2
 """So many requests of a kind (readings, changes) are in flight at most, each with up to twenty calls in it."""
 YOUNG_SECONDS = 120.0
 """How long after a create a 404 may mean that not all of the directory knows of it yet."""

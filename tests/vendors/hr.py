@@ -19,8 +19,16 @@ from tests.cycles.calendar import Calendar, NoLuck
 from tests.servers.graph import CLIENT_ID, SECRET, TENANT, GraphServer
 
 EMPTY = (
-    *("title", "organization", "office", "department", "workPhone", "managerEmployeeId", "endDate"),
-    *("streetAddress", "zipCode", "city", "country"),
+    *(
+        "jobTitle",
+        "companyName",
+        "physicalDeliveryOfficeName",
+        "department",
+        "telephoneNumber",
+        "manager",
+        "employeeLeaveDateTime",
+    ),
+    *("streetAddress", "postalCode", "city", "country"),
 )
 """What an employee need not have."""
 KEPT = """
@@ -32,7 +40,7 @@ inactive = "keep"
 
 
 class HumanResources:
-    """Employees in a file as AlexisHR describes them, a configuration and a state in a directory."""
+    """Employees in a file, by the names that AlexisHR's shipped description gives their fields, and a state."""
 
     def __init__(self, directory: Path, graph: GraphServer) -> None:
         self.directory, self.graph = directory, graph
@@ -52,11 +60,11 @@ class HumanResources:
         """Take somebody on."""
         row = {
             "id": id_,
-            "active": True,
-            "firstName": first,
-            "lastName": last,
-            "workEmail": f"{first}.{last}@example.com".lower(),
-            "hireDate": "2026-01-15",
+            "accountEnabled": True,
+            "givenName": first,
+            "surname": last,
+            "mail": f"{first}.{last}@example.com".lower(),
+            "employeeHireDate": "2026-01-15",
             **dict.fromkeys(EMPTY),
             **more,
         }
