@@ -27,11 +27,11 @@ class Domains:
     async def verified(self) -> frozenset[str] | Failed:
         """Return the verified domains in lower case."""
         if isinstance(self._known, frozenset):
-            return self._known
+            return self._known  # without a turn: whoever asks side by side stays side by side
         async with self._asking:
-            if self._known is None or (isinstance(self._known, Failed) and self._known.fault is not Fault.FORBIDDEN):
+            if not self._is_settled:
                 self._known = await self._ask()
-            return self._known
+            return self._known or frozenset()
 
     async def refusal(self, kind: Kind, values: Iterable[tuple[str, Any]], doing: str) -> Failed | None:
         """Return why these values cannot be written: one of them names a domain that is not the tenant's.
@@ -53,6 +53,12 @@ class Domains:
                 reason = f"{doing}: domain not in tenant: {path} is in {domain}; the tenant has {shown}"
                 return Failed(Fault.INVALID, reason, attribute=path, code="DomainNotInTenant")
         return None
+
+    @property
+    def _is_settled(self) -> bool:
+        """Whether another question would be answered alike: they are known, or may not be known."""
+        known = self._known
+        return isinstance(known, frozenset) or (known is not None and known.fault is Fault.FORBIDDEN)
 
     async def _ask(self) -> frozenset[str] | Failed:
         call = Call("GET", "/organization?$select=id,verifiedDomains")

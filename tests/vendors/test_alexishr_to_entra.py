@@ -252,15 +252,15 @@ async def test_a_leave_date_is_the_midnight_of_a_time_zone(hr: HumanResources, g
     profile = hr.directory / "ours.toml"
     profile.write_text('name = "ours"\nextends = "graph"\n')
     hr.profile = "ours.toml"
-    hr.tables = """
+    leaving = """expression = 'UtcDateTime([employeeLeaveDateTime], "Europe/Stockholm")', null = "clear" """
+    hr.tables = f"""
 [jobs.entra.users]
 attributes = [
-  { to = "userPrincipalName", from = "mail", match = 1, apply = "create" },
-  { to = "accountEnabled", constant = true, apply = "create" },
-  { to = "displayName", from = "givenName" },
-  { to = "mailNickname", from = "id", apply = "create" },
-  { to = "employeeLeaveDateTime", null = "clear",
-    expression = 'UtcDateTime([employeeLeaveDateTime], "Europe/Stockholm")' },
+  {{ to = "userPrincipalName", from = "mail", match = 1, apply = "create" }},
+  {{ to = "accountEnabled", constant = true, apply = "create" }},
+  {{ to = "displayName", from = "givenName" }},
+  {{ to = "mailNickname", from = "id", apply = "create" }},
+  {{ to = "employeeLeaveDateTime", {leaving} }},
 ]
 """
     hr.employee("e1", "Ann", "Beck", employeeLeaveDateTime="2026-06-30")
