@@ -88,6 +88,8 @@ class Reading:
         `enabled`: accountEnabled is computed from userAccountControl.
         """
         self._by_answer: dict[str, list[tuple[str, Callable[[bytes], Any]]]] = {}
+        self._as_answered: dict[str, Sequence[tuple[str, Callable[[bytes], Any]]]] = {}
+        """The same by the letter case of the answers, which a directory keeps to."""
         self._lists = {name for name in names if name.lower() in multivalued}
         self.names = tuple(sorted(names))
         self.references = tuple(name for name in self.names if name.lower() in references)
@@ -104,7 +106,10 @@ class Reading:
         """Return the attributes of one entry; one that it lacks is None, several values are a list in order."""
         found: dict[str, Any] = dict.fromkeys(self.names)
         for answered, values in raw.items():
-            for name, read in self._by_answer.get(answered.lower(), ()):
+            readers = self._as_answered.get(answered)
+            if readers is None:
+                readers = self._as_answered[answered] = self._by_answer.get(answered.lower(), ())
+            for name, read in readers:
                 if len(values) == 1 and name not in self._lists:
                     found[name] = read(values[0])
                 elif values:
@@ -115,9 +120,9 @@ class Reading:
 
 def values_of(raw: Mapping[str, Sequence[bytes]], name: str) -> list[bytes]:
     """Return the values of one attribute, whatever the letter case of its name in the answer."""
+    if name in raw:
+        return list(raw[name])
     lowered = name.lower()
-    if lowered in raw:
-        return list(raw[lowered])
     return [value for answered, values in raw.items() if answered.lower() == lowered for value in values]
 
 
