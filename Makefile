@@ -11,7 +11,7 @@ WARM   := $(BIN)/python -m compileall -q reconciler
 
 # Debian packages that some tests need; without them those tests are skipped, by name.
 DEBIAN_PACKAGES := postgresql systemd slapd openssl gcc libc6-dev python3-dev libldap-dev libsasl2-dev \
-	samba samba-ad-dc samba-ad-provision samba-dsdb-modules python3-samba
+	samba samba-ad-dc samba-ad-provision samba-dsdb-modules samba-vfs-modules winbind python3-samba
 
 .DELETE_ON_ERROR:
 .PHONY: help demo ldap test lint types layers bench format packages lock
