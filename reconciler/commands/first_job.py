@@ -37,10 +37,7 @@ key = "id"                            # what is unique and never changes
 active = "accountEnabled"             # who is not active is disabled; or {{ from = "status", is = ["Active"] }}
 
 [targets.{app}]
-type = "scim"
-profile = {profile}
-{url}
-auth = {{ type = "bearer", token = {{ env = "{variable}" }} }}   # or {{ file = "…" }}, {{ credential = "…" }}
+{target}
 # credential_expires = 2027-01-31     # the token's last day, where it has one: a mail reminds
 protected = []                        # accounts of the app that are never touched: ["admin@example.com"]
 
@@ -69,6 +66,19 @@ attributes = [
 {users}{optional}]
 """
 
+_SCIM = """\
+type = "scim"
+profile = {profile}
+{url}
+auth = {{ type = "bearer", token = {{ env = "{variable}_TOKEN" }} }}   # or {{ file = "…" }}, {{ credential = "…" }}"""
+
+_GRAPH = """\
+type = "graph"
+profile = {profile}
+tenant = "example.onmicrosoft.com"    # <-- the tenant's id, or one of its domains
+client_id = "00000000-0000-0000-0000-000000000000"   # <-- the app registration's Application (client) ID
+client_secret = {{ env = "{variable}_SECRET" }}   # or {{ file = "…" }}, {{ credential = "…" }}"""
+
 _GROUPS = """
 # Groups are provisioned too where this table stands.
 # [jobs.{app}.groups]
@@ -92,11 +102,14 @@ def first_job(described: Described, reference: str, answers: Answers) -> str:
     app = re.sub(r"[^a-z0-9_-]+", "-", profile.name.lower()).strip("-") or "app"
     if app == "scim":
         app = "app"
-    text = _TEXT.format(
-        app=app,
+    target = (_GRAPH if described.table.protocol == "graph" else _SCIM).format(
         profile=toml(reference),
         url=_url_line(profile, answers),
-        variable=re.sub(r"[^A-Z0-9]", "_", f"{app.upper()}_TOKEN"),
+        variable=re.sub(r"[^A-Z0-9]", "_", app.upper()),
+    )
+    text = _TEXT.format(
+        app=app,
+        target=target,
         group=toml(answers.group or f"APP-{app.capitalize()}"),
         mark="# <-- " if answers.group is None else "# ",
         notify=toml([answers.notify] if answers.notify else []),

@@ -35,7 +35,8 @@ KEPT = """
 scope = "all"
 [jobs.entra.deprovision]
 gone = "keep"
-inactive = "keep"
+inactive = "set"
+set = [ { to = "employeeLeaveDateTime", expression = "UtcDateTime([employeeLeaveDateTime])" } ]
 """
 
 
@@ -47,7 +48,7 @@ class HumanResources:
         self.employees: dict[str, dict[str, Any]] = {}
         self.job = KEPT
         self.target_lines = ""
-        self.source_lines = ""
+        self.source = 'type = "file"\nusers = "employees.jsonl"\nallow_empty = ["users"]'
         self.tables = ""
         self.profile = "entra"
         self.clock = Calendar()
@@ -81,10 +82,7 @@ class HumanResources:
 [state]
 url = "sqlite:///state.db"
 [sources.hr]
-type = "file"
-users = "employees.jsonl"
-allow_empty = ["users"]
-{self.source_lines}
+{self.source}
 [targets.entra]
 type = "graph"
 profile = "{self.profile}"
