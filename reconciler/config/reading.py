@@ -143,6 +143,7 @@ def _matches(directory: Path, pattern: str) -> Sequence[Path] | None:
             directory, below = Path(below.anchor), below.relative_to(below.anchor)
         return sorted(match for match in directory.glob(str(below)) if match.is_file())
     except (ValueError, NotImplementedError, OSError):
+        # what `glob` says of "**x" and of absolute or over-long patterns; the caller names pattern and place
         return None
 
 

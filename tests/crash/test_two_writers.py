@@ -6,6 +6,8 @@ import asyncio
 import sys
 from pathlib import Path
 
+import anyio
+
 from tests.crash.test_kills import CARELESS, first_scene
 from tests.crash.town import known, made
 from tests.crash.warm import ROOT, WarmProcess
@@ -24,9 +26,9 @@ async def test_a_second_writer_is_told_of_the_first_and_a_killed_one_lets_go(tmp
             stdout=asyncio.subprocess.DEVNULL,
         )
         try:
-            while not server.sent("POST"):
-                assert first.returncode is None
-                await asyncio.sleep(0.01)  # noqa: TID251  # because only the other process knows when it has sent it
+            with anyio.fail_after(60):
+                await server.until_sent("POST")
+            assert first.returncode is None
             second = await warm.cycle(path)
             await known(scene.config)  # who only reads is let in
         finally:

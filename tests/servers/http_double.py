@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -20,7 +21,7 @@ class Refused(Exception):
         super().__init__(status)
 
 
-class HttpDouble:
+class HttpDouble(ABC):
     """A server on 127.0.0.1, inside `async with`. `answer` is what makes it one system or another."""
 
     def __init__(self) -> None:
@@ -31,8 +32,9 @@ class HttpDouble:
         self.url = ""
         self._runner: web.AppRunner | None = None
 
+    @abstractmethod
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        raise NotImplementedError
+        """Answer as the system itself does."""
 
     def then(self, status: int, body: bytes, *, after: int = 0, **headers: str) -> None:
         """Answer so once, after so many requests."""

@@ -55,6 +55,7 @@ class ScimServer:
         self._base_path = base_path
         self.script = Script()
         self.requests: list[Seen] = []
+        self._came = asyncio.Event()
         self.in_flight_max = 0
         """The most requests that were being answered at one time."""
         self._engine = Engine(quirks or Quirks(), token, "", self._moment, user_type=user_type, house=house)
@@ -121,6 +122,12 @@ class ScimServer:
         """Return the requests of one method, in order."""
         return [seen for seen in self.requests if seen.method == method]
 
+    async def until_sent(self, method: str) -> None:
+        """Return when a request of this method has come."""
+        while not self.sent(method):
+            self._came.clear()
+            await self._came.wait()
+
     async def start(self) -> None:
         """Listen; after `stop`, again on the same port."""
         application = web.Application(client_max_size=1 << 30)
@@ -156,6 +163,7 @@ class ScimServer:
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         seen = await _seen(request, self._base_path)
         self.requests.append(seen)
+        self._came.set()
         self._in_flight += 1
         self.in_flight_max = max(self.in_flight_max, self._in_flight)
         try:
