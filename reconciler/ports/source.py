@@ -1,0 +1,122 @@
+"""What is asked of a source, page by page."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from reconciler.core.model import Entry, Identity, Kind, SourceId
+from reconciler.ports.exchange import Diagnosis
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a job needs of a source: the attributes that its rules read, and whether groups and members matter."""
+
+    user_attributes: frozenset[str]
+    group_attributes: frozenset[str]
+    users: bool = True
+    groups: bool = False
+    """Group entries are to be read (the job provisions groups)."""
+    memberships: bool = False
+    """Memberships are to be read (the job provisions groups, or scope or roles ask who is in a group)."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupMembers:
+    """The members of one group: the whole list, or with `partial` just these additions and removals."""
+
+    group_id: SourceId
+    name: str
+    members: Sequence[SourceId]
+    removed: Sequence[SourceId] = ()
+    partial: bool = False
+    gone: bool = False
+    """The source itself says that there is no such group any more; nothing else is said then."""
+
+
+@dataclass(frozen=True, slots=True)
+class MembershipPage:
+    groups: Sequence[GroupMembers]
+
+
+@dataclass(frozen=True, slots=True)
+class EntryPage:
+    """At most 1,000 entries of one kind, full entries, no id twice in one reading."""
+
+    kind: Kind
+    entries: Sequence[Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class PresentPage:
+    """Ids that the source has now, without their entries: a sweep beside what changed tells who is not there any more.
+
+    Who is named here and is not known yet, or was taken for gone, is fetched.
+    """
+
+    kind: Kind
+    ids: Sequence[SourceId]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadEnd:
+    """Nothing more comes of this part. Only when `complete` may absence be believed, and never of a `delta`.
+
+    `problems` name place and cause, one sentence each ("users.csv line 17: …").
+    """
+
+    part: Literal["memberships", "user", "group"]
+    complete: bool
+    problems: tuple[str, ...] = ()
+    delta: bool = False
+    """Just what changed was given: whom it does not name is as before. A delta with a whole sweep of ids is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """The last thing that a reading gives: the token for the next one, None where the source has none."""
+
+    token: str | None
+
+
+ReadEvent = MembershipPage | EntryPage | PresentPage | ReadEnd | Watermark
+
+
+class Source(Protocol):
+    """Reads what should be."""
+
+    @property
+    def identity(self) -> Identity: ...
+
+    @property
+    def incremental(self) -> bool:
+        """Whether the source can give just what changed since a watermark."""
+        ...
+
+    def read(self, wanted: Wanted, since: str | None) -> AsyncIterator[ReadEvent]:
+        """Yield memberships, then users, then groups, each part closed by ReadEnd; at last the Watermark.
+
+        A part that `wanted` does not name is left out altogether. What cannot be read becomes ReadEnd(complete=False,
+        problems), never an exception and never silence. A part is judged as a whole before its entries are given
+        where that is cheap: an unusable part gives no entries.
+
+        With `since` the source gives what changed, and tombstones (Entry.gone), part by part as ReadEnd.delta says. A
+        token that it cannot go by (too old, of another server, of another query) makes it read everything instead.
+        """
+        ...
+
+    async def fetch(self, kind: Kind, ids: Sequence[SourceId], wanted: Wanted) -> Mapping[SourceId, Entry | None]:
+        """Return full entries for ids; None: the source is sure that there is none; left out: not known."""
+        ...
+
+    async def test(self) -> list[Diagnosis]: ...
+
+    async def close(self) -> None: ...
+
+
+def chunks(items: Sequence[Any], size: int) -> Iterable[Sequence[Any]]:
+    """Cut a sequence into runs of at most `size`."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
