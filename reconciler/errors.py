@@ -5,6 +5,7 @@ ReconcilerError
 ├── ExpressionSyntaxError  a mapping expression cannot be parsed; says where              exit 2
 ├── EvaluationError        an expression has no value for this entry; fails that entry only
 ├── NobodyOrSeveral        a name is not that of one person                               exit 2
+├── NotAnnounced           a source does not announce changes, or no longer; says why
 ├── NoAnswer               the daemon does not answer                                    exit 5
 └── StateError             the state cannot be used as it is                              exit 2
     ├── StateLocked        another process writes to it; names that process
@@ -52,6 +53,10 @@ class EvaluationError(ReconcilerError):
 
 class NobodyOrSeveral(ReconcilerError):
     """A name is not that of one person."""
+
+
+class NotAnnounced(ReconcilerError):
+    """A source does not announce changes, or no longer; its text says why, and what to do."""
 
 
 class NoAnswer(ReconcilerError):

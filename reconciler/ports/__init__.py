@@ -27,6 +27,7 @@ from reconciler.ports.kept import (
 from reconciler.ports.mails import InDoubt, Notifier, NotTaken, Taken
 from reconciler.ports.progress import Progress
 from reconciler.ports.source import (
+    Announcing,
     EntryPage,
     GroupMembers,
     MembershipPage,
@@ -42,6 +43,7 @@ from reconciler.ports.store import Store
 from reconciler.ports.target import Target
 
 __all__ = [
+    "Announcing",
     "Batch",
     "Claim",
     "Clock",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from reconciler.core.model import Entry, Identity, Kind, SourceId
 from reconciler.ports.exchange import Diagnosis
@@ -114,6 +114,22 @@ class Source(Protocol):
     async def test(self) -> list[Diagnosis]: ...
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class Announcing(Protocol):
+    """A source that says by itself when something changed, so that nobody has to wait for the next cycle."""
+
+    def changes(self) -> AsyncIterator[None]:
+        """Yield once when listening has begun, and again whenever users, groups or members may have changed.
+
+        What changes after the first is not missed, and it comes as soon as the listening allows: whoever listens waits
+        a little for more before a job runs, so nothing is gathered here. What changed and whether a job reads it is
+        not said: the job's next reading finds out. Ends only by an error: raises NotAnnounced with the reason where
+        nothing is announced (any more); who listens tries again later. It is closed like any other iterator, and lets
+        go of all that it opened then. May run while the same source is being read.
+        """
+        ...
 
 
 def chunks(items: Sequence[Any], size: int) -> Iterable[Sequence[Any]]:
