@@ -33,11 +33,17 @@ _FAMILIES: dict[str, str] = {
     ERROR_CODES[Fault.NOT_FOUND]: "scim",
     ERROR_CODES[Fault.NOT_SCIM]: "scim",
 }
+_FAMILIES_OF_SOURCES = {**_FAMILIES, ERROR_CODES[Fault.SERVER_ERROR]: "reach"}
 REFUSES_CREATES = "the target does not let us create accounts"
 _RULES = {
     "reach": "the target is out of reach",
     "credentials": "the target refuses the credentials",
     "scim": "what answers at the target's address is not SCIM",
+}
+_RULES_OF_SOURCES = {
+    "reach": "the source {} is out of reach",
+    "credentials": "the source {} refuses the credentials",
+    "scim": "what answers at the address of the source {} is not what was asked for",
 }
 
 
@@ -53,6 +59,8 @@ class Breach:
     answer: str = ""
     lifted_by_test: bool = False
     """A connection test can show that it is over."""
+    source: str = ""
+    """The name of the source, where it is the source that cannot be worked with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +136,20 @@ def by_fault(failure: Failed, *, refuses_creates: bool = False) -> Breach:
         request=failure.request,
         answer=failure.reason,
         lifted_by_test=not refuses_creates,
+    )
+
+
+def by_source(failure: Failed, source: str) -> Breach:
+    """Return the breach of a source that cannot be worked with at all, which a connection test shows to be over."""
+    rule = _RULES_OF_SOURCES[_FAMILIES_OF_SOURCES.get(failure.error_code, "scim")].format(source)
+    return Breach(
+        QuarantineReason.EXCEPTION,
+        failure.error_code,
+        rule,
+        request=failure.request,
+        answer=failure.reason,
+        lifted_by_test=True,
+        source=source,
     )
 
 
@@ -257,6 +279,7 @@ def _entered(breach: Breach, began: float, series_began: float, next_attempt: fl
         request=breach.request,
         answer=breach.answer,
         lifted_by_test=breach.lifted_by_test,
+        source=breach.source,
     )
 
 

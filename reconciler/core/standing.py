@@ -56,6 +56,8 @@ class Quarantine:
     """A connection test at the normal interval shows when it is over."""
     test_passed_at: float | None = None
     """When one did: the cycle that follows lifts the quarantine, or the test is not asked any more."""
+    source: str = ""
+    """The name of the source, where it is the source that stands against the job; empty: it is not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,3 +45,5 @@ class Diagnosis:
     ok: bool
     text: str
     hint: str = ""
+    fault: Failed | None = None
+    """Of a source: why it cannot be worked with as a whole, as `ReadEnd.fault` says it."""

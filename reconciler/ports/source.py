@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from reconciler.core.model import Entry, Identity, Kind, SourceId
+from reconciler.core.outcomes import Failed
 from reconciler.ports.exchange import Diagnosis
 
 
@@ -72,6 +73,15 @@ class ReadEnd:
     problems: tuple[str, ...] = ()
     delta: bool = False
     """Just what changed was given: whom it does not name is as before. A delta with a whole sweep of ids is none."""
+    fault: Failed | None = None
+    """Why the source as a whole could not be worked with, where that ended the part (`complete` is False then).
+
+    It refused our credentials (UNAUTHORIZED, FORBIDDEN), was out of reach (UNREACHABLE, INTERRUPTED, THROTTLED,
+    SERVER_ERROR), or is something else than was said (NOT_FOUND, NOT_SCIM). Where nobody at all could be read because
+    of it, the job goes into quarantine, and until that is over the source's connection is tested at the normal
+    interval. `reason` and `request` are shown to people, `problems` say it too. What is wrong with one list, one query
+    or one row is no fault: an incomplete part is enough.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +121,12 @@ class Source(Protocol):
         """Return full entries for ids; None: the source is sure that there is none; left out: not known."""
         ...
 
-    async def test(self) -> list[Diagnosis]: ...
+    async def test(self) -> list[Diagnosis]:
+        """Sign in first, and look at each part: one line each, and nothing that costs more than a page.
+
+        The first line is about the source as a whole; a line with a `fault` says that it cannot be worked with.
+        """
+        ...
 
     async def close(self) -> None: ...
 

@@ -415,14 +415,17 @@ class _Cycle:
         breach = health.breach_of(applier, counts, figures, standing)
         proves: bool | None = True
         if breach is None and not applier.halted:
-            proves = health.proves(standing, counts, figures)
+            breach = await health.breach_of_source(self._world, self._job, self._reading)
+        if breach is None and not applier.halted:
+            proves = health.proves(standing, counts, figures, self._reading)
             if proves is None or health.looks_dead(applier, counts):
-                breach = await health.test_connection(self._world.target)
+                breach = await health.test_target(self._world.target)
+        unread = breach is not None and bool(breach.source)
         return CycleEnd(
             self._clock.now(),
             good,
             compared=self._full,
-            judged=self._reading.all_complete if self._reading.ended else None,
+            judged=self._reading.all_complete if self._reading.ended and not unread else None,
             watermark=self._reading.watermark is not None,
             halted=applier.halted,
             breach=breach,

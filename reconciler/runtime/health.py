@@ -1,4 +1,4 @@
-"""Finds out at a cycle's end how the job stands: what was broken, what fails, whether the target answers."""
+"""Finds out at a cycle's end how the job stands: what was broken, what fails, whether both sides answer."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from collections.abc import Mapping
 
 from reconciler.core import quarantine
 from reconciler.core.alerts import Failures
+from reconciler.core.model import Job
 from reconciler.core.notices import FailedEntry
-from reconciler.core.outcomes import Fault
+from reconciler.core.outcomes import Failed, Fault
 from reconciler.core.quarantine import Breach, Tally, Terms
 from reconciler.core.records import Record
 from reconciler.core.settling import came_back
 from reconciler.core.standing import QuarantineReason, Standing
-from reconciler.ports import Figures, Store, Target
+from reconciler.ports import Figures, Source, Store, Target
 from reconciler.runtime.apply import Applier
-from reconciler.runtime.world import Plan
+from reconciler.runtime.reading import Reading
+from reconciler.runtime.world import Plan, World
 
 NAMED_MAX = 1000
 """Of so many failing entries the digest counts the error codes."""
@@ -47,11 +49,25 @@ def breach_of(applier: Applier, counts: Mapping[str, int], figures: Figures, sta
     return quarantine.by_counts(tally, in_quarantine=counted, first=applier.first_failure)
 
 
-def proves(standing: Standing, counts: Mapping[str, int], figures: Figures) -> bool | None:
+async def breach_of_source(world: World, job: Job, reading: Reading) -> Breach | None:
+    """Return the breach of a source of which nobody could be read. What may have passed is asked for once more."""
+    fault = reading.nobody_because
+    if fault is None:
+        return None
+    return (
+        await test_source(world.source, job.source)
+        if fault.fault in _PASSING
+        else quarantine.by_source(fault, job.source)
+    )
+
+
+def proves(standing: Standing, counts: Mapping[str, int], figures: Figures, reading: Reading) -> bool | None:
     """Return whether a cycle without a breach shows that a quarantine is over; None: the target must be asked."""
     before = standing.quarantine
     if before is None or before.reason is not QuarantineReason.EXCEPTION or before.test_passed_at is not None:
         return True
+    if before.source:
+        return reading.fault is None
     if before.rule == quarantine.REFUSES_CREATES:
         return bool(counts.get("create")) or not figures.escrow_without_account
     return True if _done(counts) else None
@@ -67,11 +83,29 @@ def _done(counts: Mapping[str, int]) -> int:
     return sum(counts.get(word, 0) for word in OPERATIONS)
 
 
-async def test_connection(target: Target) -> Breach | None:
+async def test_connection(world: World, standing: Standing, job: Job) -> Breach | None:
+    """Ask the side that a job is in quarantine for the least that shows whether it answers; return what is wrong."""
+    if standing.quarantine is not None and standing.quarantine.source:
+        return await test_source(world.source, job.source)
+    return await test_target(world.target)
+
+
+async def test_target(target: Target) -> Breach | None:
     """Ask the target the least that shows whether it answers; return what is wrong with it."""
     for line in await target.test():
         if not line.ok:
             return quarantine.by_test(line.step, line.text)
+    return None
+
+
+async def test_source(source: Source, name: str) -> Breach | None:
+    """Ask the source whether it lets us in; what is wrong with one of its parts does not count, as in a cycle."""
+    lines = await source.test()
+    for line in lines:
+        if line.fault is not None:
+            return quarantine.by_source(line.fault, name)
+    if lines and not lines[0].ok:
+        return quarantine.by_source(Failed(Fault.UNREACHABLE, lines[0].text), name)
     return None
 
 

@@ -151,6 +151,7 @@ SCHEMAS: Json = {
         next_attempt=_MOMENT,
         request=_TEXT,
         answer=_TEXT,
+        source={**_TEXT, "description": "The name of the source, where it is the source that stands against the job."},
     ),
     "Job": _object(
         job=_TEXT,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from reconciler.core.assignments import KnownGroups, Memberships
 from reconciler.core.model import KINDS, Entry, Kind, SourceId, TargetId
+from reconciler.core.outcomes import Failed
 from reconciler.core.records import Record, Verdict
 from reconciler.core.singly import AssignedSingly
 from reconciler.ports import (
@@ -67,6 +68,14 @@ class Reading:
     named: KnownGroups = field(default_factory=lambda: KnownGroups({}, complete=True))
 
     ended: bool = False
+    fault: Failed | None = None
+    """Why the source could not be worked with, as the first part that ended by it says."""
+
+    @property
+    def nobody_because(self) -> Failed | None:
+        """Why nobody at all could be read; None: somebody was, or it is not the source as a whole that is at fault."""
+        read = self.users or self.groups or any(self.complete.get(kind, False) for kind in KINDS)
+        return None if read else self.fault
 
     @property
     def all_complete(self) -> bool:
@@ -117,6 +126,7 @@ class Reader:
             since = None
         if not await self._take_all(since):
             self.reading.problems.clear()
+            self.reading.fault = None
             await self._take_all(None)
         if self._canary.restricted:
             self.reading.watermark = None
@@ -130,8 +140,9 @@ class Reader:
                 match event:
                     case MembershipPage():
                         await self._stage(event, staged)
-                    case ReadEnd(part=part, complete=complete, problems=problems, delta=delta):
+                    case ReadEnd(part=part, complete=complete, problems=problems, delta=delta, fault=fault):
                         self.reading.complete[part], self.reading.delta[part] = complete, delta
+                        self.reading.fault = self.reading.fault or fault
                         self.reading.problems += problems
                         if part == "memberships":
                             await self._resolve_groups(staged)

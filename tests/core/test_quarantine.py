@@ -16,6 +16,7 @@ from reconciler.core.quarantine import (
     after_test,
     by_counts,
     by_fault,
+    by_source,
     by_test,
     next_turn,
     passing_time,
@@ -113,6 +114,33 @@ def test_what_puts_a_job_into_quarantine_at_once(fault: Fault, rule: str) -> Non
     breach = by_fault(Failed(fault, "why"))
     assert rule in breach.rule
     assert (breach.reason, breach.lifted_by_test) == (QuarantineReason.EXCEPTION, True)
+
+
+@pytest.mark.parametrize(
+    ("fault", "rule"),
+    [
+        (Fault.UNAUTHORIZED, "the source staff refuses the credentials"),
+        (Fault.FORBIDDEN, "the source staff refuses the credentials"),
+        (Fault.UNREACHABLE, "the source staff is out of reach"),
+        (Fault.SERVER_ERROR, "the source staff is out of reach"),
+        (Fault.NOT_FOUND, "what answers at the address of the source staff is not what was asked for"),
+    ],
+)
+def test_a_source_puts_a_job_into_quarantine_under_its_name(fault: Fault, rule: str) -> None:
+    breach = by_source(Failed(fault, "why", request="GET /users"), "staff")
+    assert (breach.rule, breach.source, breach.request, breach.answer) == (rule, "staff", "GET /users", "why")
+    assert (breach.reason, breach.lifted_by_test) == (QuarantineReason.EXCEPTION, True)
+    assert quarantine_of(entered(breach)).source == "staff"
+
+
+def test_a_target_that_fails_when_the_source_is_back_is_another_reason() -> None:
+    standing = entered(by_source(Failed(Fault.UNAUTHORIZED, "401"), "staff"))
+    standing, _ = after_test(TERMS, standing, None, START + HOUR)
+    standing, told = after_cycle(TERMS, standing, REFUSED, START + HOUR)
+    assert [notice.kind for notice in told] == [NoticeKind.QUARANTINE_CHANGED]
+    quarantine = quarantine_of(standing)
+    assert (quarantine.source, quarantine.rule) == ("", "the target refuses the credentials")
+    assert quarantine.lifted_by_test
 
 
 def test_no_connection_test_shows_that_accounts_may_be_created() -> None:

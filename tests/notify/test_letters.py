@@ -79,6 +79,10 @@ QUARANTINES = [
             "",
         )
     ),
+    *(
+        quarantine(code=code, source="staff", rule="the source staff is out of reach")
+        for code in ("Unauthorized", "InsufficientRights", "InvalidAnchor", "Timeout", "InternalServerError")
+    ),
 ]
 LEAVER = HeldEntry("user", "u1", "ann@example.com", "disable", "gone from the source")
 LOST = FailedEntry("user", "u1", "ann@example.com", "create", "EntryConflict", "409 userName is taken")
@@ -228,6 +232,25 @@ def test_a_mail_is_the_whole_story_of_a_quarantine() -> None:
         "connection is tested every 40 minutes",
     ):
         assert said in " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "advice"),
+    [
+        ("Unauthorized", "the source staff refuses the credentials", "put a new password or token where the table"),
+        ("InsufficientRights", "the source staff denies the right to read it", "the right to read"),
+        ("WebExceptionProtocolError", "the source staff cannot be reached", "whether this machine reaches it"),
+        ("InternalServerError", "the source staff cannot be reached", "Look whether the source is up"),
+        ("InvalidAnchor", "the source staff does not answer as it should", "Mend url in the table [sources.staff]"),
+    ],
+)
+def test_a_mail_names_the_source_where_it_is_the_source_that_fails(code: str, words: str, advice: str) -> None:
+    one = quarantine(code=code, source="staff", rule=words)
+    subject, text, _ = LETTERS.words(notices.quarantine_entered("app", AT, one, tested_every_seconds=2400.0))
+    assert subject == f"app: in quarantine, {words}"
+    assert advice in " ".join(text.split())
+    assert "nobody is created, changed or taken out because of it" in " ".join(text.split())
+    assert "the app" not in text.partition("If nobody does anything")[0].replace("the job app", "")
 
 
 # --- what others have written --------------------------------------------------------------------------------------
