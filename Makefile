@@ -11,15 +11,16 @@ WARM   := $(BIN)/python -m compileall -q reconciler
 
 # Debian packages that some tests need; without them those tests are skipped, by name.
 DEBIAN_PACKAGES := postgresql systemd slapd openssl gcc libc6-dev python3-dev libldap-dev libsasl2-dev \
-	samba samba-ad-dc samba-ad-provision samba-dsdb-modules samba-vfs-modules winbind python3-samba
+	samba samba-ad-dc samba-ad-provision samba-dsdb-modules samba-vfs-modules winbind python3-samba nodejs npm
 
 .DELETE_ON_ERROR:
-.PHONY: help demo ldap test lint types layers bench format packages lock
+.PHONY: help demo ldap scimmy test lint types layers bench format packages lock
 
 help:
 	@echo "make demo                  set up, then show a directory and an app being kept equal"
 	@echo "make test [TESTS=tests/…]  set up, then check everything, or just run those tests"
 	@echo "make ldap                  add what reads a directory (needs a compiler and libldap)"
+	@echo "make scimmy                add a SCIM server from npm that the tests speak to (make test does it where npm is)"
 	@echo "make bench                 measure; see docs/performance.md"
 	@echo "make format                bring the code into shape"
 	@echo "make packages              the Debian packages for the tests that need some (as root)"
@@ -33,6 +34,7 @@ test: $(VENV)/.for-development
 else
 test: lint types layers
 endif
+	@! command -v npm >/dev/null || $(MAKE) --no-print-directory scimmy VENV=$(VENV) || echo "Without scimmy its tests are skipped." >&2
 	$(BIN)/python -m pytest $(if $(TESTS),,-n 2) $(if $(NO_SKIPS),-p tests.no_skips) $(PYTEST_OPTIONS) $(TESTS)
 
 lint: $(VENV)/.for-development
@@ -80,6 +82,17 @@ ldap: $(VENV)/.for-ldap
 $(VENV)/.for-ldap: requirements/ldap.txt requirements/ldap-build.txt $(VENV)/.for-development
 	@$(LOCKED) -r requirements/ldap-build.txt
 	@$(LOCKED) --no-binary python-ldap --no-build-isolation -r requirements/ldap.txt
+	@touch $@
+
+# A SCIM server from npm, in the same environment; without npm its tests are skipped, by name.
+SCIMMY := tests/servers/scimmy
+
+scimmy: $(VENV)/scimmy/.made
+
+$(VENV)/scimmy/.made: $(SCIMMY)/package.json $(SCIMMY)/package-lock.json $(VENV)/.made
+	@mkdir -p $(@D)
+	@cp $(SCIMMY)/package.json $(SCIMMY)/package-lock.json $(@D)
+	@npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 # --- for those who change the project --------------------------------------------------------------------------------

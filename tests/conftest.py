@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.servers.real import RealScimServer
+from tests.servers.real import RealScimServer, scim2_server, scimmy, why_no_scimmy
 from tests.servers.samba import Samba, running_samba, why_no_samba
 
 # Without a loop that is set, pytest-asyncio asks for one before each first async test, and never closes it.
@@ -20,7 +20,17 @@ settings.load_profile("patient")
 
 @pytest.fixture(scope="session")
 def _running_scim2_server() -> Iterator[RealScimServer]:
-    server = RealScimServer()
+    server = scim2_server()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def _running_scimmy() -> Iterator[RealScimServer]:
+    if why := why_no_scimmy():
+        pytest.skip(why)
+    server = scimmy()
     server.start()
     yield server
     server.stop()
@@ -48,3 +58,18 @@ def real_scim_server(_running_scim2_server: RealScimServer) -> RealScimServer:
     """scim2-server from PyPI in its own process, without a resource. Never in virtual time."""
     _running_scim2_server.empty()
     return _running_scim2_server
+
+
+@pytest.fixture
+def scimmy_server(_running_scimmy: RealScimServer) -> RealScimServer:
+    """scimmy from npm in its own process, without a resource. Never in virtual time."""
+    _running_scimmy.empty()
+    return _running_scimmy
+
+
+@pytest.fixture(params=["scim2-server", "scimmy"])
+def any_real_scim_server(request: pytest.FixtureRequest) -> RealScimServer:
+    """Each of the servers that nobody here wrote, in turn."""
+    fixture = {"scim2-server": "real_scim_server", "scimmy": "scimmy_server"}[request.param]
+    server: RealScimServer = request.getfixturevalue(fixture)
+    return server

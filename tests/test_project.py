@@ -160,7 +160,7 @@ def test_what_checks_a_change_is_what_the_makefile_offers() -> None:
     script = HERE / ".ci/run"
     assert os.access(script, os.X_OK)
     commands = [line for line in script.read_text().splitlines() if line.startswith("make")]
-    assert commands == ["make packages", "make ldap", "make test NO_SKIPS=1"]
+    assert commands == ["make packages", "make ldap", "make scimmy", "make test NO_SKIPS=1"]
 
 
 @pytest.mark.parametrize(

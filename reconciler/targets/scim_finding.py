@@ -6,6 +6,7 @@ again here, and where rows came that nobody asked for, "there is none" is not co
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -60,7 +61,10 @@ class Finding:
             if not self._refuses_filters(listed):
                 return listed
         assert refusal is not None
-        return self._unsupported(kind, path, replace(refusal, fault=Fault.UNSUPPORTED))
+        unsupported = replace(refusal, fault=Fault.UNSUPPORTED)
+        if json.dumps(value, ensure_ascii=False) != f'"{value}"':
+            return unsupported  # it may be the escapes that the target cannot read: others are asked for as before
+        return self._unsupported(kind, path, unsupported)
 
     async def _answer(self, url: str, doing: str) -> dict[str, Any] | Failed:
         """Return the whole answer: where a page shows fewer rows than there are, the next ones belong to it."""

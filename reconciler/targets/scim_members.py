@@ -2,6 +2,7 @@
 
 By RFC 7644 §3.5.2.2 members leave by `members[value eq "id"]`. Targets that refuse this get a list; since by the letter
 of the RFC a list empties the whole group, its first use is read back and put right. What is left is a PUT of the group.
+No write asks to leave the members out of the answer: some servers then write the group without them.
 """
 
 from __future__ import annotations
@@ -190,7 +191,7 @@ class Membership:
     # --- writing ---
 
     async def _patch(self, group: TargetId, body: dict[str, Any]) -> Failed | None:
-        url = self._wire.url("group", group, "excludedAttributes=members")
+        url = self._wire.url("group", group)
         answer = await self._wire.send(
             "PATCH", url, body, doing=_DOING, paths=(scim.MEMBERS,), patience=_PATIENCE, one="group"
         )
@@ -236,7 +237,7 @@ class Membership:
         return outcome
 
     async def _put_once(self, group: TargetId, body: dict[str, Any], etag: str | None) -> Failed | None:
-        url = self._wire.url("group", group, "excludedAttributes=members")
+        url = self._wire.url("group", group)
         answer = await self._wire.send("PUT", url, body, doing=_DOING, patience=_PATIENCE, etag=etag, one="group")
         if isinstance(answer, Failed):
             return answer

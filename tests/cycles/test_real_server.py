@@ -1,4 +1,4 @@
-"""Whole cycles against scim2-server, which nobody here wrote: what the double takes, a real server takes."""
+"""Whole cycles against servers that nobody here wrote: what the double takes, scim2-server and scimmy take."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ class App:
 
 
 @pytest.fixture
-def app(real_scim_server: RealScimServer) -> App:
-    return App(real_scim_server)
+def app(any_real_scim_server: RealScimServer) -> App:
+    return App(any_real_scim_server)
 
 
 @pytest.fixture
-async def company(tmp_path: Path, real_scim_server: RealScimServer) -> Company:
-    company = Company(tmp_path, real_scim_server, job=JOB, attributes=ATTRIBUTES + MANAGER)
+async def company(tmp_path: Path, any_real_scim_server: RealScimServer) -> Company:
+    company = Company(tmp_path, any_real_scim_server, job=JOB, attributes=ATTRIBUTES + MANAGER)
     company.tables = GROUPS + "hold_deletes = false\n" + GONE_IS_DELETED
     company.people("boss", "cleo", "dan")
     company.person("ann", manager="boss")

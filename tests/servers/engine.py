@@ -186,6 +186,8 @@ class Engine:
         most = self.quirks.members_per_patch_max
         if resource_type is GROUPS and most is not None and members_named(seen.body) > most:
             raise Refusal(self.quirks.too_many_members_status, "Request is unparsable, syntactically incorrect")
+        if self.quirks.writes_without_left_out:
+            before = answers.projected(orjson.loads(orjson.dumps(before)), resource_type, seen.query, self.quirks)
         after = patched(before, seen.body, resource_type, self.quirks)
         self._put_back(before, after, resource_type, self.quirks.patch_silent_no_op)
         return self._changed(resource_type, before, after, seen)

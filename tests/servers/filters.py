@@ -210,6 +210,10 @@ class _Parser:
 
     def _value(self) -> Any:
         token = self._take("a value")
+        if self._quirks.filter_without_escapes and token.startswith('"'):
+            if '\\"' in token:
+                raise self._wrong("unexpected token")
+            return token[1:-1]
         try:
             value = json.loads(token)
         except ValueError:

@@ -32,6 +32,8 @@ class Quirks:
     """Answers each matching row twice."""
     filter_case_exact: bool = False
     """Compares userName with regard to case, against RFC 7643 §8.7.1."""
+    filter_without_escapes: bool = False
+    """Knows no escapes in a filter's strings: 400 to a quote in one, and a backslash stands for itself."""
     understands_entra_filters: bool = False
     """Understands `emails[type eq "work"].value eq "x"`, which the grammar of RFC 7644 does not have."""
 
@@ -117,6 +119,8 @@ class Quirks:
     """Shows a member's userName as its value, although users have another id."""
     no_members_on_get: bool = False
     ignores_excluded_attributes: bool = False
+    writes_without_left_out: bool = False
+    """A PATCH loses what its `excludedAttributes` names: it is applied to what would be shown."""
 
     # paging
     page_max: int = 1000

@@ -1,13 +1,15 @@
-"""Starts the real scim2-server from PyPI under uvicorn, in a process of its own."""
+"""Starts SCIM servers that nobody here wrote, each in a process of its own: scim2-server from PyPI, scimmy from npm."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -15,14 +17,22 @@ from tests.servers.scim2_app import EMPTY_PATH
 
 START_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 10.0
+_HERE = Path(__file__).parent
+_NODE_MODULES = Path(sys.prefix) / "scimmy"
+"""Where `make scimmy` puts what npm brings: beside what pip brings, in the same environment."""
 
 
 class RealScimServer:
-    """scim2-server on 127.0.0.1, from `start` to `stop`. Never under virtual time: it lives in another process."""
+    """A server on 127.0.0.1, from `start` to `stop`. Never under virtual time: it lives in another process.
 
-    def __init__(self, token: str = "real-token") -> None:
-        self.token = token
+    `command` gives what to run for the number of a listening socket; it serves SCIM below /v2, and forgets everything
+    on a POST to /empty.
+    """
+
+    def __init__(self, name: str, command: Callable[[int], Sequence[str | Path]], token: str = "real-token") -> None:
+        self.name, self.token = name, token
         self.url = ""
+        self._command = command
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -30,18 +40,20 @@ class RealScimServer:
         with socket.create_server(("127.0.0.1", 0)) as listening:
             self.url = f"http://127.0.0.1:{listening.getsockname()[1]}/v2"
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.servers.scim2_app", str(listening.fileno())],
-                cwd=Path(__file__).parents[2],
+                self._command(listening.fileno()),
+                cwd=_HERE.parents[1],
                 env={**os.environ, "SCIM_TOKEN": self.token},
                 pass_fds=[listening.fileno()],
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
             )
         try:
-            urllib.request.urlopen(f"{self.url}/ServiceProviderConfig", timeout=START_SECONDS_MAX).close()
+            asked = urllib.request.Request(f"{self.url}/ServiceProviderConfig")
+            asked.add_header("Authorization", f"Bearer {self.token}")
+            urllib.request.urlopen(asked, timeout=START_SECONDS_MAX).close()
         except (urllib.error.URLError, OSError) as error:
             said = self.stop()
-            raise RuntimeError(f"scim2-server did not start: {error}\n{said}") from error
+            raise RuntimeError(f"{self.name} did not start: {error}\n{said}") from error
 
     def empty(self) -> None:
         """Make the server forget every user and group."""
@@ -69,3 +81,23 @@ class RealScimServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def scim2_server() -> RealScimServer:
+    """Return scim2-server, not started."""
+    return RealScimServer("scim2-server", lambda number: [sys.executable, "-m", "tests.servers.scim2_app", str(number)])
+
+
+def scimmy() -> RealScimServer:
+    """Return scimmy, not started."""
+    program = _HERE / "scimmy/server.mjs"
+    return RealScimServer("scimmy", lambda number: ["node", program, _NODE_MODULES, str(number)])
+
+
+def why_no_scimmy() -> str | None:
+    """Return what is missing on this machine; None where nothing is."""
+    if shutil.which("node") is None:
+        return "node is not installed (make packages)"
+    if not (_NODE_MODULES / "node_modules").is_dir():
+        return "scimmy is not installed (make scimmy)"
+    return None

@@ -57,6 +57,14 @@ async def test_a_filter_regards_case() -> None:
         assert (await ask.user("ann")).status == 409
 
 
+async def test_a_filter_knows_no_escapes() -> None:
+    async with served(filter_without_escapes=True) as (_, ask):
+        await ask.user("back\\slash")
+        assert (await ask.find(r'userName eq "back\slash"')).rows
+        assert not (await ask.find(r'userName eq "back\\slash"')).rows
+        assert (await ask.find(r'userName eq "the \"boss\""')).scim_type == "invalidFilter"
+
+
 async def test_the_entra_form_of_a_filter_is_refused_or_understood() -> None:
     async with served() as (server, ask):
         await ask.user("ann", emails=[{"type": "work", "value": "a@example.com"}])
@@ -309,6 +317,14 @@ async def test_members_that_are_odd() -> None:
         await ask("DELETE", f"/Users/{ann}")
         assert server.members("Sales") == {ann}
         assert "members" in (await ask("GET", f"{path}?excludedAttributes=members")).body
+
+
+async def test_what_an_answer_leaves_out_is_lost() -> None:
+    async with served(writes_without_left_out=True) as (server, ask):
+        path = f"/Groups/{server.put('group', displayName='Sales', members=[{'value': 'ann'}])}"
+        assert "members" in (await ask.patch(path, put("displayName", "Support"))).body
+        await ask.patch(f"{path}?excludedAttributes=members", put("displayName", "Sales"))
+        assert server.members("Sales") == set()
 
 
 async def test_a_deleted_user_leaves_the_groups() -> None:

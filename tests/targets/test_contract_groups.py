@@ -9,7 +9,7 @@ from reconciler.core.model import Change, Profile, TargetId
 from reconciler.core.outcomes import Done, Failed, Fault, ListEnd, MembersDone
 from tests.servers.quirks import Quirks
 from tests.servers.scim import ScimServer
-from tests.targets.opening import ENTRA_PROFILE, PROFILE, Opened, odd, opened
+from tests.targets.opening import ENTRA_PROFILE, PROFILE, PUT_PROFILE, Opened, odd, opened
 
 pytestmark = pytest.mark.looptime
 
@@ -75,6 +75,7 @@ async def _group_of(server: ScimServer, at: Opened, count: int) -> tuple[TargetI
         {"patch_unsupported": True},
         {"patch_unsupported": True, "spc_missing": True},
         {"ignores_excluded_attributes": True},
+        {"writes_without_left_out": True},
         {"duplicates_members": True},
         {"no_target_on_remove": True},
         {"pathless_patch_refused": True},
@@ -148,6 +149,16 @@ async def test_members_that_the_target_hides_are_unknown() -> None:
             "group", group, [Change("displayName", "Sales", "Support")], {"displayName": "Sales"}
         )
         assert isinstance(renamed, Done)
+        assert server.members("Support") == set(ids)
+
+
+@pytest.mark.parametrize("profile", [PROFILE, PUT_PROFILE])
+async def test_a_rename_loses_no_member(profile: Profile) -> None:
+    async with odd(profile, writes_without_left_out=True) as (server, at):
+        group, ids = await _group_of(server, at, 3)
+        await at.target.change_members(group, ids, [])
+        change = Change("displayName", "Sales", "Support")
+        assert isinstance(await at.target.update("group", group, [change], {"displayName": "Sales"}), Done)
         assert server.members("Support") == set(ids)
 
 

@@ -77,6 +77,18 @@ async def test_a_server_that_looks_into_another_attribute_is_not_believed() -> N
             assert [account.id for account in found.accounts] == wanted
 
 
+async def test_a_value_that_the_filter_cannot_say_keeps_nobody_else_from_being_asked_for() -> None:
+    async with odd(filter_without_escapes=True) as (server, at):
+        server.put("user", userName='the "boss"')
+        ann = server.put("user", userName="ann")
+        odd_one = await at.target.find("user", "userName", 'the "boss"')
+        assert isinstance(odd_one, Failed)
+        assert odd_one.fault is Fault.UNSUPPORTED
+        found = await at.target.find("user", "userName", "ann")
+        assert isinstance(found, Found)
+        assert [account.id for account in found.accounts] == [ann]
+
+
 async def test_an_ignored_filter_on_a_page_that_shows_everyone_still_answers() -> None:
     async with odd(ignores_filter=True) as (server, at):
         for name in ("ann", "bea"):
