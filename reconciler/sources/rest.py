@@ -15,6 +15,7 @@ from reconciler.core.model import PSEUDO_ATTRIBUTES, Entry, Identity, Kind, Sour
 from reconciler.core.outcomes import Failed
 from reconciler.dialects import rest
 from reconciler.dialects.rest import Assigned, Description, Entries, Listing, Unreadable
+from reconciler.dialects.rest_paging import Walk
 from reconciler.errors import ConfigError
 from reconciler.net.client import Client
 from reconciler.ports import (
@@ -292,70 +293,13 @@ class RestSource:
         self, listing: Listing, variables: Mapping[str, str], query: Mapping[str, str], problems: _Problems
     ) -> AsyncGenerator[list[dict[str, Any]]]:
         """Yield the pages of one list to its end. Raises Unreadable; what else speaks against it goes to `problems`."""
-        paging, seen, cursors = listing.paging, set[str](), set[str]()
-        total, position, count = None, paging.first, 0
-        asked: dict[str, str | int] = {**listing.query, **query}
-        if paging.size_parameter is not None:
-            asked[paging.size_parameter] = paging.size
-        if paging.kind in ("offset", "page") and paging.parameter is not None:
-            asked[paging.parameter] = position
-        url = rest.address(self._url, listing.path, variables, asked)
-        for _ in range(self._description.pages_max):
-            answer = self._usable(await self._ask(url))
-            content, items = rest.items_of(answer.body, listing)
-            now = rest.total_of(content, paging)
-            if total is not None and now != total:
-                problems.add("the list grew or shrank while it was read: the next cycle reads it again")
-            total = now
-            fresh = [item for item in items if (one := rest.id_of(item, listing.id)) is None or one not in seen]
-            if len(fresh) < len(items):
-                problems.add("somebody came twice: the list moved while it was read, or its pages repeat")
-                if items and not fresh:
-                    raise Unreadable("a page came twice: the system does not go on where it is asked to")
-            ids = [rest.id_of(item, listing.id) for item in items]
-            if not all(ids):
-                problems.add(f"an item has neither text nor a whole number as '{listing.id}'")
-            seen.update(one for one in ids if one is not None)
-            count += len(items)
-            yield [item for item in fresh if rest.id_of(item, listing.id) is not None]
-            cursor: str | None = None
-            match paging.kind:
-                case "none":
-                    break
-                case "offset" | "page":
-                    # A short page is no end: a server may give fewer than it was asked for.
-                    if not items or (total is not None and count >= total):
-                        break
-                    position += len(items) if paging.kind == "offset" else 1
-                    assert paging.parameter is not None
-                    asked[paging.parameter] = position
-                    url = rest.address(self._url, listing.path, variables, asked)
-                case "link":
-                    cursor = rest.next_link(answer.headers.get("link"), url)
-                case "cursor" | "next":
-                    cursor = _cursor(rest.value_at(content, paging.next or ""))
-            if paging.kind in ("link", "cursor", "next"):
-                if cursor is None:
-                    break
-                if cursor in cursors:
-                    raise Unreadable("the same next page came twice: the system goes in circles")
-                cursors.add(cursor)
-                url = self._next(listing, variables, asked, cursor, url)
-        else:
-            raise Unreadable(f"more than {self._description.pages_max} pages: is that the end that is looked for?")
-        if total is not None and len(seen) < total:
-            problems.add(f"{len(seen)} came of {total} that there are")
-
-    def _next(
-        self, listing: Listing, variables: Mapping[str, str], asked: dict[str, str | int], cursor: str, url: str
-    ) -> str:
-        if listing.paging.kind == "cursor":
-            assert listing.paging.parameter is not None
-            return rest.address(self._url, listing.path, variables, {**asked, listing.paging.parameter: cursor})
-        following = rest.next_link(f'<{cursor}>; rel="next"', url)
-        if following is None or not rest.same_origin(following, self._url):
-            raise Unreadable("the next page is at another host: our credential does not go there")
-        return following
+        walk = Walk(self._url, listing, variables, query, pages_max=self._description.pages_max)
+        while walk.url is not None:
+            answer = self._usable(await self._ask(walk.url))
+            items = walk.take(answer.body, answer.headers.get("link"))
+            for problem in walk.problems:
+                problems.add(problem)
+            yield items
 
     async def _ask(self, url: str) -> Response:
         headers = {"Accept": "application/json", **self._description.headers}
@@ -478,9 +422,3 @@ class _Problems:
 
     def end(self, part: Literal["memberships", "user", "group"], *, delta: bool = False) -> ReadEnd:
         return ReadEnd(part, complete=not self.found, problems=tuple(self.found), delta=delta)
-
-
-def _cursor(value: Any) -> str | None:
-    if type(value) is int:
-        return str(value)
-    return value if isinstance(value, str) and value else None

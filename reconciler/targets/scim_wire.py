@@ -12,6 +12,7 @@ import orjson
 from reconciler.core.model import Kind, Profile
 from reconciler.core.outcomes import Failed, Fault
 from reconciler.dialects import scim_faults
+from reconciler.dialects.refusals import hinted
 from reconciler.net.client import Client
 from reconciler.ports import Request, Response
 
@@ -74,7 +75,7 @@ class Wire:
         answer = await self.client.call(request, idempotent=idempotent, retry=retry)
         asked = self._asked(method, url)
         if isinstance(answer, Failed):
-            reason = scim_faults.hinted(f"{doing}: {answer.reason}", answer.fault, self._hints)
+            reason = hinted(f"{doing}: {answer.reason}", answer.fault, self._hints)
             return replace(answer, reason=reason, request=asked)
         if 200 <= answer.status < 300:
             return answer

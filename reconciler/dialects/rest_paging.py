@@ -1,0 +1,117 @@
+"""Walks through the pages of one list of a system with a REST API, to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from reconciler.dialects import rest
+from reconciler.dialects.rest import Listing, Unreadable
+
+PAGES_MAX = 100_000
+
+
+class Walk:
+    """What was asked of a list, and what is asked next. Nobody is believed to be absent while there are `problems`."""
+
+    __slots__ = (
+        *("_asked", "_base", "_count", "_cursors", "_listing", "_pages", "_pages_max", "_position", "_seen"),
+        *("_total", "_variables", "problems", "url"),
+    )
+
+    def __init__(
+        self,
+        base: str,
+        listing: Listing,
+        variables: Mapping[str, str],
+        query: Mapping[str, str] | None = None,
+        *,
+        pages_max: int = PAGES_MAX,
+    ) -> None:
+        self._base, self._listing, self._variables, self._pages_max = base, listing, variables, pages_max
+        self._seen, self._cursors = set[str](), set[str]()
+        self._pages, self._count, self._position = 0, 0, listing.paging.first
+        self._total: int | None = None
+        self.problems: dict[str, None] = {}
+        """What speaks against the list being whole."""
+        paging = listing.paging
+        self._asked: dict[str, str | int] = {**listing.query, **(query or {})}
+        if paging.size_parameter is not None:
+            self._asked[paging.size_parameter] = paging.size
+        if paging.kind in ("offset", "page") and paging.parameter is not None:
+            self._asked[paging.parameter] = self._position
+        self.url: str | None = rest.address(base, listing.path, variables, self._asked)
+        """What is to be asked next; None: the list has ended."""
+
+    @property
+    def total(self) -> int | None:
+        """How many the system said there are, where it says so."""
+        return self._total
+
+    def take(self, body: bytes, link: str | None) -> list[dict[str, Any]]:
+        """Return the items of the page at `url`, each once, and go on to the next. Raises Unreadable."""
+        assert self.url is not None, "the list has ended"
+        listing, paging = self._listing, self._listing.paging
+        if self._pages >= self._pages_max:
+            raise Unreadable(f"more than {self._pages_max} pages: is that the end that is looked for?")
+        self._pages += 1
+        content, items = rest.items_of(body, listing)
+        now = rest.total_of(content, paging)
+        if self._total is not None and now != self._total:
+            self._note("the list grew or shrank while it was read: the next cycle reads it again")
+        self._total = now
+        ids = [rest.id_of(item, listing.id) for item in items]
+        if not all(ids):
+            self._note(f"an item has neither text nor a whole number as '{listing.id}'")
+        fresh = [item for item, one in zip(items, ids, strict=True) if one is None or one not in self._seen]
+        if len(fresh) < len(items):
+            self._note("somebody came twice: the list moved while it was read, or its pages repeat")
+            if not fresh:
+                raise Unreadable("a page came twice: the system does not go on where it is asked to")
+        self._seen.update(one for one in ids if one is not None)
+        self._count += len(items)
+        self.url = self._following(content, len(items), link, self.url)
+        if self.url is None and self._total is not None and len(self._seen) < self._total:
+            self._note(f"{len(self._seen)} came of {self._total} that there are")
+        return [item for item in fresh if rest.id_of(item, listing.id) is not None]
+
+    def _following(self, content: Any, came: int, link: str | None, url: str) -> str | None:
+        paging = self._listing.paging
+        cursor: str | None = None
+        match paging.kind:
+            case "none":
+                return None
+            case "offset" | "page":
+                # A short page is no end: a server may give fewer than it was asked for.
+                if not came or (self._total is not None and self._count >= self._total):
+                    return None
+                self._position += came if paging.kind == "offset" else 1
+                assert paging.parameter is not None
+                self._asked[paging.parameter] = self._position
+                return rest.address(self._base, self._listing.path, self._variables, self._asked)
+            case "link":
+                cursor = rest.next_link(link, url)
+            case "cursor" | "next":
+                cursor = _cursor(rest.value_at(content, paging.next or ""))
+        if cursor is None:
+            return None
+        if cursor in self._cursors:
+            raise Unreadable("the same next page came twice: the system goes in circles")
+        self._cursors.add(cursor)
+        if paging.kind == "cursor":
+            assert paging.parameter is not None
+            asked = {**self._asked, paging.parameter: cursor}
+            return rest.address(self._base, self._listing.path, self._variables, asked)
+        following = rest.next_link(f'<{cursor}>; rel="next"', url)
+        if following is None or not rest.same_origin(following, self._base):
+            raise Unreadable("the next page is at another host: our credential does not go there")
+        return following
+
+    def _note(self, problem: str) -> None:
+        self.problems[problem] = None
+
+
+def _cursor(value: Any) -> str | None:
+    if type(value) is int:
+        return str(value)
+    return value if isinstance(value, str) and value else None
