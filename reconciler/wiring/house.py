@@ -1,0 +1,164 @@
+"""A configuration at work: the state that is open, and what it opens for each job."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import anyio
+
+from reconciler import config as configuration
+from reconciler.config import Config, OtherTarget
+from reconciler.errors import ConfigError, Problem, StateError
+from reconciler.net.client import Lanes
+from reconciler.ports import Clock, Dice, Progress, Source, Target
+from reconciler.runtime.clock import NoProgress, SystemClock, SystemDice
+from reconciler.runtime.rehearsal import Rehearsal
+from reconciler.runtime.turns import Turns
+from reconciler.runtime.world import Plan, World
+from reconciler.store.database import copy_state
+from reconciler.store.sql import SqlStore
+from reconciler.wiring.credentials import reader
+from reconciler.wiring.sources import build_source
+from reconciler.wiring.targets import BuiltTarget, Measure, build_target, target_identity
+
+CLOSE_SECONDS = 5.0
+"""How long a connection may take to close before it is left to the end of the process."""
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """A configuration at work: the store that is open, and what builds sources and targets for its jobs."""
+
+    config: Config
+    store: SqlStore
+    clock: Clock
+    dice: Dice
+    lanes: Lanes
+    turns: Turns = field(default_factory=Turns)
+    measure: Measure | None = None
+    """Takes the job, the method, the status or fault, and the seconds of each request to a target."""
+
+    def plans(self) -> Mapping[str, Plan]:
+        """Return what the cycles of every job go by."""
+        return {name: self.plan(name) for name in self.config.jobs}
+
+    def with_config(self, config: Config) -> House:
+        """Return the same house under another configuration."""
+        return replace(self, config=config)
+
+    def plan(self, job_name: str) -> Plan:
+        """Return what a job's cycles go by."""
+        job = self.config.jobs[job_name]
+        settings = self.config.targets[job.target]
+        profile = self.config.job_profiles[job_name]
+        concurrency, expires = 1, None
+        if not isinstance(settings, OtherTarget):
+            concurrency, expires = settings.concurrency, settings.credential_expires
+        version = configuration.rules_version(job, profile)
+        return Plan(job, profile, version, concurrency, self.config.log_retention_seconds, expires)
+
+    @asynccontextmanager
+    async def world(
+        self, job_name: str, *, progress: Progress | None = None, rehearse: bool = False
+    ) -> AsyncIterator[World]:
+        """Open source and target of a job; close them at the end, and keep what the target said of itself."""
+        facts = await self.store.remembered(target_identity(self.config, job_name))
+        connected = _connected(self.config, job_name, self.clock, self.dice, self.lanes, facts, self.measure)
+        async with connected as (source, target):
+            used: Target = Rehearsal(target) if rehearse else target
+            yield World(source, used, self.store, self.clock, self.dice, progress or NoProgress(), self.turns)
+            if not rehearse and target.facts is not None:
+                await self.store.remember(target.identity, target.facts, self.clock.now())
+
+    @asynccontextmanager
+    async def rehearsal(self, job_name: str) -> AsyncIterator[World]:
+        """Open a job on a copy of the state that is thrown away, with a target that is only asked."""
+        async with open_house(self.config, write=True, scratch=True) as copied:
+            house = replace(copied, clock=self.clock, dice=self.dice, lanes=self.lanes, measure=self.measure)
+            async with house.world(job_name, rehearse=True) as world:
+                yield world
+
+
+@asynccontextmanager
+async def open_house(
+    config: Config, *, write: bool, scratch: bool = False, process: str = "reconciler"
+) -> AsyncIterator[House]:
+    """Open the state of a configuration.
+
+    `scratch`: work on a copy that is thrown away (a plan changes nothing). `process` is what a second writer is told
+    of this one. Raises StateError.
+    """
+    clock = SystemClock()
+    with ExitStack() as stack:
+        url = state_url(config)
+        if scratch:
+            directory = Path(stack.enter_context(TemporaryDirectory(prefix="reconciler-plan-")))
+            url = _copied(url, directory)
+        store = await SqlStore.open(url, write=write, clock_now=clock.now(), process=process)
+        try:
+            yield House(config, store, clock, SystemDice(), Lanes())
+        finally:
+            await store.close()
+
+
+@asynccontextmanager
+async def open_connections(config: Config, job_name: str) -> AsyncIterator[tuple[Source, Target]]:
+    """Open source and target of a job without its state, to test them."""
+    async with _connected(config, job_name, SystemClock(), SystemDice(), Lanes(), None) as connections:
+        yield connections
+
+
+@asynccontextmanager
+async def _connected(
+    config: Config,
+    job_name: str,
+    clock: Clock,
+    dice: Dice,
+    lanes: Lanes,
+    facts: dict[str, Any] | None,
+    measure: Measure | None = None,
+) -> AsyncIterator[tuple[Source, BuiltTarget]]:
+    async with AsyncExitStack() as stack:
+        source = build_source(config, config.jobs[job_name].source, clock, dice, lanes)
+        stack.push_async_callback(_close, source)
+        target = build_target(config, job_name, clock, dice, lanes, facts, measure)
+        stack.push_async_callback(_close, target)
+        yield source, target
+
+
+async def _close(opened: Source | Target) -> None:
+    """Close it also when we are being cut off: a connection that nobody closes is one that the target keeps open."""
+    with anyio.move_on_after(CLOSE_SECONDS, shield=True):
+        await opened.close()
+
+
+def state_url(config: Config) -> str:
+    """Return the state's address with its password in it: for the store alone, never to be shown."""
+    if config.state_password is None:
+        return config.state_url
+    password = reader(config.state_password)()
+    parts = urlsplit(config.state_url)
+    user, _, host = parts.netloc.rpartition("@")
+    if not user:
+        problem = "names no user, so nobody can sign in with the password"
+        raise ConfigError(Problem(f"{config.path}: [state] url", problem, "postgresql://user@host/name"))
+    return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}").geturl()
+
+
+def _copied(url: str, directory: Path) -> str:
+    """Copy the state of a SQLite file; where there is none yet, the scratch state is empty."""
+    copy = directory / "state.db"
+    kind, _, place = url.partition(":///")
+    if kind != "sqlite":
+        raise StateError(
+            "a plan works on a copy of the state, which needs SQLite; on PostgreSQL it is not yet available"
+        )
+    if Path(place).exists():
+        copy_state(Path(place), copy)
+    return f"sqlite:///{copy}"

@@ -1,0 +1,145 @@
+"""Builds the source that a configuration names."""
+
+from __future__ import annotations
+
+from typing import assert_never
+from urllib.parse import urlsplit
+
+from reconciler import config as configuration
+from reconciler.config import (
+    Config,
+    FileSourceSettings,
+    LdapSourceSettings,
+    OtherSource,
+    RestSourceSettings,
+    SimpleBindSettings,
+    SqlSourceSettings,
+)
+from reconciler.errors import ConfigError, Problem
+from reconciler.net.client import Client, Lanes
+from reconciler.net.exchange import AiohttpExchange
+from reconciler.ports import Clock, Dice, Source
+from reconciler.runtime.clock import SystemDice
+from reconciler.sources.file import FileSource
+from reconciler.sources.rest import KeySecret, RestSource
+from reconciler.sources.sql import Queries, SqlSource
+from reconciler.wiring.credentials import not_yet, reader, signing
+
+
+def build_source(
+    config: Config, name: str, clock: Clock, dice: Dice | None = None, lanes: Lanes | None = None
+) -> Source:
+    """Return the source that a configuration names."""
+    dice, lanes = dice or SystemDice(), lanes or Lanes()
+    settings = config.sources[name]
+    match settings:
+        case FileSourceSettings():
+            return FileSource(
+                name,
+                users=settings.users,
+                groups=settings.groups,
+                key=settings.key,
+                members=settings.members,
+                allow_empty=frozenset(settings.allow_empty),
+                max_age_seconds=settings.max_age_seconds,
+                clock=clock,
+            )
+        case LdapSourceSettings():
+            return _ldap_source(config, settings)
+        case SqlSourceSettings():
+            return SqlSource(
+                name,
+                settings.url,
+                Queries(
+                    settings.users,
+                    settings.groups,
+                    settings.members,
+                    key=settings.key,
+                    changed=settings.changed,
+                    deleted=settings.deleted,
+                    overlap_seconds=settings.overlap_seconds,
+                ),
+                read_password=None if settings.password is None else reader(settings.password),
+                allow_empty=frozenset(settings.allow_empty),
+                timeout_seconds=settings.timeout_seconds,
+                clock=clock,
+            )
+        case RestSourceSettings():
+            return _rest_source(settings, clock, dice, lanes)
+        case OtherSource():
+            raise not_yet(config, f"[sources.{name}] type", settings.type)
+        case _:
+            assert_never(settings)
+
+
+def _rest_source(settings: RestSourceSettings, clock: Clock, dice: Dice, lanes: Lanes) -> Source:
+    assert settings.description is not None
+    exchange = AiohttpExchange(ca_file=settings.ca_file, proxy=settings.proxy, connections=1)
+    lane = lanes.lane(
+        urlsplit(settings.url).netloc,
+        f"source {settings.name}",
+        concurrency=1,
+        requests_per_second=settings.requests_per_second,
+    )
+    key, auth = None, settings.auth
+    if isinstance(auth, configuration.KeyAuth):
+        key, auth = KeySecret(auth.place, auth.key_name, reader(auth.secret)), None
+    signs = signing(auth, exchange, clock, scheme=settings.scheme)
+    return RestSource(
+        settings.name,
+        settings.description,
+        type_=settings.type,
+        url=settings.url,
+        client=Client(exchange, clock, dice, lane=lane, auth=signs),
+        clock=clock,
+        parameters=settings.parameters,
+        key=key,
+        overlap_seconds=settings.overlap_seconds,
+        timeout_seconds=settings.timeout_seconds,
+        allow_empty=frozenset(settings.allow_empty),
+    )
+
+
+def _ldap_source(config: Config, settings: LdapSourceSettings) -> Source:
+    try:
+        # Only who reads a directory needs libldap.
+        from reconciler.sources.ldap import LdapSource
+        from reconciler.sources.ldap_layout import Layout, Place
+        from reconciler.sources.ldap_wire import Address, Anonymous, SaslBind, SimpleBind
+    except ModuleNotFoundError as error:
+        problem = f"python-ldap is not installed ({error.name} is missing)"
+        where = f"{config.path.name}: [sources.{settings.name}] type"
+        raise ConfigError(Problem(where, problem, "pip install 'reconciler[ldap]'")) from error
+    bind: SimpleBind | SaslBind | Anonymous
+    match settings.bind:
+        case SimpleBindSettings(dn=dn, secret=secret):
+            bind = SimpleBind(dn, reader(secret))
+        case "anonymous":
+            bind = Anonymous()
+        case mechanism:
+            bind = SaslBind(mechanism)
+    return LdapSource(
+        settings.name,
+        Address(
+            settings.url,
+            start_tls=settings.start_tls,
+            ca_file=settings.ca_file,
+            client_cert=settings.client_cert,
+            client_key=settings.client_key,
+            timeout_seconds=settings.timeout_seconds,
+        ),
+        bind,
+        Layout(
+            Place(settings.users_base, settings.users_filter),
+            Place(settings.groups_base, settings.groups_filter),
+            active_directory=settings.active_directory,
+            anchor=settings.anchor,
+            group_name=settings.group_name,
+            members=settings.members,
+            references=settings.references,
+            multivalued=settings.multivalued,
+            in_chain=settings.nested,
+            page_size=settings.page_size,
+        ),
+        changes=settings.changes,
+    )

@@ -1,0 +1,147 @@
+"""Builds the target of a job, and says what it is known as."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, assert_never
+from urllib.parse import urlsplit
+
+from reconciler import config as configuration
+from reconciler.config import Config, GraphTargetSettings, OtherTarget, ScimTargetSettings
+from reconciler.core.mapping import Mapper
+from reconciler.core.model import KINDS, Identity, Kind
+from reconciler.net.auth import ClientCredentials
+from reconciler.net.client import Client, Lanes
+from reconciler.net.exchange import AiohttpExchange
+from reconciler.net.measured import Measured
+from reconciler.ports import Clock, Dice
+from reconciler.targets.graph import GraphTarget
+from reconciler.targets.scim import ScimTarget
+from reconciler.wiring.credentials import not_yet, reader, signing
+
+BuiltTarget = ScimTarget | GraphTarget
+Measure = Callable[[str, str, str, float], None]
+"""Takes the job, the method, the status or fault, and the seconds of each request to a target."""
+
+
+def build_target(
+    config: Config,
+    job_name: str,
+    clock: Clock,
+    dice: Dice,
+    lanes: Lanes,
+    facts: dict[str, Any] | None,
+    measure: Measure | None = None,
+) -> BuiltTarget:
+    """Return the target of a job. `facts` is what it said of itself the last time."""
+    job = config.jobs[job_name]
+    settings = config.targets[job.target]
+    if isinstance(settings, OtherTarget):
+        raise not_yet(config, f"[targets.{job.target}] type", settings.type)
+    if isinstance(settings, GraphTargetSettings):
+        return _build_graph(config, job_name, settings, clock, dice, lanes, measure)
+    profile = config.job_profiles[job_name]
+    parts = urlsplit(settings.url)
+    lane = lanes.lane(
+        parts.netloc,
+        _credential(settings),
+        concurrency=settings.concurrency,
+        requests_per_second=settings.requests_per_second or profile.requests_per_second,
+    )
+    exchange = AiohttpExchange(
+        ca_file=settings.ca_file,
+        client_cert=settings.client_cert,
+        client_key=settings.client_key,
+        proxy=settings.proxy,
+        connections=settings.concurrency,
+    )
+    measured = exchange if measure is None else Measured(exchange, clock, partial(measure, job_name))
+    return ScimTarget(
+        job.target,
+        url=settings.url,
+        profile=profile,
+        client=Client(measured, clock, dice, lane=lane, auth=signing(settings.auth, exchange, clock)),
+        paths=_mapped_paths(config, job_name),
+        identity=target_identity(config, job_name),
+        facts=facts,
+        timeout_seconds=settings.timeout_seconds,
+    )
+
+
+def _build_graph(
+    config: Config,
+    job_name: str,
+    settings: GraphTargetSettings,
+    clock: Clock,
+    dice: Dice,
+    lanes: Lanes,
+    measure: Measure | None,
+) -> GraphTarget:
+    profile = config.job_profiles[job_name]
+    parts = urlsplit(settings.url)
+    lane = lanes.lane(
+        parts.netloc,
+        settings.name,
+        concurrency=settings.concurrency,
+        requests_per_second=settings.requests_per_second or profile.requests_per_second,
+        writes_per_second=profile.writes_per_second,
+    )
+    exchange = AiohttpExchange(ca_file=settings.ca_file, proxy=settings.proxy, connections=settings.concurrency)
+    auth = ClientCredentials(
+        exchange,
+        clock,
+        token_url=f"{settings.login_url}/{settings.tenant}/oauth2/v2.0/token",
+        client_id=settings.client_id,
+        read_secret=reader(settings.secret),
+        scopes=(f"{parts.scheme}://{parts.netloc}/.default",),
+        send="body",
+    )
+    measured = exchange if measure is None else Measured(exchange, clock, partial(measure, job_name))
+    return GraphTarget(
+        settings.name,
+        url=settings.url,
+        profile=profile,
+        client=Client(measured, clock, dice, lane=lane, auth=auth),
+        clock=clock,
+        paths=_mapped_paths(config, job_name),
+        identity=target_identity(config, job_name),
+        timeout_seconds=settings.timeout_seconds,
+    )
+
+
+def _mapped_paths(config: Config, job_name: str) -> Mapping[Kind, tuple[str, ...]]:
+    job = config.jobs[job_name]
+    paths: dict[Kind, tuple[str, ...]] = {}
+    for kind in KINDS:
+        rules = job.rules(kind)
+        if rules is not None:
+            paths[kind] = Mapper.compile(rules, config.job_profiles[job_name]).paths
+            if kind == "user":
+                paths[kind] = tuple(dict.fromkeys((*paths[kind], *(m.to for m in job.deprovision.parting))))
+    return paths
+
+
+def target_identity(config: Config, job_name: str) -> Identity:
+    """Return what the target of a job is known as: its address, without the query."""
+    settings = config.targets[config.jobs[job_name].target]
+    if isinstance(settings, OtherTarget):
+        return Identity(settings.type, settings.name)
+    parts = urlsplit(settings.url)
+    place = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+    if isinstance(settings, GraphTargetSettings):
+        return Identity("graph", place, settings.tenant.lower())
+    return Identity("scim", place, settings.tenant or "")
+
+
+def _credential(settings: ScimTargetSettings) -> str:
+    """Return what tells credentials apart without knowing them: where they are kept."""
+    match settings.auth:
+        case None:
+            return ""
+        case configuration.OAuthSettings() as oauth:
+            return f"{oauth.token_url} {oauth.client_id}"
+        case configuration.BearerAuth(secret=secret) | configuration.BasicAuth(secret=secret):
+            return f"{secret.kind} {secret.name}"
+        case _:
+            assert_never(settings.auth)
