@@ -19,7 +19,6 @@ from reconciler.core.outcomes import Failed
 from reconciler.core.records import Record
 from reconciler.core.singly import AssignedSingly
 from reconciler.core.standing import QuarantineReason, Standing
-from reconciler.errors import StateError
 from reconciler.ports import JobState, Seen
 from reconciler.runtime import health
 from reconciler.runtime.apply import Applier
@@ -27,6 +26,7 @@ from reconciler.runtime.asking import Asking
 from reconciler.runtime.canary import Canary
 from reconciler.runtime.deciding import Deciding
 from reconciler.runtime.draining import drain
+from reconciler.runtime.grouped import one_of
 from reconciler.runtime.guarding import Guarding
 from reconciler.runtime.holding import Holding
 from reconciler.runtime.joining import Joining, Removals
@@ -79,7 +79,7 @@ async def run_cycle(
             await prune(world.store, world.clock.now() - plan.log_retention_seconds)
         return report
     except BaseExceptionGroup as errors:
-        raise _one_of(errors) from errors
+        raise one_of(errors) from errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -479,12 +479,3 @@ class _Cycle:
 
 def _names_one_of(ids: Collection[TargetId], references: Sequence[object]) -> bool:
     return any(one in ids for value in references for one in (value if isinstance(value, list) else [value]))
-
-
-def _one_of(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the error that a person can mend, where several tasks were brought down by one."""
-    state = errors.subgroup(StateError)
-    chosen: BaseException = state if state is not None else errors
-    while isinstance(chosen, BaseExceptionGroup):
-        chosen = chosen.exceptions[0]
-    return chosen

@@ -26,6 +26,7 @@ from reconciler.runtime.canary import Canary
 from reconciler.runtime.deciding import Deciding
 from reconciler.runtime.draining import drain
 from reconciler.runtime.finding import NotOne, find
+from reconciler.runtime.grouped import one_of
 from reconciler.runtime.guarding import Guarding
 from reconciler.runtime.holding import Holding
 from reconciler.runtime.joining import Joining
@@ -60,6 +61,15 @@ async def provision(
     Works on jobs that are paused, not enabled or in quarantine. With `dry_run` the world is one that pretends:
     `Rehearsal` and a state that is thrown away. Raises StateError where the state cannot be used.
     """
+    try:
+        return await _provision(plan, world, names, dry_run=dry_run, by=by, waits_seconds=waits_seconds)
+    except BaseExceptionGroup as errors:
+        raise one_of(errors) from errors
+
+
+async def _provision(
+    plan: Plan, world: World, names: Sequence[str], *, dry_run: bool, by: str, waits_seconds: float
+) -> Provisioned | tuple[NotOne, ...]:
     rules = {kind: found for kind in KINDS if (found := KindRules.compile(plan.job, kind, plan.profile)) is not None}
     began = world.clock.monotonic()
     named, problems = await find(world.source, world.store, plan.job, _wanted(rules.get("user")), names)

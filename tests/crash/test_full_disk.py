@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import orjson
 import pytest
 
 from tests.crash.test_kills import CARELESS, SetUp, busy_scene, first_scene
 from tests.crash.town import run_to_the_end
+from tests.crash.victim import Run
 from tests.crash.warm import WarmProcess
 from tests.servers.scim import ScimServer
 
@@ -35,3 +38,24 @@ async def test_a_full_disk_is_said_in_a_sentence_and_nothing_is_lost(
             room += STEP_BYTES
     assert exit_code == 0, outcome.stderr
     assert failed_after_posts >= 2, "it also failed when there was something to lose"
+
+
+async def test_a_run_on_demand_says_so_too(tmp_path: Path, warm: WarmProcess) -> None:
+    async with ScimServer(CARELESS) as server:
+        scene = await first_scene(tmp_path / "scene", server)
+        names = [orjson.loads(line)["id"] for line in (scene.directory / "users.jsonl").read_bytes().splitlines()[:5]]
+        room, exit_code, said = 0, 2, set[str]()
+        while exit_code != 0:
+            path = scene.set()
+            outcome = await warm.run(Run(("provision", "app", *names, "-c", str(path), "--json"), None, room))
+            exit_code = outcome.exit_code
+            if exit_code != 0:
+                assert (exit_code, outcome.stdout) == (2, ""), outcome.stderr
+                assert re.fullmatch(r"error: .*state\.db.*the disk .*\n", outcome.stderr), outcome.stderr
+                said.add(outcome.stderr)
+                assert (await warm.cycle(path)).exit_code == 0, f"after a run with {room} bytes"
+                assert sorted(user["userName"] for user in server.users.values()) == sorted(
+                    {user["userName"] for user in server.users.values()}
+                ), "nobody was made twice"
+            room += STEP_BYTES
+        assert len(said) >= 2
