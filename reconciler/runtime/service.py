@@ -53,6 +53,8 @@ class Service:
         self._running: dict[str, Run] = {}
         self._again: dict[str, Asked] = {}
         """Jobs that were asked for while they were running: they run once more."""
+        self._woken: set[str] = set()
+        """Jobs that were to go on by themselves while a cycle of theirs was ending."""
         self._ended: dict[str, Ended] = {}
         self._due: dict[str, float] = {}
         self._runs = 0
@@ -105,7 +107,7 @@ class Service:
                 self._log.info("job.rests", job=name, paused=standing.paused is not None)
                 continue
             due = await self._store.next_due(name)
-            times[name] = at = now if due is None else max(now, due)
+            times[name] = at = _begins(plan, standing, due, now)
             overdue = due is not None and due < now
             self._log.info("job.scheduled", job=name, in_seconds=round(at - now, 1), overdue=overdue)
         return times
@@ -189,11 +191,13 @@ class Service:
     async def wake(self, name: str) -> None:
         """Let a job that rested run again by itself: when it is due, at once where it is overdue."""
         plan = self._plans.get(name)
-        if plan is None or not plan.job.enabled or name in self._running or self._stopping:
+        if plan is None or not plan.job.enabled or self._stopping:
             return
-        now = self._clock.now()
-        due = await self._due_by_the_state(name)
-        self._arm(name, now if due is None else max(now, due))
+        standing, due = await self._standing(name), await self._due_by_the_state(name)
+        if name in self._running:
+            self._woken.add(name)  # its end may have looked already whether the job rests
+        elif runs_by_itself(standing):
+            self._arm(name, _begins(plan, standing, due, self._clock.now()))
 
     # --- one job -------------------------------------------------------------------------------------------------
 
@@ -253,6 +257,9 @@ class Service:
             asked, plan_now = self._again.pop(name, None), self._plans.get(name)
             if asked is not None and plan_now is not None and not self._stopping and (plan_now.job.enabled or asked.by):
                 self._start(plan_now, asked)
+            elif name in self._woken:
+                self._woken.discard(name)
+                self._tasks.start_soon(self.wake, name)
 
     def _watched(self, name: str) -> Watched:
         run, ended = self._running.get(name), self._ended.get(name)
@@ -370,6 +377,17 @@ class Service:
             if received != signal.SIGHUP:
                 waiting.cancel()
                 return
+
+
+def _begins(plan: Plan, standing: Standing, due: float | None, now: float) -> float:
+    """Return when a job begins that does not run now: when it is due, at once where it is overdue.
+
+    Never later than its interval, or its quarantine, asks for: the moment may have been written down under a longer
+    interval, or by a clock that was wrong.
+    """
+    if due is None:
+        return now
+    return min(max(now, due), quarantine.next_turn(standing, terms_of(plan), now, now))
 
 
 def runs_by_itself(standing: Standing) -> bool:

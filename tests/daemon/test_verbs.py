@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import signal
 from dataclasses import replace
+from typing import Any
 
+import anyio
 import pytest
 from structlog.testing import capture_logs
 
@@ -15,7 +17,7 @@ from reconciler.runtime.events import Event
 from reconciler.runtime.runs import Ticket
 from reconciler.runtime.service import Service
 from tests.cycles.company import Company
-from tests.daemon.office import Office, opened, with_config
+from tests.daemon.office import FailingStore, Office, opened, with_config
 from tests.daemon.test_run import change_config
 from tests.net.doubles import EPOCH
 from tests.servers.faults import FOR_EVER, Delay
@@ -124,6 +126,34 @@ async def test_a_job_that_is_resumed_early_keeps_its_time(company: Company) -> N
             await office.until(20)
             await desk.resume("app", by="ann")
             assert service.due_at("app") == pytest.approx(EPOCH + 40 * 60, abs=1)
+        assert [at for _, at in office.began] == [0, 40]
+
+
+class SlowStore(FailingStore):
+    """A state that takes its time to keep when a job is due."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.asked, self.goes_on = anyio.Event(), anyio.Event()
+
+    async def set_next_due(self, job: str, at: float | None) -> None:
+        self.asked.set()
+        await self.goes_on.wait()
+        await super().set_next_due(job, at)
+
+
+@pytest.mark.looptime
+async def test_a_job_that_is_resumed_while_its_cycle_ends_goes_on(company: Company) -> None:
+    async with opened(company, SlowStore) as office:
+        assert isinstance(office.store, SlowStore)
+        office.takes_seconds["app"] = 300.0
+        async with office.open_for(60) as service:
+            await office.until(1)
+            desk = desk_of(office, service)
+            await pause(office, desk)
+            await office.store.asked.wait()  # by now the end of the cycle has seen that the job is paused
+            await desk.resume("app", by="ann")
+            office.store.goes_on.set()
         assert [at for _, at in office.began] == [0, 40]
 
 
