@@ -26,8 +26,9 @@ def failed(
     wait_seconds: float | None = None,
     paths: Iterable[str] = (),
     hints: Mapping[str, str] | None = None,
+    who: str = "the target",
 ) -> Failed:
-    """Return the fault that an answer means; `doing` says what was asked ("creating a user").
+    """Return the fault that an answer means; `doing` says what was asked ("creating a user"), `who` answered.
 
     `paths` are those that the request held: one that the answer names becomes the fault's attribute. `hints` are the
     profile's words for an administrator, by fault.
@@ -36,7 +37,7 @@ def failed(
     fault = _fault(status, content, wait_seconds)
     words = _words(body, content)
     attribute = refusals.named(words, paths) if fault in _NAMES_THE_ATTRIBUTE else None
-    reason = f"{doing}: the target answered {status}"
+    reason = f"{doing}: {who} answered {status}"
     if 300 <= status < 400:
         reason += ", a redirect, which is never followed: put the final url into the config"
     elif words:
@@ -44,12 +45,14 @@ def failed(
     return Failed(fault, hinted(reason, fault, hints), status, wait_seconds, attribute)
 
 
-def not_scim(status: int, body: bytes, *, doing: str, hints: Mapping[str, str] | None = None) -> Failed:
+def not_scim(
+    status: int, body: bytes, *, doing: str, hints: Mapping[str, str] | None = None, who: str = "the target"
+) -> Failed:
     """Return the fault of an answer that says it succeeded and is not what SCIM would answer."""
     words = _words(body, refusals.object_of(body))
     what = "a web page" if refusals.is_html(body) else "nothing" if not body.strip() else "something"
     shown = f" ({words})" if words and refusals.is_html(body) else ""
-    reason = f"{doing}: the target answered {status} with {what} that is not SCIM{shown}: is the url the SCIM base url?"
+    reason = f"{doing}: {who} answered {status} with {what} that is not SCIM{shown}: is the url the SCIM base url?"
     return Failed(Fault.NOT_SCIM, hinted(reason, Fault.NOT_SCIM, hints), status)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from reconciler.core.met import Keys
 from reconciler.core.outcomes import ListEnd
 
 _BARREN_PAGES_MAX = 10
@@ -26,21 +27,49 @@ class Page:
 
 
 class Paging:
-    """The state of one listing, by index until the target hands out cursors."""
+    """The state of one listing, by index until the server hands out cursors."""
 
-    __slots__ = ("_barren", "_count", "_cursors", "_ids", "_nameless", "_start", "_total", "_total_is_stable")
+    __slots__ = (
+        *("_barren", "_before", "_count", "_cursors", "_ids", "_nameless", "_seen", "_start", "_total"),
+        "_total_is_stable",
+    )
 
-    def __init__(self, count: int | None, *, by_cursor: bool = False) -> None:
-        """`count` is the wished page size, None to leave it to the target; `by_cursor` begins with a cursor."""
+    def __init__(self, count: int | None, *, by_cursor: bool = False, before: Paging | None = None) -> None:
+        """`count` is the wished page size, None to leave it to the server; `by_cursor` begins with a cursor.
+
+        `before` is a listing that broke off: what it brought is counted again and not given again.
+        """
         self._count = count
-        self._cursors: set[str] = set()
-        self._ids: set[int] = set()
-        """Hashes of the ids seen: a third of the memory, and a clash could only make the listing incomplete."""
+        self._cursors = Keys()
+        self._ids = Keys()
+        self._before = before
+        self._seen = 0
         self._nameless = 0
         self._barren = 0
         self._start = 0 if by_cursor else 1
         self._total: int | None = None
         self._total_is_stable = True
+
+    @property
+    def count(self) -> int | None:
+        """The wished page size."""
+        return self._count
+
+    @property
+    def by_cursor(self) -> bool:
+        return self._start == 0
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a page came."""
+        return self._seen > 0
+
+    def again_smaller(self) -> str | None:
+        """Halve the page size and return the query of the same page; None where that is not possible."""
+        if self._count is None or self._count < 2 or self._start == 0:
+            return None
+        self._count //= 2
+        return self._by_index()
 
     def first(self) -> str:
         """Return the query of the first page."""
@@ -50,50 +79,58 @@ class Paging:
         """Take an answer in. `content` is a ListResponse; anything odd in it makes the listing incomplete."""
         rows = content.get("Resources") or []
         total = content.get("totalResults")
-        if rows or not self._ids:
+        if rows or not self._seen:
             self._take_total(total if isinstance(total, int) and not isinstance(total, bool) else None)
-        fresh: list[dict[str, Any]] = []
+        named: list[tuple[str, dict[str, Any]]] = []
         for row in rows if isinstance(rows, list) else []:
             identifier = row.get("id") if isinstance(row, dict) else None
             if identifier is None or identifier == "":
                 self._nameless += 1
-                continue
-            key = hash(str(identifier))
-            if key not in self._ids:
-                self._ids.add(key)
-                fresh.append(row)
-        return Page(fresh, self._then(content.get("nextCursor"), len(rows) if isinstance(rows, list) else 0, fresh))
+            else:
+                named.append((str(identifier), row))
+        fresh = self._fresh(named)
+        self._seen += len(fresh)
+        then = self._then(content.get("nextCursor"), len(rows) if isinstance(rows, list) else 0, any_new=bool(fresh))
+        if self._before is not None:
+            fresh = [(identifier, row) for identifier, row in fresh if identifier not in self._before]
+        return Page([row for _, row in fresh], then)
+
+    def __contains__(self, identifier: str) -> bool:
+        return identifier in self._ids or (self._before is not None and identifier in self._before)
+
+    def _fresh(self, named: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, dict[str, Any]]]:
+        repeated = set(self._ids.add([identifier for identifier, _ in named]))
+        return [one for position, one in enumerate(named) if position not in repeated] if repeated else named
 
     def refused_past_the_end(self) -> ListEnd | None:
         """Return the end, if a page that was refused is one that cannot exist: everything had come already."""
-        return self._end() if self._start > 1 and self._total is not None and len(self._ids) >= self._total else None
+        return self._end() if self._start > 1 and self._total is not None and self._seen >= self._total else None
 
-    def _then(self, cursor: Any, rows: int, fresh: list[dict[str, Any]]) -> str | ListEnd:
+    def _then(self, cursor: Any, rows: int, *, any_new: bool) -> str | ListEnd:
         if isinstance(cursor, str) and cursor:
-            if cursor in self._cursors:
-                return ListEnd(False, "the target gives the same cursor twice")
-            self._cursors.add(cursor)
-            self._barren = 0 if fresh else self._barren + 1
+            if self._cursors.add([cursor]):
+                return ListEnd(False, "the server gives the same cursor twice")
+            self._barren = 0 if any_new else self._barren + 1
             if self._barren > _BARREN_PAGES_MAX:
                 return ListEnd(False, f"{self._barren} pages in a row brought nothing new")
             self._start = 0
             return self._by_cursor(cursor)
-        if self._start == 0 or not fresh:
+        if self._start == 0 or not any_new:
             return self._end()
         self._start += rows
         return self._by_index()
 
     def _end(self) -> ListEnd:
-        seen = len(self._ids)
+        seen = self._seen
         if self._nameless:
-            return ListEnd(False, f"{self._nameless} rows of the target's list have no id")
+            return ListEnd(False, f"{self._nameless} rows of the server's list have no id")
         if self._total is None:
             by_cursor = self._start == 0
-            return ListEnd(by_cursor, "" if by_cursor else "the target does not say how many there are (totalResults)")
+            return ListEnd(by_cursor, "" if by_cursor else "the server does not say how many there are (totalResults)")
         if not self._total_is_stable:
             return ListEnd(False, "totalResults changed while the list was read")
         if seen != self._total:
-            return ListEnd(False, f"the target says that there are {self._total} and gave {seen}")
+            return ListEnd(False, f"the server says that there are {self._total} and gave {seen}")
         return ListEnd(True)
 
     def _take_total(self, total: int | None) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import anyio.lowlevel
 import orjson
 
+from reconciler.core.met import Keys
 from reconciler.core.model import PSEUDO_ATTRIBUTES, Entry, Identity, Kind, SourceId
 from reconciler.ports import (
     Clock,
@@ -24,7 +25,6 @@ from reconciler.ports import (
     Wanted,
     Watermark,
 )
-from reconciler.sources.file_keys import Keys
 from reconciler.sources.file_page import Row, RowPage
 from reconciler.sources.file_rows import RowFile, Unreadable, is_delimited, open_rows, unit
 

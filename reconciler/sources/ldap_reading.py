@@ -8,10 +8,10 @@ from typing import Literal, Protocol
 
 from ldap.controls import RequestControl
 
+from reconciler.core.met import Keys
 from reconciler.core.model import Entry, Kind, SourceId
 from reconciler.dialects import ldap_filter
 from reconciler.ports import EntryPage, GroupMembers, MembershipPage, ReadEnd, ReadEvent, Wanted, Watermark
-from reconciler.sources.file_keys import Keys
 from reconciler.sources.ldap_layout import IN_CHAIN, Layout
 from reconciler.sources.ldap_values import Reading, ranged, text_of
 from reconciler.sources.ldap_wire import BASE, Raw, Refused, Wire

@@ -17,6 +17,7 @@ import anyio
 import orjson
 from sqlalchemy import URL, Connection
 
+from reconciler.core.met import Keys
 from reconciler.core.model import PSEUDO_ATTRIBUTES, Entry, Identity, Kind, SourceId
 from reconciler.errors import ConfigError
 from reconciler.ports import (
@@ -33,7 +34,6 @@ from reconciler.ports import (
     chunks,
 )
 from reconciler.sources import sql_values
-from reconciler.sources.file_keys import Keys
 from reconciler.sources.sql_queries import PAGE_ROWS, Database, Query, Unusable, apart, columns, scalar, streamed
 
 T = TypeVar("T")

@@ -8,6 +8,7 @@ from typing import Any
 from reconciler.core.model import Change, Identity, Kind, Profile, Resource, TargetId
 from reconciler.core.outcomes import Account, Done, Failed, Fault, Found, ListEnd, ListPage, MembersDone, Missing
 from reconciler.dialects import scim
+from reconciler.dialects.scim_wire import ENDPOINTS, Wire
 from reconciler.net.client import Client
 from reconciler.ports import Diagnosis
 from reconciler.targets import scim_connection
@@ -16,7 +17,6 @@ from reconciler.targets.scim_finding import Finding
 from reconciler.targets.scim_listing import pages
 from reconciler.targets.scim_members import Membership
 from reconciler.targets.scim_updating import Updating
-from reconciler.targets.scim_wire import ENDPOINTS, Wire
 
 TIMEOUT_SECONDS = 20.0
 """How long one user may take by default; groups and pages may take three times as long."""
@@ -48,7 +48,7 @@ class ScimTarget:
     ) -> None:
         self._client, self._profile = client, profile
         self._identity = identity or Identity("scim", url.partition("?")[0].rstrip("/"), name)
-        self._wire = Wire(client, url, profile, timeout_seconds)
+        self._wire = Wire(client, url, timeout_seconds, hints=profile.hints)
         self._facts = Facts(self._wire, profile, facts)
         self._readers = {kind: scim.readers(kind, paths.get(kind, ()), profile) for kind in ENDPOINTS}
         self._bodies = {kind: scim.BodyWriter(kind, profile) for kind in ENDPOINTS}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from reconciler.core.model import Profile
 from reconciler.core.outcomes import Failed, Fault
 from reconciler.dialects import scim
+from reconciler.dialects.scim_wire import Wire
 from reconciler.ports import Diagnosis
 from reconciler.targets.scim_finding import filter_url
-from reconciler.targets.scim_wire import Wire
 
 _PATIENCE = 0.5
 _NOBODY_ANSWERS = (Fault.UNREACHABLE, Fault.INTERRUPTED)

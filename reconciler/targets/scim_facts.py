@@ -14,7 +14,7 @@ from reconciler.core.model import PatchDialect, Profile
 from reconciler.core.outcomes import Failed, Fault
 from reconciler.dialects.scim import RemoveForm
 from reconciler.dialects.scim_config import read_config
-from reconciler.targets.scim_wire import Wire
+from reconciler.dialects.scim_wire import Wire
 
 _PASSING = (Fault.UNREACHABLE, Fault.INTERRUPTED, Fault.THROTTLED, Fault.UNAUTHORIZED)
 """Faults that say nothing about whether the target has a ServiceProviderConfig."""

@@ -18,7 +18,7 @@ from reconciler.core.outcomes import Account, Failed, Fault, Found
 from reconciler.core.paths import Reader
 from reconciler.core.reasons import Reason
 from reconciler.dialects import scim
-from reconciler.targets.scim_wire import ENDPOINTS, Wire
+from reconciler.dialects.scim_wire import ENDPOINTS, Wire
 
 _STRANGERS_MAX = 10
 """So many rows that do not fit are a server that ignores the filter and may have more pages of them."""

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 from reconciler.core.model import Kind
-from reconciler.core.outcomes import Account, Failed, Fault, ListEnd, ListPage
+from reconciler.core.outcomes import Account, Failed, ListEnd, ListPage
 from reconciler.core.paths import Reader
 from reconciler.dialects import scim
-from reconciler.dialects.scim_paging import Paging
+from reconciler.dialects.scim_listing import Form, Rows, listed
+from reconciler.dialects.scim_wire import Wire
 from reconciler.targets.scim_facts import Facts
-from reconciler.targets.scim_wire import Wire
-
-_PATIENCE = 3.0
-_COUNT_REFUSED = (Fault.INVALID, Fault.SERVER_ERROR, Fault.TOO_LARGE)
 
 
 async def pages(
@@ -23,35 +19,20 @@ async def pages(
     """Yield what the target holds, each id once; the last event is ListEnd or Failed."""
     await facts.ask()
     by_cursor = facts.says("cursor") is True and facts.says("index") is False
-    paging = Paging(facts.page_size, by_cursor=by_cursor)
-    doing = f"listing {kind}s"
-    query = paging.first()
-    listed = await _page(wire, kind, query, doing)
-    if isinstance(listed, Failed) and listed.fault in _COUNT_REFUSED and facts.page_size is not None:
-        paging = Paging(None, by_cursor=by_cursor)
-        without_count = await _page(wire, kind, paging.first(), doing)
-        if not isinstance(without_count, Failed):
+    leaving_out = "excludedAttributes=members" if kind == "group" else ""
+
+    def note(taken: Form) -> None:
+        if taken.count is None:
             facts.note_no_count()
-            listed = without_count
-    while True:
-        if isinstance(listed, Failed):
-            yield (paging.refused_past_the_end() if listed.status is not None else None) or listed
+
+    form = Form(facts.page_size, by_cursor=by_cursor)
+    async for event in listed(wire, kind, form, doing=f"listing {kind}s", query=leaving_out, note=note):
+        if not isinstance(event, Rows):
+            yield event
             return
-        total = listed.get("totalResults")
-        page = paging.after(listed)
         accounts = []
-        for row in page.resources:
+        for row in event.resources:
             target_id, resource = scim.extract(row, readers)
             assert target_id is not None, "the paging lets only rows with an id through"
             accounts.append(Account(target_id, resource))
-        if accounts:
-            yield ListPage(accounts, total if isinstance(total, int) else None)
-        if isinstance(page.then, ListEnd):
-            yield page.then
-            return
-        listed = await _page(wire, kind, page.then, doing)
-
-
-async def _page(wire: Wire, kind: Kind, query: str, doing: str) -> dict[str, Any] | Failed:
-    leaving_out = "excludedAttributes=members&" if kind == "group" else ""
-    return await wire.rows(wire.url(kind, query=leaving_out + query), doing=doing, patience=_PATIENCE)
+        yield ListPage(accounts, event.total)

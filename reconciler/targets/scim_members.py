@@ -17,9 +17,9 @@ from reconciler.core.model import PatchDialect, Profile, TargetId
 from reconciler.core.outcomes import Failed, Fault, MembersDone, Missing
 from reconciler.dialects import scim
 from reconciler.dialects.scim import RemoveForm
+from reconciler.dialects.scim_wire import Wire, etag_of
 from reconciler.ports import Response, chunks
 from reconciler.targets.scim_facts import Facts
-from reconciler.targets.scim_wire import Wire, etag_of
 
 _PATIENCE = 3.0
 _TRIES_WHERE_CHANGED_MEANWHILE = 2

@@ -9,9 +9,9 @@ from reconciler.core.model import Change, Kind, Profile, Resource, TargetId
 from reconciler.core.outcomes import Account, Done, Failed, Fault
 from reconciler.core.paths import Reader
 from reconciler.dialects import scim
+from reconciler.dialects.scim_wire import Wire, etag_of
 from reconciler.ports import Response
 from reconciler.targets.scim_facts import Facts
-from reconciler.targets.scim_wire import Wire, etag_of
 
 _GROUP_PATIENCE = 3.0
 _TRIES_WHERE_CHANGED_MEANWHILE = 2

@@ -82,7 +82,7 @@ def test_a_server_that_stops_short_is_not_complete() -> None:
     server = changed(honest(80), lambda start, page: {"Resources": page["Resources"] if start < 50 else []})
     came, end, _ = listed(server)
     assert came == 50
-    assert end == ListEnd(False, "the target says that there are 80 and gave 50")
+    assert end == ListEnd(False, "the server says that there are 80 and gave 50")
 
 
 def test_a_total_that_changes_on_the_way_is_not_complete() -> None:
@@ -113,7 +113,7 @@ def test_rows_that_come_twice_count_once() -> None:
 
 def test_rows_without_an_id_make_it_incomplete() -> None:
     server = changed(honest(5), lambda start, page: {"Resources": [{"userName": "x"}, "odd"] if start == 1 else []})
-    assert listed(server)[1] == ListEnd(False, "2 rows of the target's list have no id")
+    assert listed(server)[1] == ListEnd(False, "2 rows of the server's list have no id")
 
 
 def test_a_page_past_the_end_may_be_refused() -> None:

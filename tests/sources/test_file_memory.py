@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.sources.file_keys import Keys
+from reconciler.core.met import Keys
 
 READ_AND_WEIGH = """
 import asyncio, sys

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import orjson
 
-from reconciler.core.model import Kind, Profile
+from reconciler.core.model import Kind
 from reconciler.core.outcomes import Failed, Fault
 from reconciler.dialects import scim_faults
 from reconciler.dialects.refusals import hinted
@@ -25,13 +25,24 @@ _WRITING = {"Accept": _ACCEPT, "Content-Type": "application/scim+json"}
 class Wire:
     """One SCIM base URL, spoken to through one client."""
 
-    __slots__ = ("_base", "_flags", "_hints", "client", "timeout_seconds")
+    __slots__ = ("_base", "_flags", "_hints", "_who", "client", "timeout_seconds")
 
-    def __init__(self, client: Client, url: str, profile: Profile, timeout_seconds: float) -> None:
-        """`url` may end with a slash, and may carry flags as a query: they stay at the end of every request's URL."""
+    def __init__(
+        self,
+        client: Client,
+        url: str,
+        timeout_seconds: float,
+        *,
+        hints: Mapping[str, str] | None = None,
+        who: str = "the target",
+    ) -> None:
+        """`url` may end with a slash, and may carry flags as a query: they stay at the end of every request's URL.
+
+        `hints` are the profile's words for an administrator, by fault; `who` is what reasons call the other side.
+        """
         base, _, flags = url.partition("?")
         self._base, self._flags = base.rstrip("/"), flags
-        self._hints = profile.hints
+        self._hints, self._who = hints, who
         self.client = client
         self.timeout_seconds = timeout_seconds
 
@@ -86,10 +97,10 @@ class Wire:
         return refusal
 
     def refused(self, answer: Response, status: int, doing: str, paths: Iterable[str] = ()) -> Failed:
-        return scim_faults.failed(status, answer.body, doing=doing, paths=paths, hints=self._hints)
+        return scim_faults.failed(status, answer.body, doing=doing, paths=paths, hints=self._hints, who=self._who)
 
     def not_scim(self, answer: Response, doing: str) -> Failed:
-        return scim_faults.not_scim(answer.status, answer.body, doing=doing, hints=self._hints)
+        return scim_faults.not_scim(answer.status, answer.body, doing=doing, hints=self._hints, who=self._who)
 
     def shown(self, answer: Response, doing: str, paths: Iterable[str] = ()) -> dict[str, Any] | Failed | None:
         """Return the JSON object of a 2xx answer, None where it has no body, the fault where it is something else.

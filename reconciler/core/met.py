@@ -1,4 +1,4 @@
-"""Remembers which ids of a file were met, in some twenty bytes each."""
+"""Remembers which ids were met, in some twenty bytes each."""
 
 from __future__ import annotations
 
@@ -44,6 +44,16 @@ class Keys:
             if counts[number] * 3 > last * 2:
                 tables[number] = _doubled(table)
         return repeated
+
+    def __contains__(self, id_: str) -> bool:
+        digest = hash(id_)
+        table = self._tables[digest & (_TABLES - 1)]
+        last = len(table) - 1
+        digest = digest or 1
+        slot = (digest >> 8) & last
+        while (there := table[slot]) and there != digest:
+            slot = (slot + 1) & last
+        return bool(there)
 
 
 def _doubled(table: array[int]) -> array[int]:

@@ -1,0 +1,146 @@
+"""Reads a list of a SCIM server to its end, page by page, in the form that the server takes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from reconciler.core.model import Kind
+from reconciler.core.outcomes import Failed, Fault, ListEnd
+from reconciler.dialects.scim_paging import Paging
+from reconciler.dialects.scim_wire import Wire
+
+PATIENCE = 3.0
+_FORM_REFUSED = (Fault.INVALID, Fault.UNSUPPORTED, Fault.SERVER_ERROR, Fault.TOO_LARGE)
+_CURSOR_LOST = (Fault.INVALID, Fault.NOT_FOUND)
+_SORTED = "sortBy=id"
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a list is asked for."""
+
+    count: int | None
+    """The wished page size; None: the server refuses to be told."""
+    by_cursor: bool = False
+    is_sorted: bool = False
+    """By id, so that pages by index do not move while they are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The resources of one page whose id is new, and how many the server says there are in all."""
+
+    resources: list[dict[str, Any]]
+    total: int | None
+
+
+async def listed(
+    wire: Wire,
+    kind: Kind,
+    form: Form,
+    *,
+    doing: str,
+    query: str = "",
+    note: Callable[[Form], None] | None = None,
+) -> AsyncIterator[Rows | ListEnd | Failed]:
+    """Yield what the server lists, each id once; the last event is ListEnd or Failed.
+
+    `query` goes with every page. What the server refuses of the form at its first page is left out, and `note` is told
+    what it took instead. A page that is too large is asked for again in halves; a cursor that the server has
+    forgotten begins the list once more (RFC 9865 §2.3), and nobody is given twice.
+    """
+    listing = _Listing(wire, kind, doing, query)
+    answer: dict[str, Any] | Failed = Failed(Fault.INVALID, "")
+    for number, one in enumerate(_forms(form)):
+        tried = await listing.begin(one)
+        if isinstance(tried, Failed):
+            answer = tried if number == 0 else answer
+            if tried.fault not in _FORM_REFUSED or not _may_be_the_form(tried):
+                break
+            continue
+        answer = tried
+        if number and note is not None:
+            note(one)
+        break
+    begun_again = False
+    while True:
+        if isinstance(answer, Failed):
+            again = await listing.smaller(answer)
+            if again is None and not begun_again and listing.has_lost_its_cursor(answer):
+                begun_again = True
+                again = await listing.begin_again()
+            if again is None:
+                yield listing.refused_past_the_end(answer) or answer
+                return
+            answer = again
+            continue
+        total = answer.get("totalResults")
+        page = listing.paging.after(answer)
+        if page.resources:
+            yield Rows(page.resources, total if isinstance(total, int) and not isinstance(total, bool) else None)
+        if isinstance(page.then, ListEnd):
+            yield page.then
+            return
+        answer = await listing.ask(page.then)
+
+
+class _Listing:
+    """One list on its way."""
+
+    __slots__ = ("_doing", "_form", "_kind", "_query", "_wire", "paging")
+
+    def __init__(self, wire: Wire, kind: Kind, doing: str, query: str) -> None:
+        self._wire, self._kind, self._doing, self._query = wire, kind, doing, query
+        self._form = Form(None)
+        self.paging = Paging(None)
+
+    async def begin(self, form: Form) -> dict[str, Any] | Failed:
+        self._form = form
+        self.paging = Paging(form.count, by_cursor=form.by_cursor)
+        return await self.ask(self.paging.first())
+
+    async def begin_again(self) -> dict[str, Any] | Failed:
+        self.paging = Paging(self.paging.count, by_cursor=True, before=self.paging)
+        return await self.ask(self.paging.first())
+
+    async def ask(self, place: str) -> dict[str, Any] | Failed:
+        parts = (self._query, _SORTED if self._form.is_sorted else "", place)
+        url = self._wire.url(self._kind, query="&".join(part for part in parts if part))
+        return await self._wire.rows(url, doing=self._doing, patience=PATIENCE)
+
+    async def smaller(self, refusal: Failed) -> dict[str, Any] | Failed | None:
+        """Ask for the same page in halves where it was too large to be read; None: it was not that."""
+        if not (refusal.fault is Fault.TOO_LARGE or _is_too_long(refusal)):
+            return None
+        place = self.paging.again_smaller()
+        return None if place is None else await self.ask(place)
+
+    def has_lost_its_cursor(self, refusal: Failed) -> bool:
+        return self.paging.by_cursor and self.paging.has_begun and refusal.fault in _CURSOR_LOST
+
+    def refused_past_the_end(self, refusal: Failed) -> ListEnd | None:
+        return self.paging.refused_past_the_end() if refusal.status is not None else None
+
+
+def _forms(form: Form) -> Iterator[Form]:
+    """Yield the form, and then what is left of it when a server refuses one thing after the other."""
+    yield form
+    if form.is_sorted:
+        form = replace(form, is_sorted=False)
+        yield form
+    if form.by_cursor:
+        form = replace(form, by_cursor=False)
+        yield form
+    if form.count is not None:
+        yield replace(form, count=None)
+
+
+def _may_be_the_form(refusal: Failed) -> bool:
+    return refusal.status is None or refusal.status >= 400
+
+
+def _is_too_long(refusal: Failed) -> bool:
+    """Whether an answer came, and was longer than we read."""
+    return refusal.fault is Fault.INTERRUPTED and refusal.status is not None and 200 <= refusal.status < 300
