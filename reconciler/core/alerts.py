@@ -93,11 +93,15 @@ def absence(
 def watermark(
     job: str, standing: Standing, interval_seconds: float, at: float, problems: Sequence[str] = ()
 ) -> tuple[Standing, Sequence[Notice]]:
-    """Say that the watermark stands still. A source without one, and a job in quarantine, give no alert."""
-    moved_at = standing.watermark_at
-    if standing.quarantine is not None:
+    """Say that the watermark stands still although cycles finish.
+
+    A source without one, and a job that rests or is in quarantine, give no alert; that no cycle finishes is another one.
+    """
+    moved_at, finished_at = standing.watermark_at, standing.last_finished_at
+    if standing.paused is not None or standing.quarantine is not None:
         return standing, ()
-    old = moved_at is not None and at - moved_at > LATE_INTERVALS * interval_seconds
+    finished_since = moved_at is not None and finished_at is not None and finished_at > moved_at
+    old = finished_since and moved_at is not None and at - moved_at > LATE_INTERVALS * interval_seconds
     standing, due = _once(standing, NoticeKind.WATERMARK_OLD, old, at)
     if not due:
         return standing, ()

@@ -71,8 +71,8 @@ def _ended(terms: Terms, end: CycleEnd) -> Sequence[Settle]:
         standing = replace(standing, last_finished_at=end.at, alerted=alerted)
         if end.good:
             standing = replace(standing, last_success_at=end.at)
-        if end.good and end.watermark:
-            standing = replace(standing, watermark_at=end.at)
+        if end.good:
+            standing = replace(standing, watermark_at=end.at if end.watermark else None)
         if standing.last_full_at is None or (end.good and end.compared):
             standing = replace(standing, last_full_at=end.at, compare_next=standing.compare_next and not end.compared)
         return standing, ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from itertools import pairwise
 
@@ -10,7 +11,9 @@ import pytest
 
 from reconciler.core import alerts
 from reconciler.core.alerts import Failures, Watched
+from reconciler.core.health import CycleEnd, after_cycle
 from reconciler.core.notices import FailedEntry, Notice, NoticeKind
+from reconciler.core.quarantine import Terms
 from reconciler.core.standing import Pause, Quarantine, QuarantineReason, Standing
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
@@ -101,9 +104,21 @@ def test_a_watermark_that_stands_still_is_told_once() -> None:
         return alerts.watermark("app", standing, INTERVAL, at)
 
     moments = [START + n * INTERVAL for n in range(9)]
-    assert through(looked, moments)[1] == [], "a source without a watermark"
-    assert through(looked, moments, Standing(watermark_at=START))[1] == [START + 4 * INTERVAL]
-    assert through(looked, moments, Standing(watermark_at=START, quarantine=QUARANTINE))[1] == []
+    stands_still = Standing(watermark_at=START, last_finished_at=START + INTERVAL)
+    assert through(looked, moments, stands_still)[1] == [START + 4 * INTERVAL]
+    for other in (
+        Standing(last_finished_at=START + INTERVAL),
+        replace(stands_still, quarantine=QUARANTINE),
+        replace(stands_still, paused=Pause(START, "ann")),
+        replace(stands_still, last_finished_at=START),
+    ):
+        assert through(looked, moments, other)[1] == [], "no watermark, in quarantine, paused, no cycle that finished"
+
+
+def test_a_source_that_gives_no_watermark_any_more_has_none_that_is_old() -> None:
+    end = CycleEnd(START + 5 * INTERVAL, good=True, watermark=False)
+    standing, told = after_cycle(Terms("app", INTERVAL), end)(Standing(watermark_at=START))
+    assert (standing.watermark_at, told) == (None, [])
 
 
 def test_a_job_whose_cycles_do_not_end_is_told_once_with_what_is_known() -> None:
