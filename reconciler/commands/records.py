@@ -105,15 +105,15 @@ async def _rows(store: Store, query: LogQuery, operation: str | None) -> AsyncIt
 
 def _moment(text: str, now: float) -> float:
     ago = re.fullmatch(r"(\d+)([mhdw])", text)
-    if ago:
-        return now - int(ago[1]) * _UNITS[ago[2]]
     try:
+        if ago:
+            return now - int(ago[1]) * _UNITS[ago[2]]
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return (moment if moment.tzinfo is not None else moment.astimezone()).timestamp()
+    except (ValueError, OverflowError):
         raise click.UsageError(
             f"--since {text}: neither a moment (2026-11-21T08:00) nor how long ago (2h, 3d)"
         ) from None
-    return (moment if moment.tzinfo is not None else moment.astimezone()).timestamp()
 
 
 def log_text(row: dict[str, Any]) -> str:

@@ -236,6 +236,14 @@ def lifted(job: str, standing: Standing, at: float, *, how: str) -> tuple[Standi
     return replace(standing, quarantine=None, stopped_at=None, alerted=alerted), [told]
 
 
+def resumed(standing: Standing, at: float) -> Standing:
+    """Return the standing of a job that a person lets go on. Of one that had stopped itself, the time begins anew."""
+    quarantine = standing.quarantine
+    if standing.stopped_at is not None and quarantine is not None:
+        quarantine = replace(quarantine, began=at, series_began=at, series_count=0, next_attempt=at)
+    return replace(standing, paused=None, stopped_at=None, quarantine=quarantine)
+
+
 Turn = Literal["cycle", "test", "rest"]
 
 

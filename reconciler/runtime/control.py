@@ -238,9 +238,9 @@ class Control:
         if since is not None:
             try:
                 moment_ = datetime.fromisoformat(since)
-            except ValueError:
+                since = (moment_ if moment_.tzinfo is not None else moment_.astimezone()).timestamp()
+            except (ValueError, OverflowError):
                 return problem(400, "since is no moment", "such as 2026-11-21T08:00:00Z")
-            since = (moment_ if moment_.tzinfo is not None else moment_.astimezone()).timestamp()
         wanted = LogQuery(
             query.get("job"), query.get("user"), query.get("action"), query.get("status"), since, query.get("limit")
         )

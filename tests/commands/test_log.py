@@ -115,6 +115,8 @@ async def test_by_target_id_and_for_people(told: Company, shell: Shell, server: 
 
 
 async def test_since_must_be_a_moment(told: Company, shell: Shell) -> None:
+    ran = await shell("log", "--since", "0001-01-01")
+    assert (ran.code, "--since 0001-01-01: neither a moment" in ran.err) == (2, True)
     ran = await shell("log", "--since", "yesterday")
     assert (ran.code, ran.out) == (2, "")
     assert "--since yesterday: neither a moment" in ran.err

@@ -20,6 +20,7 @@ from reconciler.core.quarantine import (
     by_test,
     next_turn,
     passing_time,
+    resumed,
     turn,
 )
 from reconciler.core.standing import Pause, Quarantine, QuarantineReason, Standing
@@ -263,6 +264,24 @@ def test_a_job_is_stopped_only_where_the_configuration_says_so() -> None:
     started, told = after_cycle(terms, stopped, None, START + 30 * DAY)
     assert (started.quarantine, started.stopped_at) == (None, None)
     assert [notice.kind for notice in told] == [NoticeKind.QUARANTINE_LEFT]
+
+
+def test_a_job_that_stopped_itself_gets_the_whole_time_again_and_its_people_hear_when_it_stops_again() -> None:
+    terms = replace(TERMS, stop_after_seconds=28 * DAY)
+    stopped, [first] = passing_time(terms, entered(REFUSED), START + 28 * DAY)
+    at = START + 40 * DAY
+    going_on = resumed(stopped, at)
+    assert going_on.stopped_at is None
+    assert turn(going_on, terms, at) == "cycle"
+    assert passing_time(terms, going_on, at + 27 * DAY)[0].stopped_at is None
+    again, [second] = passing_time(terms, going_on, at + 28 * DAY)
+    assert again.stopped_at == at + 28 * DAY
+    assert second.key != first.key
+
+
+def test_a_pause_in_a_quarantine_begins_nothing_anew() -> None:
+    paused = replace(entered(REFUSED), paused=Pause(START, "ann"))
+    assert resumed(paused, START + DAY) == replace(paused, paused=None)
 
 
 def test_other_rules_are_tried_at_once_and_once() -> None:

@@ -157,6 +157,7 @@ def _references(value: Any) -> Iterator[str]:
         ("GET", "/v1/jobs/app/links?limit=1001", None, 400, "from 1 to 1000"),
         ("GET", "/v1/log?status=bad", None, 400, "must be one of success"),
         ("GET", "/v1/log?since=yesterday", None, 400, "such as 2026-11-21"),
+        ("GET", "/v1/log?since=0001-01-01", None, 400, "such as 2026-11-21"),
         ("POST", "/v1/jobs/app/trigger", b"x" * 65_537, 413, "65536 bytes"),
     ],
 )
