@@ -95,7 +95,7 @@ def watermark(
 ) -> tuple[Standing, Sequence[Notice]]:
     """Say that the watermark stands still although cycles finish.
 
-    A source without one, and a job that rests or is in quarantine, give no alert; that no cycle finishes is another one.
+    A source without one, and a job that rests or is in quarantine, give no alert; that none finishes is another alert.
     """
     moved_at, finished_at = standing.watermark_at, standing.last_finished_at
     if standing.paused is not None or standing.quarantine is not None:

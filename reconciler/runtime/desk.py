@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Any, Literal
 
 from reconciler import logs
+from reconciler.core import quarantine
 from reconciler.core.notices import Notice
 from reconciler.core.restarting import ResetScope
 from reconciler.core.standing import Pause, Standing
@@ -83,7 +84,7 @@ class Desk:
         """Let the job run again by itself: at once where it is overdue."""
         if (refused := self.unknown(job)) is not None:
             return refused
-        standing = await self._store.settle(job, _going_on)
+        standing = await self._store.settle(job, lambda s: (quarantine.resumed(s, self._clock.now()), ()))
         await self._service.wake(job)
         self._tell("job.resumed", job, by)
         return standing
@@ -97,7 +98,7 @@ class Desk:
         standing = await self._store.reset(job, scopes, self._clock.now())
         self._tell("job.restarted", job, by, scopes=sorted(scopes))
         ticket = None
-        if runs_by_itself(standing) and self._service.plans[job].job.enabled and not self._service.stopping:
+        if self._runs_by_itself(job, standing):
             ticket = self._service.begin_now(job, full=False, by=by)
         return Restarted(standing, ticket)
 
@@ -108,7 +109,10 @@ class Desk:
         return self._service.cut_short(job, by=by)
 
     async def decide(self, job: str, hold: str | None, decision: Decision, *, by: str) -> list[Hold] | Refused:
-        """Approve or reject what a hold lists (None: every hold of the job); an approval runs a cycle at once."""
+        """Approve or reject what a hold lists (None: every hold of the job).
+
+        An approval runs a cycle at once, where the job runs by itself.
+        """
         if (refused := self.unknown(job)) is not None:
             return refused
         decided = await self._store.decide_hold(job, hold, decision, by, self._clock.now())
@@ -116,7 +120,7 @@ class Desk:
             return await self._no_such_hold(job, hold)
         held = sum(len(one.operations) for one in decided)
         self._tell(f"hold.{decision}", job, by, holds=[one.id for one in decided], operations=held)
-        if decision == "approved" and not self._service.stopping and runs_by_itself(await self._store.standing(job)):
+        if decision == "approved" and self._runs_by_itself(job, await self._store.standing(job)):
             self._service.begin_now(job, full=False, by=by)
         return decided
 
@@ -164,6 +168,12 @@ class Desk:
             return Refused("unknown", f"nothing of job {job!r} is held")
         return Refused("unknown", f"job {job!r} has no open hold {hold!r}", nearest(hold, open_holds, "its holds"))
 
+    def _runs_by_itself(self, job: str, standing: Standing) -> bool:
+        """Return whether a cycle of the job may follow that nobody has asked for in so many words."""
+        plan = self._service.plans.get(job)
+        enabled = plan is not None and plan.job.enabled
+        return enabled and runs_by_itself(standing) and not self._service.stopping
+
     def _ending(self) -> Refused | None:
         if not self._service.started.is_set():
             return Refused("ending", "the daemon is still starting", "ask again in a moment")
@@ -178,7 +188,3 @@ def nearest(meant: str, known: Collection[str], what: str) -> str:
     """Return a hint: the known name that is nearest to what was meant, or else all of them."""
     near = get_close_matches(meant, known, 1)
     return f"did you mean {near[0]!r}?" if near else f"{what} are: {', '.join(sorted(known)) or 'none'}"
-
-
-def _going_on(standing: Standing) -> tuple[Standing, Sequence[Notice]]:
-    return replace(standing, paused=None, stopped_at=None), ()

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from reconciler.core.restarting import RESTART, ResetScope
 from reconciler.core.standing import Standing
+from reconciler.ports import Hold
 from reconciler.runtime.desk import Desk, Refused, Restarted
 from reconciler.runtime.events import Event
 from reconciler.runtime.runs import Ticket
@@ -220,6 +221,37 @@ async def test_a_job_that_stopped_itself_rests_until_it_is_resumed(company: Comp
             assert office.began == []
             await desk_of(office, service).resume("app", by="ann")
         assert [at for _, at in office.began] == [50]
+
+
+# --- approve ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("enabled", [True, False])
+async def test_an_approval_runs_a_cycle_where_the_job_runs_by_itself(enabled: bool, company: Company) -> None:
+    company.people(*(f"p{number}" for number in range(20)))
+    company.write()
+    async with opened(company) as office:
+        async with office.open_for(30) as service:
+            desk = desk_of(office, service)
+            await office.until(1)
+            for number in range(12):
+                company.users[f"p{number}"]["accountEnabled"] = False
+            company.write()
+            desk.trigger("app", full=False, by="ann")
+            await office.until(2)
+            change_config(company, ('scope = "all"', f'scope = "all"\nenabled = {str(enabled).lower()}'))
+            office.reloading = with_config(office, company)
+            await desk.reload(by="ann")
+            [decided] = await decide(desk)
+            assert len(decided.operations) == 12
+        assert [at for _, at in office.began] == [0, 1, 2][: 3 if enabled else 2]
+
+
+async def decide(desk: Desk) -> list[Hold]:
+    decided = await desk.decide("app", None, "approved", by="ann")
+    assert not isinstance(decided, Refused)
+    return decided
 
 
 # --- stop, restart -----------------------------------------------------------------------------------------------
