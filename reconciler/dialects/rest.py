@@ -11,6 +11,8 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 import orjson
 
+from reconciler.core.outcomes import Failed
+
 SinceFormat = Literal["iso", "seconds", "milliseconds", "date"]
 Part = Literal["users", "groups"]
 _VARIABLE = re.compile(r"\{([a-z_]+)\}")
@@ -127,10 +129,13 @@ class Description:
 
 
 class Unreadable(Exception):
-    """An answer, or a list of them, is not what was asked for; `why` is a sentence without anybody's values."""
+    """An answer, or a list of them, is not what was asked for; `why` is a sentence without anybody's values.
 
-    def __init__(self, why: str) -> None:
-        self.why = why
+    `fault`: the system as a whole cannot be worked with.
+    """
+
+    def __init__(self, why: str, fault: Failed | None = None) -> None:
+        self.why, self.fault = why, fault
         super().__init__(why)
 
 

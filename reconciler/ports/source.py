@@ -122,9 +122,10 @@ class Source(Protocol):
         ...
 
     async def test(self) -> list[Diagnosis]:
-        """Sign in first, and look at each part: one line each, and nothing that costs more than a page.
+        """Sign in, and look at each part: one line each, and nothing that costs more than a page.
 
-        The first line is about the source as a whole; a line with a `fault` says that it cannot be worked with.
+        The first line says whether the source as a whole can be worked with, and with its `fault` why it cannot; the
+        others are about parts.
         """
         ...
 

@@ -67,7 +67,7 @@ def proves(standing: Standing, counts: Mapping[str, int], figures: Figures, read
     if before is None or before.reason is not QuarantineReason.EXCEPTION or before.test_passed_at is not None:
         return True
     if before.source:
-        return reading.fault is None
+        return reading.nobody_because is None
     if before.rule == quarantine.REFUSES_CREATES:
         return bool(counts.get("create")) or not figures.escrow_without_account
     return True if _done(counts) else None
@@ -100,12 +100,9 @@ async def test_target(target: Target) -> Breach | None:
 
 async def test_source(source: Source, name: str) -> Breach | None:
     """Ask the source whether it lets us in; what is wrong with one of its parts does not count, as in a cycle."""
-    lines = await source.test()
-    for line in lines:
-        if line.fault is not None:
-            return quarantine.by_source(line.fault, name)
-    if lines and not lines[0].ok:
-        return quarantine.by_source(Failed(Fault.UNREACHABLE, lines[0].text), name)
+    for line in (await source.test())[:1]:
+        if not line.ok:
+            return quarantine.by_source(line.fault or Failed(Fault.UNREACHABLE, line.text), name)
     return None
 
 

@@ -72,7 +72,7 @@ class LdapSource:
 
     def _test(self) -> list[Diagnosis]:
         if refused := self._wire.open():
-            return [Diagnosis("sign in", False, refused.why, refused.hint)]
+            return [Diagnosis("sign in", False, refused.why, refused.hint, refused.fault)]
         kinds: tuple[Kind, Kind] = ("user", "group")
         return [Diagnosis("sign in", True, f"{self.identity.place}"), *map(self._looked_at, kinds)]
 

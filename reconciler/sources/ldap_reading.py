@@ -10,6 +10,7 @@ from ldap.controls import RequestControl
 
 from reconciler.core.met import Keys
 from reconciler.core.model import Entry, Kind, SourceId
+from reconciler.core.outcomes import Failed
 from reconciler.dialects import ldap_filter
 from reconciler.ports import EntryPage, GroupMembers, MembershipPage, ReadEnd, ReadEvent, Wanted, Watermark
 from reconciler.sources.ldap_layout import IN_CHAIN, Layout
@@ -42,6 +43,8 @@ class Problems:
 
     first: list[str] = field(default_factory=list)
     count: int = 0
+    fault: Failed | None = None
+    """What stands against the directory as a whole."""
 
     def add(self, why: str) -> None:
         self.count += 1
@@ -50,11 +53,12 @@ class Problems:
 
     def refused(self, what: str, refused: Refused) -> None:
         self.add(f"{what}: {refused.why}" + (f"; {refused.hint}" if refused.hint else ""))
+        self.fault = self.fault or refused.fault
 
     def end(self, part: Part, *, delta: bool = False) -> ReadEnd:
         more = self.count - len(self.first)
         listed = (*self.first, f"and {more:,} more") if more else tuple(self.first)
-        return ReadEnd(part, complete=not self.count, problems=listed, delta=delta)
+        return ReadEnd(part, complete=not self.count, problems=listed, delta=delta, fault=self.fault)
 
 
 class Shaping:

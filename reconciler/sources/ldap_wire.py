@@ -15,6 +15,8 @@ from ldap.controls import RequestControl
 from ldap.controls.libldap import SimplePagedResultsControl
 from ldap.ldapobject import SimpleLDAPObject
 
+from reconciler.core.outcomes import Failed, Fault
+from reconciler.errors import ConfigError
 from reconciler.sources.ldap_tls import why_not
 
 POLL_SECONDS = 1.0
@@ -59,6 +61,8 @@ class Refused:
     code: int | None = None
     """The LDAP result code; None where no answer came at all."""
     hint: str = ""
+    fault: Failed | None = None
+    """The directory as a whole cannot be worked with."""
 
     @property
     def nothing_there(self) -> bool:
@@ -124,7 +128,7 @@ class Wire:
                 connection.start_tls_s()
             step = "bind"
             self._sign_in(connection)
-        except (ldap.LDAPError, OSError, ValueError) as error:
+        except (ldap.LDAPError, OSError, ValueError, ConfigError) as error:
             return self._told(error, step)
         self._connection = connection
         return None
@@ -327,7 +331,8 @@ class Wire:
         """Return what happened as a sentence; forget the connection where it is of no more use."""
         if not isinstance(error, ldap.LDAPError):
             self.close()
-            return Refused(f"{step}: {str(error) or 'it was stopped'}")
+            text = f"{step}: {str(error) or 'it was stopped'}"
+            return Refused(text, fault=self._fault(error, step, text))
         said = error.args[0] if error.args and isinstance(error.args[0], Mapping) else {}
         code = said.get("result")
         if step != "search" or not isinstance(code, int) or code < 0:
@@ -339,7 +344,24 @@ class Wire:
         if isinstance(error, ldap.SERVER_DOWN | ldap.CONNECT_ERROR) and step != "search":
             more = self._why_no_connection()
         text = f"{step}: {words}" + (f" ({more})" if more else "")
-        return Refused(text, code if isinstance(code, int) and code >= 0 else None, self._hint(error, step, more))
+        hint = self._hint(error, step, more)
+        fault = self._fault(error, step, f"{text}; {hint}" if hint else text)
+        return Refused(text, code if isinstance(code, int) and code >= 0 else None, hint, fault)
+
+    def _fault(self, error: Exception, step: str, text: str) -> Failed | None:
+        """Return what stands against the directory as a whole, None where it is just this search."""
+        match error:
+            case ldap.TIMEOUT() if step == "search":
+                fault = Fault.INTERRUPTED
+            case ldap.SERVER_DOWN() | ldap.CONNECT_ERROR() | ldap.TIMEOUT() | ldap.BUSY() | ldap.UNAVAILABLE():
+                fault = Fault.UNREACHABLE
+            case _ if step == "search":
+                return None
+            case _:
+                fault = Fault.UNAUTHORIZED if step == "bind" else Fault.UNREACHABLE
+        # libldap connects when it first has something to send
+        what = "connect" if fault is Fault.UNREACHABLE else step
+        return Failed(fault, text, request=f"{what} {self._address.url}")
 
     def _why_no_connection(self) -> str:
         address = self._address

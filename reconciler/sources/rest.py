@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any, Literal
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import orjson
 
 from reconciler.core.model import PSEUDO_ATTRIBUTES, Entry, Identity, Kind, SourceId
-from reconciler.core.outcomes import Failed
+from reconciler.core.outcomes import Failed, Fault
 from reconciler.dialects import rest
 from reconciler.dialects.rest import Assigned, Description, Entries, Listing, Unreadable
 from reconciler.dialects.rest_paging import Walk
 from reconciler.errors import ConfigError
 from reconciler.net.client import Client
+from reconciler.net.statuses import fault_of
 from reconciler.ports import (
     Clock,
     Diagnosis,
@@ -37,6 +38,10 @@ PAGE = 1000
 FETCHED_ONE_BY_ONE = 25
 """Who asks for more at once has the whole list read."""
 _DAY_SECONDS = 86400.0
+_OF_THE_WHOLE = frozenset(
+    {Fault.UNAUTHORIZED, Fault.FORBIDDEN, Fault.NOT_FOUND, Fault.NOT_SCIM, Fault.SERVER_ERROR, Fault.THROTTLED}
+)
+"""What a status says of the system as a whole, where it answers the list of users so."""
 _NOT_FIELDS = PSEUDO_ATTRIBUTES | {"objectId"}
 _TRIED = {"userPrincipalName", "userName", "mail", "displayName"}
 """What rules look at where it is there."""
@@ -128,7 +133,7 @@ class RestSource:
                 names = ", ".join(dict.fromkeys(name for item in items for name in item))
                 lines.append(Diagnosis(step, True, f"{listing.path}: {len(items)} on the first page with {names}"))
             except Unreadable as unreadable:
-                lines.append(Diagnosis(step, False, f"{listing.path}: {unreadable.why}"))
+                lines.append(Diagnosis(step, False, f"{listing.path}: {unreadable.why}", fault=unreadable.fault))
                 break
         return lines
 
@@ -162,7 +167,7 @@ class RestSource:
                 elif not delta and not shape.any and f"{kind}s" not in self._allow_empty:
                     problems.add(f'there is nobody (where that is right: allow_empty = ["{kind}s"])')
             except Unreadable as unreadable:
-                problems.add(unreadable.why)
+                problems.unreadable(unreadable)
         yield problems.end(kind, delta=delta)
 
     async def _pages_of(
@@ -205,10 +210,11 @@ class RestSource:
 
     async def _one(self, entries: Entries, one: SourceId) -> dict[str, Any] | None:
         assert entries.one is not None
-        answer = await self._ask(rest.address(self._url, entries.one, {**self._variables, "id": one}, {}))
+        url = rest.address(self._url, entries.one, {**self._variables, "id": one}, {})
+        answer = await self._ask(url)
         if answer.status == 404:
             return None
-        item = rest.value_at(rest.parsed(self._usable(answer).body), entries.one_item)
+        item = rest.value_at(rest.parsed(self._usable(answer, url, of_users=False).body), entries.one_item)
         if not isinstance(item, dict) or rest.id_of(item, entries.listing.id) != one:
             raise Unreadable("the answer is not the one that was asked for")
         return item
@@ -243,7 +249,7 @@ class RestSource:
             elif not self._assigned():
                 problems.add("the description has neither groups nor a list of those assigned")
         except Unreadable as unreadable:
-            problems.add(unreadable.why)
+            problems.unreadable(unreadable)
         yield problems.end("memberships")
 
     async def _read_groups(
@@ -295,7 +301,9 @@ class RestSource:
         """Yield the pages of one list to its end. Raises Unreadable; what else speaks against it goes to `problems`."""
         walk = Walk(self._url, listing, variables, query, pages_max=self._description.pages_max)
         while walk.url is not None:
-            answer = self._usable(await self._ask(walk.url))
+            answer = self._usable(
+                await self._ask(walk.url), walk.url, of_users=listing is self._description.users.listing
+            )
             items = walk.take(answer.body, answer.headers.get("link"))
             for problem in walk.problems:
                 problems.add(problem)
@@ -307,7 +315,8 @@ class RestSource:
             try:
                 secret = self._key.read().strip()
             except ConfigError as error:
-                raise Unreadable(f"the secret cannot be read: {error}") from None
+                fault = Failed(Fault.UNAUTHORIZED, f"the secret cannot be read: {error}")
+                raise Unreadable(fault.reason, fault) from None
             if self._key.place == "header":
                 headers[self._key.name] = secret
             else:
@@ -316,17 +325,21 @@ class RestSource:
             Request("GET", url, headers, deadline_seconds=self._timeout_seconds), idempotent=True
         )
         if isinstance(outcome, Failed):
-            raise Unreadable(outcome.reason)
+            raise Unreadable(outcome.reason, replace(outcome, request=_request(url)))
         return outcome
 
-    def _usable(self, answer: Response) -> Response:
+    def _usable(self, answer: Response, url: str, *, of_users: bool) -> Response:
         if answer.status == 200:
             return answer
+        why = f"the system answered {answer.status}"
         if answer.status == 403:
-            raise Unreadable("the system says 403: the credential has no right to read this")
+            why = "the system says 403: the credential has no right to read this"
         if 300 <= answer.status < 400:
-            raise Unreadable(f"the system sends us elsewhere ({answer.status}): is the url right?")
-        raise Unreadable(f"the system answered {answer.status}")
+            why = f"the system sends us elsewhere ({answer.status}): is the url right?"
+        fault = fault_of(answer.status)
+        if of_users and fault in _OF_THE_WHOLE:
+            raise Unreadable(why, Failed(fault, why, answer.status, request=_request(url)))
+        raise Unreadable(why)
 
     def _entries(self, kind: Kind) -> Entries | None:
         return self._description.users if kind == "user" else self._description.groups
@@ -416,9 +429,18 @@ class _Problems:
     def __init__(self, source: str, part: str) -> None:
         self._where = f"source {source} {part}"
         self.found: dict[str, None] = {}
+        self._fault: Failed | None = None
 
     def add(self, why: str) -> None:
         self.found[f"{self._where}: {why}"] = None
 
+    def unreadable(self, unreadable: Unreadable) -> None:
+        self.add(unreadable.why)
+        self._fault = self._fault or unreadable.fault
+
     def end(self, part: Literal["memberships", "user", "group"], *, delta: bool = False) -> ReadEnd:
-        return ReadEnd(part, complete=not self.found, problems=tuple(self.found), delta=delta)
+        return ReadEnd(part, complete=not self.found, problems=tuple(self.found), delta=delta, fault=self._fault)
+
+
+def _request(url: str) -> str:
+    return f"GET {urlsplit(url).path}"

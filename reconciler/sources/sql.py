@@ -19,6 +19,7 @@ from sqlalchemy import URL, Connection
 
 from reconciler.core.met import Keys
 from reconciler.core.model import PSEUDO_ATTRIBUTES, Entry, Identity, Kind, SourceId
+from reconciler.core.outcomes import Failed, Fault
 from reconciler.errors import ConfigError
 from reconciler.ports import (
     Clock,
@@ -142,12 +143,13 @@ class SqlSource:
                     done.append(part)
             except Unusable as unusable:
                 # Raised where the connection is made or lost; what was wrong with one query is told at its own part.
+                why, fault = f"source {self._name}: {unusable.why}", self._fault(unusable)
                 for part in [part for part in parts if part not in done]:
-                    yield ReadEnd(part, complete=False, problems=(f"source {self._name}: {unusable.why}",))
+                    yield ReadEnd(part, complete=False, problems=(why,), fault=fault)
         yield Watermark(token.text() if self.incremental else None)
 
     def _memberships(self, connection: Connection) -> Iterator[ReadEvent]:
-        problems = _Problems(f"source {self._name}")
+        problems = _Problems(f"source {self._name}", self._fault)
         if self._queries.groups is None or self._queries.members is None:
             problems.add(f"names no query for {'groups' if self._queries.groups is None else 'members'}")
             yield problems.end("memberships")
@@ -157,7 +159,7 @@ class SqlSource:
                 names = self._group_names(connection, problems)
                 yield from self._members(connection, names, problems)
         except Unusable as unusable:
-            problems.add(unusable.why)
+            problems.unusable(unusable)
         yield problems.end("memberships")
 
     def _group_names(self, connection: Connection, problems: _Problems) -> dict[SourceId, str]:
@@ -218,7 +220,7 @@ class SqlSource:
 
     def _entries(self, connection: Connection, part: _Part) -> Iterator[ReadEvent]:
         kind = part.kind
-        problems = _Problems(f"source {self._name}")
+        problems = _Problems(f"source {self._name}", self._fault)
         sql = self._queries.of(kind)
         delta = False
         if sql is None:
@@ -237,7 +239,7 @@ class SqlSource:
                         yield from self._changed_of(connection, query, part, kept, problems)
                         delta = self._queries.deleted is not None
             except Unusable as unusable:
-                problems.add(unusable.why)
+                problems.unusable(unusable)
         yield problems.end(kind, delta=delta)
 
     def _all_of(self, connection: Connection, query: Query, part: _Part, problems: _Problems) -> Iterator[ReadEvent]:
@@ -317,7 +319,7 @@ class SqlSource:
                 _need(columns(connection, query), self._needed(part))
                 sample = scalar(connection, query.first(key))
                 for some in chunks(ids, _FETCHED_AT_ONCE):
-                    problems, rows = _Problems(""), dict[SourceId, Entry | None]()
+                    problems, rows = _Problems("", self._fault), dict[SourceId, Entry | None]()
                     values, as_text = _as_stored(some, sample)
                     for given, page in streamed(connection, query.among(key, values, as_text=as_text)):
                         rows.update((entry.id, entry) for entry in self._judged(part, given, page, Keys(), problems))
@@ -338,8 +340,15 @@ class SqlSource:
                     query = Query(self._queries.members)
                     lines.append(self._tested(connection, "members", query, _NEEDED_OF_MEMBERS))
         except Unusable as unusable:
-            lines.append(Diagnosis("database", False, f"{self.identity.place}: {unusable.why}"))
+            text, fault = f"{self.identity.place}: {unusable.why}", self._fault(unusable)
+            lines.append(Diagnosis("database", False, text, fault=fault))
         return lines
+
+    def _fault(self, unusable: Unusable) -> Failed | None:
+        """Return what stands against the database as a whole."""
+        if unusable.fault is None:
+            return None
+        return Failed(unusable.fault, unusable.why, request=f"connect {self.identity.place}")
 
     def _of_test(self, part: str) -> Set[str]:
         kind: Kind = "user" if part == "users" else "group"
@@ -362,7 +371,7 @@ class SqlSource:
         try:
             return self._read_password()
         except ConfigError as error:
-            raise Unusable(f"the password cannot be read: {error}") from None
+            raise Unusable(f"the password cannot be read: {error}", Fault.UNAUTHORIZED) from None
 
     def _token(self, since: str | None) -> _Token:
         """Return the marks of a watermark; none where it belongs to another database or to other queries."""
@@ -413,9 +422,10 @@ class _Part:
 class _Problems:
     """Why the reading of one part is incomplete, each told once, with the query that it is about."""
 
-    def __init__(self, where: str) -> None:
-        self._where, self._query = where, ""
+    def __init__(self, where: str, fault_of: Callable[[Unusable], Failed | None]) -> None:
+        self._where, self._query, self._fault_of = where, "", fault_of
         self._found: dict[str, None] = {}
+        self._fault: Failed | None = None
 
     def within(self, query: str) -> None:
         """Let what is added from now on be about this query."""
@@ -424,8 +434,12 @@ class _Problems:
     def add(self, why: str) -> None:
         self._found[f"{self._where}{self._query}: {why}"] = None
 
+    def unusable(self, unusable: Unusable) -> None:
+        self.add(unusable.why)
+        self._fault = self._fault or self._fault_of(unusable)
+
     def end(self, part: Literal["memberships", "user", "group"], *, delta: bool = False) -> ReadEnd:
-        return ReadEnd(part, complete=not self._found, problems=tuple(self._found), delta=delta)
+        return ReadEnd(part, complete=not self._found, problems=tuple(self._found), delta=delta, fault=self._fault)
 
 
 def _need(have: Sequence[str], needed: Set[str]) -> None:

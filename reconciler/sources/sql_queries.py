@@ -31,6 +31,7 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import NullType
 
+from reconciler.core.outcomes import Fault
 from reconciler.ports import Clock
 
 PAGE_ROWS = 1000
@@ -41,10 +42,13 @@ _STEPS_BETWEEN_LOOKS = 100_000
 
 
 class Unusable(Exception):
-    """The database did not do what was asked; `why` continues a sentence that begins with the query's name."""
+    """The database did not do what was asked; `why` continues a sentence that begins with the query's name.
 
-    def __init__(self, why: str) -> None:
-        self.why = why
+    `fault`: the database as a whole cannot be worked with.
+    """
+
+    def __init__(self, why: str, fault: Fault | None = None) -> None:
+        self.why, self.fault = why, fault
         super().__init__(why)
 
 
@@ -192,7 +196,7 @@ def _said() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise Unusable(_sentence(error)) from None
+        raise _unusable(error) from None
     except NoSuchModuleError:
         raise Unusable("cannot be read: no such kind of database is known; is the url right?") from None
     except SQLAlchemyError as error:
@@ -210,26 +214,56 @@ _CLASSES = {
     "25006": "writes, and sources are only read",
     "53300": "the database has no connection left for us",
 }
-_MYSQL = {1045: "28", 1044: "28", 1049: "3D", 1142: "42501", 1969: "57014", 3024: "57014", 1792: "25006"}
+_FAULTS = {
+    "08": Fault.UNREACHABLE,
+    "28": Fault.UNAUTHORIZED,
+    "3D": Fault.NOT_FOUND,
+    "53300": Fault.THROTTLED,
+    "57P": Fault.UNREACHABLE,
+    "SQLITE_CANTOPEN": Fault.UNREACHABLE,
+    "SQLITE_NOTADB": Fault.NOT_SCIM,
+}
+"""What stands against a database as a whole, by the state that it names."""
+_SAID = {
+    "28": re.compile("FATAL.*(?:authenti|password|pg_hba|role )|no password supplied", re.I),
+    "3D": re.compile("FATAL.*database .* does not exist", re.I),
+}
+"""How PostgreSQL's library tells that a server was there and did not let us in."""
+_MYSQL = {
+    1040: "53300",
+    1044: "28",
+    1045: "28",
+    1049: "3D",
+    1142: "42501",
+    1792: "25006",
+    1969: "57014",
+    2002: "08",
+    2003: "08",
+    2006: "08",
+    2013: "08",
+    3024: "57014",
+}
 
 
-def _sentence(error: DBAPIError) -> str:
+def _unusable(error: DBAPIError) -> Unusable:
     """Say what is wrong; never more of the database's own words than the part about the query's text."""
     cause = error.orig
     state = str(getattr(cause, "sqlstate", None) or "")
     code = cause.args[0] if cause is not None and cause.args and isinstance(cause.args[0], int) else 0
-    state = state or _MYSQL.get(code, "")
+    state = state or _MYSQL.get(code, "") or str(getattr(cause, "sqlite_errorname", ""))
+    words = str(cause).strip().splitlines()[0] if cause is not None and str(cause).strip() else ""
+    if not state and type(cause).__name__ == "OperationalError" and code == 0:
+        # a connection that was not made has no state, and tells in words alone whether the server was there
+        state = next((state for state, said in _SAID.items() if said.search(words)), "08")
+    fault = _FAULTS.get(state) or _FAULTS.get(state[:3]) or _FAULTS.get(state[:2])
     known = _CLASSES.get(state) or _CLASSES.get(state[:2])
     if known:
-        return known
-    words = str(cause).strip().splitlines()[0] if cause is not None and str(cause).strip() else ""
+        return Unusable(f"{known}: {words}" if words and state in ("08", "28") else known, fault)
     if "interrupted" in words:
-        return _CLASSES["57014"]
+        return Unusable(_CLASSES["57014"])
     if state.startswith("42") or code in (1054, 1064, 1146) or _is_of_sqlite(cause):
-        return f"the database does not take it: {words}"
-    if not state and type(cause).__name__ == "OperationalError" and code in (0, 2003, 2002):
-        return f"there is no connection to the database: {words}" if words else _CLASSES["08"]
-    return f"the database stopped with {state or code or type(cause).__name__}"
+        return Unusable(f"the database does not take it: {words}", fault)
+    return Unusable(f"the database stopped with {state or code or type(cause).__name__}", fault)
 
 
 def _is_of_sqlite(cause: BaseException | None) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from reconciler import config, wiring
+from reconciler.core.standing import Quarantine
 from reconciler.ports import Wanted, Watermark
 from reconciler.runtime.cycle import run_cycle
 from reconciler.runtime.report import CycleReport
@@ -106,6 +107,10 @@ attributes = [
             house = replace(opened, clock=self.clock, dice=self._dice)
             async with house.world("app") as world:
                 return await run_cycle(house.plan("app"), world, full=full)
+
+    async def quarantine(self) -> Quarantine | None:
+        async with wiring.open_house(config.load(self.configure()), write=False) as house:
+            return (await house.store.standing("app")).quarantine
 
     async def set_watermark(self, token: str) -> None:
         """Put something else in the place of the job's watermark."""
@@ -278,8 +283,17 @@ async def test_a_directory_that_is_away_makes_nobody_a_leaver(firm: Firm) -> Non
     await firm.cycle()
     firm.slapd.stop()
     report = await firm.cycle()
-    assert (report.state, done(report)) == ("incomplete", {})
+    assert (report.state, done(report)) == ("unreachable", {})
     assert any("Can't contact LDAP server" in problem for problem in report.problems)
+    quarantine = await firm.quarantine()
+    assert quarantine is not None
+    assert (quarantine.rule, quarantine.request) == (
+        "the source staff is out of reach",
+        f"connect {firm.slapd.tls_url}",
+    )
+    firm.slapd.start()
+    assert (await firm.cycle()).state == "active"
+    assert await firm.quarantine() is None
 
 
 # --- what a delta alone would forget -----------------------------------------------------------------------------

@@ -125,7 +125,9 @@ async def test_what_cannot_be_read_is_no_leaver(company: Company, server: ScimSe
     status, body, after = BROKEN[name]
     hr.then(status, body, after=after)
     report = await company.cycle(full=True)
-    assert (report.state, done(report)) == ("incomplete", {})
+    at_once = status in (302, 403, 404)
+    assert (report.state, done(report)) == ("unreachable" if at_once else "incomplete", {})
+    assert ((await company.standing()).quarantine is not None) is at_once
     assert "source staff users" in report.problems[0]
     assert all(account["active"] for account in server.users.values())
 
@@ -154,8 +156,16 @@ async def test_a_token_that_died_is_said(company: Company, hr: AlexisHR) -> None
     staff(hr, 3)
     hr.token = "another"
     report = await company.cycle()
-    assert (report.state, done(report)) == ("incomplete", {})
+    assert (report.state, done(report)) == ("unreachable", {})
     assert "401" in report.problems[0]
+    quarantine = (await company.standing()).quarantine
+    assert quarantine is not None
+    assert (quarantine.rule, quarantine.source) == ("the source staff refuses the credentials", "staff")
+    assert (quarantine.error_code, quarantine.request) == ("Unauthorized", "GET /v1/department")
+    secret(company.directory, "hr-token", hr.token)
+    report = await company.cycle()
+    assert (report.state, done(report)) == ("active", {"create": 3})
+    assert (await company.standing()).quarantine is None
 
 
 # --- Okta ------------------------------------------------------------------------------------------------------------
@@ -276,6 +286,22 @@ async def test_groups_are_asked_for_their_members_only_when_these_changed(
     assert not any("/groups/g1/users" in asked for asked in okta.asked)
     assert server.members("Others") == {server.user("u5@example.com")["id"]}
     assert len(server.members("Crew")) == 2
+
+
+async def test_a_source_that_gave_some_is_no_cause_of_a_quarantine(
+    company: Company, server: ScimServer, okta: Okta
+) -> None:
+    people(okta)
+    okta.found("g1", "Crew", "u0", "u1")
+    company.job = 'scope = "all"'
+    company.tables = GROUPS
+    await company.cycle()
+    suspended(okta)
+    okta.then(401, b"{}")
+    report = await company.cycle()
+    assert (report.state, done(report)) == ("incomplete", {"disable": 1}), "who was read well and has left is off"
+    assert "401" in report.problems[0]
+    assert (await company.standing()).quarantine is None
 
 
 async def test_a_next_page_at_another_host_is_not_asked_for(company: Company, okta: Okta) -> None:

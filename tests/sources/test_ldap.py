@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.model import SourceId
+from reconciler.core.outcomes import Fault
 from reconciler.ports import Source, Wanted
 from tests.servers.slapd import (
     GROUPS,
@@ -191,6 +192,15 @@ def _unreachable(slapd: Slapd, case: str) -> tuple[Address, Bind, str]:
     return cases[case]
 
 
+_FAULTS = {
+    "a wrong password": Fault.UNAUTHORIZED,
+    "an empty password": Fault.UNAUTHORIZED,
+    "no certificate to be known by": Fault.UNAUTHORIZED,
+    "nobody in particular": None,
+}
+"""What stands against the directory as a whole: out of reach, where nothing else is said."""
+
+
 @pytest.mark.parametrize(
     "case",
     [
@@ -211,11 +221,14 @@ async def test_who_is_not_let_in_says_so_and_takes_nobody_for_gone(scene: SlapdS
     assert [end.complete for end in seen.ends.values()] == [False] * 3
     assert not seen.users and seen.token is None
     assert all(said in end.problems[0] for end in seen.ends.values()), seen.ends
+    found = {end.fault.fault if end.fault is not None else None for end in seen.ends.values()}
+    assert found == {_FAULTS.get(case, Fault.UNREACHABLE)}
     one = source(address, bind)
     try:
         lines = await one.test()
         assert not lines[-1].ok
         assert said in f"{lines[-1].text} {lines[-1].hint}"
+        assert {line.fault.fault if line.fault is not None else None for line in lines if not line.ok} == found
         assert await one.fetch("user", [scene.id_of("ann")], ALL) == {}
     finally:
         await one.close()

@@ -10,10 +10,12 @@ import orjson
 import pytest
 
 from reconciler.core.model import SourceId
+from reconciler.core.outcomes import Failed, Fault
 from reconciler.dialects import rest
 from reconciler.dialects.rest import Description, Entries, Listing, Paging, Take, Unreadable
+from reconciler.errors import ConfigError, Problem
 from reconciler.net.client import Client, Lane
-from reconciler.ports import EntryPage, ReadEnd, ReadEvent, Request, Response, Wanted
+from reconciler.ports import EntryPage, Exchange, ReadEnd, ReadEvent, Request, Response, Wanted
 from reconciler.sources.rest import KeySecret, RestSource
 from tests.net.doubles import LoopClock, SetDice
 
@@ -54,7 +56,7 @@ def orjson_headers(headers: dict[str, str]) -> dict[str, str]:
     return {**headers, "content-type": "application/json"}
 
 
-def source(lists: Lists, paging: Paging, *, key: KeySecret | None = None, one: str | None = None) -> RestSource:
+def source(lists: Exchange, paging: Paging, *, key: KeySecret | None = None, one: str | None = None) -> RestSource:
     listing = Listing("/people", "people", "id", paging=paging, expects=("mail",))
     description = Description("HR", Entries(listing, {"mail": Take("mail")}, one=one))
     client = Client(lists, LoopClock(), SetDice(), lane=Lane(1, None))
@@ -111,6 +113,43 @@ async def test_what_is_not_the_whole_list_is_not_taken_for_it(name: str) -> None
     _, end = await read(source(Lists(**wrong), WAYS[way]).read(WANTED, None))
     assert not end.complete
     assert end.problems[0].startswith("source hr users: ")
+
+
+FAULTS: Mapping[str, tuple[Response | Failed, Fault | None]] = {
+    "401": (Response(401, {}, b""), Fault.UNAUTHORIZED),
+    "403": (Response(403, {}, b""), Fault.FORBIDDEN),
+    "404": (Response(404, {}, b""), Fault.NOT_FOUND),
+    "elsewhere": (Response(302, {"location": "https://sso.example.com"}, b""), Fault.NOT_SCIM),
+    "500": (Response(500, {}, b""), Fault.SERVER_ERROR),
+    "nobody there": (Failed(Fault.UNREACHABLE, "no route to host"), Fault.UNREACHABLE),
+    "a question that it does not take": (Response(400, {}, b""), None),
+    "something else": (Response(200, {}, b"<html>"), None),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+async def test_a_system_that_cannot_be_worked_with_at_all_is_told_from_a_list_that_is_wrong(name: str) -> None:
+    answer, fault = FAULTS[name]
+
+    async def answers(request: Request) -> Response | Failed:
+        return answer
+
+    one = source(answers, WAYS["link"])
+    _, end = await read(one.read(WANTED, None))
+    [line] = await one.test()
+    assert not end.complete and not line.ok
+    assert (end.fault.fault if end.fault is not None else None) is fault
+    if end.fault is not None and line.fault is not None:
+        assert (end.fault.fault, end.fault.request) == (line.fault.fault, "GET /api/people")
+        assert end.fault.reason in end.problems[0]
+
+
+async def test_a_secret_that_is_not_there_is_a_sign_in_that_is_refused() -> None:
+    def missing() -> str:
+        raise ConfigError(Problem("sources.hr.auth", "the environment has no HR_KEY"))
+
+    _, end = await read(source(Lists(), WAYS["link"], key=KeySecret("query", "key", missing)).read(WANTED, None))
+    assert end.fault is not None and end.fault.fault is Fault.UNAUTHORIZED
 
 
 async def test_a_few_are_fetched_one_by_one_and_many_with_everybody() -> None:

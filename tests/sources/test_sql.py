@@ -6,12 +6,15 @@ import sqlite3
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
 from sqlalchemy import create_engine, make_url
 
 from reconciler.core.model import Entry, SourceId
+from reconciler.core.outcomes import Fault
+from reconciler.errors import ConfigError, Problem
 from reconciler.ports import EntryPage, MembershipPage, PresentPage, ReadEnd, ReadEvent, Wanted, Watermark
 from reconciler.runtime.clock import SystemClock
 from reconciler.sources import sql_values
@@ -69,6 +72,11 @@ def users(events: list[ReadEvent]) -> list[str]:
 
 def problems(events: list[ReadEvent]) -> tuple[str, ...]:
     return tuple(why for event in events if isinstance(event, ReadEnd) for why in event.problems)
+
+
+def faults(events: list[ReadEvent]) -> list[Fault | None]:
+    ends = [event for event in events if isinstance(event, ReadEnd)]
+    return [end.fault.fault if end.fault is not None else None for end in ends]
 
 
 def token(events: list[ReadEvent]) -> str:
@@ -189,9 +197,30 @@ async def test_what_is_wrong_is_said_with_its_place_and_nothing_is_written(path:
 
 
 async def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
-    events = await read(source(tmp_path / "none.db", Queries(PEOPLE)))
+    one = source(tmp_path / "none.db", Queries(PEOPLE))
+    events = await read(one)
     assert "unable to open database file" in problems(events)[0]
+    assert faults(events) == [Fault.UNREACHABLE]
     assert not (tmp_path / "none.db").exists()
+
+
+async def test_what_is_no_database_is_at_fault_as_a_whole_and_a_bad_query_is_not(path: Path) -> None:
+    assert faults(await read(source(path, Queries("SELECT * FROM nowhere")))) == [None]
+    assert faults(await read(source(Path(__file__), Queries(PEOPLE)))) == [Fault.NOT_SCIM]
+
+
+async def test_a_password_that_is_not_there_is_a_sign_in_that_is_refused(path: Path) -> None:
+    def missing() -> str:
+        raise ConfigError(Problem("sources.hr.password", "the environment has no HR_PASSWORD"))
+
+    url = make_url("sqlite://").set(database=str(path))
+    one = SqlSource("hr", url, Queries(PEOPLE), read_password=missing, clock=SystemClock())
+    [end] = [event for event in await given(one.read(USERS, None)) if isinstance(event, ReadEnd)]
+    [line] = await one.test()
+    await one.close()
+    assert end.fault is not None and line.fault == end.fault
+    assert (end.fault.fault, end.fault.request) == (Fault.UNAUTHORIZED, f"connect {one.identity.place}")
+    assert "HR_PASSWORD" in end.fault.reason
 
 
 async def test_a_query_may_not_take_for_ever(path: Path) -> None:
@@ -318,10 +347,22 @@ async def test_keys_of_postgresql_are_found_in_their_own_type(postgresql: str) -
         assert found[SourceId("nobody")] is None
 
 
-async def test_a_server_that_is_not_there_is_said(postgresql: str) -> None:
-    url = make_url(postgresql).set(drivername="postgresql+psycopg", port=1)
+@pytest.mark.parametrize(
+    ("elsewhere", "fault", "said"),
+    [
+        ({"port": 1}, Fault.UNREACHABLE, "no connection"),
+        ({"username": "stranger"}, Fault.UNAUTHORIZED, "refused our sign-in"),
+        ({"database": "nowhere"}, Fault.NOT_FOUND, "no database of this name"),
+    ],
+    ids=["nobody listens", "a stranger", "no such database"],
+)
+async def test_a_server_that_does_not_let_us_in_is_said(
+    postgresql: str, elsewhere: dict[str, Any], fault: Fault, said: str
+) -> None:
+    url = make_url(postgresql).set(drivername="postgresql+psycopg").set(**elsewhere)
     one = SqlSource("hr", url, Queries(PEOPLE), clock=SystemClock())
     lines = await one.test()
-    await one.close()
     assert [line.ok for line in lines] == [False]
-    assert "no connection" in lines[0].text
+    assert said in lines[0].text
+    assert lines[0].fault is not None and lines[0].fault.fault is fault
+    assert faults(await read(one)) == [fault]
