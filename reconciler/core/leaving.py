@@ -26,8 +26,10 @@ class Deprovisioning:
         """Return the delete or disable that the rules ask for, or why the account is left as it is."""
         record, fingerprint, found = judged.record, judged.fingerprint, judged.found
         verdict = verdict_of(standing)
-        action = DeprovisionAction.DELETE if standing.purged else self.job.deprovision.action(standing.cause)
-        if standing.forced and not standing.purged:
+        action = self.job.deprovision.action(standing.cause)
+        if standing.purged and action is DeprovisionAction.DISABLE:
+            action = DeprovisionAction.DELETE
+        if standing.forced and not (standing.purged and action is DeprovisionAction.DELETE):
             action = DeprovisionAction.DISABLE
         if self.rules.kind == "group" and action is DeprovisionAction.DISABLE:
             action = DeprovisionAction.DELETE  # a group cannot be disabled (entra-behaviour 5.8)
@@ -63,7 +65,7 @@ class Deprovisioning:
 
     def sets(self, standing: Leaving) -> bool:
         """Whether the rules answer a cause of this leaving by writing attributes."""
-        if standing.purged or standing.forced:
+        if standing.forced:
             return False
         also = standing.also is not None and self.sets(standing.also)
         return also or self.job.deprovision.action(standing.cause) is DeprovisionAction.SET

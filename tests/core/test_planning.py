@@ -299,6 +299,17 @@ def test_a_purge_deletes_at_once() -> None:
     assert decision.word == "delete"
 
 
+def test_a_purge_deletes_nobody_whom_the_rules_keep() -> None:
+    purged = Leaving(Cause.GONE, "deleted for good in the source", purged=True)
+    kept = job(deprovision=Deprovision(gone=DeprovisionAction.KEEP))
+    assert code(decide(linked(), purged, kept)) == "SkipOutOfScopeDeletion"
+    marked = job(deprovision=Deprovision(gone=DeprovisionAction.SET))
+    assert code(decide(linked(), purged, marked)) == "AttributesSet"
+    assert sent(decide(linked(), replace(purged, forced=True), kept))[0] == "disable", "taken out by hand"
+    deleting = job(deprovision=Deprovision(gone=DeprovisionAction.DELETE))
+    assert sent(decide(linked(), replace(GONE, forced=True), deleting))[0] == "disable", "and nobody said she has left"
+
+
 def test_who_may_not_be_deleted_is_disabled_at_least() -> None:
     rules = job(deprovision=Deprovision(gone=DeprovisionAction.DELETE))
     allowed = frozenset({Action.CREATE, Action.UPDATE})
