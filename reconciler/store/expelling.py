@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, and_, delete, func, or_, select, tuple_, update
+from sqlalchemy import Connection, and_, delete, or_, select, tuple_, update
 
 from reconciler.core.model import Kind, SourceId
 from reconciler.core.records import Record
@@ -18,12 +18,13 @@ Key = tuple[Kind, SourceId]
 
 def somebody(connection: Connection, user: str) -> list[tuple[str, Record]]:
     c = entries.c
-    named = or_(c.source_id == user, c.target_id == user, c.person == user, func.lower(c.name) == user.lower())
-    first = connection.execute(
-        select(jobs.c.source_ref, c.source_id, c.person)
-        .join(jobs, jobs.c.id == c.job_id)
-        .where(c.kind == "user", named)
-    ).all()
+    known = select(jobs.c.source_ref, c.source_id, c.target_id, c.person, c.name).join(jobs, jobs.c.id == c.job_id)
+    folded = user.casefold()  # here, as the databases know letter case of ASCII only
+    first = [
+        (source_ref, source_id, person)
+        for source_ref, source_id, target_id, person, name in connection.execute(known.where(c.kind == "user"))
+        if user in (source_id, target_id, person) or name.casefold() == folded
+    ]
     if not first:
         return []
     same_entry = tuple_(jobs.c.source_ref, c.source_id).in_([(ref, source_id) for ref, source_id, _ in first])

@@ -106,6 +106,13 @@ async def test_nobody_is_taken_out_by_a_guess(company: Company) -> None:
     assert outcomes(await out(company, "ann")) == ["disabled"]
 
 
+@pytest.mark.parametrize("name", ["Ömer.O'Neil@example.com", "ÖMER.O'NEIL@EXAMPLE.COM"])
+async def test_a_name_is_found_in_every_script_and_letter_case(company: Company, name: str) -> None:
+    company.person("o1", userPrincipalName="Ömer.O'Neil@example.com", displayName="Ömer O'Neil")
+    await company.cycle()
+    assert outcomes(await out(company, name)) == ["disabled"]
+
+
 async def test_who_has_left_meanwhile_is_deleted_in_the_end(company: Company, server: ScimServer) -> None:
     company.people("ann", "bob")
     await company.cycle()
