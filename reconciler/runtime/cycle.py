@@ -394,7 +394,10 @@ class _Cycle:
             summary=report.as_dict(),
             now=end.at,
             settle=both(
-                both(after_cycle(health.terms_of(self._plan), end), self._holding.after_cycle(good=good)),
+                both(
+                    after_cycle(health.terms_of(self._plan), end),
+                    self._holding.after_cycle(went_through=stopped is None),
+                ),
                 await tell_of_overdue(self._store, self._job.name, end.at),
             ),
         )

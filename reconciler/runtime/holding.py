@@ -243,11 +243,15 @@ class Holding:
             elif len(left) < len(said.operation.about):
                 await self._store.narrow_decision(self._state.job_id, key, left)
 
-    def after_cycle(self, *, good: bool) -> Settle:
-        """Return who is to be told what is held. That a person forced the deletes was good for one whole cycle."""
+    def after_cycle(self, *, went_through: bool) -> Settle:
+        """Return who is to be told what is held.
+
+        That a person forced the deletes was good for one cycle that went through, also where it could not read
+        everything: nobody has looked at what a later reading may want to take away.
+        """
 
         def settle(standing: Standing) -> tuple[Standing, Sequence[Notice]]:
-            done = good and self._forced
+            done = went_through and self._forced
             return (replace(standing, force_deletes=False) if done else standing), self.notices
 
         return settle

@@ -152,6 +152,20 @@ async def test_force_deletes_lets_everybody_go_once(company: Company, server: Sc
     assert done(await company.cycle()) == {"held": 7}, "that was good for one cycle"
 
 
+async def test_forced_deletes_are_over_with_the_next_cycle_although_it_did_not_read_everything(
+    company: Company, server: ScimServer
+) -> None:
+    await seven_of_twenty_leave(company)
+    await company.restart("force-deletes")
+    company.write()
+    with (company.directory / "users.jsonl").open("a") as users:
+        users.write('{"id": "half a li')
+    assert (await company.cycle(write=False)).state == "incomplete"
+    for one in staff(20)[7:15]:
+        company.users[one]["accountEnabled"] = False
+    assert done(await company.cycle())["held"] >= 8, "nobody has looked at these"
+
+
 async def test_another_cause_is_proposed_again(company: Company, server: ScimServer) -> None:
     company.tables = FILTER
     company.people(*staff(20))
