@@ -19,7 +19,7 @@ LOGS, STEPS, MODIFIED = (
     "ProvisioningLogs_ProvisioningSteps.csv",
     "ProvisioningLogs_ModifiedProperties.csv",
 )
-"""The files of a CSV export, joined by changeId (entra-behaviour 9.10)."""
+"""The files of a CSV export, joined by changeId (docs/provisioning-log.md)."""
 _SPREADSHEETS_RUN = ("=", "+", "-", "@", "\t", "\r", "\n")
 """What a spreadsheet takes for the beginning of a formula."""
 

@@ -97,7 +97,7 @@ def described(condition: Condition) -> str:
 
 
 def is_null(value: object) -> bool:
-    """Return whether a value counts as null: None, empty, or a list of nothing else (entra-behaviour 4.2)."""
+    """Return whether a value counts as null: None, empty, or a list of nothing else (docs/scope.md)."""
     if value is None or value == "":
         return True
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""Says when an operation that failed is tried again (entra-behaviour 7.2)."""
+"""Says when an operation that failed is tried again (docs/quarantine.md)."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class Deprovisioning:
         if standing.forced and not (standing.purged and action is DeprovisionAction.DELETE):
             action = DeprovisionAction.DISABLE
         if self.rules.kind == "group" and action is DeprovisionAction.DISABLE:
-            action = DeprovisionAction.DELETE  # a group cannot be disabled (entra-behaviour 5.8)
+            action = DeprovisionAction.DELETE  # a group cannot be disabled (docs/deprovisioning.md)
         match action:
             case DeprovisionAction.KEEP if standing.also is not None:
                 return self.plan(judged, link, standing.also, now)

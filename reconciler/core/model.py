@@ -50,7 +50,7 @@ class Entry(NamedTuple):
 
 
 class Operator(StrEnum):
-    """The operators of a clause, by the names that Entra's filters have (entra-behaviour 4.2)."""
+    """The operators of a clause, by the names that Entra's filters have (docs/scope.md)."""
 
     EQUALS = "EQUALS"
     NOT_EQUALS = "NOT EQUALS"

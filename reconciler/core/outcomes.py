@@ -45,7 +45,7 @@ ERROR_CODES: dict[Fault, Reason] = {
     Fault.SERVER_ERROR: "InternalServerError",
     Fault.NOT_SCIM: "SystemForCrossDomainIdentityManagementServiceIncompatible",
 }
-"""The code that the provisioning log shows for a fault, by Entra's names (entra-behaviour 7.7) where it has one."""
+"""The code that the provisioning log shows for a fault, by Entra's names where it has one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Decides when a job goes into quarantine, when it is tried again, and when it comes out (entra-behaviour 8)."""
+"""Decides when a job goes into quarantine, when it is tried again, and when it comes out (docs/quarantine.md)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Why something was not done, or not wholly: one reason for each cause, closed, each with what to do about it.
 
-The provisioning log shows them as `errorCode`, by Entra's names where it has one (entra-behaviour 7.7). Each has its
+The provisioning log shows them as `errorCode`, by Entra's names where it has one. Each has its
 page in docs/reasons.
 """
 

@@ -1,4 +1,4 @@
-"""What a restart of a job clears, by our words or by Graph's (entra-behaviour 1.14, 7.4, 15.1)."""
+"""What a restart of a job clears, by our words or by Graph's (docs/decisions/0005-restart.md)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ResetScope(StrEnum):
 
 
 RESTART = frozenset({ResetScope.WATERMARK, ResetScope.ESCROWS, ResetScope.QUARANTINE})
-"""What a restart clears where nothing is said: the links are kept (entra-behaviour 1.14)."""
+"""What a restart clears where nothing is said: the links are kept (docs/decisions/0005-restart.md)."""
 FULL = RESTART | {ResetScope.LINKS}
 
 _WORDS = {

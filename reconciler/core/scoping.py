@@ -187,7 +187,7 @@ def taken_out(standing: Standing, by: str) -> Leaving:
 
 
 def is_soft_deleted(standing: Standing) -> bool | None:
-    """Return the value of [IsSoftDeleted]: true for every cause of leaving (entra-behaviour 5.1); None: not known."""
+    """Return the value of [IsSoftDeleted]: true for every cause of leaving; None: not known."""
     match standing:
         case InScope():
             return False

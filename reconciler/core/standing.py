@@ -11,7 +11,7 @@ Json = Mapping[str, Any]
 
 
 class QuarantineReason(StrEnum):
-    """Why a job is in quarantine, by Graph's names (entra-behaviour 8.7)."""
+    """Why a job is in quarantine, by Graph's names (docs/quarantine.md)."""
 
     BASE_ESCROW = "EncounteredBaseEscrowThreshold"
     TOTAL_ESCROW = "EncounteredTotalEscrowThreshold"

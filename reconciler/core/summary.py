@@ -1,4 +1,4 @@
-"""The provisioning log in the shape of Graph's provisioningObjectSummary (entra-behaviour 9.6)."""
+"""The provisioning log in the shape of Graph's provisioningObjectSummary (docs/provisioning-log.md)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _STANDS: Mapping[str, Mapping[str, str]] = {
     "HasNoRole": {"Assigned": "False", "IsEffectivelyEntitledForProvisioning": "False"},
     "FilteredOut": {"Assigned": "True", "IsInProvisioningScopeDisplayName": "False"},
 }
-"""What a reason says of the scope's rules (entra-behaviour 9.7); what was not looked at is left out."""
+"""What a reason says of the scope's rules (docs/provisioning-log.md); what was not looked at is left out."""
 _REASONS = {"inactive": "NotActive", "role_lost": "HasNoRole", "out_of_scope": "NotEffectivelyEntitled"}
 _EXPORTS = {"create": "EntryExportAdd", "delete": "EntryExportDelete"}
 

@@ -1,4 +1,4 @@
-"""Words the provisioning log: one record per entry and change of verdict (entra-behaviour 9)."""
+"""Words the provisioning log: one record per entry and change of verdict (docs/provisioning-log.md)."""
 
 from __future__ import annotations
 

@@ -219,7 +219,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What a job has come to, since it first ran (entra-behaviour 11); the log's retention takes nothing of it away."""
+    """What a job has come to, since it first ran; the log's retention takes nothing of it away."""
 
     managed: Mapping[Kind, int]
     """Users and groups that are linked, and not disabled by us."""
