@@ -14,6 +14,9 @@ ReconcilerError
 
 from dataclasses import dataclass
 
+_EXCERPT_BEFORE, _EXCERPT_LENGTH = 60, 100
+"""How many characters of a long expression are shown before the place of an error, and in all."""
+
 
 class ReconcilerError(Exception):
     """Something that a person has to mend; its text says what, where and what to do."""
@@ -21,14 +24,19 @@ class ReconcilerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong in a configuration: `where` is `file: key path`, `hint` what to do (may be empty)."""
+    """One thing that is wrong in a configuration: `where` is `file: key path`, `hint` what to do (may be empty).
+
+    `excerpt` shows an expression that cannot be read, a caret below the place; nothing else is shown as it was written.
+    """
 
     where: str
     problem: str
     hint: str = ""
+    excerpt: str = ""
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.problem}" + (f" ({self.hint})" if self.hint else "")
+        said = f"{self.where}: {self.problem}" + (f" ({self.hint})" if self.hint else "")
+        return f"{said}\n{self.excerpt}" if self.excerpt else said
 
 
 class ConfigError(ReconcilerError):
@@ -45,6 +53,14 @@ class ExpressionSyntaxError(ReconcilerError):
     def __init__(self, problem: str, position: int, hint: str = "") -> None:
         self.problem, self.position, self.hint = problem, position, hint
         super().__init__(f"{problem} at character {position + 1}" + (f" ({hint})" if hint else ""))
+
+    def excerpt(self, text: str) -> str:
+        """Return the line of the expression that the error is in, and below it a caret at the place."""
+        before = text[: self.position]
+        line = text.splitlines()[before.count("\n")] if text.splitlines() else ""
+        column = len(before) - (before.rfind("\n") + 1)
+        start = max(0, column - _EXCERPT_BEFORE)
+        return f"  {line[start : start + _EXCERPT_LENGTH]}\n  {' ' * (column - start)}^"
 
 
 class EvaluationError(ReconcilerError):

@@ -300,10 +300,4 @@ def _print_syntax_error(text: str, error: ExpressionSyntaxError, *, as_json: boo
     if as_json:
         _print_json({"error": str(error)})
         return
-    before = text[: error.position]
-    line = text.splitlines()[before.count("\n")] if text.splitlines() else ""
-    column = len(before) - (before.rfind("\n") + 1)
-    start = max(0, column - 60)
-    click.echo(f"error: {error}", err=True)
-    click.echo(f"  {line[start : start + 100]}", err=True)
-    click.echo(f"  {' ' * (column - start)}^", err=True)
+    click.echo(f"error: {error}\n{error.excerpt(text)}", err=True)

@@ -107,10 +107,15 @@ def _asked(described: configuration.Described) -> Answers:
 def _print_findings(problems: tuple[Problem, ...], warnings: tuple[Problem, ...]) -> None:
     findings = {
         "ok": not problems,
-        "problems": [asdict(problem) for problem in problems],
-        "warnings": [asdict(warning) for warning in warnings],
+        "problems": [_finding(problem) for problem in problems],
+        "warnings": [_finding(warning) for warning in warnings],
     }
     click.echo(orjson.dumps(findings, option=orjson.OPT_INDENT_2))
+
+
+def _finding(problem: Problem) -> dict[str, str]:
+    """Return a finding as JSON; `excerpt` is there where an expression is shown."""
+    return {name: text for name, text in asdict(problem).items() if text or name != "excerpt"}
 
 
 def _summary(loaded: configuration.Config) -> str:

@@ -55,7 +55,7 @@ class Report:
 
     def _in_order(self, findings: list[Finding]) -> list[Problem]:
         ordered = sorted(findings, key=lambda finding: _position(self.document.tables, finding.place))
-        return [Problem(self.document.where(found.place), found.problem, found.hint) for found in ordered]
+        return [Problem(self.document.where(one.place), one.problem, one.hint, one.excerpt) for one in ordered]
 
 
 def _position(tables: Any, place: Place) -> tuple[int, ...]:

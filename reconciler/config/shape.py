@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
@@ -47,6 +47,7 @@ class Finding:
     place: Place
     problem: str
     hint: str = ""
+    excerpt: str = ""
 
 
 @dataclass(slots=True)
@@ -89,7 +90,7 @@ def shaped(model: type[_T], written: Mapping[str, Any]) -> Shape[_T]:
             finding = _finding(model, fault, place, data)
             at = shape.written(place)
             if number == 0 or not _follows(at, consequential):
-                shape.findings.append(Finding(shape.written(finding.place), finding.problem, finding.hint))
+                shape.findings.append(replace(finding, place=shape.written(finding.place)))
             bad = place[:-1] if fault["type"] == "missing" else place
             doomed.add(bad)
             shape.left_out.add(shape.written(bad))
@@ -144,7 +145,7 @@ def _finding(model: type[Table], fault: ErrorDetails, place: Place, data: Any) -
     context = fault.get("ctx", {})
     match fault["type"]:
         case "refused":
-            return Finding(place, context["problem"], context["hint"])
+            return Finding(place, context["problem"], context["hint"], context["excerpt"])
         case "extra_forbidden":
             if place[-1] in LATER:
                 return Finding(place, "is not yet available")

@@ -23,9 +23,12 @@ class Table(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
 
-def refusal(problem: str, hint: str = "") -> PydanticCustomError:
-    """Return the error that a validator raises; `problem` and `hint` never hold what was written."""
-    return PydanticCustomError("refused", "{problem}", {"problem": problem, "hint": hint})
+def refusal(problem: str, hint: str = "", excerpt: str = "") -> PydanticCustomError:
+    """Return the error that a validator raises; `problem` and `hint` never hold what was written.
+
+    `excerpt` does: it is for expressions alone, which are no place for secrets.
+    """
+    return PydanticCustomError("refused", "{problem}", {"problem": problem, "hint": hint, "excerpt": excerpt})
 
 
 def seconds(duration: str) -> float:
@@ -113,7 +116,8 @@ def _expression(value: str) -> str:
     try:
         compile_expression(value)
     except ExpressionSyntaxError as error:
-        raise refusal(f"{error.problem} at character {error.position + 1}", error.hint) from None
+        problem = f"{error.problem} at character {error.position + 1}"
+        raise refusal(problem, error.hint, error.excerpt(value)) from None
     return value
 
 

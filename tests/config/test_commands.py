@@ -93,6 +93,19 @@ def test_check_prints_its_findings_as_json(monkeypatch: pytest.MonkeyPatch, caps
     assert findings["warnings"][0]["where"] == "config.toml: [targets.phone] auth.token"
 
 
+def test_check_shows_where_an_expression_breaks_off(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    users = """[jobs.phone.users]\nattributes = [{ to = "title", expression = 'Join(" ", [givenName] [surname])' }]\n"""
+    Path("config.toml").write_text(SOUND + JOB + users, "utf-8")
+    assert run(monkeypatch, "check") == 2
+    assert capsys.readouterr().err.endswith("""  Join(" ", [givenName] [surname])\n                        ^\n""")
+    assert run(monkeypatch, "check", "--json") == 2
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    line, caret = problem["excerpt"].splitlines()
+    assert line[caret.index("^") :] == "[surname])"
+
+
 def test_a_secret_file_that_others_may_read_fails_the_check(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
