@@ -261,6 +261,16 @@ def test_the_unit_is_a_sandbox_that_still_shows_who_speaks_to_it(installed: list
 
 
 @needs_systemd
+def test_what_the_unit_forbids_is_lifted_where_the_daemon_gives_its_own_socket_to_a_group() -> None:
+    forbidden = subprocess.run(
+        ["systemd-analyze", "syscall-filter", "@privileged"], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert "@chown" in forbidden
+    assert "~@privileged @resources" in settings_of(UNIT)["SystemCallFilter"]
+    assert "SystemCallFilter=@chown" in (HERE / "systemd/README.md").read_text()
+
+
+@needs_systemd
 def test_the_group_of_the_socket_is_made_as_the_notes_say(tmp_path: Path) -> None:
     groups = HERE / "systemd/reconciler.sysusers"
     done = subprocess.run(

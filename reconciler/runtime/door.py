@@ -101,7 +101,8 @@ def open_door(path: Path, group: str | None) -> Door:
         listening.bind(os.fspath(path))
         made = path.lstat()
         # nobody can connect before we listen, so that the file is never open to others
-        os.chown(path, -1, gid)
+        if gid not in (-1, made.st_gid):
+            os.chown(path, -1, gid)
         path.chmod(MODE)
         listening.listen(BACKLOG)
     except OSError as error:

@@ -105,6 +105,47 @@ def test_it_is_given_to_the_group_that_is_named(path: Path) -> None:
     door.close()
 
 
+CONFINED = """
+import ctypes, os, platform, struct, sys
+from pathlib import Path
+from reconciler.errors import ConfigError
+from reconciler.runtime.door import open_door
+numbers = {"x86_64": (92, 93, 94, 260), "aarch64": (54, 55)}[platform.machine()]
+jumps = [struct.pack("HBBI", 0x15, len(numbers) - at, 0, number) for at, number in enumerate(numbers)]
+filters = [struct.pack("HBBI", 0x20, 0, 0, 0), *jumps, struct.pack("HBBI", 0x06, 0, 0, 0x7FFF0000)]
+filters.append(struct.pack("HBBI", 0x06, 0, 0, 0x00050001))
+code = ctypes.create_string_buffer(b"".join(filters))
+class Program(ctypes.Structure):
+    _fields_ = [("len", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+assert libc.prctl(22, 2, ctypes.byref(Program(len(filters), ctypes.addressof(code))), 0, 0) == 0
+try:
+    os.chown(sys.argv[1], -1, -1)
+except PermissionError:
+    print("confined")
+open_door(Path(sys.argv[1], "control.sock"), None).close()
+open_door(Path(sys.argv[1], "control.sock"), str(os.getegid())).close()
+try:
+    open_door(Path(sys.argv[1], "control.sock"), "54321")
+except ConfigError as error:
+    print(error)
+"""
+
+
+def test_a_unit_that_lets_nobody_give_files_away_still_lets_it_make_a_socket(path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", CONFINED, str(path.parent)],
+        capture_output=True,
+        text=True,
+        env=environment({}),
+        check=False,
+    )
+    first, _, rest = ran.stdout.partition("\n")
+    assert first == "confined", ran.stderr
+    assert "the daemon may not give its socket to '54321'" in rest, ran.stderr
+
+
 PASSED = """
 import os, socket, sys, tempfile
 from reconciler.runtime.door import passed_door
