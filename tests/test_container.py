@@ -115,6 +115,16 @@ def test_compose_keeps_the_root_file_system_read_only_and_mounts_what_is_written
     assert all(port.startswith("127.0.0.1:") for port in service["ports"])
 
 
+def test_compose_starts_it_again_after_a_failure_and_after_a_boot_and_looks_after_it() -> None:
+    (service,) = compose()["services"].values()
+    assert service["restart"] == "always", "on-failure starts nothing when the machine was started anew"
+    check = service["healthcheck"]
+    of_the_image = last_stage()["HEALTHCHECK"][0]
+    assert json.dumps(check["test"][1:]) == of_the_image.partition(" CMD ")[2]
+    said = {name.replace("-", "_"): value for name, value in re.findall(r"--([a-z-]+)=(\S+)", of_the_image)}
+    assert {name: str(check[name]) for name in said} == said
+
+
 # --- Kubernetes --------------------------------------------------------------------------------------------------
 
 
