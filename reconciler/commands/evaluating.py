@@ -14,7 +14,8 @@ from reconciler.commands.running import run_async
 from reconciler.config import Config
 from reconciler.core.mapping import Mapper
 from reconciler.core.model import Constant, Direct, FromExpression, Job, ObjectRules, SourceId, Untouched
-from reconciler.language.syntax import Attribute, render
+from reconciler.language.syntax import render
+from reconciler.language.tree import Attribute
 from reconciler.ports import Wanted
 from reconciler.runtime.clock import SystemClock
 

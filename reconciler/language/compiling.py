@@ -10,8 +10,8 @@ from reconciler.language.catalogue import ENTRA
 from reconciler.language.dialects import Dialect
 from reconciler.language.excel import EXCEL
 from reconciler.language.functions import ANY_WORD, Argument, Evaluate, Function, Gives, Invocation, Noted, TableUse
-from reconciler.language.syntax import (
-    IGNORE_WORDS,
+from reconciler.language.syntax import IGNORE_WORDS
+from reconciler.language.tree import (
     Arithmetic,
     Attribute,
     Call,

@@ -31,7 +31,7 @@ from reconciler.language.moments import (
     tokens_of,
     zone_named,
 )
-from reconciler.language.syntax import Call
+from reconciler.language.tree import Call
 from reconciler.language.values import Context, Value, integer, number, text, text_or_none
 
 INTERVALS = {"yyyy": "year", "m": "month", "d": "day", "ww": "week", "h": "hour", "n": "minute", "s": "second"}

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 from reconciler.errors import ExpressionSyntaxError
 from reconciler.language.functions import Evaluate, Function
-from reconciler.language.syntax import Call, Node
+from reconciler.language.tree import Call, Node
 
 
 @dataclass(frozen=True, slots=True)

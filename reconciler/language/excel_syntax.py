@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from reconciler.errors import ExpressionSyntaxError
-from reconciler.language.syntax import (
-    IGNORE_WORDS,
-    LENGTH_MAX,
+from reconciler.language.cursor import COLUMN, DIGITS_MAX, FOREIGN_QUOTES, Cursor
+from reconciler.language.syntax import IGNORE_WORDS, LENGTH_MAX
+from reconciler.language.tree import (
     Arithmetic,
     Attribute,
     Call,
@@ -69,14 +69,10 @@ def _grouped(node: Node) -> str:
     return _written(node)
 
 
-_SPACE = re.compile(r"\s*")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
-_COLUMN = re.compile(r"\[([^\[\]]*)\]")
 _NUMBER = re.compile(r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _STRING = re.compile(r'"((?:[^"]|"")*)"')
 _COMPARISON = re.compile(r"<>|>=|<=|=|>|<")
-_DIGITS_MAX = 300
-_FOREIGN_QUOTES = "“”„«»'‘’"
 _RANKS = (("+", "-"), ("*", "/"), ("^",))
 _VALUE_HINT = 'write an attribute [name], a "text", a number or a function'
 
@@ -88,25 +84,21 @@ def _unexpected(start: int, character: str) -> ExpressionSyntaxError:
         "$": "there are no cells here: attributes are written [name]",
         ";": "arguments are separated by commas",
     }
-    hint = 'texts stand in straight double quotes: "…"' if character in _FOREIGN_QUOTES else _VALUE_HINT
+    hint = 'texts stand in straight double quotes: "…"' if character in FOREIGN_QUOTES else _VALUE_HINT
     return ExpressionSyntaxError(f"unexpected {character!r}", start, hints.get(character, hint))
 
 
-class _Parser:
+class _Parser(Cursor):
     """A cursor over the formula. Every step inwards counts one level, so the stack is bounded."""
 
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.at = 0
-
     def formula(self) -> Node:
-        self._skip()
+        self.skip()
         assert self.text[self.at] == "=", "the caller saw it"
         self.at += 1
-        return self._comparison(0)
+        return self.expression(0)
 
     def end(self) -> None:
-        if self._skip():
+        if self.skip():
             hints = {
                 ")": "one closing parenthesis too many",
                 ",": "arguments stand within a function's parentheses",
@@ -119,25 +111,25 @@ class _Parser:
                 hints.get(found, "an operator is missing"),
             )
 
-    def _comparison(self, depth: int) -> Node:
+    def expression(self, depth: int) -> Node:
         if depth > DEPTH_MAX:
             raise ExpressionSyntaxError(
                 f"nested more than {DEPTH_MAX} levels deep", self.at, "use IFS, SWITCH or two mappings"
             )
         left = self._concatenation(depth)
-        if not self._skip() or (found := _COMPARISON.match(self.text, self.at)) is None:
+        if not self.skip() or (found := _COMPARISON.match(self.text, self.at)) is None:
             return left
         self.at = found.end()
-        if self._skip() and self.text[self.at] in "=<>":
+        if self.skip() and self.text[self.at] in "=<>":
             raise ExpressionSyntaxError("unknown operator", found.start(), "operators are = <> > >= < <=")
         right = self._concatenation(depth)
-        if self._skip() and _COMPARISON.match(self.text, self.at) is not None:
+        if self.skip() and _COMPARISON.match(self.text, self.at) is not None:
             raise ExpressionSyntaxError("a second comparison in a row", self.at, "join comparisons with AND(…, …)")
         return Comparison(found.group(), left, right, left.start, right.end)
 
     def _concatenation(self, depth: int) -> Node:
         parts = [self._ranked(0, depth)]
-        while self._skip() and self.text[self.at] == "&":
+        while self.skip() and self.text[self.at] == "&":
             self.at += 1
             parts.append(self._ranked(0, depth))
         return parts[0] if len(parts) == 1 else Concatenation(tuple(parts), parts[0].start, parts[-1].end)
@@ -146,7 +138,7 @@ class _Parser:
         if rank == len(_RANKS):
             return self._signed(depth)
         operators, operands = [], [self._ranked(rank + 1, depth)]
-        while self._skip() and self.text[self.at] in _RANKS[rank]:
+        while self.skip() and self.text[self.at] in _RANKS[rank]:
             operators.append(self.text[self.at])
             self.at += 1
             operands.append(self._ranked(rank + 1, depth))
@@ -156,11 +148,11 @@ class _Parser:
 
     def _signed(self, depth: int) -> Node:
         start, negative = self.at, False
-        while self._skip() and self.text[self.at] in "+-":
+        while self.skip() and self.text[self.at] in "+-":
             negative ^= self.text[self.at] == "-"
             self.at += 1
         node = self._operand(depth)
-        while self._skip() and self.text[self.at] == "%":
+        while self.skip() and self.text[self.at] == "%":
             self.at += 1
             hundred = Constant(100, self.at, self.at)
             if isinstance(node, Arithmetic) and node.operators[-1] == "/":
@@ -174,17 +166,17 @@ class _Parser:
         return Arithmetic(("-",), (Constant(0, start, start), node), start, node.end)
 
     def _operand(self, depth: int) -> Node:
-        if not self._skip():
+        if not self.skip():
             raise ExpressionSyntaxError("the formula ends where a value is expected", self.at, _VALUE_HINT)
         start, character = self.at, self.text[self.at]
         if character == '"':
             return self._string()
         if character == "[":
-            return self._attribute()
+            return self.attribute()
         if character == "(":
             self.at += 1
-            inner = self._comparison(depth + 1)
-            self._close("(", start)
+            inner = self.expression(depth + 1)
+            self.close("(", start)
             return inner
         if character in ".0123456789":
             return self._number()
@@ -196,12 +188,12 @@ class _Parser:
     def _named(self, found: re.Match[str], depth: int) -> Node:
         name, start = found.group(), found.start()
         self.at = found.end()
-        column = _COLUMN.match(self.text, self.at)
+        column = COLUMN.match(self.text, self.at)
         if column is not None:
             self.at = column.end()
             return Word(f"{name}[{column.group(1).strip()}]", start, self.at)
-        if self._skip() and self.text[self.at] == "(":
-            arguments = self._arguments(name, depth)
+        if self.skip() and self.text[self.at] == "(":
+            arguments = self.arguments(name, depth)
             return Call(name, arguments, start, self.at)
         if name.upper() in ("TRUE", "FALSE"):
             return Call(name.upper(), (), start, found.end())
@@ -209,47 +201,12 @@ class _Parser:
         self.at = found.end()
         return Word(ignored or name, start, found.end())
 
-    def _arguments(self, name: str, depth: int) -> tuple[Node, ...]:
-        opened = self.at
-        self.at += 1
-        arguments: list[Node] = []
-        while True:
-            if self._skip() and self.text[self.at] in ",)":
-                arguments.append(NotGiven(self.at, self.at))
-            else:
-                arguments.append(self._comparison(depth + 1))
-            if not self._skip() or self.text[self.at] != ",":
-                break
-            self.at += 1
-        self._close(name, opened)
-        return () if len(arguments) == 1 and isinstance(arguments[0], NotGiven) else tuple(arguments)
-
-    def _close(self, what: str, opened: int) -> None:
-        if not self._skip():
-            where = f"the parenthesis of {what}" if what != "(" else "the parenthesis"
-            raise ExpressionSyntaxError(f"{where} is never closed", opened, "add a )")
-        if self.text[self.at] != ")":
-            found = self.text[self.at]
-            hint = "arguments are separated by commas" if found == ";" else "expected , or ) here"
-            raise ExpressionSyntaxError(f"unexpected {found!r}", self.at, hint)
-        self.at += 1
-
     def _string(self) -> Constant:
         found = _STRING.match(self.text, self.at)
         if found is None:
             raise ExpressionSyntaxError('the text has no closing "', self.at, 'a quote in a text is doubled: ""')
         start, self.at = self.at, found.end()
         return Constant(found.group(1).replace('""', '"'), start, self.at)
-
-    def _attribute(self) -> Attribute:
-        found = _COLUMN.match(self.text, self.at)
-        if found is None:
-            raise ExpressionSyntaxError("the attribute has no closing ]", self.at, "attributes are written [name]")
-        start, self.at = self.at, found.end()
-        name = found.group(1).strip()
-        if not name:
-            raise ExpressionSyntaxError("an attribute without a name", start, "attributes are written [name]")
-        return Attribute(name, start, self.at)
 
     def _number(self) -> Constant:
         start = self.at
@@ -260,7 +217,7 @@ class _Parser:
         if _NAME.match(self.text, self.at) is not None:
             raise ExpressionSyntaxError("a number with letters in it", start, 'a text stands in quotes: "1a"')
         digits = found.group()
-        if len(digits) > _DIGITS_MAX:
+        if len(digits) > DIGITS_MAX:
             raise ExpressionSyntaxError(f"a number of {len(digits)} characters", start, "write it as a text")
         if digits.isdigit():
             return Constant(int(digits), start, self.at)
@@ -268,10 +225,3 @@ class _Parser:
         if value == float("inf"):
             raise ExpressionSyntaxError("a number that is too large", start, "write it as a text")
         return Constant(value, start, self.at)
-
-    def _skip(self) -> bool:
-        """Step over white space; return whether anything is left."""
-        found = _SPACE.match(self.text, self.at)
-        assert found is not None
-        self.at = found.end()
-        return self.at < len(self.text)

@@ -8,7 +8,8 @@ from typing import Literal, NamedTuple
 
 from reconciler.errors import EvaluationError, ExpressionSyntaxError
 from reconciler.language.moments import parse_moment
-from reconciler.language.syntax import IGNORE_WORDS, Attribute, Call, Constant, Node, NotGiven, Word
+from reconciler.language.syntax import IGNORE_WORDS
+from reconciler.language.tree import Attribute, Call, Constant, Node, NotGiven, Word
 from reconciler.language.values import Context, Value, number, truth
 
 Evaluate = Callable[[Context], Value]

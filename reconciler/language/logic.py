@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from reconciler.errors import EvaluationError
 from reconciler.language.functions import Argument, Evaluate, Function, Invocation, checked, condition, plain
-from reconciler.language.syntax import Attribute, NotGiven, render, walk
+from reconciler.language.syntax import render
+from reconciler.language.tree import Attribute, NotGiven, walk
 from reconciler.language.values import (
     IGNORE_FLOW,
     Context,

@@ -8,7 +8,7 @@ from reconciler.errors import EvaluationError
 from reconciler.language.functions import Argument, Evaluate, Function, Invocation
 from reconciler.language.lists import values_of
 from reconciler.language.patterns import Match, Pattern, PatternRefused, PatternTooSlow, compile_pattern
-from reconciler.language.syntax import Constant
+from reconciler.language.tree import Constant
 from reconciler.language.values import TEXT_MAX, Context, Value, bounded, text, text_or_none
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from reconciler.errors import EvaluationError
 from reconciler.language.functions import Function, Invocation, checked, plain
 from reconciler.language.lists import values_of
-from reconciler.language.syntax import Attribute
+from reconciler.language.tree import Attribute
 from reconciler.language.values import Value, text
 
 ASSIGNMENTS = "appRoleAssignments"

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
 
 from reconciler.errors import ExpressionSyntaxError
+from reconciler.language.cursor import DIGITS_MAX, FOREIGN_QUOTES, Cursor
+from reconciler.language.tree import (
+    Arithmetic,
+    Attribute,
+    Call,
+    Comparison,
+    Concatenation,
+    Constant,
+    Node,
+    NotGiven,
+    Word,
+)
 
 LENGTH_MAX = 10_000
 """Characters in an expression, as Entra has it."""
@@ -16,74 +26,6 @@ DEPTH_MAX = 150
 IGNORE_WORDS = ("IgnoreAttributeFlow", "IgnoreObjectFlow")
 OPTION_WORDS = ("vbTextCompare", "vbBinaryCompare", "Unicode", "ASCII", "UTF8")
 WORDS = IGNORE_WORDS + OPTION_WORDS
-
-
-@dataclass(frozen=True, slots=True)
-class Constant:
-    value: str | int | float
-    start: int
-    end: int
-
-
-@dataclass(frozen=True, slots=True)
-class Attribute:
-    name: str
-    start: int
-    end: int
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """One of the few bare words."""
-
-    name: str
-    start: int
-    end: int
-
-
-@dataclass(frozen=True, slots=True)
-class NotGiven:
-    """An empty argument."""
-
-    start: int
-    end: int
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    name: str
-    arguments: tuple[Node, ...]
-    start: int
-    end: int
-
-
-@dataclass(frozen=True, slots=True)
-class Concatenation:
-    parts: tuple[Node, ...]
-    start: int
-    end: int
-
-
-@dataclass(frozen=True, slots=True)
-class Arithmetic:
-    """Operands with an operator between each two, all of one rank, worked off from the left."""
-
-    operators: tuple[str, ...]
-    operands: tuple[Node, ...]
-    start: int
-    end: int
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    operator: str
-    left: Node
-    right: Node
-    start: int
-    end: int
-
-
-Node = Constant | Attribute | Word | NotGiven | Call | Concatenation | Arithmetic | Comparison
 
 
 def parse(text: str) -> Node:
@@ -124,35 +66,17 @@ def render(node: Node) -> str:
             return f"{_grouped(left, Comparison)} {operator} {_grouped(right, Comparison)}"
 
 
-def walk(node: Node) -> Iterator[Node]:
-    """Yield a node and everything in it."""
-    waiting = [node]
-    while waiting:
-        node = waiting.pop()
-        yield node
-        match node:
-            case Call(arguments=children) | Concatenation(parts=children) | Arithmetic(operands=children):
-                waiting.extend(reversed(children))
-            case Comparison(left=left, right=right):
-                waiting.extend((right, left))
-            case Constant() | Attribute() | Word() | NotGiven():
-                pass
-
-
 def _grouped(node: Node, *kinds: type) -> str:
     return f"({render(node)})" if isinstance(node, kinds) else render(node)
 
 
-_SPACE = re.compile(r"\s*")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HEXADECIMAL = re.compile(r"&[Hh]([0-9A-Fa-f]+)&?")
 _DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?|-?\.[0-9]+")
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _ESCAPE = re.compile(r'\\([\\"])')
-_ATTRIBUTE = re.compile(r"\[([^\[\]]*)\]")
 _OPERATOR = re.compile(r"<>|>=|<=|=|>|<|&")
 _SIGN = re.compile(r"[+-]")
-_FOREIGN_QUOTES = "“”„«»'‘’"
 
 
 def _joined(parts: list[Node]) -> Node:
@@ -166,12 +90,8 @@ def _word(name: str, start: int, end: int) -> Word:
     raise ExpressionSyntaxError(f"unknown word {name}", start, hint)
 
 
-class _Parser:
+class _Parser(Cursor):
     """A cursor over the text. Comparison binds weaker than `&`, `&` weaker than + -; nesting costs four frames."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.at = 0
 
     def expression(self, depth: int) -> Node:
         if depth > DEPTH_MAX:
@@ -181,21 +101,21 @@ class _Parser:
         left: Node | None = None
         compares = ""
         parts = [self._sum(depth)]
-        while self._skip() and (found := _OPERATOR.match(self.text, self.at)) is not None:
+        while self.skip() and (found := _OPERATOR.match(self.text, self.at)) is not None:
             if found.group() != "&":
                 if left is not None:
                     hint = "nest IIF: IIF(a = b, IIF(c = d, …, …), …)"
                     raise ExpressionSyntaxError("a second comparison in a row", self.at, hint)
                 left, compares, parts = _joined(parts), found.group(), []
             self.at = found.end()
-            if found.group() != "&" and self._skip() and self.text[self.at] in "=<>":
+            if found.group() != "&" and self.skip() and self.text[self.at] in "=<>":
                 raise ExpressionSyntaxError("unknown operator", found.start(), "operators are = <> > >= < <=")
             parts.append(self._sum(depth))
         right = _joined(parts)
         return right if left is None else Comparison(compares, left, right, left.start, right.end)
 
     def end(self) -> None:
-        self._skip()
+        self.skip()
         if self.at == len(self.text):
             return
         rest = self.text[self.at]
@@ -207,7 +127,7 @@ class _Parser:
 
     def _sum(self, depth: int) -> Node:
         operators, operands = [], [self._operand(depth)]
-        while self._skip() and (found := _SIGN.match(self.text, self.at)) is not None:
+        while self.skip() and (found := _SIGN.match(self.text, self.at)) is not None:
             self.at = found.end()
             operators.append(found.group())
             operands.append(self._operand(depth))
@@ -218,7 +138,7 @@ class _Parser:
         )
 
     def _operand(self, depth: int) -> Node:
-        if not self._skip():
+        if not self.skip():
             raise ExpressionSyntaxError(
                 "the expression ends where a value is expected", self.at, 'write an attribute [name], a "text", a call'
             )
@@ -226,51 +146,28 @@ class _Parser:
         if character == '"':
             return self._string()
         if character == "[":
-            return self._attribute()
+            return self.attribute()
         if character == "(":
             self.at += 1
             inner = self.expression(depth + 1)
-            self._close("(", start)
+            self.close("(", start)
             return inner
         if character == "&" or character in "-.0123456789":
             return self._number()
         found = _NAME.match(self.text, start)
         if found is not None:
             self.at = found.end()
-            if not self._skip() or self.text[self.at] != "(":
+            if not self.skip() or self.text[self.at] != "(":
                 return _word(found.group(), start, found.end())
-            arguments = self._arguments(found.group(), depth)
+            arguments = self.arguments(found.group(), depth)
             return Call(found.group(), arguments, start, self.at)
-        if character in _FOREIGN_QUOTES:
+        if character in FOREIGN_QUOTES:
             raise ExpressionSyntaxError(
                 f"unexpected {character!r}", start, 'texts stand in straight double quotes: "…"'
             )
         raise ExpressionSyntaxError(
             f"unexpected {character!r}", start, 'a value is expected: an attribute [name], a "text", a number or a call'
         )
-
-    def _arguments(self, name: str, depth: int) -> tuple[Node, ...]:
-        opened = self.at
-        self.at += 1
-        arguments: list[Node] = []
-        while True:
-            if self._skip() and self.text[self.at] in ",)":
-                arguments.append(NotGiven(self.at, self.at))
-            else:
-                arguments.append(self.expression(depth + 1))
-            if not self._skip() or self.text[self.at] != ",":
-                break
-            self.at += 1
-        self._close(name, opened)
-        return () if len(arguments) == 1 and isinstance(arguments[0], NotGiven) else tuple(arguments)
-
-    def _close(self, what: str, opened: int) -> None:
-        if not self._skip():
-            where = f"the parenthesis of {what}" if what != "(" else "the parenthesis"
-            raise ExpressionSyntaxError(f"{where} is never closed", opened, "add a )")
-        if self.text[self.at] != ")":
-            raise ExpressionSyntaxError(f"unexpected {self.text[self.at]!r}", self.at, "expected , or ) here")
-        self.at += 1
 
     def _string(self) -> Constant:
         start = self.at
@@ -281,17 +178,6 @@ class _Parser:
         inner = found.group(1)
         return Constant(_ESCAPE.sub(r"\1", inner) if "\\" in inner else inner, start, self.at)
 
-    def _attribute(self) -> Attribute:
-        start = self.at
-        found = _ATTRIBUTE.match(self.text, start)
-        if found is None:
-            raise ExpressionSyntaxError("the attribute has no closing ]", start, "attributes are written [name]")
-        self.at = found.end()
-        name = found.group(1).strip()
-        if not name:
-            raise ExpressionSyntaxError("an attribute without a name", start, "attributes are written [name]")
-        return Attribute(name, start, self.at)
-
     def _number(self) -> Constant:
         start = self.at
         if (hexadecimal := _HEXADECIMAL.match(self.text, start)) is not None:
@@ -299,7 +185,7 @@ class _Parser:
             self.at = hexadecimal.end()
         elif (decimal := _DECIMAL.match(self.text, start)) is not None:
             digits = decimal.group()
-            if len(digits) > _DIGITS_MAX:
+            if len(digits) > DIGITS_MAX:
                 raise ExpressionSyntaxError(f"a number of {len(digits)} characters", start, "write it as a text")
             value = float(digits) if "." in digits else int(digits)
             self.at = decimal.end()
@@ -309,13 +195,3 @@ class _Parser:
         if _NAME.match(self.text, self.at) is not None:
             raise ExpressionSyntaxError("a number with letters in it", start, 'a text stands in quotes: "1a"')
         return Constant(value, start, self.at)
-
-    def _skip(self) -> bool:
-        """Step over white space; return whether anything is left."""
-        found = _SPACE.match(self.text, self.at)
-        assert found is not None
-        self.at = found.end()
-        return self.at < len(self.text)
-
-
-_DIGITS_MAX = 300

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from reconciler.errors import EvaluationError
 from reconciler.language.compiling import compile_expression
 from reconciler.language.functions import Evaluate
-from reconciler.language.syntax import Constant, Node, Word
+from reconciler.language.tree import Constant, Node, Word
 from reconciler.language.values import Context, NothingFlows, Redacted, Value
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from reconciler.core.paths import PathError, canonical, clash
 from reconciler.errors import ExpressionSyntaxError
 from reconciler.language import compile_expression
-from reconciler.language.syntax import Attribute, Constant, parse
+from reconciler.language.syntax import parse
+from reconciler.language.tree import Attribute, Constant
 from reconciler.migrate.findings import Fault, Findings
 from reconciler.migrate.reading import Node
 from reconciler.migrate.writing import ImportedRules

@@ -13,7 +13,8 @@ from reconciler.language import Context, Ignored, compile_expression, excel_synt
 from reconciler.language.catalogue import FUNCTIONS
 from reconciler.language.excel import FUNCTIONS as EXCEL_FUNCTIONS
 from reconciler.language.excel_syntax import DEPTH_MAX as EXCEL_DEPTH_MAX
-from reconciler.language.syntax import DEPTH_MAX, LENGTH_MAX, WORDS, parse, render, walk
+from reconciler.language.syntax import DEPTH_MAX, LENGTH_MAX, WORDS, parse, render
+from reconciler.language.tree import walk
 
 
 @pytest.mark.parametrize(
