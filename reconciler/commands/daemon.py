@@ -90,11 +90,12 @@ def run(config: Path, log_level: str, drain: float) -> None:
                     postman=postman,
                 )
                 service.events.give(metrics.take)
+                desk = Desk(service, house.store, house.clock)
                 beside: list[Callable[[], Coroutine[None, None, None]]] = []
                 if loaded.metrics is not None:
                     port = open_port(loaded.metrics.host, loaded.metrics.port)
-                    beside.append(Exporter(port, metrics, service, house.store, house.clock).serve)
-                control = _control(loaded, service, house, metrics)
+                    beside.append(Exporter(port, metrics, service, house.store, house.clock, desk).serve)
+                control = _control(loaded, service, house, metrics, desk)
                 if control is not None:
                     spoken_to.append(control)
                     beside.append(control.serve)
@@ -126,7 +127,9 @@ async def _beside(
     return received
 
 
-def _control(loaded: configuration.Config, service: Service, house: wiring.House, metrics: Metrics) -> Control | None:
+def _control(
+    loaded: configuration.Config, service: Service, house: wiring.House, metrics: Metrics, desk: Desk
+) -> Control | None:
     """Return what people speak to; None where neither the configuration nor systemd names a socket."""
     door = passed_door(os.environ)
     if door is None and loaded.control_socket is not None:
@@ -134,7 +137,6 @@ def _control(loaded: configuration.Config, service: Service, house: wiring.House
     if door is None:
         logs.get().warning("control.off", hint="name [control] socket in the configuration")
         return None
-    desk = Desk(service, house.store, house.clock)
     return Control(
         door, _rights(loaded, door.group), service, desk, house.store, house.clock, str(loaded.path), metrics
     )

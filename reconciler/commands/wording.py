@@ -88,6 +88,7 @@ def _details(job: Json, now: str) -> Iterator[str]:
         yield f"stopped {ago(job['stopped'], now)}, after long in quarantine; `reconciler restart {job['job']}`"
     if job["quarantine"] is not None:
         yield from _quarantine(job["quarantine"], now)
+    yield from _triggers(job["triggers"], now)
     for hold in job["holds"]:
         yield f"held: {hold['count']} operations for {age(hold['since'], now)} (hold {hold['hold']}): {hold['why']}"
     if job["should_be_off"]["count"]:
@@ -111,6 +112,18 @@ def _last(job: Json, now: str) -> str:
     done = counted({word: n for word, n in last["counts"].items() if word != "skip"})
     took = f"{last['kind']}, {last['duration_seconds']:.1f} s"
     return f"last cycle: {last['state']}, {ago(last['ended_at'], now)}, {took}: {done}"
+
+
+def _triggers(triggers: Json, now: str) -> Iterator[str]:
+    if not triggers["announced"]:
+        return
+    if triggers["heard_since"] is not None:
+        said = triggers["last_announced"]
+        last = f"last change {ago(said, now)}" if said is not None else "no change yet"
+        yield f"the source is listened to, for {age(triggers['heard_since'], now)}; {last}"
+    elif triggers["problem"]:
+        again = f"; tried again {_until(triggers['next_try'], now)}" if triggers["next_try"] is not None else ""
+        yield f"the source is not heard, so the job runs at its interval only: {triggers['problem']}{again}"
 
 
 def _quarantine(quarantine: Json, now: str) -> Iterator[str]:

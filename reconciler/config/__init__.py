@@ -15,6 +15,7 @@ from reconciler.config.adapters import (
     sources_of,
     state_of,
     targets_of,
+    webhooks_of,
 )
 from reconciler.config.jobs import jobs_of
 from reconciler.config.profiles import Described, described_profile, load_profile
@@ -93,6 +94,7 @@ def load(path: Path) -> Config:
         control=control_settings(table),
         metrics=metrics_of(table, report),
         mail=mail_of(table, report),
+        webhooks=webhooks_of(table, report),
         log_retention_seconds=log_retention_of(table, report),
         sources=sources,
         targets=targets,

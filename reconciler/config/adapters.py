@@ -131,6 +131,15 @@ def metrics_of(table: ConfigTable, report: Report) -> MetricsSettings | None:
     return MetricsSettings(host, int(port))
 
 
+def webhooks_of(table: ConfigTable, report: Report) -> dict[str, Secret]:
+    """Return the secrets of webhooks by job."""
+    return {
+        name: _secret(job.triggers.webhook, ("jobs", name, "triggers", "webhook"), report)
+        for name, job in table.jobs.items()
+        if job.triggers.webhook is not None
+    }
+
+
 def mail_of(table: ConfigTable, report: Report) -> MailSettings | None:
     """Return how mails are sent; None where nothing says."""
     mail = table.mail

@@ -16,6 +16,7 @@ from reconciler.config.values import (
     Period,
     Scalar,
     ScalarOrList,
+    SecretField,
     Share,
     Table,
     TargetPath,
@@ -263,6 +264,18 @@ class DeprovisionTable(Table):
         return self
 
 
+class TriggersTable(Table):
+    """What has a job run before its time."""
+
+    announced: bool = Field(default=False, description="Whether it runs when its source says that something changed.")
+    debounce: Duration = Field(
+        default="0.5s", description="How long more changes are waited for, so that one cycle does for all."
+    )
+    webhook: SecretField | None = Field(
+        default=None, description="The secret of those who may say over HTTP that something changed."
+    )
+
+
 class JobTable(Table):
     """One source, one target, and the rules between them."""
 
@@ -312,5 +325,6 @@ class JobTable(Table):
     safeguard_window: Period = Field(default="24h", description="The time over which disables and deletes are counted.")
     stop_after: DurationOrNever = Field(default="never", description="When a job in quarantine is stopped.")
     deprovision: DeprovisionTable = Field(default_factory=DeprovisionTable)
+    triggers: TriggersTable = Field(default_factory=TriggersTable)
     users: UsersTable = Field(default_factory=UsersTable)
     groups: GroupsTable | None = None

@@ -45,6 +45,7 @@ from reconciler.core.model import (
     Role,
     SafeguardLimits,
     Scope,
+    Triggers,
 )
 from reconciler.language import LookupTable, compile_expression
 
@@ -101,6 +102,7 @@ def jobs_of(
             ),
             protected=target.protected if target is not None else (),
             notify=tuple(job.notify),
+            triggers=Triggers(job.triggers.announced, seconds(job.triggers.debounce), job.triggers.webhook is not None),
             only=tuple(dict.fromkeys(job.only)),
         )
         _told(job, table.mail, place, report)

@@ -277,6 +277,8 @@ class Config:
     """By the name of the target."""
     job_profiles: Mapping[str, Profile]
     """By the name of the job: the target's, with the attributes that the job defines itself."""
+    webhooks: Mapping[str, Secret] = field(default_factory=dict)
+    """The secrets of webhooks, by job."""
     log_retention_seconds: float | None = 30 * 86400.0
     """How long the provisioning log is kept; None: for ever."""
     warnings: tuple[Problem, ...] = ()

@@ -27,6 +27,7 @@ _DECIDES_NOTHING = frozenset(
         "require_test",
         "safeguards",
         "notify",
+        "triggers",
     }
 )
 

@@ -396,6 +396,18 @@ class ActiveRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Triggers:
+    """What has a job run before its time."""
+
+    announced: bool = False
+    """Its source says that something changed."""
+    debounce_seconds: float = 0.5
+    """How long more of it is waited for, so that one cycle does for all."""
+    webhook: bool = False
+    """Somebody who knows a secret may say so."""
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One source, one target, and the rules between them."""
 
@@ -430,6 +442,7 @@ class Job:
     protected: tuple[str, ...] = ()
     """Accounts of the target that are never touched, by the value of a matching attribute or by target id."""
     notify: tuple[str, ...] = ()
+    triggers: Triggers = Triggers()
     only: tuple[str, ...] = ()
     """Empty: the job is for everybody. Else it is restricted to these, by source id or a name that matching reads."""
 

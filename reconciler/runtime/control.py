@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from difflib import get_close_matches
-from typing import Any
 
 import anyio
 import orjson
@@ -18,6 +17,7 @@ from reconciler.core.restarting import scopes_named
 from reconciler.core.summary import provisioning_summary
 from reconciler.errors import ReconcilerError
 from reconciler.ports import Clock, Decision, LogQuery, Store
+from reconciler.runtime.answers import answered, of_webhook, problem, refusal
 from reconciler.runtime.desk import Desk, Refused, nearest
 from reconciler.runtime.door import Door
 from reconciler.runtime.events import Event
@@ -39,14 +39,13 @@ WRITE_SECONDS = 30.0
 ALIVE_SECONDS = 15.0
 """How often a stream without events says that it is still there."""
 _PEER: web.RequestKey[Peer] = web.RequestKey("peer", Peer)
-_STATUS = {"unknown": 404, "ending": 503}
 
 
 class Call:
     """A request that may be answered: who asks, and what was checked of it."""
 
-    def __init__(self, request: web.Request, peer: Peer, body: Json, query: Json) -> None:
-        self.request, self.peer, self.body, self.query = request, peer, body, query
+    def __init__(self, request: web.Request, peer: Peer, body: Json, query: Json, raw: bytes) -> None:
+        self.request, self.peer, self.body, self.query, self.raw = request, peer, body, query, raw
 
     @property
     def job(self) -> str:
@@ -132,13 +131,13 @@ class Control:
                     raw = await request.read()
             except TimeoutError:
                 return problem(408, "the body did not come in time")
-            body = checked_body(raw, route.body)
+            body = {} if route.signed else checked_body(raw, route.body)
             query = checked_query(request.query, route.query)
             for part in (body, query):
                 if isinstance(part, Wrong):
                     return problem(400, part.problem, part.hint)
             assert not isinstance(body, Wrong) and not isinstance(query, Wrong)
-            return await answer(Call(request, peer, body, query))
+            return await answer(Call(request, peer, body, query, raw))
 
         return handle
 
@@ -289,6 +288,9 @@ class Control:
         ticket = self._desk.trigger(call.job, full=call.body.get("full", False), by=call.by)
         return refusal(ticket) if isinstance(ticket, Refused) else answered(ticket._asdict(), 202)
 
+    async def _answer_webhook(self, call: Call) -> web.Response:
+        return of_webhook(await self._desk.called(call.job, call.request.headers, call.raw))
+
     async def _answer_pause(self, call: Call) -> web.Response:
         done = await self._desk.pause(call.job, reason=call.body.get("reason", ""), by=call.by)
         return refusal(done) if isinstance(done, Refused) else answered(await self._overview(call.job))
@@ -371,6 +373,7 @@ class Control:
             run=service.running(name),
             ended=service.ended(name),
             due_at=service.due_at(name),
+            ear=service.announcements.of(service.plans[name].job.source),
         )
 
     def _daemon(self) -> Json:
@@ -382,20 +385,6 @@ class Control:
             "config": self._config,
             "stopping": self._service.stopping,
         }
-
-
-def answered(value: Mapping[str, Any], status: int = 200) -> web.Response:
-    """Return a JSON answer, with a line end for those who look at it with curl."""
-    return web.Response(body=orjson.dumps(value) + b"\n", status=status, content_type="application/json")
-
-
-def problem(status: int, text: str, hint: str = "") -> web.Response:
-    """Return an answer that says what was wrong, and what to do."""
-    return answered({"error": text, "hint": hint}, status)
-
-
-def refusal(refused: Refused) -> web.Response:
-    return problem(_STATUS[refused.why], refused.problem, refused.hint)
 
 
 async def _stream(request: web.Request, media_type: str) -> web.StreamResponse:

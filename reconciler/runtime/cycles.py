@@ -32,8 +32,8 @@ class Cycles:
         name = plan.job.name
         if not run.by and not await self._may_run(jobs, plan):
             return None
-        self._log.info("cycle.started", job=name, run=run.number, by=run.by or None)
-        self._events.tell("cycle.started", name, run=run.number, full=run.full, by=run.by)
+        self._log.info("cycle.started", job=name, run=run.number, by=run.by or None, occasion=run.occasion or None)
+        self._events.tell("cycle.started", name, run=run.number, full=run.full, by=run.by, occasion=run.occasion)
         report, problem = None, ""
         try:
             run.following = await self._follow(name, run)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any, Literal
@@ -14,6 +14,7 @@ from reconciler.core.restarting import ResetScope
 from reconciler.core.standing import Pause, Standing
 from reconciler.errors import NobodyOrSeveral, ReconcilerError
 from reconciler.ports import Clock, Decision, Hold, Store
+from reconciler.runtime.announcing import Prospect
 from reconciler.runtime.finding import NotOne
 from reconciler.runtime.ondemand import provision
 from reconciler.runtime.provisioned import Provisioned
@@ -21,6 +22,7 @@ from reconciler.runtime.reloading import Reloaded
 from reconciler.runtime.runs import Ticket
 from reconciler.runtime.service import Service, runs_by_itself
 from reconciler.runtime.taking_out import let_back, take_out
+from reconciler.runtime.webhooks import Turned, Webhooks
 
 Why = Literal["unknown", "ending"]
 
@@ -32,6 +34,15 @@ class Refused:
     why: Why
     problem: str
     hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A webhook was called by somebody who may."""
+
+    job: str
+    repeated: bool
+    prospect: Prospect
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +58,7 @@ class Desk:
 
     def __init__(self, service: Service, store: Store, clock: Clock) -> None:
         self._service, self._store, self._clock = service, store, clock
+        self._webhooks = Webhooks(clock)
         self._log = logs.get()
 
     def unknown(self, job: str) -> Refused | None:
@@ -62,6 +74,22 @@ class Desk:
             return refused
         self._log.info("job.triggered", job=job, full=full, by=by)
         return self._service.begin_now(job, full=full, by=by)
+
+    async def called(self, job: str, headers: Mapping[str, str], body: bytes) -> Called | Refused | Turned:
+        """Have a job run soon because somebody who has its secret says that something changed."""
+        if (refused := self.unknown(job) or self._ending()) is not None:
+            return refused
+        read_secret = self._service.jobs.webhook_secret(job)
+        if read_secret is None:
+            return Refused("unknown", f"job {job!r} has no webhook", f"[jobs.{job}.triggers] webhook gives it one")
+        verdict = self._webhooks.judge(job, headers, body, read_secret)
+        if isinstance(verdict, Turned):
+            self._log.warning("webhook.refused", job=job, problem=verdict.problem)
+            return verdict
+        self._log.info("webhook.called", job=job, repeated=verdict.repeated)
+        if verdict.repeated:
+            return Called(job, True, "soon")
+        return Called(job, False, await self._service.announcements.announce(job, "a webhook was called"))
 
     async def pause(self, job: str, *, reason: str, by: str) -> Standing | Refused:
         """Start no further cycle of the job until it is resumed; watermark and links are kept.

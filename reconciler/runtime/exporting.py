@@ -1,4 +1,4 @@
-"""Serves metrics and health over TCP, to whoever can connect."""
+"""Serves metrics, health and webhooks over TCP, to whoever can connect."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ from aiohttp import web
 from reconciler import logs
 from reconciler.errors import ConfigError, Problem
 from reconciler.ports import Clock, Store
+from reconciler.runtime.answers import of_webhook, problem
+from reconciler.runtime.desk import Desk
 from reconciler.runtime.listening import Listening
 from reconciler.runtime.metrics import MEDIA_TYPE, Metrics
 from reconciler.runtime.peers import Peer
 from reconciler.runtime.readiness import why_not_ready
+from reconciler.runtime.routes import BODY_BYTES_MAX, JOB
 from reconciler.runtime.service import Service
 
 BACKLOG = 32
+BODY_SECONDS = 10.0
+"""How long a body may take to arrive."""
 _ANYBODY = Peer(0, -1, frozenset())
 """TCP does not say who is at the other end."""
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -47,18 +52,21 @@ def open_port(host: str, port: int) -> socket.socket:
 
 
 class Exporter:
-    """Answers GET /metrics, /healthz and /readyz. `serve` until it is cancelled; then the port is closed."""
+    """Answers /metrics, /healthz, /readyz and webhooks. `serve` until it is cancelled; then the port is closed."""
 
-    def __init__(self, port: socket.socket, metrics: Metrics, service: Service, store: Store, clock: Clock) -> None:
-        self._port, self._metrics, self._service, self._store = port, metrics, service, store
+    def __init__(
+        self, port: socket.socket, metrics: Metrics, service: Service, store: Store, clock: Clock, desk: Desk
+    ) -> None:
+        self._port, self._metrics, self._service, self._store, self._desk = port, metrics, service, store, desk
         self._listening = Listening(port, clock, lambda _: _ANYBODY)
 
     async def serve(self) -> None:
         """Answer until it is cancelled."""
-        application = web.Application(middlewares=[self._keep], client_max_size=1024)
+        application = web.Application(middlewares=[self._keep], client_max_size=BODY_BYTES_MAX)
         application.router.add_get("/metrics", self._said)
         application.router.add_get("/healthz", self._alive)
         application.router.add_get("/readyz", self._ready)
+        application.router.add_post(f"{JOB}/webhook", self._called)
         runner = web.AppRunner(application, access_log=None, auto_decompress=False, lingering_time=2.0)
         await runner.setup()
         assert runner.server is not None
@@ -79,6 +87,16 @@ class Exporter:
             return web.Response(status=400)  # it is gone: nobody reads this
         with self._listening.answering(connection):
             return await handler(request)
+
+    async def _called(self, request: web.Request) -> web.Response:
+        try:
+            with anyio.fail_after(BODY_SECONDS):
+                body = await request.read()
+        except TimeoutError:
+            return problem(408, "the body did not come in time")
+        except web.HTTPRequestEntityTooLarge:
+            return problem(413, f"the body is longer than {BODY_BYTES_MAX} bytes")
+        return of_webhook(await self._desk.called(request.match_info["job"], request.headers, body))
 
     async def _said(self, _: web.Request) -> web.Response:
         text = await self._metrics.text(self._service, self._store)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from reconciler.runtime.peers import Right
 from reconciler.runtime.report import COUNTS
-from reconciler.runtime.routes import Json, Route
+from reconciler.runtime.routes import BODY_BYTES_MAX, Json, Route
+from reconciler.runtime.webhooks import ID, SIGNATURE, TIMESTAMP
 
 _TEXT: Json = {"type": "string"}
 _WHOLE: Json = {"type": "integer"}
@@ -55,6 +56,14 @@ SCHEMAS: Json = {
         run={**_WHOLE, "description": "Events and last_run name the cycle by this number."},
         queued={**_FLAG, "description": "Another cycle of the job is running; this one follows it."},
     ),
+    "Called": _object(
+        job=_TEXT,
+        repeated={**_FLAG, "description": "The same message came before: nothing more is done."},
+        runs={
+            "enum": ["soon", "resting", "not enabled"],
+            "description": "soon: after the job's debounce time; resting: it is paused, stopped or in quarantine.",
+        },
+    ),
     "Restarted": _object(job=_TEXT, cleared=_list(_TEXT), ticket=_maybe(_ref("Ticket"))),
     "Stopping": _object(job=_TEXT, stopping=_FLAG, run=_maybe(_WHOLE)),
     "TakenOut": {
@@ -101,6 +110,7 @@ SCHEMAS: Json = {
         began=_MOMENT,
         full=_FLAG,
         asked_by=_TEXT,
+        occasion=_TEXT,
         stopping=_FLAG,
         steps=_list(_ref("Step")),
         counts={"type": "object", "additionalProperties": _WHOLE},
@@ -153,6 +163,15 @@ SCHEMAS: Json = {
         answer=_TEXT,
         source={**_TEXT, "description": "The name of the source, where it is the source that stands against the job."},
     ),
+    "Triggers": _object(
+        announced={**_FLAG, "description": "The job runs when its source announces a change."},
+        webhook=_FLAG,
+        debounce_seconds=_NUMBER,
+        heard_since={**_maybe(_MOMENT), "description": "Since when the source is listened to; null: it is not heard."},
+        last_announced=_maybe(_MOMENT),
+        problem=_TEXT,
+        next_try=_maybe(_MOMENT),
+    ),
     "Job": _object(
         job=_TEXT,
         source=_TEXT,
@@ -163,6 +182,7 @@ SCHEMAS: Json = {
         state={"enum": ["running", "paused", "stopped", "quarantine", "held", "waiting", "not enabled"]},
         running=_maybe(_ref("Run")),
         next_due=_maybe(_MOMENT),
+        triggers=_ref("Triggers"),
         last_cycle=_maybe({"allOf": [_ref("Report"), _object(ended_at=_MOMENT)]}),
         last_run={**_maybe(_ref("LastRun")), "description": "The last cycle since the daemon was started."},
         last_success=_maybe(_MOMENT),
@@ -180,8 +200,14 @@ SCHEMAS: Json = {
     ),
 }
 
+_SIGNED = {
+    ID: "What tells this message from others; one that comes again does nothing.",
+    TIMESTAMP: "Now, in seconds since 1970; at most five minutes from the daemon's clock.",
+    SIGNATURE: "v1, and the base64 of HMAC-SHA256 with the job's secret over id.timestamp.body; or several.",
+}
 _REFUSALS = {
     "400": "What was sent cannot be used",
+    "401": "The signature is missing, wrong or too old",
     "403": "The user at the other end may not do this",
     "404": "There is no such job, hold, verb or path; the hint is the nearest name",
     "405": "The path answers to another method",
@@ -224,6 +250,7 @@ def _operation(route: Route) -> Json:
             **{
                 status: {"description": text, "content": {"application/json": {"schema": _ref("Problem")}}}
                 for status, text in _REFUSALS.items()
+                if status != "401" or route.signed
             },
         },
     }
@@ -234,6 +261,14 @@ def _operation(route: Route) -> Json:
         {"name": name, "in": "query", "required": one.required, "description": one.text, "schema": one.schema()}
         for name, one in route.query.items()
     ]
+    if route.signed:
+        operation["description"] = "For whoever can open the socket and has the job's secret. The body is not read."
+        parameters += [
+            {"name": name, "in": "header", "required": True, "description": text, "schema": _TEXT}
+            for name, text in _SIGNED.items()
+        ]
+        anything = {"schema": {"type": "string", "maxLength": BODY_BYTES_MAX}}
+        operation["requestBody"] = {"required": False, "content": {"*/*": anything}}
     if parameters:
         operation["parameters"] = parameters
     if route.body:

@@ -6,8 +6,10 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from reconciler.core.model import Triggers
 from reconciler.core.standing import Pause, Quarantine, Standing
 from reconciler.ports import Hold, Store
+from reconciler.runtime.announcing import Ear
 from reconciler.runtime.runs import Ended, Run
 from reconciler.runtime.world import Plan
 
@@ -24,9 +26,15 @@ def moment(seconds: float | None) -> str | None:
 
 
 async def job_overview(
-    store: Store, plan: Plan, *, run: Run | None = None, ended: Ended | None = None, due_at: float | None = None
+    store: Store,
+    plan: Plan,
+    *,
+    run: Run | None = None,
+    ended: Ended | None = None,
+    due_at: float | None = None,
+    ear: Ear | None = None,
 ) -> Json:
-    """Return how a job stands. `run`, `ended` and `due_at` are what the daemon knows, where there is one."""
+    """Return how a job stands. `run`, `ended`, `due_at` and `ear` are what the daemon knows, where there is one."""
     job = plan.job
     standing = await store.standing(job.name)
     holds = await store.held(job.name)
@@ -42,6 +50,7 @@ async def job_overview(
         "state": job_state(standing, run, enabled=job.enabled, held=bool(holds)),
         "running": run_json(run) if run is not None else None,
         "next_due": moment(due_at if due_at is not None else await _kept_due(store, plan, standing, run)),
+        "triggers": _triggers(job.triggers, ear),
         "last_cycle": _last(last[0]) if last else None,
         "last_run": ended_json(ended) if ended is not None else None,
         "last_success": moment(standing.last_success_at),
@@ -97,6 +106,7 @@ def run_json(run: Run) -> Json:
         "began": moment(run.began),
         "full": run.full,
         "asked_by": run.by,
+        "occasion": run.occasion,
         "stopping": bool(run.stopped_by),
         "steps": [step.as_json() for step in following.steps] if following is not None else [],
         "counts": {word: n for word, n in following.counts.items() if n} if following is not None else {},
@@ -127,6 +137,19 @@ async def _kept_due(store: Store, plan: Plan, standing: Standing, run: Run | Non
     """Return when the job is due by the state; None where it does not run by itself, or runs now."""
     rests = not plan.job.enabled or standing.paused is not None or standing.stopped_at is not None
     return None if rests or run is not None else await store.next_due(plan.job.name)
+
+
+def _triggers(triggers: Triggers, ear: Ear | None) -> Json:
+    heard = ear if triggers.announced else None
+    return {
+        "announced": triggers.announced,
+        "webhook": triggers.webhook,
+        "debounce_seconds": triggers.debounce_seconds,
+        "heard_since": moment(heard.since) if heard is not None else None,
+        "last_announced": moment(heard.announced) if heard is not None else None,
+        "problem": heard.problem if heard is not None else "",
+        "next_try": moment(heard.next_try) if heard is not None else None,
+    }
 
 
 def _last(summary: Json) -> Json:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from reconciler.ports import Progress
+from reconciler.ports import Announcing, Progress
 from reconciler.runtime.world import Plan, World
 
 
@@ -20,6 +20,14 @@ class Jobs(Protocol):
 
     def rehearsal(self, job_name: str) -> AbstractAsyncContextManager[World]:
         """Open a world in which the target is only asked, and the state is a copy that is thrown away."""
+        ...
+
+    def announcing(self, source: str) -> AbstractAsyncContextManager[Announcing | None]:
+        """Open a source to listen to what it announces; None where sources of its type announce nothing."""
+        ...
+
+    def webhook_secret(self, job_name: str) -> Callable[[], str] | None:
+        """Return what reads the secret of a job's webhook; None where it has none."""
         ...
 
 

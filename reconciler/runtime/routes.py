@@ -50,6 +50,8 @@ class Route:
     body: Mapping[str, Parameter] = field(default_factory=lambda: _NOTHING)
     query: Mapping[str, Parameter] = field(default_factory=lambda: _NOTHING)
     status: int = 200
+    signed: bool = False
+    """Who may says a signature; the body is taken as it is."""
 
 
 JOB = "/v1/jobs/{job}"
@@ -95,6 +97,12 @@ ROUTES: tuple[Route, ...] = (
         *("POST", f"{JOB}/trigger", "trigger", "Run a cycle now; after the running one, where there is one", "Ticket"),
         *(Right.OPERATE, _FULL),
         status=202,
+    ),
+    Route(
+        *("POST", f"{JOB}/webhook", "webhook", "Say that something changed, signed with the job's secret", "Called"),
+        right=None,
+        status=202,
+        signed=True,
     ),
     Route(
         *("POST", f"{JOB}/pause", "pause", "Start no further cycle of the job; a running one ends by itself", "Job"),

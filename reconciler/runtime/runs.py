@@ -30,6 +30,8 @@ class Asked(NamedTuple):
     full: bool
     by: str
     """Who asked for it; empty: its time has come, or the configuration changed."""
+    occasion: str = ""
+    """What made it run before its time, where that was no person."""
 
 
 @dataclass(slots=True)
@@ -41,6 +43,8 @@ class Run:
     began: float
     full: bool
     by: str
+    occasion: str = ""
+    """As in `Asked`."""
     stop: anyio.Event = field(default_factory=anyio.Event)
     """Ends it between two requests."""
     stopped_by: str = ""

@@ -14,6 +14,7 @@ from reconciler.core.alerts import Watched
 from reconciler.core.standing import Standing
 from reconciler.errors import ReconcilerError
 from reconciler.ports import Clock, Store, Ticks
+from reconciler.runtime.announcing import Announcements
 from reconciler.runtime.cycles import Cycles
 from reconciler.runtime.events import Events
 from reconciler.runtime.health import terms_of
@@ -50,6 +51,9 @@ class Service:
         self._plans = jobs.plans()
         self.events = events or Events(clock)
         self._cycles = Cycles(store, clock, self.events)
+        self.announcements = Announcements(
+            store, clock, self.events, lambda: self._plans, lambda name, occasion: self._begin(name, occasion=occasion)
+        )
         self._running: dict[str, Run] = {}
         self._again: dict[str, Asked] = {}
         """Jobs that were asked for while they were running: they run once more."""
@@ -81,6 +85,7 @@ class Service:
             )
             for name, at in due.items():
                 self._arm(name, at)
+            tasks.start_soon(self.announcements.run, self._jobs)
             self.started.set()
             received = await self._listen(signals)
             self._stopping = True
@@ -186,7 +191,9 @@ class Service:
         self._ticks.cancel(name)
         self._due.pop(name, None)
         if name in self._again and not self._again[name].by:
-            del self._again[name]
+            asked = self._again.pop(name)
+            if asked.occasion:
+                self.announcements.miss(name, asked.occasion)
 
     async def wake(self, name: str) -> None:
         """Let a job that rested run again by itself: when it is due, at once where it is overdue."""
@@ -197,7 +204,8 @@ class Service:
         if name in self._running:
             self._woken.add(name)  # its end may have looked already whether the job rests
         elif runs_by_itself(standing):
-            self._arm(name, _begins(plan, standing, due, self._clock.now()))
+            missed = self.announcements.missed(name)
+            self._arm(name, self._clock.now() if missed else _begins(plan, standing, due, self._clock.now()))
 
     # --- one job -------------------------------------------------------------------------------------------------
 
@@ -209,7 +217,7 @@ class Service:
         self._due[name] = at
         self._ticks.set(name, at, wake)
 
-    def _begin(self, name: str, *, full: bool = False, by: str = "") -> Ticket | None:
+    def _begin(self, name: str, *, full: bool = False, by: str = "", occasion: str = "") -> Ticket | None:
         """Start a cycle of the job; where one is running, note that another is to follow it.
 
         `by` is who asked for it; without it only a job that is enabled begins.
@@ -221,9 +229,11 @@ class Service:
             waiting = self._again.get(name)
             if waiting is None:
                 waiting = Asked(self._next_run(), full, by)
-            self._again[name] = Asked(waiting.number, waiting.full or full, waiting.by or by)
+            self._again[name] = Asked(
+                waiting.number, waiting.full or full, waiting.by or by, waiting.occasion or occasion
+            )
             return Ticket(name, waiting.number, queued=True)
-        return self._start(plan, Asked(self._next_run(), full, by))
+        return self._start(plan, Asked(self._next_run(), full, by, occasion))
 
     def _next_run(self) -> int:
         self._runs += 1
@@ -233,7 +243,10 @@ class Service:
         name = plan.job.name
         self._ticks.cancel(name)  # what was armed is this cycle, before its time
         self._due.pop(name, None)
-        run = self._running[name] = Run(asked.number, self._clock.now(), full=asked.full, by=asked.by)
+        self.announcements.missed(name)  # this cycle sees it
+        run = self._running[name] = Run(
+            asked.number, self._clock.now(), full=asked.full, by=asked.by, occasion=asked.occasion
+        )
         self._tasks.start_soon(self._run_job, self._jobs, plan, run)
         return Ticket(name, asked.number, queued=False)
 
@@ -328,6 +341,7 @@ class Service:
         changes = list(reloaded.changes) or ["nothing changed"]
         self._log.info("config.reloaded", by=by, changes=changes)
         self.events.tell("config.reloaded", by=by, changes=changes)
+        self.announcements.take_over(self._jobs, reloaded.touched)
         for name in before.keys() - self._plans.keys():
             self.rest(name)
         for name, plan in self._plans.items():

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
 from reconciler.core.model import Entry, Identity, Kind, SourceId
 from reconciler.ports import Diagnosis, ReadEvent, Wanted
+from reconciler.errors import NotAnnounced
+from reconciler.sources import ldap_sync as sync
 from reconciler.sources.ldap_ad import ActiveDirectory
 from reconciler.sources.ldap_generic import GenericDirectory
 from reconciler.sources.ldap_layout import Changes, Layout
@@ -31,7 +33,7 @@ class LdapSource:
     def __init__(self, name: str, address: Address, bind: Bind, layout: Layout, *, changes: Changes = "auto") -> None:
         """`changes`: how the directory is asked for what changed; "none": everything is read always."""
         self._wire = Wire(address, bind)
-        self._layout, self._changes = layout, changes
+        self._address, self._bind, self._layout, self._changes = address, bind, layout, changes
         kind = ActiveDirectory if layout.active_directory else GenericDirectory
         self._directory: Directory = kind(self._wire, layout, changes=changes)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"ldap-{name}")
@@ -50,6 +52,27 @@ class LdapSource:
                 yield event
         finally:
             self._thread.submit(_closed, events)
+
+    async def changes(self) -> AsyncGenerator[None, None]:
+        """See `ports.Announcing.changes`. Listens on a connection and in a thread of its own."""
+        layout, where = self._layout, self.identity.place
+        if layout.active_directory:
+            raise NotAnnounced(f"{where}: Active Directory is not listened to; it is read at the job's interval")
+        wire = Wire(self._address, self._bind)
+        places = [(place.base, place.filter) for place in (layout.users, layout.groups)]
+        thread = ThreadPoolExecutor(1, thread_name_prefix="ldap-listening")
+        heard = sync.listen(wire, places)
+        loop = asyncio.get_running_loop()
+        try:
+            while (said := await loop.run_in_executor(thread, next, heard, None)) is not None:
+                if isinstance(said, Refused):
+                    raise NotAnnounced(f"{where}: {said.why}" + (f" ({said.hint})" if said.hint else ""))
+                if said:
+                    yield
+        finally:
+            wire.stop()
+            thread.submit(wire.close)
+            thread.shutdown(wait=False)
 
     async def fetch(self, kind: Kind, ids: Sequence[SourceId], wanted: Wanted) -> Mapping[SourceId, Entry | None]:
         """See `ports.Source.fetch`."""

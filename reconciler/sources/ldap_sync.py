@@ -1,10 +1,10 @@
-"""Asks an OpenLDAP server what changed since a cookie (RFC 4533, refresh only)."""
+"""Asks an OpenLDAP server what changed since a cookie, or to say so when it happens (RFC 4533)."""
 
 from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,11 +12,14 @@ from ldap.controls import RequestControl, ResponseControl
 
 from reconciler.core.model import SourceId
 from reconciler.sources import ldap_ber as ber
-from reconciler.sources.ldap_wire import Finished, Raw, Refused, Wire
+from reconciler.sources.ldap_names import canonical, is_below
+from reconciler.sources.ldap_values import text_of, values_of
+from reconciler.sources.ldap_wire import Finished, Raw, Refused, Search, Wire
 
 REQUEST = "1.3.6.1.4.1.4203.1.9.1.1"
 _STATE, _DONE, _INFO = (f"{REQUEST[:-1]}{n}" for n in (2, 3, 4))
-_REFRESH_ONLY = 1
+_REFRESH_ONLY, _REFRESH_AND_PERSIST = 1, 3
+_CONTEXTS, _STATE_OF_ALL = "namingContexts", "contextCSN"
 _CSN = r"\d{14}\.\d{6}Z#[0-9a-f]{6}#[0-9a-f]{3}#[0-9a-f]{6}"
 _COOKIE = re.compile(rf"rid=\d+(?:,sid=[0-9a-f]+)?,csn={_CSN}(?:;{_CSN})*(?:,.*)?")
 FEW = 10
@@ -53,8 +56,8 @@ class NoDelta:
 
 
 class _SyncRequest(RequestControl):
-    def __init__(self, cookie: str | None) -> None:
-        value = ber.written(ber.ENUMERATED, bytes((_REFRESH_ONLY,)))
+    def __init__(self, cookie: str | None, *, mode: int = _REFRESH_ONLY) -> None:
+        value = ber.written(ber.ENUMERATED, bytes((mode,)))
         if cookie is not None:
             value += ber.written(ber.OCTETS, cookie.encode())
         super().__init__(REQUEST, True, ber.written(ber.SEQUENCE, value))
@@ -143,6 +146,65 @@ def changes(
         if len(found.changed) > limit:
             return NoDelta(f"it shows more than {limit:,} of {known:,} entries as changed")
     raise AssertionError("a search ends")
+
+
+def listen(wire: Wire, places: Sequence[tuple[str, str]]) -> Iterator[bool | Refused]:
+    """Yield True when listening at all (base, filter) has begun, and for each change; False: nothing for a moment.
+
+    It begins where the directory is now, so that nobody is sent all of it. A Refused is the last thing.
+    """
+    searches = []
+    for base, text in dict.fromkeys(places):
+        cookie = _now(wire, base)
+        if isinstance(cookie, Refused):
+            yield cookie
+            return
+        searches.append(Search(base, text, ["1.1"], [_SyncRequest(cookie, mode=_REFRESH_AND_PERSIST)]))
+    refreshing = set(range(len(searches)))
+    for heard in wire.follow(searches, _ANSWERS):
+        match heard:
+            case Refused():
+                yield heard
+            case None:
+                yield False
+            case _ if not refreshing:
+                yield not heard.infos or any(name != _INFO or _says_gone(value) for name, value in heard.infos)
+            case _:
+                if any(name == _INFO and _ends_refresh(value) for name, value in heard.infos):
+                    refreshing.discard(heard.position)
+                    yield not refreshing
+
+
+def _now(wire: Wire, base: str) -> str | None | Refused:
+    """Return a cookie of the state that the directory is in; None where it does not show that."""
+    root = wire.one("", [_CONTEXTS, "supportedControl"])
+    if isinstance(root, Refused):
+        return root
+    if root is None or REQUEST.encode() not in values_of(root.attributes, "supportedControl"):
+        return Refused("the directory cannot say when something changes (no syncprov, RFC 4533)", 12)
+    name = canonical(base) or ""
+    for context in map(text_of, values_of(root.attributes, _CONTEXTS)):
+        if is_below(name, canonical(context) or context):
+            found = wire.one(context, [_STATE_OF_ALL])
+            if isinstance(found, Refused):
+                return found
+            csns = [text_of(one) for one in values_of(found.attributes, _STATE_OF_ALL)] if found is not None else []
+            if csns:
+                return f"rid=000,csn={';'.join(csns)}"
+    return None
+
+
+def _ends_refresh(value: bytes) -> bool:
+    """Return whether an intermediate answer says that from now on only changes come."""
+    tag, content = next(ber.parts(value))
+    if tag not in (0xA1, 0xA2):
+        return False
+    return not any(one == ber.BOOLEAN and said == b"\0" for one, said in ber.parts(content))
+
+
+def _says_gone(value: bytes) -> bool:
+    """Return whether an intermediate answer names entries, and not just a new cookie."""
+    return next(ber.parts(value))[0] == 0xA3
 
 
 def _take(raw: Raw, found: Round) -> None:

@@ -77,6 +77,26 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
+class Search:
+    """One search that goes on for as long as somebody listens."""
+
+    base: str
+    filter: str
+    attributes: Sequence[str]
+    controls: Sequence[RequestControl]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Something that such a search answered."""
+
+    position: int
+    """Of the search, as they were given."""
+    infos: Sequence[tuple[str, bytes]]
+    """The intermediate answers among it, as (name, value)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Address:
     """Where a directory is, and how the way there is protected."""
 
@@ -220,6 +240,37 @@ class Wire:
         finally:
             if number is not None and self._connection is not None:
                 self._connection.abandon(number)
+
+    def follow(self, searches: Sequence[Search], answers: Mapping[str, type[Any]]) -> Iterator[Heard | None | Refused]:
+        """Yield what searches that never end answer, as it comes; None where nothing came for a moment.
+
+        A Refused is the last thing. Whoever stops to listen closes the connection.
+        """
+        if refused := self.open():
+            yield refused
+            return
+        try:
+            positions = {
+                self._used.search_ext(
+                    one.base, SUBTREE, one.filter, list(one.attributes), serverctrls=list(one.controls)
+                ): position
+                for position, one in enumerate(searches)
+            }
+            while not self._closing.is_set():
+                try:
+                    kind, data, number, _, _, _ = self._used.result4(
+                        ldap.RES_ANY, 0, POLL_SECONDS, add_intermediates=1, add_ctrls=1, resp_ctrl_classes=answers
+                    )
+                except ldap.TIMEOUT:
+                    yield None
+                    continue
+                if kind == ldap.RES_SEARCH_RESULT:
+                    yield Refused("search: the directory ended it", 0)
+                    return
+                infos = [(found[0], found[1]) for found in data or () if kind == ldap.RES_INTERMEDIATE]
+                yield Heard(positions.get(number, 0), infos)
+        except ldap.LDAPError as error:
+            yield self._told(error, "search")
 
     def one(self, dn: str, attributes: Sequence[str], text: str = "(objectClass=*)") -> Raw | Refused | None:
         """Return the entry of this name; None: there is none, or it does not fit the filter."""
