@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
 from reconciler.core.model import Entry, Identity, Kind, SourceId
-from reconciler.ports import Diagnosis, ReadEvent, Wanted
 from reconciler.errors import NotAnnounced
+from reconciler.ports import Diagnosis, ReadEvent, Wanted
 from reconciler.sources import ldap_sync as sync
 from reconciler.sources.ldap_ad import ActiveDirectory
 from reconciler.sources.ldap_generic import GenericDirectory

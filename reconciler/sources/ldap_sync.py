@@ -24,6 +24,9 @@ _CSN = r"\d{14}\.\d{6}Z#[0-9a-f]{6}#[0-9a-f]{3}#[0-9a-f]{6}"
 _COOKIE = re.compile(rf"rid=\d+(?:,sid=[0-9a-f]+)?,csn={_CSN}(?:;{_CSN})*(?:,.*)?")
 FEW = 10
 """So many changes are believed of the smallest directory."""
+_UNAVAILABLE = 12
+_NO_SYNCPROV = "the directory cannot say when something changes, or may not to this user"
+_HINT = "OpenLDAP does with the overlay syncprov (RFC 4533); else set announced = false"
 _DELETED = 3
 _PRESENT = 0
 
@@ -164,7 +167,7 @@ def listen(wire: Wire, places: Sequence[tuple[str, str]]) -> Iterator[bool | Ref
     for heard in wire.follow(searches, _ANSWERS):
         match heard:
             case Refused():
-                yield heard
+                yield Refused(_NO_SYNCPROV, _UNAVAILABLE, _HINT) if heard.code == _UNAVAILABLE else heard
             case None:
                 yield False
             case _ if not refreshing:
@@ -175,13 +178,13 @@ def listen(wire: Wire, places: Sequence[tuple[str, str]]) -> Iterator[bool | Ref
                     yield not refreshing
 
 
-def _now(wire: Wire, base: str) -> str | None | Refused:
+def _now(wire: Wire, base: str) -> str | Refused | None:
     """Return a cookie of the state that the directory is in; None where it does not show that."""
     root = wire.one("", [_CONTEXTS, "supportedControl"])
     if isinstance(root, Refused):
         return root
     if root is None or REQUEST.encode() not in values_of(root.attributes, "supportedControl"):
-        return Refused("the directory cannot say when something changes (no syncprov, RFC 4533)", 12)
+        return Refused(_NO_SYNCPROV, _UNAVAILABLE, _HINT)
     name = canonical(base) or ""
     for context in map(text_of, values_of(root.attributes, _CONTEXTS)):
         if is_below(name, canonical(context) or context):

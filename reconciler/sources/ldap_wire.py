@@ -241,7 +241,7 @@ class Wire:
             if number is not None and self._connection is not None:
                 self._connection.abandon(number)
 
-    def follow(self, searches: Sequence[Search], answers: Mapping[str, type[Any]]) -> Iterator[Heard | None | Refused]:
+    def follow(self, searches: Sequence[Search], answers: Mapping[str, type[Any]]) -> Iterator[Heard | Refused | None]:
         """Yield what searches that never end answer, as it comes; None where nothing came for a moment.
 
         A Refused is the last thing. Whoever stops to listen closes the connection.

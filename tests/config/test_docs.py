@@ -50,6 +50,7 @@ SECTIONS = {
     "Condition": "## Conditions",
     "JobTable": "## jobs",
     "AssignedTable": "## jobs",
+    "TriggersTable": "### jobs.X.triggers",
     "DeprovisionTable": "### jobs.X.deprovision",
     "LeaveDateTable": "### jobs.X.deprovision",
     "TimezoneTable": "### jobs.X.deprovision",

@@ -15,7 +15,7 @@ import anyio.lowlevel
 from reconciler import config, wiring
 from reconciler.errors import StateError
 from reconciler.net.client import Lanes
-from reconciler.ports import Progress
+from reconciler.ports import Announcing, Progress
 from reconciler.runtime.reloading import Jobs, Reloaded, differences
 from reconciler.runtime.service import Service
 from reconciler.runtime.world import Plan, World
@@ -87,6 +87,8 @@ class Office:
         self.clock = LoopClock()
         self.takes_seconds: dict[str, float] = {}
         self.broken: set[str] = set()
+        self.voices: dict[str, Announcing] = {}
+        """What announces the changes of a source, where a test does so in its place."""
         self.began: list[tuple[str, float]] = []
         """Which job's cycle began after how many minutes."""
         self.told, self.signals = anyio.create_memory_object_stream[signal.Signals](16)
@@ -130,6 +132,17 @@ class Office:
     async def rehearsal(self, job_name: str) -> AsyncIterator[World]:
         async with self.house.rehearsal(job_name) as world:
             yield world
+
+    @asynccontextmanager
+    async def announcing(self, source: str) -> AsyncIterator[Announcing | None]:
+        if source in self.voices:
+            yield self.voices[source]
+            return
+        async with self.house.announcing(source) as announcing:
+            yield announcing
+
+    def webhook_secret(self, job_name: str) -> Callable[[], str] | None:
+        return self.house.webhook_secret(job_name)
 
     async def _reload(self, before: Jobs) -> Reloaded:
         was = self.house.plans()

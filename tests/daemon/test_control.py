@@ -66,7 +66,7 @@ async def test_every_route_answers_what_its_description_says(company: Company) -
     async with talking(company) as talk:
         await talk.idle()
         for route in ROUTES:
-            if "/" in route.gives or "{hold}" in route.path or "holds/" in route.path:
+            if route.signed or "/" in route.gives or "{hold}" in route.path or "holds/" in route.path:
                 continue
             needed = {name: parameter.type for name, parameter in route.body.items() if parameter.required}
             body = {name: ["ann"] if type_ == "strings" else "ann" for name, type_ in needed.items()}
