@@ -19,8 +19,9 @@ from reconciler.runtime.finding import NotOne
 from reconciler.runtime.ondemand import provision
 from reconciler.runtime.provisioned import Provisioned
 from reconciler.runtime.reloading import Reloaded
+from reconciler.runtime.resting import runs_by_itself
 from reconciler.runtime.runs import Ticket
-from reconciler.runtime.service import Service, runs_by_itself
+from reconciler.runtime.service import Service
 from reconciler.runtime.taking_out import let_back, take_out
 from reconciler.runtime.webhooks import Turned, Webhooks
 

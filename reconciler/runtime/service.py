@@ -20,6 +20,7 @@ from reconciler.runtime.events import Events
 from reconciler.runtime.health import terms_of
 from reconciler.runtime.postman import Postman
 from reconciler.runtime.reloading import Jobs, Reloaded, differs
+from reconciler.runtime.resting import begins_at, runs_by_itself
 from reconciler.runtime.runs import Asked, Ended, Run, Ticket
 from reconciler.runtime.watch import keep_watch
 from reconciler.runtime.world import Plan
@@ -112,7 +113,7 @@ class Service:
                 self._log.info("job.rests", job=name, paused=standing.paused is not None)
                 continue
             due = await self._store.next_due(name)
-            times[name] = at = _begins(plan, standing, due, now)
+            times[name] = at = begins_at(plan, standing, due, now)
             overdue = due is not None and due < now
             self._log.info("job.scheduled", job=name, in_seconds=round(at - now, 1), overdue=overdue)
         return times
@@ -205,7 +206,7 @@ class Service:
             self._woken.add(name)  # its end may have looked already whether the job rests
         elif runs_by_itself(standing):
             missed = self.announcements.missed(name)
-            self._arm(name, self._clock.now() if missed else _begins(plan, standing, due, self._clock.now()))
+            self._arm(name, self._clock.now() if missed else begins_at(plan, standing, due, self._clock.now()))
 
     # --- one job -------------------------------------------------------------------------------------------------
 
@@ -393,7 +394,7 @@ class Service:
                 return
 
 
-def _begins(plan: Plan, standing: Standing, due: float | None, now: float) -> float:
+def begins_at(plan: Plan, standing: Standing, due: float | None, now: float) -> float:
     """Return when a job begins that does not run now: when it is due, at once where it is overdue.
 
     Never later than its interval, or its quarantine, asks for: the moment may have been written down under a longer
@@ -402,8 +403,3 @@ def _begins(plan: Plan, standing: Standing, due: float | None, now: float) -> fl
     if due is None:
         return now
     return min(max(now, due), quarantine.next_turn(standing, terms_of(plan), now, now))
-
-
-def runs_by_itself(standing: Standing) -> bool:
-    """Return whether a job runs when it is due: it is neither paused nor stopped."""
-    return standing.paused is None and standing.stopped_at is None

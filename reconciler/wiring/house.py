@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from reconciler import config as configuration
 from reconciler.config import Config, OtherTarget
 from reconciler.errors import ConfigError, Problem, StateError
 from reconciler.net.client import Lanes
-from reconciler.ports import Clock, Dice, Progress, Source, Target
+from reconciler.ports import Announcing, Clock, Dice, Progress, Source, Target
 from reconciler.runtime.clock import NoProgress, SystemClock, SystemDice
 from reconciler.runtime.rehearsal import Rehearsal
 from reconciler.runtime.turns import Turns
@@ -75,6 +75,20 @@ class House:
             yield World(source, used, self.store, self.clock, self.dice, progress or NoProgress(), self.turns)
             if not rehearse and target.facts is not None:
                 await self.store.remember(target.identity, target.facts, self.clock.now())
+
+    @asynccontextmanager
+    async def announcing(self, source: str) -> AsyncIterator[Announcing | None]:
+        """Open a source on its own, to listen to what it announces; None where its type announces nothing."""
+        opened = build_source(self.config, source, self.clock, self.dice, self.lanes)
+        try:
+            yield opened if isinstance(opened, Announcing) else None
+        finally:
+            await _close(opened)
+
+    def webhook_secret(self, job_name: str) -> Callable[[], str] | None:
+        """Return what reads the secret of a job's webhook; None where it has none."""
+        secret = self.config.webhooks.get(job_name)
+        return None if secret is None else reader(secret)
 
     @asynccontextmanager
     async def rehearsal(self, job_name: str) -> AsyncIterator[World]:
