@@ -392,14 +392,3 @@ class Service:
             if received != signal.SIGHUP:
                 waiting.cancel()
                 return
-
-
-def begins_at(plan: Plan, standing: Standing, due: float | None, now: float) -> float:
-    """Return when a job begins that does not run now: when it is due, at once where it is overdue.
-
-    Never later than its interval, or its quarantine, asks for: the moment may have been written down under a longer
-    interval, or by a clock that was wrong.
-    """
-    if due is None:
-        return now
-    return min(max(now, due), quarantine.next_turn(standing, terms_of(plan), now, now))
