@@ -28,6 +28,8 @@ from reconciler.config.reading import Place
 from reconciler.config.report import Report
 from reconciler.config.rest_source import rest_source
 from reconciler.config.rest_table import RestSourceTable
+from reconciler.config.scim_source import scim_source
+from reconciler.config.scim_table import ScimSourceTable
 from reconciler.config.settings import (
     Auth,
     ControlSettings,
@@ -211,6 +213,8 @@ def _source(name: str, table: SourceTable, report: Report) -> SourceSettings:
             return sql_source(name, table, report)
         case LdapSourceTable():
             return ldap_source(name, table, report)
+        case ScimSourceTable():
+            return scim_source(name, table, report)
         case OtherSourceTable():
             return _other_source(name, table, report)
 

@@ -159,6 +159,35 @@ class RestSourceSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ScimSourceSettings:
+    """A source that speaks SCIM 2.0. `url` has no slash at its end."""
+
+    name: str
+    url: str
+    auth: Auth | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    """Names of users' attributes for rules, and their paths."""
+    changes: Literal["auto", "users", "none"] = "auto"
+    sweep: bool = True
+    overlap_seconds: float = 600.0
+    paging: Literal["auto", "index", "cursor"] = "auto"
+    page_size: int = 1000
+    select: Literal["auto", "always", "never"] = "auto"
+    members_from: Literal["auto", "list", "each", "users"] = "auto"
+    members_max: int | None = None
+    allow_empty: frozenset[Literal["users", "groups", "members"]] = frozenset()
+    concurrency: int = 4
+    requests_per_second: float | None = None
+    timeout_seconds: float = 30.0
+    ca_file: Path | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None
+    proxy: str | None = None
+    active: ActiveRule | None = None
+    person: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OtherSource:
     """A source of a type that is accepted by name and cannot be read yet."""
 
@@ -168,7 +197,9 @@ class OtherSource:
     person: str | None = None
 
 
-SourceSettings = FileSourceSettings | LdapSourceSettings | SqlSourceSettings | RestSourceSettings | OtherSource
+SourceSettings = (
+    FileSourceSettings | LdapSourceSettings | SqlSourceSettings | RestSourceSettings | ScimSourceSettings | OtherSource
+)
 
 
 @dataclass(frozen=True, slots=True)

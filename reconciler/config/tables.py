@@ -12,6 +12,7 @@ from reconciler.config.auth_tables import AuthTable
 from reconciler.config.job_tables import Condition, JobTable
 from reconciler.config.ldap_table import LdapSourceTable
 from reconciler.config.rest_table import RestSourceTable
+from reconciler.config.scim_table import ScimSourceTable
 from reconciler.config.sql_table import SqlSourceTable
 from reconciler.config.values import (
     DurationOrNever,
@@ -120,7 +121,7 @@ class OtherSourceTable(Table):
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True, hide_input_in_errors=True)
 
-    type: Literal["graph", "scim", "joined"]
+    type: Literal["graph", "joined"]
     person: Text | None = Field(
         default=None, description="The attribute that is the same for one human under a new id."
     )
@@ -128,7 +129,8 @@ class OtherSourceTable(Table):
 
 
 SourceTable = Annotated[
-    FileSourceTable | LdapSourceTable | SqlSourceTable | RestSourceTable | OtherSourceTable, Field(discriminator="type")
+    FileSourceTable | LdapSourceTable | SqlSourceTable | RestSourceTable | ScimSourceTable | OtherSourceTable,
+    Field(discriminator="type"),
 ]
 
 

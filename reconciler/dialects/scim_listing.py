@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,7 +44,7 @@ async def listed(
     doing: str,
     query: str = "",
     note: Callable[[Form], None] | None = None,
-) -> AsyncIterator[Rows | ListEnd | Failed]:
+) -> AsyncGenerator[Rows | ListEnd | Failed]:
     """Yield what the server lists, each id once; the last event is ListEnd or Failed.
 
     `query` goes with every page. What the server refuses of the form at its first page is left out, and `note` is told

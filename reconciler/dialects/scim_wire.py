@@ -162,7 +162,7 @@ class Wire:
 
         Behind a wrong or broken url everybody would seem to be gone.
         """
-        listed = await self.rows(self.url(kind, query="startIndex=1&count=1"), doing=f"reading {ENDPOINTS[kind]}")
+        listed = await self.rows(self.url(kind, query="count=1"), doing=f"reading {ENDPOINTS[kind]}")
         if not isinstance(listed, Failed):
             return refusal
         if listed.fault is not Fault.NOT_FOUND:

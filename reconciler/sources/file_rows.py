@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,13 +15,29 @@ from typing import Any, BinaryIO
 
 import orjson
 
+from reconciler.sources import file_bytes
 from reconciler.sources.file_json import STEP_BYTES, TOO_DEEP, array_pages, fault_of, is_too_deep
 from reconciler.sources.file_page import Row, RowPage
 
 _PAGE_ROWS = 1000
 _CELL_CHARACTERS_MAX = 16 * 1024 * 1024
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_PACKED = ".gz"
+_SEPARATOR = re.compile(rb'\s*"?sep=(.)"?\s*', re.IGNORECASE)
+"""The first line that Excel writes, and reads, to say what stands between cells."""
 _DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How files are written, beyond what their names say."""
+
+    encoding: str | None = None
+    """A codec that Python knows; None: UTF-8."""
+    delimiter: str | None = None
+    """What stands between the cells of CSV; None: what the header shows."""
+
+
+PLAIN = Format()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +50,11 @@ class Unreadable:
 class RowFile:
     """An open file of rows. Reading raises OSError where the disk does; everything else is told in the pages."""
 
-    __slots__ = ("_file", "_opened", "_path", "_suffix")
+    __slots__ = ("_file", "_format", "_opened", "_path", "_suffix")
 
-    def __init__(self, path: Path, file: BinaryIO) -> None:
-        self._path = path
-        self._suffix = path.suffix.lower()
+    def __init__(self, path: Path, file: BinaryIO, form: Format) -> None:
+        self._path, self._format = path, form
+        self._suffix = suffix_of(path)
         self._file = file
         self._opened = os.fstat(file.fileno())
 
@@ -59,23 +76,24 @@ class RowFile:
 
     def pages(self) -> Iterator[RowPage]:
         """Yield the rows from the beginning, each step in a few milliseconds; rows are dicts by column."""
-        self._file.seek(0)
-        start = self._file.read(4)
-        if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            yield RowPage(unusable="is UTF-16; save it as UTF-8")
-            return
-        self._file.seek(len(_BYTE_ORDER_MARK) if start.startswith(_BYTE_ORDER_MARK) else 0)
-        if self._suffix == ".json":
-            yield from array_pages(self._file)
+        yield from file_bytes.told(self._pages(), self._format.encoding)
+
+    def _pages(self) -> Iterator[RowPage]:
+        packed = self._path.suffix.lower() == _PACKED
+        stream = file_bytes.opened(self._file, packed=packed, encoding=self._format.encoding)
+        if isinstance(stream, file_bytes.Unusable):
+            yield RowPage(unusable=stream.why)
+        elif self._suffix == ".json":
+            yield from array_pages(stream)
         elif is_delimited(self._path):
-            yield from _delimited_pages(self._file, _DELIMITERS[self._suffix])
+            yield from _delimited_pages(stream, self._format.delimiter, _DELIMITERS[self._suffix])
         else:
-            yield from _line_pages(self._file)
+            yield from _line_pages(stream)
 
 
-def open_rows(path: Path) -> RowFile | Unreadable:
+def open_rows(path: Path, form: Format = PLAIN) -> RowFile | Unreadable:
     """Open a file by its suffix. Never waits: a FIFO or a device is refused."""
-    if path.suffix.lower() not in (".jsonl", ".ndjson", ".json", *_DELIMITERS):
+    if suffix_of(path) not in (".jsonl", ".ndjson", ".json", *_DELIMITERS):
         return Unreadable("has none of the endings .jsonl .json .csv .tsv")
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -87,17 +105,23 @@ def open_rows(path: Path) -> RowFile | Unreadable:
     if not stat.S_ISREG(mode):
         os.close(descriptor)
         return Unreadable("is a directory, not a file" if stat.S_ISDIR(mode) else "is not an ordinary file")
-    return RowFile(path, open(descriptor, "rb"))  # noqa: PTH123  # Path cannot open without waiting
+    return RowFile(path, open(descriptor, "rb"), form)  # noqa: PTH123  # Path cannot open without waiting
+
+
+def suffix_of(path: Path) -> str:
+    """Return the ending that says what a file holds, in lower case, without the one that says that it is packed."""
+    inner = Path(path.stem) if path.suffix.lower() == _PACKED else path
+    return inner.suffix.lower()
 
 
 def is_delimited(path: Path) -> bool:
     """Return whether a file has cells (CSV, TSV) instead of JSON values."""
-    return path.suffix.lower() in _DELIMITERS
+    return suffix_of(path) in _DELIMITERS
 
 
 def unit(path: Path) -> str:
     """Return what a place in a file counts: its lines, or the entries of its JSON list."""
-    return "entry" if path.suffix.lower() == ".json" else "line"
+    return "entry" if suffix_of(path) == ".json" else "line"
 
 
 def _version(status: os.stat_result) -> tuple[int, int, int, int]:
@@ -142,26 +166,27 @@ def _judged_lines(lines: Sequence[bytes], first: int) -> RowPage:
     return RowPage(rows, places, faults)
 
 
-def _delimited_pages(file: BinaryIO, delimiter: str) -> Iterator[RowPage]:
+def _delimited_pages(file: BinaryIO, delimiter: str | None, usual: str) -> Iterator[RowPage]:
     # The limit belongs to the whole process; its default of 131,072 characters is too low for the members of a group.
     csv.field_size_limit(_CELL_CHARACTERS_MAX)
-    start = file.tell()
+    first, before = file.readline(), 0
+    if said := _SEPARATOR.fullmatch(first):
+        delimiter, first, before = delimiter or said[1].decode("latin-1"), file.readline(), 1
     try:
-        first_line = file.readline().decode()
+        first_line = first.decode()
     except UnicodeDecodeError:
         yield RowPage(unusable="has a header that is not UTF-8")
         return
-    file.seek(start)
     steps = _Steps(file)
-    reader = csv.reader(
-        map(bytes.decode, chain.from_iterable(steps)), delimiter=_delimiter(first_line, delimiter), strict=True
-    )
+    lines = chain([first] if first else [], chain.from_iterable(steps))
+    between = delimiter or _delimiter(first_line, usual)
+    reader = csv.reader(map(bytes.decode, lines), delimiter=between, strict=True)
     header = _header(reader)
     if isinstance(header, RowPage):
         yield header
         return
     yield RowPage(columns=tuple(filter(None, header)))
-    yield from _cell_pages(reader, header, steps)
+    yield from _cell_pages(reader, header, steps, before)
 
 
 class _Steps:
@@ -201,13 +226,14 @@ def _header(reader: Any) -> list[str] | RowPage:
     return RowPage(unusable=f"has the column '{twice[0]}' twice") if twice else names
 
 
-def _cell_pages(reader: Any, header: list[str], steps: _Steps) -> Iterator[RowPage]:
+def _cell_pages(reader: Any, header: list[str], steps: _Steps, before: int) -> Iterator[RowPage]:
+    """Yield the rows after the header; `before` lines of the file never reach the reader."""
     rows: list[Row] = []
     places: list[int] = []
     faults: list[tuple[int, str]] = []
     width, unnamed = len(header), "" in header
-    undecoded = 0  # lines that never reached the reader, which counts the others
-    ended_at = reader.line_num
+    undecoded = before  # lines that never reached the reader, which counts the others
+    ended_at = reader.line_num + undecoded
     taken = steps.taken
     while True:
         if len(rows) >= _PAGE_ROWS or steps.taken != taken:

@@ -13,6 +13,7 @@ from reconciler.config import (
     OtherSource,
     OtherTarget,
     RestSourceSettings,
+    ScimSourceSettings,
     ScimTargetSettings,
     SqlSourceSettings,
 )
@@ -56,6 +57,7 @@ def _differing(was: object, now: object) -> Iterator[str]:
         | LdapSourceSettings
         | SqlSourceSettings
         | RestSourceSettings
+        | ScimSourceSettings
         | OtherSource,
     )
     for one in fields(was):

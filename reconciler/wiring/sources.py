@@ -12,6 +12,7 @@ from reconciler.config import (
     LdapSourceSettings,
     OtherSource,
     RestSourceSettings,
+    ScimSourceSettings,
     SimpleBindSettings,
     SqlSourceSettings,
 )
@@ -22,6 +23,7 @@ from reconciler.ports import Clock, Dice, Source
 from reconciler.runtime.clock import SystemDice
 from reconciler.sources.file import FileSource
 from reconciler.sources.rest import KeySecret, RestSource
+from reconciler.sources.scim import ScimSource
 from reconciler.sources.sql import Queries, SqlSource
 from reconciler.wiring.credentials import not_yet, reader, signing
 
@@ -66,6 +68,8 @@ def build_source(
             )
         case RestSourceSettings():
             return _rest_source(settings, clock, dice, lanes)
+        case ScimSourceSettings():
+            return _scim_source(settings, clock, dice, lanes)
         case OtherSource():
             raise not_yet(config, f"[sources.{name}] type", settings.type)
         case _:
@@ -97,6 +101,39 @@ def _rest_source(settings: RestSourceSettings, clock: Clock, dice: Dice, lanes: 
         overlap_seconds=settings.overlap_seconds,
         timeout_seconds=settings.timeout_seconds,
         allow_empty=frozenset(settings.allow_empty),
+    )
+
+
+def _scim_source(settings: ScimSourceSettings, clock: Clock, dice: Dice, lanes: Lanes) -> Source:
+    exchange = AiohttpExchange(
+        ca_file=settings.ca_file,
+        client_cert=settings.client_cert,
+        client_key=settings.client_key,
+        proxy=settings.proxy,
+        connections=settings.concurrency,
+    )
+    lane = lanes.lane(
+        urlsplit(settings.url).netloc,
+        f"source {settings.name}",
+        concurrency=settings.concurrency,
+        requests_per_second=settings.requests_per_second,
+    )
+    return ScimSource(
+        settings.name,
+        url=settings.url,
+        client=Client(exchange, clock, dice, lane=lane, auth=signing(settings.auth, exchange, clock)),
+        clock=clock,
+        named=settings.attributes,
+        paging=settings.paging,
+        page_size=settings.page_size,
+        changes=settings.changes,
+        sweep=settings.sweep,
+        overlap_seconds=settings.overlap_seconds,
+        select=settings.select,
+        members_from=settings.members_from,
+        members_max=settings.members_max,
+        allow_empty=frozenset(settings.allow_empty),
+        timeout_seconds=settings.timeout_seconds,
     )
 
 

@@ -34,6 +34,7 @@ SECTIONS = {
     "EntriesTable": "#### Descriptions",
     "AssignedListTable": "#### Descriptions",
     "DescriptionTable": "#### Descriptions",
+    "ScimSourceTable": "### A system that speaks SCIM",
     "OtherSourceTable": "## sources",
     "LdapSourceTable": "### A directory",
     "SimpleBindTable": "### A directory",

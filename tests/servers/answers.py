@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import orjson
 
+from tests.servers.checking import named
 from tests.servers.filters import Place, find_place
 from tests.servers.quirks import Quirks
 from tests.servers.refusals import Refusal
@@ -95,6 +96,8 @@ def service_provider_config(quirks: Quirks) -> Json:
         ],
         "meta": {"resourceType": "ServiceProviderConfig", "location": "/ServiceProviderConfig"},
     }
+    if quirks.cursors is not None:
+        document["pagination"] = {"cursor": True, "index": quirks.cursors == "beside", "cursorTimeout": 3600}
     if quirks.spc_odd:
         document |= {"bulk": {"supported": False}, "sort": None, "changePassword": False, "etag": "no"}
         document |= {"filter": {"supported": "true", "maxResults": "200"}, "authenticationSchemes": {}}
@@ -106,6 +109,7 @@ def projected(shown: Json, resource_type: ResourceType, query: Mapping[str, str]
     """Leave the attributes that the query asks for, RFC 7644 §3.9; id and schemas always stay."""
     asked, left_out = _places(query, "attributes", resource_type), _places(query, "excludedAttributes", resource_type)
     if asked:
+        asked = [place for place in asked if not named(str(place), quirks.not_selected)]
         kept: Json = {name: shown[name] for name in ("schemas", "id") if name in shown}
         for place in asked:
             _copy(shown, kept, place)

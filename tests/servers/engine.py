@@ -13,6 +13,7 @@ from tests.servers import answers
 from tests.servers.answers import Answer
 from tests.servers.checking import checked_resource, named
 from tests.servers.filters import Filter, find_place, parse_filter
+from tests.servers.paging import Pager
 from tests.servers.patching import members_named, patched
 from tests.servers.quirks import Quirks
 from tests.servers.refusals import Refusal, invalid_filter, invalid_syntax, invalid_value
@@ -70,6 +71,7 @@ class Engine:
     _invisible: dict[tuple[str, str], int] = field(default_factory=dict)
     _ids: int = 0
     _versions: int = 0
+    _pager: Pager = field(default_factory=Pager)
 
     def handle(self, seen: Seen) -> Answer:
         try:
@@ -310,12 +312,10 @@ class Engine:
         text = seen.query.get("filter")
         if text is not None:
             visible = self._filtered(resource_type, visible, text)
-        start, count = self._page_asked(seen.query)
-        page = visible[start - 1 : start - 1 + count]
-        if not page and self.quirks.repeats_first_page:
-            start, page = 1, visible[:count]
-        shown = [self._shown(resource_type, row, seen.query) for row in page]
-        return answers.json(200, answers.page(shown, start, len(visible), self.quirks))
+        page, document = self._pager.page(visible, seen.query, self.quirks)
+        in_list = self.quirks.no_members_in_list and resource_type is GROUPS
+        document["Resources"] = [self._shown(resource_type, row, seen.query, in_list=in_list) for row in page]
+        return answers.json(200, document)
 
     def _filtered(self, resource_type: ResourceType, rows: list[Json], text: str) -> list[Json]:
         quirks = self.quirks
@@ -333,33 +333,37 @@ class Engine:
         found = [row for row in rows if parsed.test(row)]
         return [row for row in found for _ in range(2)] if quirks.filter_repeats_rows else found
 
-    def _page_asked(self, query: Mapping[str, str]) -> tuple[int, int]:
-        try:
-            start = int(query.get("startIndex", "1"))
-            count = int(query.get("count", "100"))
-        except ValueError:
-            raise invalid_value("startIndex and count must be integers") from None
-        most = self.quirks.count_refused_above
-        if most is not None and "count" in query and count > most:
-            raise Refusal(self.quirks.count_refused_status, "count is too large", "invalidValue")
-        start = 1 if self.quirks.ignores_start_index else max(1, start)
-        return start, min(max(0, count), self.quirks.page_max)
-
     # --- what is shown ---
 
-    def _shown(self, resource_type: ResourceType, resource: Json, query: Mapping[str, str]) -> Json:
+    def _shown(
+        self, resource_type: ResourceType, resource: Json, query: Mapping[str, str], *, in_list: bool = False
+    ) -> Json:
         shown: Json = orjson.loads(orjson.dumps(resource))
         shown.pop("password", None)
         shown["meta"]["location"] = self._location(resource_type, resource)
         if not self.quirks.etag_supported:
             shown["meta"].pop("version")
+        if self.quirks.no_last_modified:
+            shown["meta"].pop("lastModified")
         if resource_type is GROUPS:
-            self._show_members(shown)
+            self._show_members(shown, none=in_list)
+        elif self.quirks.users_show_groups:
+            shown["groups"] = self._groups_of(str(resource["id"]))
         return answers.projected(shown, resource_type, query, self.quirks)
 
-    def _show_members(self, group: Json) -> None:
-        if self.quirks.no_members_on_get:
+    def _groups_of(self, user_id: str) -> list[Json]:
+        """Return the groups that a user is in directly, as the user shows them (RFC 7643 §4.1.2)."""
+        return [
+            {"value": group["id"], "display": group["displayName"], "type": "direct"}
+            for group in self.groups.values()
+            if any(each["value"] == user_id for each in group.get("members") or [])
+        ]
+
+    def _show_members(self, group: Json, *, none: bool) -> None:
+        if self.quirks.no_members_on_get or none:
             group.pop("members", None)
+        if self.quirks.members_shown_max is not None and group.get("members"):
+            group["members"] = group["members"][: self.quirks.members_shown_max]
         for member in group.get("members") or []:
             user = self.users.get(member["value"])
             kind = "Users" if user is not None else "Groups"

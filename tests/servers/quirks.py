@@ -118,7 +118,17 @@ class Quirks:
     member_value_is_user_name: bool = False
     """Shows a member's userName as its value, although users have another id."""
     no_members_on_get: bool = False
+    no_members_in_list: bool = False
+    """Shows the members of a group that is asked for by itself, and none in the list of groups."""
+    members_shown_max: int | None = None
+    """Shows so many members of a group at most."""
+    users_show_groups: bool = False
+    """Users have `groups` (RFC 7643 §4.1.2)."""
     ignores_excluded_attributes: bool = False
+    not_selected: tuple[str, ...] = ()
+    """Leaves these attributes out where `attributes` asks for them."""
+    no_last_modified: bool = False
+    """Resources have no meta.lastModified."""
     writes_without_left_out: bool = False
     """A PATCH loses what its `excludedAttributes` names: it is applied to what would be shown."""
 
@@ -131,6 +141,14 @@ class Quirks:
     repeats_first_page: bool = False
     """Answers the first page again when asked past the end."""
     ignores_start_index: bool = False
+    cursors: Literal["beside", "only"] | None = None
+    """Pages by cursor (RFC 9865), beside those by index or in their place."""
+    cursor_expires: int | None = None
+    """The cursor that is issued as the nth has expired when it is used."""
+    hides_rows: int = 0
+    """The last rows of every list are counted and never shown."""
+    total_grows: bool = False
+    """totalResults is one more with each page."""
 
     # answers
     html_errors: bool = False

@@ -58,7 +58,7 @@ async def given(events: AsyncIterator[ReadEvent]) -> tuple[list[str], ReadEnd]:
         ("u.csv", b"", [], "u.csv: has no header line"),
         ("u.csv", b"id,mail\n", [], 'u.csv: has no rows (where that is right: allow_empty = ["users"])'),
         ("u.xlsx", b"PK", [], "u.xlsx: has none of the endings .jsonl .json .csv .tsv"),
-        ("u.csv", '"id",mail\n1,a\n'.encode("utf-16"), [], "u.csv: is UTF-16; save it as UTF-8"),
+        ("u.csv", '"id",mail\n1,a\n'.encode("utf-16"), [], 'u.csv: is UTF-16; encoding = "utf-16" reads it'),
         # cut short
         (
             "u.jsonl",
