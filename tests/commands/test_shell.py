@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shlex
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import orjson
 import pytest
 
@@ -167,6 +169,26 @@ def test_every_command_stands_in_the_page_of_commands_with_its_options() -> None
             for option in parameter.opts:
                 if option.startswith("--") and option not in ("--config", "--help"):
                     assert f"`{option}" in section, (name, option)
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", ROOT / "systemd/README.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=str
+)
+def test_every_command_that_a_page_names_can_be_typed(page: Path) -> None:
+    text = page.read_text()
+    blocks = "\n".join(re.findall(r"```(?:sh|console)?\n(.*?)```", text, re.S)).replace("\\\n", " ")
+    named = re.findall(r"`(reconciler [^`]+)`", text)
+    named += [line.partition("  #")[0] for line in re.findall(r"(?:^|\$ |/)(reconciler [a-z].*)", blocks, re.M)]
+    for command in named:
+        words = shlex.split(re.split(r"[|;>]", re.sub(r"[\[\]…]", "", command.replace("\n", " ")))[0])[1:]
+        if not words or words[0] in ("-c", "COMMAND"):
+            continue
+        found = cli.cli.get_command(click.Context(cli.cli), words[0])
+        assert found is not None, command
+        if isinstance(found, click.Group) or words[-1].startswith("-"):
+            continue  # of an option that is only named, the value is missing
+        _, extra, _ = found.make_parser(click.Context(found)).parse_args(words[1:])
+        assert not extra, command
 
 
 def test_the_page_of_operations_knows_every_state_and_exit_code() -> None:
