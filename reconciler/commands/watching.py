@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from reconciler.commands.printing import print_json
-from reconciler.commands.speaking import Daemon, Events, Json
+from reconciler.commands.speaking import Daemon, Events, Json, quoted
 from reconciler.commands.wording import PARTS, event_line, moment, status_lines
 from reconciler.errors import NoAnswer
 
@@ -27,7 +27,7 @@ def wait_for(daemon: Daemon, events: Events, job: str, run: int, *, quiet: bool)
             if event is None:
                 continue
             if event["event"] == "events.dropped":
-                last = daemon.ask("GET", f"/v1/jobs/{job}")["last_run"]
+                last = daemon.ask("GET", f"/v1/jobs/{quoted(job)}")["last_run"]
                 if last is not None and last["run"] >= run:
                     return dict(last)
             if event.get("run") != run:
@@ -57,7 +57,7 @@ def watch(daemon: Daemon, job: str | None, *, as_json: bool) -> None:
 
 
 def _status(daemon: Daemon, job: str | None) -> Json:
-    return daemon.ask("GET", "/v1/status" + (f"?job={job}" if job is not None else ""))
+    return daemon.ask("GET", "/v1/status" + (f"?job={quoted(job)}" if job is not None else ""))
 
 
 def _print(status: Json) -> None:

@@ -43,7 +43,11 @@ _PROGRESS = {
 }
 
 SCHEMAS: Json = {
-    "Problem": _object(error=_TEXT, hint=_TEXT),
+    "Problem": {
+        "type": "object",
+        "properties": {"error": _TEXT, "hint": _TEXT, "problems": _list(_TEXT)},
+        "required": ["error", "hint"],
+    },
     "Health": _object(ok=_FLAG, problem=_TEXT),
     "OpenAPI": {"type": "object"},
     "Jobs": _object(jobs=_list(_TEXT)),
@@ -161,6 +165,9 @@ SCHEMAS: Json = {
         next_attempt=_MOMENT,
         request=_TEXT,
         answer=_TEXT,
+        lifted_by_test={**_FLAG, "description": "A connection test at the normal interval shows when it is over."},
+        test_passed_at=_maybe(_MOMENT),
+        rules={**_TEXT, "description": "The version of the job's rules under which it was last tried."},
         source={**_TEXT, "description": "The name of the source, where it is the source that stands against the job."},
     ),
     "Triggers": _object(
@@ -248,7 +255,7 @@ def _operation(route: Route) -> Json:
         "responses": {
             str(route.status): {"description": "Done", "content": _content(route)},
             **{
-                status: {"description": text, "content": {"application/json": {"schema": _ref("Problem")}}}
+                status: {"description": text, "content": {"application/json": {"schema": _refusal(route, status)}}}
                 for status, text in _REFUSALS.items()
                 if status != "401" or route.signed
             },
@@ -273,9 +280,15 @@ def _operation(route: Route) -> Json:
         operation["parameters"] = parameters
     if route.body:
         fields = {name: {**one.schema(), "description": one.text} for name, one in route.body.items()}
-        schema = {"type": "object", "properties": fields, "additionalProperties": False}
-        operation["requestBody"] = {"required": False, "content": {"application/json": {"schema": schema}}}
+        needed = [name for name, one in route.body.items() if one.required]
+        schema = {"type": "object", "properties": fields, "additionalProperties": False, "required": needed}
+        operation["requestBody"] = {"required": bool(needed), "content": {"application/json": {"schema": schema}}}
     return operation
+
+
+def _refusal(route: Route, status: str) -> Json:
+    """Return what a refusal looks like; of health, what is wrong is the answer itself."""
+    return _ref(route.gives if route.gives == "Health" and status == "503" else "Problem")
 
 
 def _content(route: Route) -> Json:

@@ -161,5 +161,5 @@ def _pause(pause: Pause) -> Json:
 
 
 def _quarantine(quarantine: Quarantine) -> Json:
-    times = ("began", "series_began", "next_attempt")
+    times = ("began", "series_began", "next_attempt", "test_passed_at")
     return {**asdict(quarantine), **{name: moment(getattr(quarantine, name)) for name in times}}

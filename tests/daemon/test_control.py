@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -20,13 +21,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from reconciler.core.notices import Settle
+from reconciler.core.standing import Quarantine, QuarantineReason
 from reconciler.runtime import control, listening
 from reconciler.runtime.openapi import SCHEMAS, openapi
 from reconciler.runtime.parameters import Wrong, checked_body, checked_query
 from reconciler.runtime.peers import People, Rights
 from reconciler.runtime.routes import ROUTES, Parameter
 from tests.cycles.company import Company
+from tests.daemon.office import FailingStore
 from tests.daemon.talking import Talk, talking
+from tests.net.doubles import EPOCH
 from tests.servers.scim import ScimServer
 
 NOBODY = 65534
@@ -115,6 +120,50 @@ async def test_the_description_names_every_route_and_no_other(company: Company) 
     assert len({route.name for route in ROUTES}) == len(ROUTES)
     used = {*_references(answer["paths"]), *_references(SCHEMAS)}
     assert used == set(SCHEMAS), "every schema is used, and every one that is used is there"
+
+
+async def test_what_a_body_must_have_is_described_and_asked_for(company: Company) -> None:
+    described = openapi(ROUTES, "1")["paths"]
+    async with talking(company) as talk:
+        for route in ROUTES:
+            needed = [name for name, parameter in route.body.items() if parameter.required]
+            if route.body:
+                body = described[route.path]["post"]["requestBody"]
+                assert (body["required"], body["content"]["application/json"]["schema"]["required"]) == (
+                    bool(needed),
+                    needed,
+                )
+            if needed:
+                status, answer = await talk("POST", route.path.replace("{job}", "app"))
+                assert (status, answer["error"]) == (400, f"the body lacks {needed[0]}")
+        await talk.idle()
+
+
+def into(quarantine: Quarantine) -> Settle:
+    return lambda standing: (replace(standing, quarantine=quarantine), ())
+
+
+async def test_a_quarantine_is_described_to_the_last_field(company: Company) -> None:
+    quarantine = Quarantine(QuarantineReason.EXCEPTION, "Timeout", "out of reach", "", EPOCH, EPOCH, 0, EPOCH)
+    async with talking(company) as talk:
+        await talk.idle()
+        for passed_at in (None, EPOCH):
+            await talk.office.store.settle("app", into(replace(quarantine, test_passed_at=passed_at)))
+            _, job = await talk("GET", "/v1/jobs/app")
+            assert list(conforms(job, SCHEMAS["Job"])) == []
+            assert job["quarantine"].keys() == SCHEMAS["Quarantine"]["properties"].keys()
+
+
+async def test_a_daemon_that_is_not_ready_says_so_as_described(company: Company) -> None:
+    async with talking(company) as talk:
+        await talk.idle()
+        assert isinstance(talk.office.store, FailingStore)
+        talk.office.store.failing = True
+        status, answer = await talk("GET", "/readyz")
+        talk.office.store.failing = False
+    responses = openapi(ROUTES, "1")["paths"]["/readyz"]["get"]["responses"]
+    assert (status, answer["ok"]) == (503, False)
+    assert list(conforms(answer, responses[str(status)]["content"]["application/json"]["schema"])) == []
 
 
 def _references(value: Any) -> Iterator[str]:
