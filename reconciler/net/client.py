@@ -31,6 +31,8 @@ _WIDEN_AFTER_ANSWERS = 50
 """So many answers without a 429 give back one of the parallel calls that a 429 took."""
 WRITE_BURST = 20
 """So many changes may go at once where their pace is limited."""
+_CREDENTIAL_BYTES_MIN = 6
+"""A shorter one may be a part of any word."""
 _RETRIABLE = frozenset({Fault.UNREACHABLE, Fault.INTERRUPTED, Fault.THROTTLED, Fault.SERVER_ERROR})
 
 
@@ -342,13 +344,23 @@ class Client:
             ended = clock.monotonic()
             if ended - now >= deadline_seconds * 0.99:
                 lane.silent(now, ended, outcome.reason)
-        return outcome, signed
+        return without_credential(outcome, signed), signed
 
     def _asked(self, outcome: Response | Failed) -> float | None:
         if isinstance(outcome, Failed):
             return outcome.wait_seconds
         header = outcome.headers.get("retry-after")
         return parse_retry_after(header, self._clock.now()) if header else None
+
+
+def without_credential(outcome: Response | Failed, signed: str | None) -> Response | Failed:
+    """Return a refusal without the credential that was sent: some say which token it is that they do not take."""
+    if isinstance(outcome, Failed) or 200 <= outcome.status < 300 or not signed:
+        return outcome
+    credential = signed.rpartition(" ")[2].encode()
+    if len(credential) < _CREDENTIAL_BYTES_MIN or credential not in outcome.body:
+        return outcome
+    return outcome._replace(body=outcome.body.replace(credential, b"***"))
 
 
 def _fault(outcome: Response | Failed) -> Fault | None:

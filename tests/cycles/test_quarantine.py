@@ -118,3 +118,22 @@ async def test_a_create_is_tried_for_28_days_and_a_disable_for_ever(company: Com
     assert done(await company.cycle()) == {"disable": 1}
     company.users["eve"]["jobTitle"] = "Manager"
     assert done(await company.cycle()) == {"create": 1}, "who was given up is tried again when something changes"
+
+
+async def test_a_token_that_the_app_repeats_is_in_no_record_no_report_and_no_mail(
+    company: Company, server: ScimServer
+) -> None:
+    company.people(*PEOPLE)
+    said: dict[str, object] = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"], "status": "403"}
+    said["detail"] = f"the token {server.token} may do nothing"
+    server.script.on("*", "", then=Status(403, body=said), times=FOR_EVER)
+    reports = [await company.cycle(), await company.cycle()]
+    shown = [repr(one.as_dict()) for one in reports]
+    shown += [repr(await quarantine(company)), repr(await mails(company))]
+    for text in shown[:1] + shown[2:]:
+        assert "the token *** may do nothing" in text
+    server.script.clear()
+    server.script.on("POST", "", then=Status(400, body={**said, "status": "400"}), times=FOR_EVER)
+    shown += [repr(await company.cycle()), repr(await company.log())]
+    assert "the token *** may do nothing" in shown[-1]
+    assert not any(server.token in text for text in shown)

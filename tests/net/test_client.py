@@ -231,6 +231,14 @@ async def test_a_connection_test_tries_once() -> None:
     assert outcome == Failed(Fault.THROTTLED, "too many requests (503)", 503, 5.0)
 
 
+async def test_a_refusal_that_repeats_the_token_is_read_without_it() -> None:
+    said = b'{"detail": "the token first-token may not create users"}'
+    for status, expected in ((403, said.replace(b"first-token", b"***")), (200, said)):
+        outcome = await make_client(ScriptedExchange(answer(status, said))).call(POST, idempotent=False)
+        assert isinstance(outcome, Response)
+        assert outcome.body == expected
+
+
 async def test_a_rotated_token_is_read_again_after_a_401() -> None:
     exchange = ScriptedExchange(answer(401), answer(200))
     client = make_client(exchange, secrets=["old-token", "new-token"])
