@@ -14,6 +14,7 @@ from reconciler.core.diffing import is_empty
 from reconciler.core.model import Kind, Profile, Resource, TargetId
 from reconciler.core.outcomes import Account, Failed, Fault
 from reconciler.core.reasons import Reason
+from reconciler.dialects.identifiers import names_one
 from reconciler.net.statuses import fault_of
 
 COLLECTIONS: dict[Kind, str] = {"user": "/users", "group": "/groups"}
@@ -82,7 +83,7 @@ def readers(kind: Kind, mapped: Sequence[str], profile: Profile) -> Readers:
 def account(content: Mapping[str, Any], how: Readers) -> Account | None:
     """Return the account that a resource shows, None where it has no id."""
     target_id = content.get("id")
-    if not isinstance(target_id, str) or not target_id:
+    if not isinstance(target_id, str) or not names_one(target_id):
         return None
     found: Resource = {}
     for path, read in how.values:

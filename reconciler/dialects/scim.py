@@ -14,6 +14,7 @@ from reconciler.core import diffing, paths
 from reconciler.core.model import Change, Kind, PatchDialect, Profile, Resource, TargetAttribute, TargetId, ValueType
 from reconciler.core.outcomes import Account
 from reconciler.core.paths import ENTERPRISE_SCHEMA, GROUP_SCHEMA, USER_SCHEMA, Path, PathError, Reader
+from reconciler.dialects import identifiers
 
 PATCH_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 CORE_SCHEMAS: dict[Kind, str] = {"user": USER_SCHEMA, "group": GROUP_SCHEMA}
@@ -231,7 +232,7 @@ def account_made(shown: Mapping[str, Any], resource: Resource, by: Sequence[tupl
 def _id_of(shown: Mapping[str, Any]) -> TargetId | None:
     identifier = shown.get("id")
     if isinstance(identifier, str):
-        return TargetId(identifier) if identifier else None
+        return TargetId(identifier) if identifiers.names_one(identifier) else None
     if isinstance(identifier, bool) or not isinstance(identifier, int):
         return None
     return TargetId(str(identifier))

@@ -50,9 +50,11 @@ def not_scim(
 ) -> Failed:
     """Return the fault of an answer that says it succeeded and is not what SCIM would answer."""
     words = _words(body, refusals.object_of(body))
-    what = "a web page" if refusals.is_html(body) else "nothing" if not body.strip() else "something"
+    what = "a web page that is not SCIM" if refusals.is_html(body) else "something that is not SCIM"
+    if not body.strip():
+        what = "nothing, where SCIM has an answer"
     shown = f" ({words})" if words and refusals.is_html(body) else ""
-    reason = f"{doing}: {who} answered {status} with {what} that is not SCIM{shown}: is the url the SCIM base url?"
+    reason = f"{doing}: {who} answered {status} with {what}{shown}: is the url the SCIM base url?"
     return Failed(Fault.NOT_SCIM, hinted(reason, Fault.NOT_SCIM, hints), status)
 
 
