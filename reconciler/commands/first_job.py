@@ -34,7 +34,7 @@ type = "file"
 users = "users.jsonl"                 # <-- .jsonl, .json, .csv or .tsv; paths are relative to this file
 groups = "groups.jsonl"               # <-- leave it out where there are no groups
 key = "id"                            # what is unique and never changes
-active = "accountEnabled"             # who is not active is disabled; or {{ from = "status", is = ["Active"] }}
+active = "accountEnabled"             # who is not active leaves; or {{ from = "status", is = ["Active"] }}
 
 [targets.{app}]
 {target}
@@ -54,11 +54,7 @@ require_test = true                   # the first cycle begins only when the con
 deletion_threshold = 500              # more disables and deletes than this wait for your word
 deletion_share = "10%"
 
-[jobs.{app}.deprovision]              # each: disable | delete | keep
-inactive = "disable"
-out_of_scope = "disable"
-gone = "disable"
-delete_after = "30d"                  # or "never"
+{deprovision}
 
 [jobs.{app}.users]
 actions = ["create", "update", "delete"]
@@ -66,11 +62,41 @@ attributes = [
 {users}{optional}]
 """
 
+_DISABLES = """\
+[jobs.{app}.deprovision]              # each: disable | delete | keep
+inactive = "disable"
+out_of_scope = "disable"
+gone = "disable"
+delete_after = "30d"                  # or "never"\
+"""
+
+_DELETES = """\
+[jobs.{app}.deprovision]              # each: delete | keep; the app cannot disable accounts
+inactive = "delete"
+out_of_scope = "delete"
+role_lost = "delete"                  # "keep": a change of role deprovisions nobody
+gone = "delete"
+disable_after = "0d"                  # how long a delete waits
+{confirm}\
+"""
+
+_REST = """\
+type = "rest"
+profile = {profile}
+{url}
+{auth}"""
+
+_BASIC = """\
+auth = {{ type = "basic", username = "…", password = {{ env = "{variable}_TOKEN" }} }}   # <-- or {{ file = "…" }}"""
+
+_BEARER = """\
+auth = {{ type = "bearer", token = {{ env = "{variable}_TOKEN" }} }}   # or {{ file = "…" }}, {{ credential = "…" }}"""
+
 _SCIM = """\
 type = "scim"
 profile = {profile}
 {url}
-auth = {{ type = "bearer", token = {{ env = "{variable}_TOKEN" }} }}   # or {{ file = "…" }}, {{ credential = "…" }}"""
+{auth}"""
 
 _GRAPH = """\
 type = "graph"
@@ -102,14 +128,17 @@ def first_job(described: Described, reference: str, answers: Answers) -> str:
     app = re.sub(r"[^a-z0-9_-]+", "-", profile.name.lower()).strip("-") or "app"
     if app == "scim":
         app = "app"
-    target = (_GRAPH if described.table.protocol == "graph" else _SCIM).format(
+    variable = re.sub(r"[^A-Z0-9]", "_", app.upper())
+    target = {"graph": _GRAPH, "rest": _REST, "scim": _SCIM}[described.table.protocol].format(
         profile=toml(reference),
         url=_url_line(profile, answers),
-        variable=re.sub(r"[^A-Z0-9]", "_", app.upper()),
+        variable=variable,
+        auth=(_BASIC if described.table.auth == "basic" else _BEARER).format(variable=variable),
     )
     text = _TEXT.format(
         app=app,
         target=target,
+        deprovision=_deprovision(app, profile),
         group=toml(answers.group or f"APP-{app.capitalize()}"),
         mark="# <-- " if answers.group is None else "# ",
         notify=toml([answers.notify] if answers.notify else []),
@@ -122,6 +151,16 @@ def first_job(described: Described, reference: str, answers: Answers) -> str:
         groups = "".join(f"#   {line}\n" for line in mapping_lines(profile.group_mappings))
         text += _GROUPS.format(app=app, groups=groups)
     return text
+
+
+def _deprovision(app: str, profile: Profile) -> str:
+    if profile.can_disable:
+        return _DISABLES.format(app=app)
+    words = profile.confirm_delete
+    confirm = (
+        "" if words is None else f"# confirm_delete = {toml(words)}   # <-- yes? without this line nobody is deleted"
+    )
+    return _DELETES.format(app=app, confirm=confirm).rstrip("\n")
 
 
 def _about(described: Described) -> str:

@@ -94,6 +94,9 @@ def _details(job: Json, now: str) -> Iterator[str]:
     if job["should_be_off"]["count"]:
         since = ago(job["should_be_off"]["since"], now)
         yield f"should be off and is not: {job['should_be_off']['count']}, first {since} (reconciler overdue)"
+    if job["kept"]["count"]:
+        causes = ", ".join(f"{cause} {count}" for cause, count in job["kept"]["because"].items())
+        yield f"accounts of leavers that are kept: {job['kept']['count']} ({causes})"
     if job["escrow"]["count"]:
         yield f"waiting after a failure: {job['escrow']['count']}, the oldest failed {ago(job['escrow']['since'], now)}"
     if job["pending_references"]:

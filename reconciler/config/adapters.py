@@ -23,11 +23,13 @@ from reconciler.config.ldap_table import LdapSourceTable
 from reconciler.config.places import existing_file as _existing
 from reconciler.config.places import is_loopback as _is_loopback
 from reconciler.config.places import secret_at as _secret
-from reconciler.config.profiles import profile_and_notice
+from reconciler.config.profiles import Described, described_profile
 from reconciler.config.reading import Place
 from reconciler.config.report import Report
 from reconciler.config.rest_source import rest_source
 from reconciler.config.rest_table import RestSourceTable
+from reconciler.config.rest_target import rest_target
+from reconciler.config.rest_target_table import RestTargetTable
 from reconciler.config.scim_source import scim_source
 from reconciler.config.scim_table import ScimSourceTable
 from reconciler.config.settings import (
@@ -38,7 +40,6 @@ from reconciler.config.settings import (
     MailSettings,
     MetricsSettings,
     OtherSource,
-    OtherTarget,
     ScimTargetSettings,
     SourceSettings,
     TargetSettings,
@@ -54,6 +55,7 @@ from reconciler.config.tables import (
     ScimTargetTable,
     SourceTable,
     StateTable,
+    TargetTable,
 )
 from reconciler.config.values import PLACES_HINT, SecretPlace, seconds
 from reconciler.core.model import PatchDialect, Profile
@@ -176,23 +178,19 @@ def targets_of(table: ConfigTable, report: Report) -> tuple[dict[str, TargetSett
     profiles: dict[str, Profile] = {}
     for name, target in table.targets.items():
         place: Place = ("targets", name)
-        if isinstance(target, ScimTargetTable):
-            profile = _profile(target, place, report)
-            if profile is not None:
-                profiles[name] = profile
-            targets[name] = _scim_target(name, target, profile, report)
-        elif isinstance(target, GraphTargetTable):
-            profile = _profile(target, place, report)
-            if profile is not None:
-                profiles[name] = profile
-            targets[name] = _graph_target(name, target, profile, report)
-        else:
-            report.warning(
-                (*place, "type"), f"targets of type {target.type} are not yet available: their jobs cannot run"
-            )
-            _refuse_plain_secrets(report.written("targets", name), place, report)
-            targets[name] = OtherTarget(name, target.type, tuple(target.protected))
-            profiles[name] = profile_and_notice("scim", report.document.directory)[0]
+        described = _described(target, place, report)
+        profile = described.profile if described is not None else None
+        match target:
+            case ScimTargetTable():
+                if profile is not None and target.patch is not None:
+                    profile = replace(profile, patch=PatchDialect(target.patch))
+                targets[name] = _scim_target(name, target, profile, report)
+            case GraphTargetTable():
+                targets[name] = _graph_target(name, target, profile, report)
+            case RestTargetTable():
+                targets[name] = rest_target(name, target, described, report)
+        if profile is not None:
+            profiles[name] = profile
     _tenants(targets, profiles, report)
     return targets, profiles
 
@@ -250,21 +248,22 @@ def _other_source(name: str, table: OtherSourceTable, report: Report) -> OtherSo
     return OtherSource(name, table.type, active_of(table.active), table.person)
 
 
-def _profile(table: ScimTargetTable | GraphTargetTable, place: Place, report: Report) -> Profile | None:
+def _described(table: TargetTable, place: Place, report: Report) -> Described | None:
     reference = table.profile
     if not vendors.is_path(reference) and reference not in vendors.names():
         report.problem((*place, "profile"), f"unknown profile {reference!r}", nearest(reference, vendors.names()))
         return None
     try:
-        profile, notice = profile_and_notice(reference, report.document.directory)
+        described = described_profile(reference, report.document.directory)
     except ConfigError as error:
         report.outside.extend(error.problems)
         return None
-    if notice is not None:
-        report.warning((*place, "profile"), notice)
-    if isinstance(table, GraphTargetTable):
-        return profile
-    return profile if table.patch is None else replace(profile, patch=PatchDialect(table.patch))
+    if described.table.protocol != table.type:
+        problem = f"the profile {described.profile.name} is not for targets of type {table.type}"
+        report.problem((*place, "profile"), problem, f'type = "{described.table.protocol}"')
+    if described.table.notice is not None:
+        report.warning((*place, "profile"), described.table.notice)
+    return described
 
 
 def _scim_target(name: str, table: ScimTargetTable, profile: Profile | None, report: Report) -> ScimTargetSettings:
@@ -302,7 +301,7 @@ def _tenants(targets: Mapping[str, TargetSettings], profiles: Mapping[str, Profi
     """Note targets that could not be told apart: one address, whose token chooses the tenant, and no tenant named."""
     seen: dict[tuple[str, str | None], tuple[str, object]] = {}
     for name, target in targets.items():
-        if not isinstance(target, ScimTargetSettings) or name not in profiles or not profiles[name].tenant_by_token:
+        if isinstance(target, GraphTargetSettings) or name not in profiles or not profiles[name].tenant_by_token:
             continue
         kept = (target.auth.secret.kind, target.auth.secret.name) if target.auth is not None else None
         other, elsewhere = seen.setdefault((target.url, target.tenant), (name, kept))

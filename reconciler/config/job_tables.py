@@ -170,6 +170,7 @@ class AttributeTable(Table):
         default=None, ge=1, description="How often the app lets it be changed in all. Default: ever so often."
     )
     own_domain: bool = Field(default=False, description="Whether its address must be in a domain of the app's own.")
+    shown: bool = Field(default=True, description="Whether the app shows its value to those who read an account.")
 
 
 class UsersTable(Table):
@@ -225,9 +226,14 @@ class DeprovisionTable(Table):
     inactive: Leaving = Field(default="disable", description="No longer active in the source.")
     role_lost: Leaving = Field(default="disable", description='With scope = "roles": no role any more.')
     out_of_scope: Leaving = Field(default="disable", description="No longer assigned, or no longer passing the filter.")
-    disable_after: Duration = Field(default="0d", description="How long a disable waits.")
+    disable_after: Duration = Field(
+        default="0d", description="How long a disable waits, or the delete of a cause that says delete."
+    )
     delete_after: DurationOrNever = Field(
         default="30d", description='How long after its disable an account is deleted, or "never".'
+    )
+    confirm_delete: Text | None = Field(
+        default=None, description="Where the app cannot undo a delete: the words of its profile, repeated."
     )
     skip_out_of_scope_deletions: bool = Field(
         default=False, description='Entra\'s name for role_lost and out_of_scope = "keep".'
@@ -295,6 +301,9 @@ class JobTable(Table):
     roles: list[Text] = Field(default_factory=list, description="The roles that the job gives, by name, first first.")
     role_choice: Literal["first", "all"] = Field(
         default="first", description="Whether one has the first role only, or all."
+    )
+    role_values: dict[Text, Text] = Field(
+        default_factory=dict, description="What this app calls a role, by the role's name. Default: the role's value."
     )
     default_access: bool = Field(
         default=False, description="Whether assignments with a role that the profile excludes entitle all the same."

@@ -68,7 +68,7 @@ def jobs_of(
         _known(job.source, "source", "sources", place, report)
         _known(job.target, "target", "targets", place, report)
         source, target, profile = sources.get(job.source), targets.get(job.target), profiles.get(job.target, generic)
-        known[name] = profile = with_defined(profile, job)
+        known[name] = profile = _with_deletes(with_defined(profile, job), job, place, report)
         jobs[name] = made = Job(
             name=name,
             source=job.source,
@@ -84,6 +84,7 @@ def jobs_of(
             nested=job.nested,
             roles=_roles(job, roles, place, report),
             role_choice=job.role_choice,
+            role_values=dict(job.role_values),
             excluded_roles=() if job.default_access else profile.excluded_roles,
             empty_assignment=job.empty_assignment,
             require_test=job.require_test,
@@ -111,7 +112,23 @@ def jobs_of(
         _groups_unread(made, source, place, report)
         _sign_in(job, made, place, report)
         _no_way_to_disable(made, profile, place, report)
+        _unused_role_values(made, place, report)
     return jobs, known
+
+
+def _with_deletes(profile: Profile, job: JobTable, place: Place, report: Report) -> Profile:
+    """Return the profile, without deletes of accounts where these cannot be undone and the job does not say so."""
+    table, words = job.deprovision, profile.confirm_delete
+    if words is None or table.confirm_delete == words:
+        return profile
+    at: Place = (*place, "deprovision", "confirm_delete")
+    if table.confirm_delete is not None:
+        report.problem(at, "is not what the profile wants to be repeated", f'"{words}"')
+    causes = (table.gone, table.inactive, table.role_lost, table.out_of_scope)
+    if "delete" in causes and "delete" in job.users.actions and table.confirm_delete is None:
+        problem, hint = "is missing: nobody is deleted without it", f'confirm_delete = "{words}"'
+        (report.problem if job.enabled else report.warning)(at, problem, hint)
+    return replace(profile, can_delete=False)
 
 
 def _known(name: str, key: str, section: str, place: Place, report: Report) -> None:
@@ -280,7 +297,18 @@ def _no_way_to_disable(job: Job, profile: Profile, place: Place, report: Report)
     deprovision = job.deprovision
     actions = (deprovision.gone, deprovision.inactive, deprovision.role_lost, deprovision.out_of_scope)
     mapped = any(mapping.to == profile.active for mapping in job.users.mappings)
+    if DeprovisionAction.DISABLE in actions and not profile.can_disable:
+        problem = "the app cannot disable accounts: where a cause says disable, leavers keep theirs"
+        report.warning((*place, "deprovision"), problem, '"delete", or "keep" where that is what you want')
     if DeprovisionAction.DISABLE in actions and profile.can_disable and not mapped:
         problem = f"nothing is mapped to {profile.active}: leavers are not disabled"
         hint = f'{{ to = "{profile.active}", expression = "Not([IsSoftDeleted])" }}'
         report.warning((*place, "users", "attributes"), problem, hint)
+
+
+def _unused_role_values(job: Job, place: Place, report: Report) -> None:
+    """Warn of names in role_values that are no role of the job."""
+    given = {role.name for role in job.roles} | {rule.role for rule in job.assigned if rule.role is not None}
+    for name in job.role_values:
+        if name not in given and report.whole((*place, "roles")) and report.whole((*place, "assigned")):
+            report.warning((*place, "role_values", name), "the job gives no such role", nearest(name, given))

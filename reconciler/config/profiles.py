@@ -7,14 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from reconciler import vendors
 from reconciler.config.conversion import mapping_of
 from reconciler.config.job_tables import AttributeTable, JobTable, MappingTable
 from reconciler.config.reading import spelled
+from reconciler.config.rest_target_table import RestTable
 from reconciler.config.shape import shaped
-from reconciler.config.values import Table, TargetPath, Text
+from reconciler.config.values import Table, TargetPath, Text, refusal
 from reconciler.core.model import PatchDialect, Profile, TargetAttribute
 from reconciler.errors import ConfigError, Problem
 
@@ -79,6 +80,9 @@ class ProfileTable(Table):
     can_delete_groups: bool = Field(default=True, description="Whether groups can be deleted.")
     can_disable: bool = Field(default=True, description="Whether accounts can be disabled.")
     can_delete: bool = Field(default=True, description="Whether accounts can be deleted.")
+    confirm_delete: Text | None = Field(
+        default=None, description="What a job must repeat before its accounts are deleted: it cannot be undone."
+    )
     excluded_roles: list[Text] = Field(default_factory=list, description="App roles that entitle nobody.")
     creation_threshold: int | None = Field(
         default=None, ge=0, description="The default of a job's: more new accounts than this are held."
@@ -98,8 +102,15 @@ class ProfileTable(Table):
     links: list[LinkTable] = Field(default_factory=list, description="The vendor's own pages, and ours.")
     evidence: list[EvidenceTable] = Field(default_factory=list, description="Why the profile says what it says.")
     optional: list[OptionalTable] = Field(default_factory=list, description="Mappings of users that a job may add.")
+    rest: RestTable | None = Field(default=None, description="How the app is read and written, with protocol rest.")
     users: KindTable = Field(default_factory=KindTable)
     groups: KindTable = Field(default_factory=KindTable)
+
+    @model_validator(mode="after")
+    def _spoken_to(self) -> ProfileTable:
+        if (self.protocol == "rest") != (self.rest is not None):
+            raise refusal('the table rest goes with protocol = "rest", and with no other')
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +128,6 @@ class Described:
 def load_profile(reference: str, directory: Path) -> Profile:
     """Return a shipped profile by name, or one from a file relative to `directory`; raises ConfigError."""
     return described_profile(reference, directory).profile
-
-
-def profile_and_notice(reference: str, directory: Path) -> tuple[Profile, str | None]:
-    """As load_profile, with what an administrator should know before using it."""
-    described = described_profile(reference, directory)
-    return described.profile, described.table.notice
 
 
 def described_profile(reference: str, directory: Path) -> Described:
@@ -154,6 +159,7 @@ def described_profile(reference: str, directory: Path) -> Described:
         can_delete_groups=table.can_delete_groups,
         can_disable=table.can_disable,
         can_delete=table.can_delete,
+        confirm_delete=table.confirm_delete,
         excluded_roles=tuple(table.excluded_roles),
         creation_threshold=table.creation_threshold,
         requests_per_second=table.requests_per_second,
@@ -193,6 +199,7 @@ def _attributes(tables: Mapping[str, AttributeTable]) -> dict[str, TargetAttribu
             allowed=tuple(known.allowed),
             max_changes=known.max_changes,
             own_domain=known.own_domain,
+            shown=known.shown,
         )
         for path, known in tables.items()
     }

@@ -93,13 +93,13 @@ def _description(described: DescriptionTable, table: RestSourceTable) -> rest.De
     more = {name: _take(take) for name, take in table.attributes.items()}
     # Where the description says {fields}, the system gives only what is asked for.
     fields = "".join(f",{one}" for one in dict.fromkeys(take.path.split(".")[0] for take in more.values()))
-    paging = _paging(described.paging)
+    paging = paging_of(described.paging)
     return rest.Description(
         name=described.name,
         users=_entries(described.users, paging, more, fields),
         groups=None if described.groups is None else _entries(described.groups, paging, {}, ""),
         assigned=tuple(
-            rest.Assigned(one.group, _listing(one, paging, ""), one.parameter) for one in described.assigned
+            rest.Assigned(one.group, listing_of(one, paging, ""), one.parameter) for one in described.assigned
         ),
         headers=dict(described.headers),
     )
@@ -110,34 +110,36 @@ def _entries(table: EntriesTable, paging: rest.Paging, more: Mapping[str, rest.T
     if table.changed is not None:
         since = rest.Since(tuple(dict(query) for query in table.since), table.changed, table.format)
     return rest.Entries(
-        listing=_listing(table, paging, fields),
+        listing=listing_of(table, paging, fields),
         attributes={**{name: _take(take) for name, take in table.attributes.items()}, **more},
         since=since,
         joins=tuple(
-            rest.Join(name, _listing(join, paging, ""), join.on, join.by, join.many)
+            rest.Join(name, listing_of(join, paging, ""), join.on, join.by, join.many)
             for name, join in table.joins.items()
         ),
         one=table.one,
         one_item=table.one_item,
         deleted=None if table.deleted is None else table.deleted.from_,
         deleted_is=frozenset() if table.deleted is None else frozenset(table.deleted.is_),
-        members=None if table.members is None else _listing(table.members, paging, ""),
+        members=None if table.members is None else listing_of(table.members, paging, ""),
         members_changed=None if table.members is None else table.members.changed,
     )
 
 
-def _listing(table: ListTable, paging: rest.Paging, fields: str) -> rest.Listing:
+def listing_of(table: ListTable, paging: rest.Paging, fields: str) -> rest.Listing:
+    """Return a list; where it says {fields}, the system gives these too."""
     return rest.Listing(
         path=table.path,
         items=table.items,
         id=table.id,
         query={name: value.replace("{fields}", fields) for name, value in table.query.items()},
-        paging=paging if table.paging is None else _paging(table.paging),
+        paging=paging if table.paging is None else paging_of(table.paging),
         expects=tuple(table.expects),
     )
 
 
-def _paging(table: PagingTable) -> rest.Paging:
+def paging_of(table: PagingTable) -> rest.Paging:
+    """Return how lists go on."""
     return rest.Paging(
         table.kind, table.size_parameter, table.size, table.parameter, table.first, table.next, table.total
     )

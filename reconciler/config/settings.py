@@ -12,6 +12,7 @@ from sqlalchemy import URL
 
 from reconciler.core.model import ActiveRule, Job, PatchDialect, Profile
 from reconciler.dialects.rest import Description
+from reconciler.dialects.rest_operations import Api
 from reconciler.errors import Problem
 from reconciler.secrets import Secret
 
@@ -275,15 +276,28 @@ class GraphTargetSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class OtherTarget:
-    """A target of a type that is accepted by name and cannot be written yet."""
+class RestTargetSettings:
+    """An app with a REST API. `url` has no slash at its end."""
 
     name: str
-    type: str
+    url: str
+    profile: str
+    api: Api | None
+    """How it is read and written; None where the profile cannot be used, which is a problem of the configuration."""
+    auth: RestAuth | None = None
+    scheme: str = "Bearer"
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    concurrency: int = 4
+    requests_per_second: float | None = None
+    ca_file: Path | None = None
+    proxy: str | None = None
+    timeout_seconds: float = 20.0
     protected: tuple[str, ...] = ()
+    credential_expires: date | None = None
+    tenant: str | None = None
 
 
-TargetSettings = ScimTargetSettings | GraphTargetSettings | OtherTarget
+TargetSettings = ScimTargetSettings | GraphTargetSettings | RestTargetSettings
 
 
 @dataclass(frozen=True, slots=True)

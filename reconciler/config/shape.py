@@ -20,7 +20,7 @@ from reconciler.config.values import Table
 
 _T = TypeVar("_T", bound=Table)
 
-LATER = frozenset({"timezone", "leave_date", "service_principal", "role_values"})
+LATER = frozenset({"timezone", "leave_date", "service_principal"})
 """Keys that are promised and not there yet; to pass over them would do something else than what was asked for."""
 
 _ROUNDS_MAX = 40

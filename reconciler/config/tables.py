@@ -12,6 +12,7 @@ from reconciler.config.auth_tables import AuthTable
 from reconciler.config.job_tables import Condition, JobTable
 from reconciler.config.ldap_table import LdapSourceTable
 from reconciler.config.rest_table import RestSourceTable
+from reconciler.config.rest_target_table import RestTargetTable
 from reconciler.config.scim_table import ScimSourceTable
 from reconciler.config.sql_table import SqlSourceTable
 from reconciler.config.values import (
@@ -210,16 +211,7 @@ class GraphTargetTable(Table):
     )
 
 
-class OtherTargetTable(Table):
-    """A target of a type that is not yet available."""
-
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True, hide_input_in_errors=True)
-
-    type: Literal["rest"]
-    protected: list[Text] = Field(default_factory=list, description="Accounts that are never touched.")
-
-
-TargetTable = Annotated[ScimTargetTable | GraphTargetTable | OtherTargetTable, Field(discriminator="type")]
+TargetTable = Annotated[ScimTargetTable | GraphTargetTable | RestTargetTable, Field(discriminator="type")]
 
 
 class RoleTable(Table):

@@ -129,10 +129,10 @@ class Assignments:
     @classmethod
     def compile(cls, job: Job) -> Assignments:
         """Return the job's rules ready for use. Raises ConfigError for a role condition that cannot be evaluated."""
-        by_name = {role.name: _app_role(role) for role in job.roles}
+        by_name = {role.name: _app_role(role, job) for role in job.roles}
         hidden = hidden_attributes(job.users)
         roles = tuple(
-            _RoleRule(_app_role(role), role.name, compile_condition(role.when, f"role {role.name}", hidden=hidden))
+            _RoleRule(by_name[role.name], role.name, compile_condition(role.when, f"role {role.name}", hidden=hidden))
             for role in job.roles
         )
         by_id: dict[str, tuple[AppRole | None, ...]] = {}
@@ -149,7 +149,7 @@ class Assignments:
                     case AssignedGroup(group):
                         out_groups.append((MemberOf(group, job.nested), rule.role))
                 continue
-            role = None if rule.role is None else by_name.get(rule.role, AppRole(rule.role, rule.role))
+            role = None if rule.role is None else by_name.get(rule.role) or _named_role(rule.role, job)
             match rule:
                 case AssignedUser(user):
                     by_id[user] = (*by_id.get(user, ()), role)
@@ -316,8 +316,12 @@ def nobody_assigned(job: Job) -> tuple[str, ...]:
     return (_NOBODY,) if waits else ()
 
 
-def _app_role(role: Role) -> AppRole:
-    return AppRole(role.value, role.name)
+def _app_role(role: Role, job: Job) -> AppRole:
+    return AppRole(job.role_values.get(role.name, role.value), role.name)
+
+
+def _named_role(name: str, job: Job) -> AppRole:
+    return AppRole(job.role_values.get(name, name), name)
 
 
 def _memberships_unknown(names: list[str]) -> str:

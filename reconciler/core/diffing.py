@@ -14,6 +14,9 @@ from reconciler.core.records import Link
 UNKEPT_MAX = 3
 """How often a value is sent again that the target takes and does not keep."""
 
+NEVER_SHOWN = frozenset({"password"})
+"""What no target shows (RFC 7643 §4.1.1, returned "never"): that it is not there says nothing."""
+
 Known = Callable[[str], TargetAttribute] | Mapping[str, TargetAttribute]
 
 
@@ -40,14 +43,20 @@ def changes(wanted: Resource, agreed: Resource, attribute: Known) -> tuple[Chang
     return tuple(sorted(found, key=_path_of))
 
 
-def as_kept(link: Link, found: Account | None, active: str) -> Resource:
-    """Return what the account has, as far as it matters: what the target never keeps counts as it was last sent.
+def never_shown(attributes: Mapping[str, TargetAttribute]) -> frozenset[str]:
+    """Return the paths whose values the target shows to nobody."""
+    return NEVER_SHOWN.union(path for path, attribute in attributes.items() if not attribute.shown)
 
-    Only a disable that is not kept never counts as done.
+
+def as_kept(link: Link, found: Account | None, active: str, hidden: frozenset[str] = NEVER_SHOWN) -> Resource:
+    """Return what the account has, as far as it matters: what the target never keeps, or never shows, counts as sent.
+
+    Only a disable that is not kept never counts as done. `hidden` is what `never_shown` gave.
     """
     if found is None:
         return link.agreed
     stubborn = [path for path, times in link.unkept.items() if times >= UNKEPT_MAX and path != active]
+    stubborn += [path for path in hidden if path in link.agreed]
     if not stubborn:
         return found.resource
     agreed = {path: value for path, value in found.resource.items() if path not in stubborn}

@@ -14,6 +14,14 @@ CAUSES = frozenset(str(cause) for cause in Cause)
 """Why we disable an account; what the mapping disabled has another reason."""
 
 
+def kept_causes(job: Job, profile: Profile) -> tuple[Cause, ...]:
+    """Return the causes for which a user's account stays as it is: by the rules, or because nothing can be done."""
+    if job.users is None:
+        return ()
+    deprovisioning = Deprovisioning(job, job.users, profile)
+    return tuple(cause for cause in Cause if deprovisioning.keeps(job.deprovision.action(cause)))
+
+
 @dataclass(frozen=True, slots=True)
 class Deprovisioning:
     """What the rules of one job do with the accounts of one kind when their owners leave."""
@@ -21,6 +29,8 @@ class Deprovisioning:
     job: Job
     rules: ObjectRules
     profile: Profile
+    hidden: frozenset[str] = diffing.NEVER_SHOWN
+    """The paths whose values the target never shows."""
 
     def plan(self, judged: Judged, link: Link, standing: Leaving, now: float) -> Decision:
         """Return the delete or disable that the rules ask for, or why the account is left as it is."""
@@ -43,6 +53,11 @@ class Deprovisioning:
             case DeprovisionAction.DELETE if self._may_delete:
                 if self.rules.kind == "group" and link.origin == "adopted":
                     return Leave(f"{standing.why}; an adopted group is never deleted", "AdoptedGroup", verdict)
+                waits = None
+                if self.rules.kind == "user" and not standing.purged:
+                    waits = self.waits(record, link, standing, now)
+                if waits is not None:
+                    return waits
                 return Operation("delete", record, standing.why, verdict, fingerprint, cause=standing.cause)
             case DeprovisionAction.DELETE if self.rules.kind == "group" or not self.can_disable:
                 return Leave(f"{standing.why}; delete is not among the actions", "DeleteNotAllowed", verdict)
@@ -57,11 +72,23 @@ class Deprovisioning:
         waits = self.waits(record, link, standing, now)
         if waits is not None:
             return waits
-        agreed = diffing.as_kept(link, found, self.profile.active)
+        agreed = diffing.as_kept(link, found, self.profile.active, self.hidden)
         if agreed.get(self.profile.active) is False:
             return self.settled(record, link, standing, now)
         changes = (Change(self.profile.active, agreed.get(self.profile.active), False),)
         return Operation("disable", record, standing.why, verdict, fingerprint, changes=changes, cause=standing.cause)
+
+    def keeps(self, action: DeprovisionAction) -> bool:
+        """Whether the account stays as it is where a cause asks for this."""
+        match action:
+            case DeprovisionAction.KEEP:
+                return True
+            case DeprovisionAction.SET:
+                return False
+            case DeprovisionAction.DELETE if self._may_delete:
+                return False
+            case DeprovisionAction.DELETE | DeprovisionAction.DISABLE:
+                return not self.can_disable or Action.UPDATE not in self.rules.actions
 
     def sets(self, standing: Leaving) -> bool:
         """Whether the rules answer a cause of this leaving by writing attributes."""
@@ -86,7 +113,7 @@ class Deprovisioning:
             return Leave(f"{standing.why}; update is not among the actions", "UpdateNotAllowed", verdict)
         if parting.mapper.volatile and record.verdict is verdict:
             return left  # what reads the time is written when somebody leaves, and not every time we look
-        agreed = diffing.as_kept(link, judged.found, self.profile.active)
+        agreed = diffing.as_kept(link, judged.found, self.profile.active, self.hidden)
         wanted = parting.on_update(agreed)
         changes = diffing.changes(wanted, agreed, lambda path: self.profile.attribute(self.rules.kind, path))
         if not changes:

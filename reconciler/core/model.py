@@ -231,6 +231,8 @@ class TargetAttribute:
     """How often the target lets it be changed in an account's life; None: ever so often."""
     own_domain: bool = False
     """Its value is an address in a domain that the target itself must own."""
+    shown: bool = True
+    """Whether the target shows its value; where it does not, what was last sent counts as what it has."""
 
 
 class PatchDialect(StrEnum):
@@ -261,6 +263,8 @@ class Profile:
     can_rename_groups: bool = True
     can_disable: bool = True
     can_delete: bool = True
+    confirm_delete: str | None = None
+    """What a job must repeat before it may delete accounts, where that cannot be undone."""
     requests_per_second: float | None = None
     url: str | None = None
     """The base URL, where it is the same for every customer of the vendor."""
@@ -282,8 +286,11 @@ class Profile:
     hints: Mapping[str, str] = field(default_factory=dict)
     """What to tell an administrator, by fault: {"unauthorized": "…", "not_found": "…"}."""
 
+    def attributes(self, kind: Kind) -> Mapping[str, TargetAttribute]:
+        return self.user_attributes if kind == "user" else self.group_attributes
+
     def attribute(self, kind: Kind, path: str) -> TargetAttribute:
-        known = (self.user_attributes if kind == "user" else self.group_attributes).get(path)
+        known = self.attributes(kind).get(path)
         return known if known is not None else TargetAttribute(path)
 
 
@@ -428,6 +435,8 @@ class Job:
     """Whether an assigned group entitles the members of the groups within it. False, as Entra."""
     roles: tuple[Role, ...] = ()
     role_choice: Literal["first", "all"] = "first"
+    role_values: Mapping[str, str] = field(default_factory=dict)
+    """What this target calls a role, by the role's name; the others have their own value."""
     excluded_roles: tuple[str, ...] = ()
     """Assignments with these roles entitle nobody (Entra's Default Access); letter case does not matter."""
     empty_assignment: Literal["keep", "deprovision"] = "deprovision"

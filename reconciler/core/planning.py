@@ -23,10 +23,13 @@ class Planner:
     rules: ObjectRules
     profile: Profile
     leaving: Deprovisioning
+    hidden: frozenset[str]
+    """The paths whose values the target never shows."""
 
     @classmethod
     def of(cls, job: Job, rules: ObjectRules, profile: Profile) -> Planner:
-        return cls(job, rules, profile, Deprovisioning(job, rules, profile))
+        hidden = diffing.never_shown(profile.attributes(rules.kind))
+        return cls(job, rules, profile, Deprovisioning(job, rules, profile, hidden), hidden)
 
     def plan(self, judged: Judged, now: float) -> Decision:
         """Return what is to be done."""
@@ -86,7 +89,7 @@ class Planner:
     def _plan_linked(self, judged: Judged, link: Link, mapped: Mapped, now: float) -> Decision:
         record, standing = judged.record, judged.standing
         active = self.profile.active
-        agreed = diffing.as_kept(link, judged.found, active)
+        agreed = diffing.as_kept(link, judged.found, active, self.hidden)
         if isinstance(standing, Leaving):
             if mapped.ignored or mapped.problems or not self.leaving.disables(standing):
                 return self.leaving.plan(judged, link, standing, now)

@@ -14,9 +14,6 @@ from reconciler.core.records import Link, Record, Verdict
 
 WHEN_ALL_ARE = math.inf
 """Due when everybody is looked at, as after a change of the rules: of who is gone no reading reminds."""
-NEVER_SHOWN = frozenset({"password"})
-"""What no target shows (RFC 7643 §4.1.1, returned "never"): that it is not there says nothing."""
-
 NEARLY = 0.8
 """From this share of the changes that a target allows on, people are warned."""
 
@@ -137,14 +134,15 @@ def came_back(verdict: Verdict) -> Verdict:
     return Verdict.NEW if verdict in LEAVERS else verdict
 
 
-def looked_at(record: Record, shown: Resource, active: str) -> Record:
+def looked_at(record: Record, shown: Resource, active: str, hidden: frozenset[str] = diffing.NEVER_SHOWN) -> Record:
     """Return the record, whose last operation's answer is not known, after a look at the account.
 
     What was on and is off now is taken for disabled by us; what is on is not disabled, whoever had disabled it.
+    `hidden` are the paths that the target never shows.
     """
     link = record.link
     assert link is not None
-    kept = {path: value for path, value in link.agreed.items() if path in NEVER_SHOWN}
+    kept = {path: value for path, value in link.agreed.items() if path in hidden}
     was_on, is_on = link.agreed.get(active) is not False, shown.get(active) is not False
     link = replace(link, agreed={**shown, **kept})
     if is_on:
@@ -214,7 +212,8 @@ def rejected(record: Record, fingerprint: bytes | None, error_code: str, reason:
 
 def unkept(wanted: Sequence[Change], account: Account, kind: Kind, profile: Profile) -> tuple[str, ...]:
     """Return the paths whose new value the target's own answer does not show."""
-    asked = {change.path: change.new for change in wanted if change.path not in NEVER_SHOWN}
+    hidden = diffing.never_shown(profile.attributes(kind))
+    asked = {change.path: change.new for change in wanted if change.path not in hidden}
     still = diffing.changes(asked, account.resource, lambda path: profile.attribute(kind, path))
     return tuple(change.path for change in still)
 
@@ -268,10 +267,11 @@ def compared(link: Link, account: Account, kind: Kind, profile: Profile) -> Link
     shown = account.resource
     agreed, counts = dict(shown), dict[str, int]()
     for path in link.agreed.keys() | shown.keys():
-        last = link.agreed.get(path)
-        if path in NEVER_SHOWN:
-            agreed[path] = last
-        elif not diffing.same(last, shown.get(path), profile.attribute(kind, path)):
+        last, attribute = link.agreed.get(path), profile.attribute(kind, path)
+        if path in diffing.NEVER_SHOWN or not attribute.shown:
+            if path in link.agreed:
+                agreed[path] = last
+        elif not diffing.same(last, shown.get(path), attribute):
             counts[path] = max(1, link.unkept.get(path, 0))
             if path in link.agreed:
                 agreed[path] = last

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -11,7 +11,8 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 import orjson
 
-from reconciler.core.outcomes import Failed
+from reconciler.core.outcomes import Failed, Fault
+from reconciler.errors import ConfigError
 
 SinceFormat = Literal["iso", "seconds", "milliseconds", "date"]
 Part = Literal["users", "groups"]
@@ -50,6 +51,8 @@ class Listing:
     paging: Paging = Paging()
     expects: tuple[str, ...] = ()
     """What every item has, if only as null: one without it is not what was asked for."""
+    absent_is_empty: bool = False
+    """Whether a body without the list says that nobody is in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,26 @@ class Unreadable(Exception):
         super().__init__(why)
 
 
+@dataclass(frozen=True, slots=True)
+class KeySecret:
+    """A secret that goes with each request in a header, or in the query, of this name."""
+
+    place: Literal["header", "query"]
+    name: str
+    read: Callable[[], str]
+
+    def signed(self, url: str, headers: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+        """Return URL and headers with the secret. Raises Unreadable where it is not there."""
+        try:
+            secret = self.read().strip()
+        except ConfigError as error:
+            fault = Failed(Fault.UNAUTHORIZED, f"the secret cannot be read: {error}")
+            raise Unreadable(fault.reason, fault) from None
+        if self.place == "header":
+            return url, {**headers, self.name: secret}
+        return url + ("&" if "?" in url else "?") + urlencode({self.name: secret}), dict(headers)
+
+
 def value_at(item: Any, path: str) -> Any:
     """Return what stands at a dotted path, None where there is nothing; of a list, the list of what its items have."""
     found = item
@@ -193,6 +216,8 @@ def items_of(body: bytes, listing: Listing) -> tuple[Any, list[dict[str, Any]]]:
     """Return the body and its items. Raises Unreadable where the body is something else than the list."""
     content = parsed(body)
     items = value_at(content, listing.items)
+    if items is None and listing.absent_is_empty and isinstance(content, dict):
+        items = []
     if not isinstance(items, list):
         where = f"has no list at '{listing.items}'" if listing.items else "is no list"
         raise Unreadable(f"the answer {where}: is it an error, or another version of the API?")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from reconciler.core.model import Identity, Kind, SourceId, TargetId
@@ -207,6 +207,8 @@ class Figures:
     """Accounts that should be off, or gone, and are not."""
     should_be_off_since: float | None = None
     """Since when the one that waits longest should be."""
+    left_on: Mapping[str, int] = field(default_factory=dict)
+    """Verdict → how many linked accounts of leavers are neither disabled nor meant to be: kept, mostly."""
     pending_references: int = 0
     mails_waiting: int = 0
     mails_given_up: int = 0

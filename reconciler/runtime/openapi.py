@@ -202,6 +202,7 @@ SCHEMAS: Json = {
         managed=_WHOLE,
         escrow=_object(count=_WHOLE, since=_maybe(_MOMENT)),
         should_be_off=_object(count=_WHOLE, since=_maybe(_MOMENT)),
+        kept=_object(count=_WHOLE, because={"type": "object", "additionalProperties": _WHOLE}),
         pending_references=_WHOLE,
         mails=_object(waiting=_WHOLE, given_up=_WHOLE, problem=_TEXT),
     ),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from reconciler.core.leaving import kept_causes
 from reconciler.core.model import Triggers
 from reconciler.core.standing import Pause, Quarantine, Standing
 from reconciler.ports import Hold, Store
@@ -63,6 +65,7 @@ async def job_overview(
         "managed": figures.managed,
         "escrow": {"count": figures.escrow, "since": moment(figures.escrow_since)},
         "should_be_off": {"count": figures.should_be_off, "since": moment(figures.should_be_off_since)},
+        "kept": _kept(plan, figures.left_on),
         "pending_references": figures.pending_references,
         "mails": {
             "waiting": figures.mails_waiting,
@@ -70,6 +73,12 @@ async def job_overview(
             "problem": figures.mail_problem,
         },
     }
+
+
+def _kept(plan: Plan, left_on: Mapping[str, int]) -> Json:
+    causes = [str(cause) for cause in kept_causes(plan.job, plan.profile)]
+    because = {cause: left_on[cause] for cause in causes if left_on.get(cause)}
+    return {"count": sum(because.values()), "because": because}
 
 
 def hold_json(hold: Hold, *, operations: bool = True) -> Json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from reconciler.core import settling, telling
+from reconciler.core import diffing, settling, telling
 from reconciler.core.model import Kind, Profile, SourceId
 from reconciler.core.outcomes import Account, Failed, Fault, Missing
 from reconciler.core.records import Link, Record, Verdict
@@ -94,7 +94,8 @@ class Recovering:
                 )
                 if log is not None:
                     self._journal.log(log)
-                return settling.looked_at(record, resource, self._profile.active)
+                hidden = diffing.never_shown(self._profile.attributes(rules.kind))
+                return settling.looked_at(record, resource, self._profile.active, hidden)
             case Missing() if not leaving:
                 assert record.link is not None
                 self._applier.vanished.add(record.link.target_id)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any, Literal
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import orjson
 
 from reconciler.core.model import PSEUDO_ATTRIBUTES, Entry, Identity, Kind, SourceId
 from reconciler.core.outcomes import Failed, Fault
 from reconciler.dialects import rest
-from reconciler.dialects.rest import Assigned, Description, Entries, Listing, Unreadable
+from reconciler.dialects.rest import Assigned, Description, Entries, KeySecret, Listing, Unreadable
 from reconciler.dialects.rest_paging import Walk
-from reconciler.errors import ConfigError
 from reconciler.net.client import Client
 from reconciler.net.statuses import fault_of
 from reconciler.ports import (
@@ -45,15 +44,6 @@ _OF_THE_WHOLE = frozenset(
 _NOT_FIELDS = PSEUDO_ATTRIBUTES | {"objectId"}
 _TRIED = {"userPrincipalName", "userName", "mail", "displayName"}
 """What rules look at where it is there."""
-
-
-@dataclass(frozen=True, slots=True)
-class KeySecret:
-    """A secret that goes with each request in a header, or in the query, of this name."""
-
-    place: Literal["header", "query"]
-    name: str
-    read: Callable[[], str]
 
 
 class RestSource:
@@ -312,15 +302,7 @@ class RestSource:
     async def _ask(self, url: str) -> Response:
         headers = {"Accept": "application/json", **self._description.headers}
         if self._key is not None:
-            try:
-                secret = self._key.read().strip()
-            except ConfigError as error:
-                fault = Failed(Fault.UNAUTHORIZED, f"the secret cannot be read: {error}")
-                raise Unreadable(fault.reason, fault) from None
-            if self._key.place == "header":
-                headers[self._key.name] = secret
-            else:
-                url += ("&" if "?" in url else "?") + urlencode({self._key.name: secret})
+            url, headers = self._key.signed(url, headers)
         outcome = await self._client.call(
             Request("GET", url, headers, deadline_seconds=self._timeout_seconds), idempotent=True
         )

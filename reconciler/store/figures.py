@@ -6,7 +6,7 @@ from sqlalchemy import Connection, Integer, and_, case, func, select
 
 from reconciler.ports import Figures
 from reconciler.store.identifying import job_named
-from reconciler.store.tables import MANAGED, SHOULD_BE_OFF, WAITS, entries, jobs, notices, pending_references
+from reconciler.store.tables import LEFT_ON, MANAGED, SHOULD_BE_OFF, WAITS, entries, jobs, notices, pending_references
 
 
 def figures(connection: Connection, job: str) -> Figures:
@@ -35,7 +35,11 @@ def figures(connection: Connection, job: str) -> Figures:
             of_job, SHOULD_BE_OFF, entries.c.target_id.is_not(None)
         )
     ).one()
+    left_on = connection.execute(
+        select(entries.c.verdict, func.count()).where(of_job, LEFT_ON).group_by(entries.c.verdict)
+    )
     return Figures(
+        left_on={str(verdict): int(count) for verdict, count in left_on},
         managed=connection.execute(select(func.count()).select_from(entries).where(of_job, MANAGED)).scalar_one(),
         escrow=escrow,
         escrow_without_account=escrow - with_account,

@@ -165,6 +165,11 @@ Index(
 )
 MANAGED = text("target_id IS NOT NULL AND disabled_at IS NULL")
 Index("entries_managed", entries.c.job_id, entries.c.kind, sqlite_where=MANAGED, postgresql_where=MANAGED)
+LEFT_ON = text(
+    "target_id IS NOT NULL AND disabled_at IS NULL AND off_since IS NULL "
+    "AND verdict IN ('gone', 'inactive', 'role_lost', 'out_of_scope')"
+)
+Index("entries_left_on", entries.c.job_id, entries.c.verdict, sqlite_where=LEFT_ON, postgresql_where=LEFT_ON)
 
 staged_groups = Table(
     "staged_groups",

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 import anyio
 
 from reconciler import config as configuration
-from reconciler.config import Config, OtherTarget
+from reconciler.config import Config
 from reconciler.errors import ConfigError, Problem, StateError
 from reconciler.net.client import Lanes
 from reconciler.ports import Announcing, Clock, Dice, Progress, Source, Target
@@ -57,11 +57,9 @@ class House:
         job = self.config.jobs[job_name]
         settings = self.config.targets[job.target]
         profile = self.config.job_profiles[job_name]
-        concurrency, expires = 1, None
-        if not isinstance(settings, OtherTarget):
-            concurrency, expires = settings.concurrency, settings.credential_expires
         version = configuration.rules_version(job, profile)
-        return Plan(job, profile, version, concurrency, self.config.log_retention_seconds, expires)
+        kept_seconds, expires = self.config.log_retention_seconds, settings.credential_expires
+        return Plan(job, profile, version, settings.concurrency, kept_seconds, expires)
 
     @asynccontextmanager
     async def world(

@@ -11,8 +11,8 @@ from reconciler.config import (
     GraphTargetSettings,
     LdapSourceSettings,
     OtherSource,
-    OtherTarget,
     RestSourceSettings,
+    RestTargetSettings,
     ScimSourceSettings,
     ScimTargetSettings,
     SqlSourceSettings,
@@ -52,7 +52,7 @@ def _differing(was: object, now: object) -> Iterator[str]:
         was,
         ScimTargetSettings
         | GraphTargetSettings
-        | OtherTarget
+        | RestTargetSettings
         | FileSourceSettings
         | LdapSourceSettings
         | SqlSourceSettings
@@ -65,6 +65,6 @@ def _differing(was: object, now: object) -> Iterator[str]:
             yield one.name.removesuffix("_seconds")
 
 
-def _limits(config: Config, target: str) -> tuple[int, float | None] | None:
+def _limits(config: Config, target: str) -> tuple[int, float | None]:
     settings = config.targets[target]
-    return None if isinstance(settings, OtherTarget) else (settings.concurrency, settings.requests_per_second)
+    return settings.concurrency, settings.requests_per_second

@@ -16,13 +16,14 @@ from reconciler.config import (
     SimpleBindSettings,
     SqlSourceSettings,
 )
+from reconciler.dialects.rest import KeySecret
 from reconciler.errors import ConfigError, Problem
 from reconciler.net.client import Client, Lanes
 from reconciler.net.exchange import AiohttpExchange
 from reconciler.ports import Clock, Dice, Source
 from reconciler.runtime.clock import SystemDice
 from reconciler.sources.file import FileSource
-from reconciler.sources.rest import KeySecret, RestSource
+from reconciler.sources.rest import RestSource
 from reconciler.sources.scim import ScimSource
 from reconciler.sources.sql import Queries, SqlSource
 from reconciler.wiring.credentials import not_yet, reader, signing

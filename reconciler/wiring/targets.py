@@ -8,19 +8,22 @@ from typing import Any, assert_never
 from urllib.parse import urlsplit
 
 from reconciler import config as configuration
-from reconciler.config import Config, GraphTargetSettings, OtherTarget, ScimTargetSettings
+from reconciler.config import Config, GraphTargetSettings, RestTargetSettings, ScimTargetSettings
 from reconciler.core.mapping import Mapper
 from reconciler.core.model import KINDS, Identity, Kind
+from reconciler.dialects.rest import KeySecret
 from reconciler.net.auth import ClientCredentials
 from reconciler.net.client import Client, Lanes
 from reconciler.net.exchange import AiohttpExchange
+from reconciler.net.limit_told import LimitTold
 from reconciler.net.measured import Measured
 from reconciler.ports import Clock, Dice
 from reconciler.targets.graph import GraphTarget
+from reconciler.targets.rest import RestTarget
 from reconciler.targets.scim import ScimTarget
-from reconciler.wiring.credentials import not_yet, reader, signing
+from reconciler.wiring.credentials import reader, signing
 
-BuiltTarget = ScimTarget | GraphTarget
+BuiltTarget = ScimTarget | GraphTarget | RestTarget
 Measure = Callable[[str, str, str, float], None]
 """Takes the job, the method, the status or fault, and the seconds of each request to a target."""
 
@@ -37,10 +40,10 @@ def build_target(
     """Return the target of a job. `facts` is what it said of itself the last time."""
     job = config.jobs[job_name]
     settings = config.targets[job.target]
-    if isinstance(settings, OtherTarget):
-        raise not_yet(config, f"[targets.{job.target}] type", settings.type)
     if isinstance(settings, GraphTargetSettings):
         return _build_graph(config, job_name, settings, clock, dice, lanes, measure)
+    if isinstance(settings, RestTargetSettings):
+        return _build_rest(config, job_name, settings, clock, dice, lanes, measure)
     profile = config.job_profiles[job_name]
     parts = urlsplit(settings.url)
     lane = lanes.lane(
@@ -110,6 +113,45 @@ def _build_graph(
     )
 
 
+def _build_rest(
+    config: Config,
+    job_name: str,
+    settings: RestTargetSettings,
+    clock: Clock,
+    dice: Dice,
+    lanes: Lanes,
+    measure: Measure | None,
+) -> RestTarget:
+    profile, api = config.job_profiles[job_name], settings.api
+    assert api is not None, "a configuration without it is refused"
+    lane = lanes.lane(
+        urlsplit(settings.url).netloc,
+        _credential(settings),
+        concurrency=settings.concurrency,
+        requests_per_second=settings.requests_per_second or profile.requests_per_second,
+    )
+    exchange = AiohttpExchange(ca_file=settings.ca_file, proxy=settings.proxy, connections=settings.concurrency)
+    key, auth = None, settings.auth
+    if isinstance(auth, configuration.KeyAuth):
+        key, auth = KeySecret(auth.place, auth.key_name, reader(auth.secret)), None
+    signs = signing(auth, exchange, clock, scheme=settings.scheme)
+    told = exchange if api.reset_header is None else LimitTold(exchange, clock, api.reset_header)
+    measured = told if measure is None else Measured(told, clock, partial(measure, job_name))
+    return RestTarget(
+        settings.name,
+        url=settings.url,
+        api=api,
+        profile=profile,
+        client=Client(measured, clock, dice, lane=lane, auth=signs),
+        clock=clock,
+        paths=_mapped_paths(config, job_name),
+        identity=target_identity(config, job_name),
+        parameters=settings.parameters,
+        key=key,
+        timeout_seconds=settings.timeout_seconds,
+    )
+
+
 def _mapped_paths(config: Config, job_name: str) -> Mapping[Kind, tuple[str, ...]]:
     job = config.jobs[job_name]
     paths: dict[Kind, tuple[str, ...]] = {}
@@ -125,23 +167,25 @@ def _mapped_paths(config: Config, job_name: str) -> Mapping[Kind, tuple[str, ...
 def target_identity(config: Config, job_name: str) -> Identity:
     """Return what the target of a job is known as: its address, without the query."""
     settings = config.targets[config.jobs[job_name].target]
-    if isinstance(settings, OtherTarget):
-        return Identity(settings.type, settings.name)
     parts = urlsplit(settings.url)
     place = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
     if isinstance(settings, GraphTargetSettings):
         return Identity("graph", place, settings.tenant.lower())
-    return Identity("scim", place, settings.tenant or "")
+    return Identity("rest" if isinstance(settings, RestTargetSettings) else "scim", place, settings.tenant or "")
 
 
-def _credential(settings: ScimTargetSettings) -> str:
+def _credential(settings: ScimTargetSettings | RestTargetSettings) -> str:
     """Return what tells credentials apart without knowing them: where they are kept."""
     match settings.auth:
         case None:
             return ""
         case configuration.OAuthSettings() as oauth:
             return f"{oauth.token_url} {oauth.client_id}"
-        case configuration.BearerAuth(secret=secret) | configuration.BasicAuth(secret=secret):
+        case (
+            configuration.BearerAuth(secret=secret)
+            | configuration.BasicAuth(secret=secret)
+            | configuration.KeyAuth(secret=secret)
+        ):
             return f"{secret.kind} {secret.name}"
         case _:
             assert_never(settings.auth)

@@ -97,7 +97,9 @@ def test_a_reload_names_the_settings_that_changed_and_never_their_values(tmp_pat
 
 def test_a_source_or_target_of_another_type_is_named(tmp_path: Path) -> None:
     before = loaded(tmp_path)
-    after = replace(before, targets={"phone": config.OtherTarget("phone", "graph")})
+    after = replace(
+        before, targets={"phone": config.RestTargetSettings("phone", "https://phone.example.com", "app", None)}
+    )
     assert wiring.connection_changes(before, after)[0][-1] == "target phone: type changed"
 
 

@@ -172,4 +172,7 @@ def test_init_names_the_profiles_that_there_are(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, "init", "--profile", "dailpad") == 2
-    assert "dailpad: unknown profile (known: acall, dialpad, entra, graph, scim, sightcall)" in capsys.readouterr().err
+    assert (
+        "dailpad: unknown profile (known: acall, aircall, dialpad, entra, graph, scim, sightcall)"
+        in capsys.readouterr().err
+    )

@@ -42,7 +42,7 @@ SECTIONS = {
     "ActiveTable": "## sources",
     "ScimTargetTable": "## targets",
     "GraphTargetTable": "## targets",
-    "OtherTargetTable": "## targets",
+    "RestTargetTable": "## targets",
     "BearerTable": "## targets",
     "BasicTable": "## targets",
     "OAuthTable": "## targets",
@@ -64,6 +64,12 @@ SECTIONS = {
     "EvidenceTable": "## Profiles",
     "OptionalTable": "## Profiles",
     "AttributeTable": "## Profiles",
+    **dict.fromkeys(
+        ("RestTable", "CollectionTable", "GroupCollectionTable", "OperationTable", "FindTable", "MeaningTable"),
+        "### Apps with a REST API",
+    ),
+    "MemberListTable": "### Apps with a REST API",
+    "ActiveShownTable": "### Apps with a REST API",
 }
 
 

@@ -124,8 +124,8 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         ],
     ),
     "what is promised for later and would not do what was asked for": (
-        SOUND + JOB + "[jobs.phone.users]\nrole_values = 1\n",
-        ["[jobs.phone.users] role_values | is not yet available | "],
+        SOUND + JOB + "[jobs.phone.users]\nservice_principal = 1\n",
+        ["[jobs.phone.users] service_principal | is not yet available | "],
     ),
     "names that are none": (
         '[sources."a b"]\ntype = "file"\nusers = "u.csv"\n[targets."-x"]\ntype = "scim"\nurl = "https://x.example"\n',
@@ -336,7 +336,7 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         'proxy = "http://u:S3CRET@proxy.example:3128"\n'
         '[targets.b]\ntype = "scim"\nurl = "https://b.example?api_key=S3CRET"\n'
         'auth = { type = "basic", username = "u", password = 53 }\n'
-        '[targets.c]\ntype = "rest"\nauth = { token = "S3CRET", credential = { env = "GOOD" } }\n'
+        '[targets.c]\ntype = "rest"\nprofile = "aircall"\nauth = { type = "header", name = "X-Key", key = "S3CRET" }\n'
         '[sources.d]\ntype = "joined"\nurl = "postgresql://u:S3CRET@db.example/x"\nbind_password = "S3CRET"\n',
         [
             "[state] url | a secret must not stand in an address | "
@@ -347,7 +347,7 @@ WRONG: dict[str, tuple[str, list[str]]] = {
             "[targets.a] proxy | a secret must not stand in an address | name its place in auth",
             "[targets.b] url | a secret must not stand in an address | name its place in auth",
             "[targets.b] auth.password | must be a table | ",
-            f"[targets.c] auth.token | {PLAIN} | {PLACES}",
+            f"[targets.c] auth.key | {PLAIN} | {PLACES}",
             "[sources.d] url | a secret must not stand in an address | ",
             f"[sources.d] bind_password | {PLAIN} | {PLACES}",
         ],

@@ -34,10 +34,12 @@ def test_each_shipped_profile_is_sound(name: str) -> None:
 
 def test_each_shipped_profile_gives_a_job_that_passes_check(tmp_path: Path) -> None:
     for name in vendors.names():
+        protocol = config.described_profile(name, tmp_path).table.protocol
+        sign_in = 'tenant = "t"\nclient_id = "c"\nclient_secret = { env = "S" }\n' if protocol == "graph" else ""
         (tmp_path / "config.toml").write_text(
-            f'[sources.s]\ntype = "file"\nusers = "u.csv"\ngroups = "g.csv"\n[targets.t]\ntype = "scim"\n'
-            f'url = "https://t.example"\nprofile = "{name}"\n[jobs.j]\nsource = "s"\ntarget = "t"\nscope = "all"\n'
-            "[jobs.j.groups]\n",
+            f'[sources.s]\ntype = "file"\nusers = "u.csv"\ngroups = "g.csv"\n[targets.t]\ntype = "{protocol}"\n'
+            f'{sign_in}url = "https://t.example"\nprofile = "{name}"\n'
+            '[jobs.j]\nsource = "s"\ntarget = "t"\nscope = "all"\n[jobs.j.groups]\n',
             "utf-8",
         )
         assert config.load(tmp_path / "config.toml").jobs["j"].users is not None
@@ -91,7 +93,10 @@ def test_a_profile_of_ones_own_changes_just_what_it_says(tmp_path: Path) -> None
     [
         ({}, ["own.toml: cannot be read: No such file or directory"]),
         ({"own": "name = "}, ["own.toml: is no valid TOML: Invalid value (at end of document)"]),
-        ({"own": 'extends = "scmi"'}, ["scmi: unknown profile (known: acall, dialpad, entra, graph, scim, sightcall)"]),
+        (
+            {"own": 'extends = "scmi"'},
+            ["scmi: unknown profile (known: acall, aircall, dialpad, entra, graph, scim, sightcall)"],
+        ),
         ({"own": "extends = 1"}, ["own.toml: extends: must be a string (the name of a profile, or a path)"]),
         (
             {"own": 'extends = "b.toml"', "b": 'extends = "own.toml"'},

@@ -57,6 +57,7 @@ class Company:
         self.job = job or 'scope = "all"'
         self.attributes = attributes
         self.auth = '{ type = "bearer", token = { file = "token" } }'
+        self.target_type = "scim"
         self.target_lines = ""
         self.source_lines = ""
         self.source = ""
@@ -120,7 +121,7 @@ url = "sqlite:///state.db"
 {self.source or self._files()}
 
 [targets.app]
-type = "scim"
+type = "{self.target_type}"
 url = "{self._server.url}"
 auth = {self.auth}
 concurrency = {self.concurrency}

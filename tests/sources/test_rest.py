@@ -12,11 +12,11 @@ import pytest
 from reconciler.core.model import SourceId
 from reconciler.core.outcomes import Failed, Fault
 from reconciler.dialects import rest
-from reconciler.dialects.rest import Description, Entries, Listing, Paging, Take, Unreadable
+from reconciler.dialects.rest import Description, Entries, KeySecret, Listing, Paging, Take, Unreadable
 from reconciler.errors import ConfigError, Problem
 from reconciler.net.client import Client, Lane
 from reconciler.ports import EntryPage, Exchange, ReadEnd, ReadEvent, Request, Response, Wanted
-from reconciler.sources.rest import KeySecret, RestSource
+from reconciler.sources.rest import RestSource
 from tests.net.doubles import LoopClock, SetDice
 
 URL = "https://hr.example.com/api"

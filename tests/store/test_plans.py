@@ -22,6 +22,7 @@ BY_DESIGN = {
     "entries_that_matter",
     "entries_that_wait",
     "entries_managed",
+    "entries_left_on",
     "entries_unsettled",
     "staged_groups_dirty",
     "provisioning_log_counted",

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from reconciler import config
+from reconciler.config.rest_target import api_of
 from reconciler.core.model import Identity, Kind, PatchDialect, Profile, TargetAttribute, TargetId, ValueType
 from reconciler.core.outcomes import Account, Done, Failed, ListEnd, ListPage
 from reconciler.net.auth import Bearer
 from reconciler.net.client import Client, Lanes
 from reconciler.net.exchange import AiohttpExchange
 from reconciler.ports import Target
+from reconciler.targets.rest import RestTarget
 from reconciler.targets.scim import ScimTarget
 from tests.net.doubles import LoopClock, SetDice
 from tests.servers.asking import Asking
@@ -57,6 +61,8 @@ PROFILE = Profile(
 )
 ENTRA_PROFILE = replace(PROFILE, patch=PatchDialect.ENTRA)
 PUT_PROFILE = replace(PROFILE, patch=PatchDialect.PUT)
+DESCRIBED = Path(__file__).with_name("described.toml")
+"""A profile that describes SCIM as any API: what a description can say must do for what the contract asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +130,30 @@ async def opened(
         identity=Identity("scim", server.url),
         facts=None,
         timeout_seconds=timeout_seconds,
+    )
+    async with Asking(server) as ask:
+        try:
+            yield Opened(target, ask)
+        finally:
+            await target.close()
+
+
+@asynccontextmanager
+async def opened_by_description(server: ScimServer | RealScimServer) -> AsyncIterator[Opened]:
+    """Open a RestTarget, described as data, on a server that speaks SCIM."""
+    described = config.described_profile(DESCRIBED.name, DESCRIBED.parent)
+    assert described.table.rest is not None
+    profile, clock = described.profile, LoopClock()
+    lane = Lanes().lane(urlsplit(server.url).netloc, "described", concurrency=4)
+    client = Client(AiohttpExchange(connections=4), clock, SetDice(0.5), lane=lane, auth=Bearer(lambda: server.token))
+    target = RestTarget(
+        "described",
+        url=server.url,
+        api=api_of(described.table.rest, profile.active),
+        profile=profile,
+        client=client,
+        clock=clock,
+        paths=PATHS,
     )
     async with Asking(server) as ask:
         try:

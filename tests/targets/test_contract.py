@@ -12,7 +12,17 @@ from tests.servers.patching import members_named
 from tests.servers.real import RealScimServer
 from tests.servers.schemas import ENTERPRISE
 from tests.servers.scim import ScimServer
-from tests.targets.opening import DEPARTMENT, MANAGER, PROFILE, PUT_PROFILE, WORK_MAIL, Opened, created, opened
+from tests.targets.opening import (
+    DEPARTMENT,
+    MANAGER,
+    PROFILE,
+    PUT_PROFILE,
+    WORK_MAIL,
+    Opened,
+    created,
+    opened,
+    opened_by_description,
+)
 
 ANN: Resource = {
     "userName": "ann@example.com",
@@ -55,8 +65,12 @@ async def found(at: Opened, served: str, kind: Kind, path: str, value: str) -> F
     return Found(tuple(each for each in accounts if str(each.resource.get(path)).lower() == value.lower()))
 
 
-@pytest.fixture(params=["patch", "put"])
+@pytest.fixture(params=["patch", "put", "described"])
 async def at(server: ScimServer | RealScimServer, request: pytest.FixtureRequest) -> AsyncIterator[Opened]:
+    if request.param == "described":
+        async with opened_by_description(server) as target:
+            yield target
+        return
     profile: Profile = PROFILE if request.param == "patch" else PUT_PROFILE
     async with opened(server, replace(profile, page_size=7)) as target:
         yield target

@@ -8,8 +8,7 @@ from reconciler import config
 from reconciler.commands.first_job import mapping_lines
 from reconciler.core.model import Kind
 from reconciler.demo import organisation
-from tests.cycles.company import Company
-from tests.servers.scim import ScimServer
+from tests.cycles.company import Address, Company
 
 DOCS = Path(__file__).parents[2] / "docs" / "vendors"
 
@@ -17,9 +16,10 @@ DOCS = Path(__file__).parents[2] / "docs" / "vendors"
 class App(Company):
     """Files, a job with a vendor's default mappings, and people who have what these mappings read."""
 
-    def __init__(self, directory: Path, server: ScimServer, profile: str) -> None:
+    def __init__(self, directory: Path, server: Address, profile: str) -> None:
         self.profile = config.load_profile(profile, directory)
         super().__init__(directory, server, attributes=self.mappings("user"))
+        self.target_type = config.described_profile(profile, directory).table.protocol
         self.target_lines = f'profile = "{profile}"\n'
 
     def mappings(self, kind: Kind) -> str:

@@ -156,6 +156,10 @@ def upgrade() -> None:
     )
     managed = "target_id IS NOT NULL AND disabled_at IS NULL"
     op.create_index("entries_managed", "entries", ["job_id", "kind"], **_only(managed))
+    leavers = "verdict IN ('gone', 'inactive', 'role_lost', 'out_of_scope')"
+    op.create_index(
+        "entries_left_on", "entries", ["job_id", "verdict"], **_only(f"{managed} AND off_since IS NULL AND {leavers}")
+    )
     op.create_index("entries_that_should_be_off", "entries", ["job_id", "off_since"], **_only("off_since IS NOT NULL"))
     op.create_index("entries_that_claim", "entries", ["kind", "claims"], **_only("claims IS NOT NULL"))
     op.create_index("entries_that_matter", "entries", ["job_id", "kind", "row_id"], **_only("verdict <> 'gone'"))
