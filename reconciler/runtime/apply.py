@@ -251,6 +251,8 @@ class Applier:
         self.in_doubt.add((operation.record.kind, operation.record.source_id))
         found = await self._asking[operation.record.kind].ask_one(operation.match)
         if isinstance(found, Failed) or not found:
+            # before it is sent again, a list that is older than this is made anew
+            self._asking[operation.record.kind].outdate()
             return outcome
         if len(found) == 1 and not await self._owner(operation.record.kind, found[0]):
             return Done(found[0])

@@ -48,6 +48,7 @@ class Asking:
         self._distinct = 0
         self._listed: Literal["not yet", "complete", "incomplete", "given up"] = "not yet"
         self._doubted = False
+        self._outdated = False
         self._refusal: Failed | None = None
         """Why the target cannot even be listed."""
 
@@ -78,9 +79,13 @@ class Asking:
         """Believe no answer "there is none" any more: the target refused a name that it had not shown to anybody."""
         self._doubted = True
 
+    def outdate(self) -> None:
+        """Say that the target may hold somebody by now whom its list, if there is one, does not show."""
+        self._outdated = True
+
     async def list_all(self, questions: int | None = None) -> Failed | ListEnd:
         """Take the whole target into the store, unless `questions` cost fewer requests than the rest of the list."""
-        first = True
+        first, self._outdated = True, False
         end: Failed | ListEnd = ListEnd(False, "the target's list ended without an end")
         async for event in self._target.listing(self._kind):
             if isinstance(event, ListPage):
@@ -193,7 +198,7 @@ class Asking:
     ) -> tuple[Account, ...] | Failed:
         """Look into the list of all accounts, made where there is none yet; `otherwise` is for an incomplete one."""
         async with self._listing:
-            if self._listed in ("not yet", "given up"):
+            if self._listed in ("not yet", "given up") or self._outdated:
                 end = await self.list_all()
                 self._refusal = end if isinstance(end, Failed) and refuses_us(end) else None
         if self._refusal is not None:

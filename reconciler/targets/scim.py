@@ -116,10 +116,12 @@ class ScimTarget:
         return await self._updating.update(kind, target_id, changes, agreed)
 
     async def delete(self, kind: Kind, target_id: TargetId) -> Done | Missing | Failed:
-        url = self._wire.url(kind, target_id)
-        answer = await self._wire.send("DELETE", url, doing=f"deleting a {kind}", one=kind, takes_away=True)
+        url, doing = self._wire.url(kind, target_id), f"deleting a {kind}"
+        answer = await self._wire.send("DELETE", url, doing=doing, one=kind, takes_away=True)
         if not isinstance(answer, Failed):
-            return Done()
+            # A web page, or an error that hides behind a 200, says that nothing was deleted.
+            content = self._wire.shown(answer, doing)
+            return content if isinstance(content, Failed) else Done()
         if answer.fault is Fault.NOT_FOUND:
             return Missing()
         if answer.fault is Fault.SERVER_ERROR and isinstance(await self.get(kind, target_id), Missing):

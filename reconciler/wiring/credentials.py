@@ -10,13 +10,12 @@ from reconciler import logs
 from reconciler.config import Config
 from reconciler.errors import ConfigError, Problem
 from reconciler.net.auth import Auth, Basic, Bearer, ClientCredentials
-from reconciler.net.exchange import AiohttpExchange
-from reconciler.ports import Clock
+from reconciler.ports import Clock, Exchange
 from reconciler.secrets import Secret
 
 
 def signing(
-    auth: configuration.Auth | None, exchange: AiohttpExchange, clock: Clock, *, scheme: str = "Bearer"
+    auth: configuration.Auth | None, exchange: Exchange, clock: Clock, *, scheme: str = "Bearer"
 ) -> Auth | None:
     match auth:
         case None:

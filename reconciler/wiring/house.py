@@ -23,6 +23,7 @@ from reconciler.runtime.turns import Turns
 from reconciler.runtime.world import Plan, World
 from reconciler.store.database import copy_state
 from reconciler.store.sql import SqlStore
+from reconciler.wiring.connecting import REAL, Connect
 from reconciler.wiring.credentials import reader
 from reconciler.wiring.sources import build_source
 from reconciler.wiring.targets import BuiltTarget, Measure, build_target, target_identity
@@ -43,6 +44,7 @@ class House:
     turns: Turns = field(default_factory=Turns)
     measure: Measure | None = None
     """Takes the job, the method, the status or fault, and the seconds of each request to a target."""
+    connect: Connect = REAL
 
     def plans(self) -> Mapping[str, Plan]:
         """Return what the cycles of every job go by."""
@@ -67,7 +69,9 @@ class House:
     ) -> AsyncIterator[World]:
         """Open source and target of a job; close them at the end, and keep what the target said of itself."""
         facts = await self.store.remembered(target_identity(self.config, job_name))
-        connected = _connected(self.config, job_name, self.clock, self.dice, self.lanes, facts, self.measure)
+        connected = _connected(
+            self.config, job_name, self.clock, self.dice, self.lanes, facts, self.measure, self.connect
+        )
         async with connected as (source, target):
             used: Target = Rehearsal(target) if rehearse else target
             yield World(source, used, self.store, self.clock, self.dice, progress or NoProgress(), self.turns)
@@ -77,7 +81,7 @@ class House:
     @asynccontextmanager
     async def announcing(self, source: str) -> AsyncIterator[Announcing | None]:
         """Open a source on its own, to listen to what it announces; None where its type announces nothing."""
-        opened = build_source(self.config, source, self.clock, self.dice, self.lanes)
+        opened = build_source(self.config, source, self.clock, self.dice, self.lanes, self.connect)
         try:
             yield opened if isinstance(opened, Announcing) else None
         finally:
@@ -92,7 +96,7 @@ class House:
     async def rehearsal(self, job_name: str) -> AsyncIterator[World]:
         """Open a job on a copy of the state that is thrown away, with a target that is only asked."""
         async with open_house(self.config, write=True, scratch=True) as copied:
-            house = replace(copied, clock=self.clock, dice=self.dice, lanes=self.lanes, measure=self.measure)
+            house = replace(self, store=copied.store, turns=copied.turns)
             async with house.world(job_name, rehearse=True) as world:
                 yield world
 
@@ -135,11 +139,12 @@ async def _connected(
     lanes: Lanes,
     facts: dict[str, Any] | None,
     measure: Measure | None = None,
+    connect: Connect = REAL,
 ) -> AsyncIterator[tuple[Source, BuiltTarget]]:
     async with AsyncExitStack() as stack:
-        source = build_source(config, config.jobs[job_name].source, clock, dice, lanes)
+        source = build_source(config, config.jobs[job_name].source, clock, dice, lanes, connect)
         stack.push_async_callback(_close, source)
-        target = build_target(config, job_name, clock, dice, lanes, facts, measure)
+        target = build_target(config, job_name, clock, dice, lanes, facts, measure, connect)
         stack.push_async_callback(_close, target)
         yield source, target
 

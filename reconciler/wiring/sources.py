@@ -19,18 +19,23 @@ from reconciler.config import (
 from reconciler.dialects.rest import KeySecret
 from reconciler.errors import ConfigError, Problem
 from reconciler.net.client import Client, Lanes
-from reconciler.net.exchange import AiohttpExchange
 from reconciler.ports import Clock, Dice, Source
 from reconciler.runtime.clock import SystemDice
 from reconciler.sources.file import FileSource
 from reconciler.sources.rest import RestSource
 from reconciler.sources.scim import ScimSource
 from reconciler.sources.sql import Queries, SqlSource
+from reconciler.wiring.connecting import REAL, Connect
 from reconciler.wiring.credentials import not_yet, reader, signing
 
 
 def build_source(
-    config: Config, name: str, clock: Clock, dice: Dice | None = None, lanes: Lanes | None = None
+    config: Config,
+    name: str,
+    clock: Clock,
+    dice: Dice | None = None,
+    lanes: Lanes | None = None,
+    connect: Connect = REAL,
 ) -> Source:
     """Return the source that a configuration names."""
     dice, lanes = dice or SystemDice(), lanes or Lanes()
@@ -68,18 +73,18 @@ def build_source(
                 clock=clock,
             )
         case RestSourceSettings():
-            return _rest_source(settings, clock, dice, lanes)
+            return _rest_source(settings, clock, dice, lanes, connect)
         case ScimSourceSettings():
-            return _scim_source(settings, clock, dice, lanes)
+            return _scim_source(settings, clock, dice, lanes, connect)
         case OtherSource():
             raise not_yet(config, f"[sources.{name}] type", settings.type)
         case _:
             assert_never(settings)
 
 
-def _rest_source(settings: RestSourceSettings, clock: Clock, dice: Dice, lanes: Lanes) -> Source:
+def _rest_source(settings: RestSourceSettings, clock: Clock, dice: Dice, lanes: Lanes, connect: Connect) -> Source:
     assert settings.description is not None
-    exchange = AiohttpExchange(ca_file=settings.ca_file, proxy=settings.proxy, connections=1)
+    exchange = connect(ca_file=settings.ca_file, proxy=settings.proxy, connections=1)
     lane = lanes.lane(
         urlsplit(settings.url).netloc,
         f"source {settings.name}",
@@ -105,8 +110,8 @@ def _rest_source(settings: RestSourceSettings, clock: Clock, dice: Dice, lanes: 
     )
 
 
-def _scim_source(settings: ScimSourceSettings, clock: Clock, dice: Dice, lanes: Lanes) -> Source:
-    exchange = AiohttpExchange(
+def _scim_source(settings: ScimSourceSettings, clock: Clock, dice: Dice, lanes: Lanes, connect: Connect) -> Source:
+    exchange = connect(
         ca_file=settings.ca_file,
         client_cert=settings.client_cert,
         client_key=settings.client_key,

@@ -14,13 +14,13 @@ from reconciler.core.model import KINDS, Identity, Kind
 from reconciler.dialects.rest import KeySecret
 from reconciler.net.auth import ClientCredentials
 from reconciler.net.client import Client, Lanes
-from reconciler.net.exchange import AiohttpExchange
 from reconciler.net.limit_told import LimitTold
 from reconciler.net.measured import Measured
 from reconciler.ports import Clock, Dice
 from reconciler.targets.graph import GraphTarget
 from reconciler.targets.rest import RestTarget
 from reconciler.targets.scim import ScimTarget
+from reconciler.wiring.connecting import REAL, Connect
 from reconciler.wiring.credentials import reader, signing
 
 BuiltTarget = ScimTarget | GraphTarget | RestTarget
@@ -36,14 +36,15 @@ def build_target(
     lanes: Lanes,
     facts: dict[str, Any] | None,
     measure: Measure | None = None,
+    connect: Connect = REAL,
 ) -> BuiltTarget:
     """Return the target of a job. `facts` is what it said of itself the last time."""
     job = config.jobs[job_name]
     settings = config.targets[job.target]
     if isinstance(settings, GraphTargetSettings):
-        return _build_graph(config, job_name, settings, clock, dice, lanes, measure)
+        return _build_graph(config, job_name, settings, clock, dice, lanes, measure, connect)
     if isinstance(settings, RestTargetSettings):
-        return _build_rest(config, job_name, settings, clock, dice, lanes, measure)
+        return _build_rest(config, job_name, settings, clock, dice, lanes, measure, connect)
     profile = config.job_profiles[job_name]
     parts = urlsplit(settings.url)
     lane = lanes.lane(
@@ -52,7 +53,7 @@ def build_target(
         concurrency=settings.concurrency,
         requests_per_second=settings.requests_per_second or profile.requests_per_second,
     )
-    exchange = AiohttpExchange(
+    exchange = connect(
         ca_file=settings.ca_file,
         client_cert=settings.client_cert,
         client_key=settings.client_key,
@@ -80,6 +81,7 @@ def _build_graph(
     dice: Dice,
     lanes: Lanes,
     measure: Measure | None,
+    connect: Connect,
 ) -> GraphTarget:
     profile = config.job_profiles[job_name]
     parts = urlsplit(settings.url)
@@ -90,7 +92,7 @@ def _build_graph(
         requests_per_second=settings.requests_per_second or profile.requests_per_second,
         writes_per_second=profile.writes_per_second,
     )
-    exchange = AiohttpExchange(ca_file=settings.ca_file, proxy=settings.proxy, connections=settings.concurrency)
+    exchange = connect(ca_file=settings.ca_file, proxy=settings.proxy, connections=settings.concurrency)
     auth = ClientCredentials(
         exchange,
         clock,
@@ -121,6 +123,7 @@ def _build_rest(
     dice: Dice,
     lanes: Lanes,
     measure: Measure | None,
+    connect: Connect,
 ) -> RestTarget:
     profile, api = config.job_profiles[job_name], settings.api
     assert api is not None, "a configuration without it is refused"
@@ -130,7 +133,7 @@ def _build_rest(
         concurrency=settings.concurrency,
         requests_per_second=settings.requests_per_second or profile.requests_per_second,
     )
-    exchange = AiohttpExchange(ca_file=settings.ca_file, proxy=settings.proxy, connections=settings.concurrency)
+    exchange = connect(ca_file=settings.ca_file, proxy=settings.proxy, connections=settings.concurrency)
     key, auth = None, settings.auth
     if isinstance(auth, configuration.KeyAuth):
         key, auth = KeySecret(auth.place, auth.key_name, reader(auth.secret)), None

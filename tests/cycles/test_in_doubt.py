@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.cycles.company import MANAGER, Company, done
 from tests.servers.faults import FOR_EVER, DropAfterCommit, Status
+from tests.servers.quirks import Quirks
 from tests.servers.scim import ScimServer
 
 ANN = "ann@example.com"
@@ -35,6 +36,19 @@ async def test_a_disable_that_meets_a_404_for_another_attribute_is_sent_alone(
     server.script.on("PATCH", "/Users", then=Status(404), body="title", times=FOR_EVER)
     assert done(await company.cycle()) == {"disable": 1}
     assert server.user(ANN)["active"] is False
+
+
+# --- a list that is older than what was made ------------------------------------------------------------------------
+
+
+async def test_nobody_is_made_twice_where_only_a_list_shows_what_was_made(company: Company, server: ScimServer) -> None:
+    server.quirks = Quirks(filter_refused=400, created_without_id=True, lax_unique=True)
+    names = [f"p{number}" for number in range(12)]
+    company.people(*names)
+    await company.cycle()
+    await company.cycle()
+    assert sorted(user["externalId"] for user in server.users.values()) == sorted(names)
+    assert len(server.sent("POST")) == len(names)
 
 
 # --- many at once -------------------------------------------------------------------------------------------------

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import anyio
+import anyio.lowlevel
+import pytest
 
 from reconciler import config, wiring
+from reconciler.core.model import Kind, SourceId
+from reconciler.errors import StateError
+from reconciler.net.client import Lanes
+from reconciler.ports import Batch
 from reconciler.runtime.cycle import run_cycle
 from reconciler.runtime.ondemand import provision
 from reconciler.runtime.provisioned import Provisioned
 from reconciler.runtime.report import CycleReport
+from reconciler.store.sql import SqlStore
 from tests.commands.shell import Hanging
+from tests.cycles.calendar import NoLuck
 from tests.cycles.company import Company, done
 from tests.servers.faults import FOR_EVER, Delay
 from tests.servers.scim import ScimServer
@@ -140,3 +149,24 @@ async def test_many_are_asked_for_beside_an_initial_cycle_and_everybody_has_one_
     assert sorted(user["userName"] for user in server.users.values()) == sorted(f"{one}@example.com" for one in names)
     assert all(result.exit_code == 0 for result in one.results)
     assert done(await company.cycle()) == {}
+
+
+class FullStore(SqlStore):
+    """A state that takes nothing of what was found out."""
+
+    async def commit(self, job_id: int, epoch: int, batch: Batch) -> Sequence[tuple[Kind, SourceId]]:
+        await anyio.lowlevel.checkpoint()
+        raise StateError("state.db: the disk is full")
+
+
+async def test_a_full_disk_is_one_sentence_and_no_group_of_errors(company: Company, server: ScimServer) -> None:
+    company.people("ann")
+    loaded = config.load(company.write())
+    store = await FullStore.open(loaded.state_url, write=True, clock_now=company.clock.now())
+    house = wiring.House(loaded, store, company.clock, NoLuck(), Lanes())
+    try:
+        async with house.world("app") as world:
+            with pytest.raises(StateError, match="the disk is full"):
+                await provision(house.plan("app"), world, ["ann"])
+    finally:
+        await store.close()

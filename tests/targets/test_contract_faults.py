@@ -193,6 +193,23 @@ async def test_a_delete_that_was_done_is_not_a_failure(fault: ServerFault) -> No
         assert server.users == {}
 
 
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        (Status(200, body=b"<!DOCTYPE html><title>Sign in</title>"), Fault.NOT_SCIM),
+        (ErrorInside200(403), Fault.FORBIDDEN),
+    ],
+)
+async def test_a_delete_that_is_answered_with_something_else_is_not_done(fault: ServerFault, expected: Fault) -> None:
+    async with odd() as (server, at):
+        account = await at.user()
+        server.script.on("DELETE", "/Users", then=fault)
+        outcome = await at.target.delete("user", account.id)
+        assert isinstance(outcome, Failed)
+        assert outcome.fault is expected
+        assert len(server.users) == 1
+
+
 async def test_one_object_that_always_fails_does_not_stop_the_others() -> None:
     async with odd() as (server, at):
         bad, good = await at.user("bad"), await at.user("good")

@@ -1,0 +1,143 @@
+"""What the app must hold once the faults have stopped: worked out from the rules' plain sense, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tests.sim.rules import MANAGER, Rules
+from tests.sim.town import Row, Town
+
+Account = Mapping[str, Any]
+_ENTERPRISE, _, _MANAGER = MANAGER.rpartition(":")
+
+
+def differences(
+    town: Town,
+    rules: Rules,
+    users: Mapping[str, Account],
+    groups: Mapping[str, Account],
+    foreign: Mapping[str, Account],
+    foreign_members: Mapping[str, set[str]],
+) -> list[str]:
+    """Return in sentences what in the app is not as the rules say."""
+    by_owner: dict[str, list[Account]] = {}
+    for account in users.values():
+        owner = account.get("externalId")
+        if owner is not None:
+            by_owner.setdefault(str(owner), []).append(account)
+    found = [f"{owner} has {len(accounts)} accounts" for owner, accounts in by_owner.items() if len(accounts) > 1]
+    mine = {owner: accounts[0] for owner, accounts in by_owner.items()}
+    names = _Names(town, rules, users)
+    for id_, row in town.people.items():
+        if not names.bars(id_):
+            found += _person(row, town, rules, mine)
+    for owner, account in mine.items():
+        if owner not in town.people:
+            found += _must_be_off(owner, account, rules.gone)
+    for target_id, was in foreign.items():
+        now = users.get(target_id)
+        if now is None or {**now, "meta": 0} != {**was, "meta": 0}:
+            found.append(f"{target_id}, an account that is not ours, is not as it was")
+    if rules.groups:
+        found += _groups(town, rules, mine, users, groups, foreign_members)
+    return found
+
+
+class _Names:
+    """Who cannot get the name that is hers, because an account that nobody renames has it."""
+
+    def __init__(self, town: Town, rules: Rules, users: Mapping[str, Account]) -> None:
+        self._town, self._rules = town, rules
+        self._holders: dict[str, list[str | None]] = {}
+        for account in users.values():
+            self._holders.setdefault(str(account["userName"]).casefold(), []).append(account.get("externalId"))
+
+    def bars(self, id_: str, asking: tuple[str, ...] = ()) -> bool:
+        row = self._town.people[id_]
+        name = str(row["userPrincipalName"]).casefold()
+        return any(self._stays(owner, name, (*asking, id_)) for owner in self._holders.get(name, ()) if owner != id_)
+
+    def _stays(self, owner: str | None, name: str, asking: tuple[str, ...]) -> bool:
+        """Whether this owner's account keeps a name. In a ring of names everybody moves on."""
+        row = self._town.people.get(owner or "")
+        if row is None or not self._rules.in_scope(row, self._town):
+            return owner is not None  # nobody's account is taken over with its name
+        if str(row["userPrincipalName"]).casefold() == name:
+            return True
+        return row["id"] not in asking and self.bars(row["id"], asking)
+
+
+def _person(row: Row, town: Town, rules: Rules, mine: Mapping[str, Account]) -> Iterator[str]:
+    id_ = row["id"]
+    account = mine.get(id_)
+    if not rules.in_scope(row, town):
+        if account is not None:
+            how = rules.out_of_scope
+            if not row["accountEnabled"]:
+                how = "disable"  # inactive is the stronger cause, and has a row of its own
+            yield from _must_be_off(id_, account, how)
+        return
+    if account is None:
+        if row["accountEnabled"]:
+            yield f"{id_} has no account"
+        return
+    wanted = {
+        "userName": row["userPrincipalName"],
+        "displayName": row["displayName"],
+        "title": row[rules.title],
+        "active": row["accountEnabled"],
+    }
+    for name, value in wanted.items():
+        if _folded(account.get(name)) != _folded(value):
+            yield f"{id_} has {name} {account.get(name)!r}, should be {value!r}"
+    manager = row["manager"]
+    if rules.manager and manager in mine and rules.should_be_on(manager, town):
+        shown = (account.get(_ENTERPRISE) or {}).get(_MANAGER) or {}
+        wanted_id = mine[manager]["id"]
+        if shown.get("value") != wanted_id:
+            yield f"{id_} has the manager {shown.get('value')}, should be {wanted_id} ({manager})"
+
+
+def _folded(value: Any) -> Any:
+    """Return a value as SCIM compares it: letter case does not count in these attributes (RFC 7643 §4.1)."""
+    return value.casefold() if isinstance(value, str) else value
+
+
+def _must_be_off(id_: str, account: Account, how: str) -> Iterator[str]:
+    if how == "delete":
+        yield f"{id_} still has an account, which should be deleted"
+    elif how == "disable" and account.get("active") is not False:
+        yield f"{id_} still has an account that is on"
+
+
+def _groups(
+    town: Town,
+    rules: Rules,
+    mine: Mapping[str, Account],
+    users: Mapping[str, Account],
+    groups: Mapping[str, Account],
+    foreign_members: Mapping[str, set[str]],
+) -> Iterator[str]:
+    by_owner: dict[str, list[Account]] = {}
+    for group in groups.values():
+        by_owner.setdefault(str(group.get("externalId")), []).append(group)
+    for id_, row in town.groups.items():
+        if not rules.group_in_scope(row):
+            continue
+        having = by_owner.get(id_, [])
+        if len(having) != 1:
+            yield f"the group {id_} is there {len(having)} times"
+            continue
+        if having[0]["displayName"] != row["displayName"]:
+            yield f"the group {id_} is called {having[0]['displayName']!r}, should be {row['displayName']!r}"
+        there = {str(one["value"]) for one in having[0].get("members") or []} & users.keys()
+        must = {str(mine[m]["id"]) for m in row["members"] if m in mine and rules.should_be_on(m, town)}
+        may = {str(mine[m]["id"]) for m in row["members"] if m in mine}
+        if not rules.exact_members:
+            may |= foreign_members.get(str(having[0]["id"]), set())
+        if not must <= there <= may:
+            yield f"the group {id_} has the members {sorted(there)}, should be {sorted(must)} (may be {sorted(may)})"
+    for owner, having in by_owner.items():
+        if owner != "None" and owner not in town.groups and any(g.get("externalId") for g in having):
+            yield f"the group of {owner}, which is gone, is still there"

@@ -1,0 +1,19 @@
+"""Whatever goes wrong: the promises hold at every moment, and in calm the app becomes what the rules say."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.sim.seeds import ORDINARY, found, in_parts
+from tests.sim.simulation import simulate
+
+
+@pytest.mark.parametrize("seeds", in_parts(ORDINARY, 10), ids=lambda seeds: f"{seeds[0]}-{seeds[-1]}")
+def test_ordinary_seeds(seeds: list[int]) -> None:
+    for seed in seeds:
+        assert simulate(seed).cycles > 0
+
+
+@pytest.mark.parametrize("seed", found())
+def test_seeds_that_once_found_something(seed: int) -> None:
+    assert simulate(seed).cycles > 0

@@ -1,0 +1,294 @@
+"""What must hold at every moment, whatever goes wrong; checked where requests pass and where the app changes."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from reconciler.ports import Request
+from tests.sim.app import Changed, seen_of
+from tests.sim.life import EPOCH
+from tests.sim.rules import MANAGER, PROTECTED, TARGET_HOST, Rules
+from tests.sim.town import Town
+
+DAY = 86400.0
+
+
+class Broken(AssertionError):
+    """A promise was not kept."""
+
+
+@dataclass(slots=True)
+class Standing:
+    """When somebody was last what, in the loop's time; infinity: is so now."""
+
+    on: float = -math.inf
+    off: float = -math.inf
+    in_scope: float = -math.inf
+    names: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Cycle:
+    """What is known of the cycle that runs."""
+
+    began: float
+    sent: list[tuple[str, str]] = field(default_factory=list)
+    """First tries of creates and of what takes somebody out, in order, with whom they are about."""
+    alone: bool = True
+    """Nobody provisioned on demand meanwhile."""
+
+
+class Watch:
+    """Knows who should have what, and since when; is told all that happens."""
+
+    def __init__(
+        self,
+        town: Town,
+        rules: Callable[[], Rules],
+        seconds: Callable[[], float],
+        now: Callable[[], float],
+        state: Path,
+    ) -> None:
+        """`seconds` is the loop's time, `now` the calendar's."""
+        self._town, self._rules, self._seconds, self._now, self._state = town, rules, seconds, now, state
+        self._people: dict[str, Standing] = {}
+        self.taken_out: set[str] = set()
+        """Who was taken out by hand."""
+        self.broken: list[str] = []
+        self.cycle: Cycle | None = None
+        self.begun: list[float] = []
+        """When the cycles and runs on demand began that are under way."""
+        self.foreign: dict[str, dict[str, Any]] = {}
+        """Accounts that the app's administrator made, as they were."""
+        self.approved = 0
+        self._negatives: list[float] = []
+        self._managed_most = 0
+        self.users: Callable[[], dict[str, dict[str, Any]]] = dict
+        self._logged = 0
+        self._made: set[str] = set()
+        """Accounts that were ever made by request."""
+        self.changes: list[Changed] = []
+        """Of the cycle that runs."""
+
+    def wrong(self, text: str) -> None:
+        """Take note of a broken promise."""
+        self.broken.append(f"at {self._seconds():.3f}: {text}")
+
+    # --- who should have what ---
+
+    def mark(self) -> None:
+        """Look at everybody again: the source or the rules have changed."""
+        now, rules, town = self._seconds(), self._rules(), self._town
+        for id_ in {**self._people, **town.people}:
+            one = self._people.setdefault(id_, Standing())
+            row = town.people.get(id_)
+            there = row is not None and id_ not in town.hidden and id_ not in self.taken_out
+            if row is not None:
+                one.names.add(str(row["userPrincipalName"]).lower())
+            on = there and rules.should_be_on(id_, town)
+            scoped = there and row is not None and rules.in_scope(row, town)
+            one.on = math.inf if on else min(one.on, now)
+            one.off = min(one.off, now) if on else math.inf
+            one.in_scope = math.inf if scoped else min(one.in_scope, now)
+
+    def owner(self, account: dict[str, Any]) -> str:
+        """Return whose account this is: by its externalId; one that somebody else made is theirs whose name it has."""
+        id_ = account.get("externalId")
+        if id_ is not None:
+            return str(id_)
+        name = str(account["userName"]).lower()
+        return next((id_ for id_, one in self._people.items() if name in one.names), "")
+
+    def _since(self) -> float:
+        return min(self.begun, default=self._seconds()) - 1.0
+
+    # --- what is sent ---
+
+    def sends(self, host: str, request: Request) -> None:
+        """Take note of a request before it leaves."""
+        if host != TARGET_HOST or request.method == "GET" or self.cycle is None:
+            return
+        seen = seen_of(request, self._seconds())
+        if seen.segments[:1] != ("Users",):
+            return
+        if seen.method == "POST":
+            self._first(("create", str(seen.body.get("externalId"))))
+        elif seen.method == "DELETE" or _switches_off(seen.body):
+            self._first(("negative", seen.segments[1]))
+
+    def _first(self, one: tuple[str, str]) -> None:
+        assert self.cycle is not None
+        if one not in self.cycle.sent:
+            self.cycle.sent.append(one)
+
+    # --- what changed ---
+
+    def hears(self, changed: Changed) -> None:
+        """Judge a change that a request made in the app."""
+        self.changes.append(changed)
+        if changed.kind == "Groups":
+            if changed.after is None:
+                self._takes_away(f"group {changed.target_id}")
+            return
+        before, after = changed.before, changed.after
+        if before is None:
+            assert after is not None
+            self._made.add(changed.target_id)
+            self._created(changed.target_id, after)
+        elif str(before.get("userName", "")).lower() == PROTECTED:
+            self.wrong(f"the protected account {changed.target_id} was touched")
+        elif after is None:
+            self._negative(changed.target_id, before, "deleted")
+        elif before.get("active") is not False and after.get("active") is False:
+            self._negative(changed.target_id, before, "disabled")
+        else:
+            self._updated(changed.target_id, before, after)
+        self._one_account_each(after)
+        self._managed_most = max(
+            self._managed_most, sum(row.get("active") is not False for row in self.users().values())
+        )
+
+    def _created(self, target_id: str, after: dict[str, Any]) -> None:
+        owner = self._people.get(str(after.get("externalId")))
+        if owner is None or owner.in_scope < self._since():
+            self.wrong(f"an account {target_id} was made for {after.get('externalId')}, who is not in scope")
+
+    def _negative(self, target_id: str, before: dict[str, Any], word: str) -> None:
+        id_ = self.owner(before)
+        owner = self._people.get(id_)
+        if owner is None:
+            self.wrong(f"the account {target_id} of nobody was {word}")
+        elif owner.off < self._since():
+            self.wrong(f"{id_}'s account {target_id} was {word}, and {id_} should have been on all the time")
+        self._takes_away(f"{id_} {word}")
+
+    def _updated(self, target_id: str, before: dict[str, Any], after: dict[str, Any]) -> None:
+        owner = self._people.get(self.owner(after))
+        if owner is None:
+            self.wrong(f"the account {target_id} of nobody was changed")
+            return
+        touched = {name for name in {**before, **after} if before.get(name) != after.get(name)} - {"meta", "schemas"}
+        if touched <= {MANAGER.rpartition(":")[0]}:
+            return  # references leave with those whom they point to
+        if owner.in_scope < self._since():
+            self.wrong(f"{target_id} was changed ({', '.join(sorted(touched))}), whose owner is not in scope")
+        foreign = self.foreign.get(target_id)
+        if foreign is not None and str(foreign["userName"]).lower() not in owner.names:
+            self.wrong(f"the account {target_id}, which is not ours, was changed")
+
+    def not_ours(self) -> dict[str, dict[str, Any]]:
+        """Return the accounts of the app's administrator that have nobody's name, as they were."""
+        return {
+            target_id: account for target_id, account in self.foreign.items() if not self._named_as_somebody(account)
+        }
+
+    def _named_as_somebody(self, account: dict[str, Any]) -> bool:
+        return any(str(account["userName"]).lower() in one.names for one in self._people.values())
+
+    def _takes_away(self, what: str) -> None:
+        now, rules = self._now(), self._rules()
+        self._negatives.append(now)
+        recent = sum(moment >= now - DAY for moment in self._negatives)
+        share = math.floor(rules.deletion_share / 100 * self._managed_most + 1e-9)
+        allowed = min(rules.deletion_threshold, max(5, share))
+        if recent > allowed + self.approved:
+            self.wrong(f"{what}: {recent} within a day, allowed {allowed}, approved {self.approved}")
+
+    def _one_account_each(self, after: dict[str, Any] | None) -> None:
+        id_ = after.get("externalId") if after is not None else None
+        if id_ is None:
+            return
+        having = [target_id for target_id, row in self.users().items() if row.get("externalId") == id_]
+        if len(having) > 1:
+            self.wrong(f"{id_} has the accounts {', '.join(having)}")
+
+    # --- cycles ---
+
+    def cycle_begins(self) -> None:
+        self.cycle = Cycle(self._seconds())
+        self.begun.append(self.cycle.began)
+        self.changes.clear()
+        self._written()
+
+    def cycle_ends(self, *, quiet: bool) -> None:
+        """Compare what was done with what is written down; `quiet`: nothing went wrong meanwhile."""
+        cycle, self.cycle = self.cycle, None
+        if cycle is None:
+            return
+        self.begun.remove(cycle.began)
+        self._leavers_first(cycle)
+        rows, watermark, known = self._written()
+        self._log_is_true(rows, whole=quiet and cycle.alone)
+        if watermark is not None:
+            self._nobody_is_lost(watermark, known, cycle.began)
+
+    def _leavers_first(self, cycle: Cycle) -> None:
+        words = [word for word, _ in cycle.sent]
+        if cycle.alone and "negative" in words:
+            first, last = words.index("negative"), len(words) - 1 - words[::-1].index("negative")
+            if "create" in words[first:last]:
+                self.wrong(f"a create went before a leaver: {cycle.sent}")
+
+    def _written(self) -> tuple[list[tuple[str, ...]], str | None, set[str]]:
+        with closing(sqlite3.connect(f"file:{self._state}?mode=ro", uri=True)) as connection:
+            rows = connection.execute(
+                "SELECT id, kind, operation, status, target_id, source_id FROM provisioning_log WHERE id > ?",
+                (self._logged,),
+            ).fetchall()
+            watermark = connection.execute("SELECT watermark FROM jobs").fetchone()
+            known = {id_ for (id_,) in connection.execute("SELECT source_id FROM entries WHERE kind = 'user'")}
+        self._logged = max((row[0] for row in rows), default=self._logged)
+        return [row[1:] for row in rows], watermark[0] if watermark else None, known
+
+    def _log_is_true(self, rows: list[tuple[str, ...]], *, whole: bool) -> None:
+        """The log says what was done, and nothing else."""
+        users = self.users()
+        told = {id_ for _, _, _, target_id, source_id in rows for id_ in (target_id, source_id)}
+        for kind, operation, status, target_id, source_id in rows:
+            if status != "success" or kind != "user":
+                continue
+            account = users.get(target_id)
+            if operation == "create" and target_id not in self._made:
+                self.wrong(f"the log says that {target_id} was made for {source_id}, and it never was")
+            if whole and operation == "delete" and account is not None:
+                self.wrong(f"the log says that {target_id} of {source_id} was deleted, and it is there")
+            if whole and operation == "disable" and account is not None and account.get("active") is not False:
+                self.wrong(f"the log says that {target_id} of {source_id} was disabled, and it is on")
+        if whole:
+            for changed in self.changes:
+                owner = (changed.after or changed.before or {}).get("externalId")
+                if changed.kind == "Users" and not {changed.target_id, owner} & told:
+                    self.wrong(f"{changed.target_id} was changed, and the log does not say so")
+
+    def _nobody_is_lost(self, watermark: str, known: set[str], began: float) -> None:
+        """The watermark is never ahead of what is known."""
+        mark = orjson.loads(watermark)["marks"].get("user")
+        for id_, row in self._town.people.items() if mark is not None else ():
+            changed = EPOCH + self._town.changed[id_]
+            if (
+                changed <= mark
+                and self._town.changed[id_] < began
+                and id_ not in known
+                and id_ not in self._town.hidden
+            ):
+                self.wrong(f"the watermark is past {row['id']}, of whom nothing is known")
+
+
+def _switches_off(body: Any) -> bool:
+    if not isinstance(body, dict):
+        return False
+    for one in body.get("Operations", [body]):
+        value = one.get("value", one) if isinstance(one, dict) else None
+        if value is False and one.get("path") == "active":
+            return True
+        if isinstance(value, dict) and value.get("active") is False:
+            return True
+    return False
