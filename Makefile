@@ -14,7 +14,7 @@ DEBIAN_PACKAGES := postgresql systemd slapd openssl gcc libc6-dev python3-dev li
 	samba samba-ad-dc samba-ad-provision samba-dsdb-modules samba-vfs-modules winbind python3-samba nodejs npm
 
 .DELETE_ON_ERROR:
-.PHONY: help demo ldap scimmy test lint types layers bench format packages lock
+.PHONY: help demo ldap scimmy test lint types layers bench soak format packages lock
 
 help:
 	@echo "make demo                  set up, then show a directory and an app being kept equal"
@@ -22,6 +22,7 @@ help:
 	@echo "make ldap                  add what reads a directory (needs a compiler and libldap)"
 	@echo "make scimmy                add a SCIM server from npm that the tests speak to (make test does it where npm is)"
 	@echo "make bench                 measure; see docs/performance.md"
+	@echo "make soak [SECONDS=3600]   simulate new seeds; those that fail are kept; see docs/correctness.md"
 	@echo "make format                bring the code into shape"
 	@echo "make packages              the Debian packages for the tests that need some (as root)"
 	@echo "make lock                  renew requirements/*.txt from pyproject.toml"
@@ -49,6 +50,12 @@ layers: $(VENV)/.for-development
 
 bench: $(VENV)/.for-development
 	$(BIN)/python -m benchmarks $(BENCH_OPTIONS)
+
+# New seeds on each core, for an hour; whoever fails is written into tests/sim/seeds.txt and runs in `make test` from then on.
+SECONDS ?= 3600
+
+soak: $(VENV)/.for-development
+	$(BIN)/python -m tests.sim.soak $(SECONDS)
 
 format: $(VENV)/.for-development
 	$(BIN)/ruff check --fix .
