@@ -35,8 +35,28 @@ def tls_context(
 ) -> ssl.SSLContext:
     """Return a verifying context for TLS 1.2 and later; with `ca_file` it trusts that authority and no other.
 
-    Raises ConfigError when a file cannot be read or holds no certificate.
+    To read the authorities of a system takes tens of milliseconds of CPU, so the same context is given again until one
+    of the files is another. Raises ConfigError when a file cannot be read or holds no certificate.
     """
+    system = ssl.get_default_verify_paths()
+    authorities = (ca_file,) if ca_file is not None else (system.cafile, system.capath)
+    written = tuple(_written(path) for path in (*authorities, client_cert, client_key) if path is not None)
+    return _tls_context(ca_file, client_cert, client_key, written)
+
+
+def _written(path: str | Path) -> tuple[int, int, int] | None:
+    """Return what tells a file from the one that replaces it."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+@lru_cache(maxsize=64)
+def _tls_context(
+    ca_file: Path | None, client_cert: Path | None, client_key: Path | None, _written: tuple[object, ...]
+) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:

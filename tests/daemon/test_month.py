@@ -32,11 +32,11 @@ def days(notice: Notice) -> float:
 
 @pytest.fixture
 def month(company: Company) -> Company:
-    """Thirty people, a cycle every four hours, a comparison every week, a token that ends after five weeks."""
+    """Thirty people, a cycle every eight hours, a comparison every week, a token that ends after five weeks."""
     company.users.clear()
     company.people(*PEOPLE)
     company.full_interval = "7d"
-    company.job = 'scope = "all"\ninterval = "4h"'
+    company.job = 'scope = "all"\ninterval = "8h"'
     ends = datetime.fromtimestamp(EPOCH, UTC).date() + timedelta(days=35)
     company.target_lines = f"credential_expires = {ends.isoformat()}"
     company.write()
@@ -76,9 +76,9 @@ async def test_a_month_with_faults(month: Company, server: ScimServer) -> None:
             await office.until(13 * DAY + HOUR)
             company.write()
 
-            # On the twentieth day a cycle hangs for fourteen hours.
+            # On the twentieth day a cycle hangs for thirty hours.
             await office.until(20 * DAY - HOUR)
-            office.takes_seconds["app"] = 14 * 3600.0
+            office.takes_seconds["app"] = 30 * 3600.0
             await office.until(20 * DAY + 2 * HOUR)
             office.takes_seconds.clear()
 
@@ -86,13 +86,13 @@ async def test_a_month_with_faults(month: Company, server: ScimServer) -> None:
         assert told == [
             (1.0, "quarantine_entered"),
             (2.0, "quarantine_reminder"),
-            (2.5, "quarantine_changed"),
+            (2.7, "quarantine_changed"),
             (3.0, "quarantine_left"),
             (4.4, "credential_expiring"),  # 30 days
-            (8.2, "failures"),
-            (9.2, "failures"),
-            (12.3, "absence_not_judged"),
-            (20.4, "no_cycle"),
+            (8.3, "failures"),
+            (9.3, "failures"),
+            (12.7, "absence_not_judged"),
+            (20.7, "no_cycle"),
             (27.4, "credential_expiring"),  # 7 days
         ]
         history = await office.store.history("app", 1000)
@@ -100,7 +100,7 @@ async def test_a_month_with_faults(month: Company, server: ScimServer) -> None:
         log = Counter([(row["action"], row["status"]) async for row in office.store.log(LogQuery(job="app"))])
         standing = await office.store.standing("app")
 
-    assert states == {"active": 148, "incomplete": 6, "unreachable": 4}
+    assert states == {"active": 73, "incomplete": 3, "unreachable": 4}
     assert log == {
         ("create", "success"): 30,
         ("update", "success"): 13,

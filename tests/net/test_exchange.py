@@ -17,7 +17,7 @@ from aiohttp import web
 
 from reconciler.core.outcomes import Failed, Fault
 from reconciler.errors import ConfigError
-from reconciler.net.exchange import USER_AGENT, AiohttpExchange
+from reconciler.net.exchange import USER_AGENT, AiohttpExchange, tls_context
 from reconciler.ports import Request, Response
 from tests.net.sockets import Talk, hang, serving
 
@@ -312,3 +312,20 @@ def test_files_that_are_no_certificates_are_refused_when_the_exchange_is_made(tm
         AiohttpExchange(ca_file=tmp_path / "missing.pem")
     with pytest.raises(ConfigError, match=r"client_cert .*cannot be used"):
         AiohttpExchange(client_cert=empty)
+
+
+def test_a_tls_context_is_made_once_and_anew_when_its_file_is_another(
+    certificate: tuple[Path, Path], tmp_path: Path
+) -> None:
+    authority, key = certificate
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_bytes(authority.read_bytes())
+    first = tls_context(ca_file)
+    assert tls_context(ca_file) is first
+    assert tls_context(ca_file, authority, key) is not first, "who we are is no part of whom we trust"
+    ca_file.write_text("no certificate any more")
+    with pytest.raises(ConfigError, match="ca_file"):
+        tls_context(ca_file)
+    ca_file.write_bytes(authority.read_bytes() + b"\n")
+    assert tls_context(ca_file) not in (first, tls_context())
+    assert tls_context() is tls_context()
