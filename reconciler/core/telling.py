@@ -25,7 +25,7 @@ _ACTIONS = {
     "delete": "delete",
 }
 _BECAUSE: dict[Cause, dict[str, Any]] = {cause: {"Cause": str(cause)} for cause in Cause}
-_HELD_BY: dict[Safeguard, Reason] = {
+HELD_BY: Mapping[Safeguard, Reason] = {
     "deletions": "TooManyDeletes",
     "members": "TooManyRemovals",
     "groups": "GroupDeleteHeld",
@@ -34,6 +34,7 @@ _HELD_BY: dict[Safeguard, Reason] = {
     "renames": "TooManyRenames",
     "creates": "TooManyCreates",
 }
+"""The code of what each safeguard holds."""
 
 
 def sent(
@@ -150,7 +151,7 @@ def staged(operation: Operation, reason: str, why: str, safeguard: Safeguard, at
         operation=operation.word,
         status="skipped",
         target_id=record.link.target_id if record.link is not None else None,
-        error_code=_HELD_BY[safeguard],
+        error_code=HELD_BY[safeguard],
         reason=f"{reason}; held: {why}",
         steps=(_scoping(operation), Step("export", "skipped", f"held: {why}")),
     )

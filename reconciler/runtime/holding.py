@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from reconciler.core import notices, safeguards, settling, telling
 from reconciler.core.decisions import Leave, Operation
 from reconciler.core.guarding import Guards
 from reconciler.core.model import KINDS, Job, Kind, SourceId, TargetId
 from reconciler.core.notices import HeldEntry, Notice, Settle
+from reconciler.core.reasons import Reason
 from reconciler.core.records import Record, Verdict
 from reconciler.core.safeguards import ALWAYS_HELD, Held, Safeguard
 from reconciler.core.standing import Standing
@@ -27,6 +29,14 @@ class HeldRemovals:
 
     group: Record
     members: Sequence[TargetId]
+    why: str
+
+
+class Withheld(NamedTuple):
+    """What a safeguard holds back of one entry."""
+
+    word: str
+    code: Reason
     why: str
 
 
@@ -59,8 +69,8 @@ class Holding:
         """The line of each safeguard that was asked, whether it holds or not."""
         self.taken_out: Mapping[tuple[Kind, SourceId], str] = {}
         """Who was taken out by hand, and by whom."""
-        self.why_held: dict[tuple[Kind, SourceId], str] = {}
-        """The entries that are held by this cycle, and why."""
+        self.withheld: dict[tuple[Kind, SourceId], Withheld] = {}
+        """The entries of which this cycle holds something back."""
         self.notices: Sequence[Notice] = ()
         """What people are to be told of: the holds as they are at the end."""
         self.kept_accounts: set[TargetId] = set()
@@ -190,7 +200,7 @@ class Holding:
             record.kind, record.source_id, record.name, word, reason, str(operation.verdict), tuple(about)
         )
         held.operations.append(one)
-        self.why_held[record.key] = why
+        self.withheld[record.key] = Withheld(word, telling.HELD_BY[safeguard], why)
         if safeguard != "deletions":  # of which all removals wait
             self._keep_account(operation)
         self._journal.counts["held"] += 1

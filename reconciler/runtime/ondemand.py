@@ -28,7 +28,7 @@ from reconciler.runtime.draining import drain
 from reconciler.runtime.finding import NotOne, find
 from reconciler.runtime.grouped import one_of
 from reconciler.runtime.guarding import Guarding
-from reconciler.runtime.holding import Holding
+from reconciler.runtime.holding import Holding, Withheld
 from reconciler.runtime.joining import Joining
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.leavers import Leavers
@@ -309,8 +309,8 @@ class _Visit:
         for operation in negatives:
             self._watching.weighed(operation, self._holding.arithmetic)
         await self._holding.keep(cycle_id, ())
-        for key, why in self._holding.why_held.items():
-            self._watching.holds(key, why)
+        for key, withheld in self._holding.withheld.items():
+            self._watching.holds(key, withheld)
         await self._store.queue(self._holding.notices)
 
     async def _match_again(self) -> None:
@@ -337,7 +337,8 @@ class _Visit:
             group, "not known" if not whole else "held" if why_held else "allowed", why_held, whole=False
         )
         for one in self._joining.held:
-            self._watching.members_held(one.group, len(one.members), one.why)
+            code = telling.HELD_BY["deletions" if why_held else "members"]
+            self._watching.holds(one.group.key, Withheld(f"{len(one.members)} removals of members", code, one.why))
 
     async def _say_why_nothing_was_done(self) -> None:
         """Log also who is as before: somebody asked for it."""
@@ -383,7 +384,7 @@ class _Visit:
         problems = list(self._reader.reading.problems)
         problems += [stopped.reason] if stopped is not None else []
         state: State = "active"
-        if self._holding.why_held or self._joining.held:
+        if self._holding.withheld or self._joining.held:
             state = "held"
         if self._unknown or any(one.unknown for one in subjects):
             state = "incomplete"

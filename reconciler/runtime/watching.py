@@ -17,6 +17,7 @@ from reconciler.core.scoping import InScope, Standing, StandingUnknown
 from reconciler.language import compile_expression
 from reconciler.ports import Diagnosis
 from reconciler.runtime.candidates import Candidate
+from reconciler.runtime.holding import Withheld
 from reconciler.runtime.overhearing import Overheard
 from reconciler.runtime.provisioned import Row, Shown, Status, Subject, connection
 from reconciler.runtime.rules import KindRules
@@ -39,7 +40,7 @@ class _Seen:
     match: tuple[tuple[str, str], ...] = ()
     redacted: frozenset[str] = frozenset()
     decision: Decision | None = None
-    held: str = ""
+    withheld: Withheld | None = None
     weighed: str = ""
 
 
@@ -81,11 +82,8 @@ class Watching:
     def weighed(self, operation: Operation, arithmetic: str) -> None:
         self._of(operation.record.key).weighed = arithmetic
 
-    def holds(self, key: Key, why: str) -> None:
-        self._of(key).held = why
-
-    def members_held(self, record: Record, removals: int, why: str) -> None:
-        self._of(record.key).held = f"{removals} removals of members: {why}"
+    def holds(self, key: Key, withheld: Withheld) -> None:
+        self._of(key).withheld = withheld
 
     def subject(self, key: Key, lines: Sequence[Diagnosis], rows: Sequence[Row], stopped: Failed | None) -> Subject:
         """Return what the steps came to for one entry."""
@@ -169,9 +167,9 @@ def _action(seen: _Seen, rows: Sequence[Row], stopped: Failed | None) -> tuple[S
     told = rows[-1] if rows else None
     if told is not None and told["status"] == "failure":
         return Shown("failure", f"{told['operation']} failed: {told['reason']}", details), told["error_code"]
+    if (withheld := seen.withheld) is not None:
+        return Shown("skipped", f"{withheld.word} held by the safeguard: {withheld.why}", details), withheld.code
     match seen.decision:
-        case Operation(word=word) if seen.held:
-            return Shown("skipped", f"{word} held by the safeguard: {seen.held}", details), "TooManyDeletes"
         case Operation(word=word, why=why) if told is not None:
             status = _OUTCOME.get(told["status"], "failure")
             warning = f"; {told['reason']}" if status == "warning" else ""

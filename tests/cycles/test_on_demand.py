@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,8 @@ from reconciler.runtime.finding import NotOne
 from tests.cycles.company import GROUPS, Company, done
 from tests.servers.faults import FOR_EVER, Status
 from tests.servers.scim import ScimServer
+
+Arrange = Callable[[Company, ScimServer], Awaitable[None]]
 
 ANN = "ann@example.com"
 ASSIGNED = 'scope = "assigned"\nassigned = [ { group = "Crew" } ]'
@@ -183,6 +185,88 @@ async def test_a_disable_on_demand_does_not_slip_past_a_hold(company: Company, s
     assert "held by the safeguard: 10 to be disabled" in steps(result)["Perform the action"][1]
     assert all(user["active"] for user in server.users.values())
     assert len((await company.plan())[1]) == 10
+
+
+async def too_many_leave(company: Company, server: ScimServer) -> None:
+    company.people(*(f"p{n}" for n in range(20)))
+    await company.cycle()
+    for n in range(10):
+        company.users[f"p{n}"]["accountEnabled"] = False
+    company.users["ann"]["accountEnabled"] = False
+    await company.cycle()
+
+
+async def too_many_join(company: Company, server: ScimServer) -> None:
+    company.job += "\ncreation_threshold = 0"
+    company.person("ann")
+
+
+async def too_many_get_another_name(company: Company, server: ScimServer) -> None:
+    company.job += "\nrename_threshold = 0"
+    await company.cycle()
+    company.users["ann"] |= {"userPrincipalName": "anna@example.com", "jobTitle": "Manager"}
+
+
+async def an_account_was_there_before(company: Company, server: ScimServer) -> None:
+    server.put("user", userName=ANN, active=True)
+    company.users["ann"]["accountEnabled"] = False
+
+
+async def somebody_locked_her(company: Company, server: ScimServer) -> None:
+    await company.cycle()
+    server.user(ANN)["active"] = False
+    await company.cycle(full=True)
+
+
+@pytest.mark.parametrize(
+    ("arrange", "what", "code"),
+    [
+        (too_many_leave, "disable held", "TooManyDeletes"),
+        (too_many_join, "create held", "TooManyCreates"),
+        (too_many_get_another_name, "rename held", "TooManyRenames"),
+        (an_account_was_there_before, "disable held", "AdoptedAccountHeld"),
+        (somebody_locked_her, "enable held", "LockedAccountHeld"),
+    ],
+)
+async def test_each_safeguard_that_holds_has_its_own_code(
+    company: Company, server: ScimServer, arrange: Arrange, what: str, code: str
+) -> None:
+    company.job = 'scope = "all"'
+    company.person("ann")
+    await arrange(company, server)
+    result = await company.provision("ann")
+    assert (result.state, result.exit_code) == ("held", 3)
+    assert steps(result)["Perform the action"][1].startswith(f"{what} by the safeguard: ")
+    [subject] = result.subjects
+    assert (subject.status, subject.error_code) == ("skipped", code)
+
+
+async def test_a_group_whose_removals_are_held_has_their_code(company: Company, server: ScimServer) -> None:
+    people = [f"p{n:02}" for n in range(60)]
+    company.job, company.tables = 'scope = "all"', GROUPS
+    company.people(*people)
+    company.group("g1", people, "Crew")
+    await company.cycle()
+    company.group("g1", people[:10], "Crew")
+    result = await company.provision("Crew")
+    crew = result.subjects[0]
+    assert (result.exit_code, crew.id, crew.error_code) == (3, "g1", "TooManyRemovals")
+    assert crew.why.startswith("50 removals of members held by the safeguard: ")
+    assert len(server.members("Crew")) == 60
+
+
+async def test_a_group_that_would_be_deleted_has_its_code(company: Company, server: ScimServer) -> None:
+    company.job, company.tables = ASSIGNED, GROUPS
+    company.people("ann", "bob")
+    company.group("g1", ["ann"], "Crew")
+    company.group("g2", ["ann"], "Other")
+    company.job = 'scope = "assigned"\nassigned = [ { group = "Crew" }, { group = "Other" } ]'
+    await company.cycle()
+    company.job = 'scope = "assigned"\nassigned = [ { group = "Other" } ]'
+    result = await company.provision("g1")
+    group = next(one for one in result.subjects if one.kind == "group")
+    assert (group.status, group.error_code) == ("skipped", "GroupDeleteHeld")
+    assert len(server.groups) == 2
 
 
 async def test_disables_on_demand_count_for_the_safeguard(company: Company, server: ScimServer) -> None:
