@@ -108,7 +108,8 @@ def open_door(path: Path, group: str | None) -> Door:
     except OSError as error:
         listening.close()
         os.close(lock)
-        if error.errno == errno.EPERM and group is not None:
+        # EINVAL: a container without root has no such group at all
+        if error.errno in (errno.EPERM, errno.EINVAL) and group is not None:
             problem = f"the daemon may not give its socket to {group!r}"
             raise ConfigError(Problem("[control] group", problem, "make the daemon's user a member of it")) from None
         raise _cannot_be_made(path, error) from None

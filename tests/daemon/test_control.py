@@ -277,76 +277,73 @@ async def test_a_listener_who_does_not_read_holds_up_nobody(company: Company, mo
 
 # --- who may -----------------------------------------------------------------------------------------------------
 
-SEVERAL_USERS = pytest.mark.skipif(
-    os.geteuid() != 0 or shutil.which("curl") is None, reason="to be several users takes root, and curl"
-)
+VISITOR, GROUPS = (4009, [7, 5001]) if os.geteuid() == 0 else (os.geteuid(), [os.getegid(), *os.getgroups()])
+"""Who asks: somebody else where we may be that, who are root; else ourselves, of whom the daemon knows nothing more."""
+CURL = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is missing (apt-get install curl)")
 
 
 async def asked_by(talk: Talk, uid: int, groups: list[int], method: str, path: str) -> int:
-    """Return the status that somebody else is answered with, 0 where nobody answers."""
+    """Return the status that somebody is answered with, 0 where nobody answers."""
+    be: dict[str, Any] = {"user": uid, "group": NOBODY, "extra_groups": groups} if os.geteuid() == 0 else {}
     process = await asyncio.create_subprocess_exec(
         *("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "20"),
         *("--unix-socket", str(talk.path), "-X", method, f"http://r{path}"),
         stdout=subprocess.PIPE,
-        user=uid,
-        group=NOBODY,
-        extra_groups=groups,
         cwd="/",
+        **be,
     )
     out, _ = await process.communicate()
     return int(out)
 
 
-@SEVERAL_USERS
-async def test_readers_look_operators_act_and_others_get_nothing(company: Company) -> None:
-    rights = Rights(
-        operators=People(frozenset({4001}), frozenset({5001})),
-        readers=People(frozenset({4002}), frozenset({5002})),
-        own_uid=1234,
-    )
+_HIM, _THEM = People(frozenset({VISITOR})), People(frozenset(), frozenset(GROUPS[-1:]))
+_OTHERS = People(frozenset({4001}), frozenset({4002}))
+_EVERYTHING, _LOOKING, _NOTHING = [200, 200, 404, 200, 200, 200], [200, 200, 404, 403, 403, 200], [403] * 5 + [200]
+
+
+@CURL
+@pytest.mark.parametrize(
+    ("rights", "answers"),
+    [
+        (Rights(_HIM, _OTHERS, own_uid=1234), _EVERYTHING),
+        (Rights(_THEM, _OTHERS, own_uid=1234), _EVERYTHING),
+        (Rights(_OTHERS, _HIM, own_uid=1234), _LOOKING),
+        (Rights(_OTHERS, _THEM, own_uid=1234), _LOOKING),
+        (Rights(_OTHERS, _OTHERS, own_uid=VISITOR), _EVERYTHING),
+        (Rights(_OTHERS, _OTHERS, own_uid=1234), _NOTHING),
+    ],
+    ids=["operator", "of the operators", "reader", "of the readers", "daemon", "anybody"],
+)
+async def test_readers_look_operators_act_and_others_get_nothing(
+    company: Company, rights: Rights, answers: list[int]
+) -> None:
     with capture_logs() as lines:
         async with talking(company, rights) as talk:
             await talk.idle()
             talk.path.chmod(0o666)  # so that only our own judgement stands between them and the verbs
-            got = {
-                who: [
-                    await asked_by(talk, *person, method, path)
-                    for method, path in (
-                        *(("GET", "/v1/status"), ("GET", "/v1/log"), ("GET", "/v1/events?job=nobody")),
-                        *(("POST", "/v1/jobs/app/pause"), ("POST", "/v1/reload"), ("GET", "/healthz")),
-                    )
-                ]
-                for who, person in {
-                    "operator": (4001, []),
-                    "of the operators": (4009, [7, 5001]),
-                    "reader": (4002, []),
-                    "of the readers": (4009, [5002, 7]),
-                    "daemon": (1234, []),
-                    "anybody": (4009, [7]),
-                }.items()
-            }
-    everything, looking, nothing = [200, 200, 404, 200, 200, 200], [200, 200, 404, 403, 403, 200], [403] * 5 + [200]
-    assert got == {
-        "operator": everything,
-        "of the operators": everything,
-        "reader": looking,
-        "of the readers": looking,
-        "daemon": everything,
-        "anybody": nothing,
-    }
+            got = [
+                await asked_by(talk, VISITOR, GROUPS, method, path)
+                for method, path in (
+                    *(("GET", "/v1/status"), ("GET", "/v1/log"), ("GET", "/v1/events?job=nobody")),
+                    *(("POST", "/v1/jobs/app/pause"), ("POST", "/v1/reload"), ("GET", "/healthz")),
+                )
+            ]
+    assert got == answers
     asked = [line for line in lines if line["event"] == "control.asked" and line["asked"] == "pause"]
-    assert [line["uid"] for line in asked] == [4001, 4009, 1234]
+    assert [line["uid"] for line in asked] == [VISITOR] * (answers == _EVERYTHING)
     assert all(line["pid"] > 0 for line in asked)
     refused = [line["uid"] for line in lines if line["event"] == "control.refused"]
-    assert refused == [4002, 4002, 4009, 4009, *[4009] * 5]
+    assert refused == [VISITOR] * answers.count(403)
 
 
-@SEVERAL_USERS
+@CURL
 async def test_the_socket_is_for_its_owner_and_group_alone(company: Company) -> None:
     async with talking(company) as talk:
-        assert talk.path.stat().st_mode & 0o777 == 0o660
-        assert await asked_by(talk, 4009, [], "GET", "/healthz") == 0, "the file does not let them in"
-        assert await asked_by(talk, 4009, [talk.path.stat().st_gid], "GET", "/healthz") == 200
+        found = talk.path.stat()
+        assert (found.st_mode & 0o777, found.st_uid) == (0o660, os.geteuid())
+        assert await asked_by(talk, VISITOR, [found.st_gid], "GET", "/healthz") == 200
+        if os.geteuid() != VISITOR:
+            assert await asked_by(talk, VISITOR, [], "GET", "/healthz") == 0, "the file does not let them in"
 
 
 # --- what no request can do --------------------------------------------------------------------------------------

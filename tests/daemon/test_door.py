@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,6 +17,8 @@ from reconciler.errors import ConfigError
 from reconciler.runtime.door import open_door, passed_door
 from reconciler.runtime.peers import Peer, People, Right, Rights, group_number, people_named
 from tests.commands.shell import environment
+
+NOBODY = 65534
 
 
 @pytest.fixture
@@ -98,10 +101,10 @@ def test_a_place_that_cannot_be_used_is_named(path: Path) -> None:
     assert "this machine has no group 'nosuchgroup'" in refusal(path, "nosuchgroup")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="to give a file away takes root")
 def test_it_is_given_to_the_group_that_is_named(path: Path) -> None:
-    door = open_door(path, "54321")
-    assert door.group == path.stat().st_gid == 54321
+    gid = 54321 if os.geteuid() == 0 else [os.getegid(), *os.getgroups()][-1]
+    door = open_door(path, str(gid))
+    assert door.group == path.stat().st_gid == gid
     door.close()
 
 
@@ -144,6 +147,28 @@ def test_a_unit_that_lets_nobody_give_files_away_still_lets_it_make_a_socket(pat
     first, _, rest = ran.stdout.partition("\n")
     assert first == "confined", ran.stderr
     assert "the daemon may not give its socket to '54321'" in rest, ran.stderr
+
+
+def test_a_group_that_the_daemon_is_no_member_of_is_refused(path: Path) -> None:
+    with as_nobody_in_particular(path.parent):
+        assert "the daemon may not give its socket to '54321' (make the daemon's user a member of it)" in refusal(
+            path, "54321"
+        )
+        assert not connects(path)
+
+
+@contextmanager
+def as_nobody_in_particular(home: Path) -> Iterator[None]:
+    """Be a user without rights of his own, in a directory that is his: where we are root, that is another one."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.chown(home, NOBODY, NOBODY)
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
 
 PASSED = """
