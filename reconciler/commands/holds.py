@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from reconciler.commands.options import existing
 from reconciler.commands.printing import print_json
 from reconciler.commands.speaking import Daemon, Json, asks_daemon, quoted
-from reconciler.errors import NoAnswer, StateError
+from reconciler.errors import NoAnswer, ReconcilerError, StateError, StateLocked
+
+if TYPE_CHECKING:
+    from reconciler.ports import Decision
 
 
 @click.command()
@@ -35,8 +40,12 @@ def holds(job: str | None, daemon: Daemon, as_json: bool) -> None:
 @click.argument("hold", required=False)
 @asks_daemon
 def approve(job: str, hold: str | None, daemon: Daemon) -> None:
-    """Allow what a hold of a job lists (all of its holds, where none is named). A cycle does it at once."""
-    _decided(job, daemon.ask_job(job, _path(hold, "approve")), "approved; a cycle does what is still wanted of it")
+    """Allow what a hold of a job lists (all of its holds, where none is named). A daemon's cycle does it at once."""
+    word = "approved; a cycle does what is still wanted of it"
+    if daemon.listens:
+        _decided(job, daemon.ask_job(job, _path(hold, "approve"))["holds"], word)
+    else:
+        _decided(job, _here(daemon, job, hold, "approved"), f"{word} (`reconciler cycle {job}`)")
 
 
 @click.command()
@@ -45,16 +54,46 @@ def approve(job: str, hold: str | None, daemon: Daemon) -> None:
 @asks_daemon
 def reject(job: str, hold: str | None, daemon: Daemon) -> None:
     """Refuse what a hold of a job lists (all of its holds, where none is named)."""
-    _decided(job, daemon.ask_job(job, _path(hold, "reject")), "rejected; it is not proposed again while it is wanted")
+    word = "rejected; it is not proposed again while it is wanted"
+    if daemon.listens:
+        _decided(job, daemon.ask_job(job, _path(hold, "reject"))["holds"], word)
+    else:
+        _decided(job, _here(daemon, job, hold, "rejected"), word)
 
 
 def _path(hold: str | None, verb: str) -> str:
     return f"holds/{verb}" if hold is None else f"holds/{quoted(hold)}/{verb}"
 
 
-def _decided(job: str, answer: Json, word: str) -> None:
-    for hold in answer["holds"]:
+def _decided(job: str, decided: Sequence[Json], word: str) -> None:
+    for hold in decided:
         click.echo(f"hold {hold['hold']} of {job}: {hold['count']} operations {word}")
+
+
+def _here(daemon: Daemon, job: str, hold: str | None, decision: Decision) -> list[Json]:
+    """Decide in this process, where no daemon runs. Raises NoAnswer where somebody else writes to the state."""
+    import os
+
+    from reconciler import wiring
+    from reconciler.commands.housing import in_house
+    from reconciler.runtime.desk import no_such_hold
+    from reconciler.runtime.overview import hold_json
+    from reconciler.runtime.peers import Peer
+
+    by = Peer(os.getpid(), os.getuid(), frozenset()).name
+
+    async def work(house: wiring.House) -> list[Json]:
+        wiring.job_named(house.config, job)
+        decided = await house.store.decide_hold(job, hold, decision, by, house.clock.now())
+        if not decided:
+            refused = await no_such_hold(house.store, job, hold)
+            raise ReconcilerError(refused.problem + (f" ({refused.hint})" if refused.hint else ""))
+        return [hold_json(one) for one in decided]
+
+    try:
+        return in_house(existing(daemon.config), work, write=True)
+    except StateLocked as error:
+        raise NoAnswer(f"no daemon answers, and it cannot be done without one: {error}") from None
 
 
 def _text(hold: Json) -> str:

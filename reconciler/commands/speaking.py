@@ -99,6 +99,8 @@ def ask(
     with _connected(place) as connection:
         _send(connection, place, method, path, body)
         raw = b"".join(_received(connection, place, seconds))
+    if not raw:
+        raise _ended(place)
     head, _, content = raw.partition(b"\r\n\r\n")
     return _judged(_status(head, place), content)
 

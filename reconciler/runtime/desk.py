@@ -146,7 +146,7 @@ class Desk:
             return refused
         decided = await self._store.decide_hold(job, hold, decision, by, self._clock.now())
         if not decided:
-            return await self._no_such_hold(job, hold)
+            return await no_such_hold(self._store, job, hold)
         held = sum(len(one.operations) for one in decided)
         self._tell(f"hold.{decision}", job, by, holds=[one.id for one in decided], operations=held)
         if decision == "approved" and self._runs_by_itself(job, await self._store.standing(job)):
@@ -161,8 +161,9 @@ class Desk:
             return refused
         self._log.info("job.provisioning", job=job, entries=len(names), dry_run=dry_run, by=by)
         plan, jobs = self._service.plans[job], self._service.jobs
-        async with jobs.rehearsal(job) if dry_run else jobs.world(job) as world:
-            done = await provision(plan, world, names, dry_run=dry_run, by=by)
+        with self._service.at_work():
+            async with jobs.rehearsal(job) if dry_run else jobs.world(job) as world:
+                done = await provision(plan, world, names, dry_run=dry_run, by=by)
         if isinstance(done, Provisioned) and not dry_run:
             self._tell("job.provisioned", job, by, entries=len(done.subjects), state=done.state)
         return done
@@ -177,9 +178,10 @@ class Desk:
                 self._log.info("person.released", by=by, jobs=list(jobs), entries=released)
                 return {"released": released, "jobs": list(jobs), "exit_code": 0}
             service = self._service
-            done = await take_out(
-                self._store, service.plans, service.jobs.world, self._clock, user, by=by, dry_run=dry_run
-            )
+            with service.at_work():
+                done = await take_out(
+                    self._store, service.plans, service.jobs.world, self._clock, user, by=by, dry_run=dry_run
+                )
         except NobodyOrSeveral as error:
             return Refused("unknown", str(error))
         if not dry_run:
@@ -190,12 +192,6 @@ class Desk:
     async def reload(self, *, by: str) -> Reloaded | ReconcilerError:
         """Read the configuration again; where it cannot be used, the one in force is kept."""
         return await self._service.reload(by=by)
-
-    async def _no_such_hold(self, job: str, hold: str | None) -> Refused:
-        open_holds = [one.id for one in await self._store.held(job)]
-        if hold is None or not open_holds:
-            return Refused("unknown", f"nothing of job {job!r} is held")
-        return Refused("unknown", f"job {job!r} has no open hold {hold!r}", nearest(hold, open_holds, "its holds"))
 
     def _runs_by_itself(self, job: str, standing: Standing) -> bool:
         """Return whether a cycle of the job may follow that nobody has asked for in so many words."""
@@ -211,6 +207,14 @@ class Desk:
     def _tell(self, event: str, job: str, by: str, **facts: object) -> None:
         self._log.info(event, job=job, by=by, **facts)
         self._service.events.tell(event, job, by=by, **facts)
+
+
+async def no_such_hold(store: Store, job: str, hold: str | None) -> Refused:
+    """Return what is said to whoever decides on a hold that is not open (None: on any)."""
+    open_holds = [one.id for one in await store.held(job)]
+    if hold is None or not open_holds:
+        return Refused("unknown", f"nothing of job {job!r} is held")
+    return Refused("unknown", f"job {job!r} has no open hold {hold!r}", nearest(hold, open_holds, "its holds"))
 
 
 def nearest(meant: str, known: Collection[str], what: str) -> str:

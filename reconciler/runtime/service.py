@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import anyio
 from anyio.abc import TaskGroup
@@ -64,6 +65,8 @@ class Service:
         self._due: dict[str, float] = {}
         self._runs = 0
         self._one_ended = anyio.Event()
+        self._beside = 0
+        """How many runs on demand are under way."""
         self._reloading = anyio.Lock()
         self.started = anyio.Event()
         """Set when the jobs are armed: from then on cycles can be asked for."""
@@ -92,7 +95,10 @@ class Service:
             self._stopping = True
             self._ticks.stop()
             self._log.info(
-                "service.stopping", running=sorted(self._running), signal=received.name if received else None
+                "service.stopping",
+                running=sorted(self._running),
+                on_demand=self._beside,
+                signal=received.name if received else None,
             )
             self.events.tell("service.stopping", running=sorted(self._running))
             await self._drain(signals)
@@ -208,7 +214,21 @@ class Service:
             missed = self.announcements.missed(name)
             self._arm(name, self._clock.now() if missed else begins_at(plan, standing, due, self._clock.now()))
 
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Have the daemon's end wait for what is done beside the cycles, as it waits for these."""
+        self._beside += 1
+        try:
+            yield
+        finally:
+            self._beside -= 1
+            self._tell_that_one_ended()
+
     # --- one job -------------------------------------------------------------------------------------------------
+
+    def _tell_that_one_ended(self) -> None:
+        self._one_ended.set()
+        self._one_ended = anyio.Event()
 
     def _arm(self, name: str, at: float) -> None:
         async def wake() -> None:
@@ -266,8 +286,7 @@ class Service:
                 self.events.tell("cycle.ended", name, **ended.as_json())
         finally:
             del self._running[name]
-            self._one_ended.set()
-            self._one_ended = anyio.Event()
+            self._tell_that_one_ended()
             asked, plan_now = self._again.pop(name, None), self._plans.get(name)
             if asked is not None and plan_now is not None and not self._stopping and (plan_now.job.enabled or asked.by):
                 self._start(plan_now, asked)
@@ -377,15 +396,20 @@ class Service:
             return None
 
     async def _drain(self, signals: AsyncIterator[signal.Signals]) -> None:
-        """Wait until no cycle runs any more: at most so long, and only until a second signal says to end now."""
+        """Wait until nothing runs any more: at most so long, and only until a second signal says to end now."""
         async with anyio.create_task_group() as waiting:
             waiting.start_soon(self._hear_a_second, signals, waiting.cancel_scope)
             with anyio.move_on_after(self._drain_seconds):
-                while self._running:
+                while self._running or self._beside:
                     await self._one_ended.wait()
             waiting.cancel_scope.cancel()
-        if self._running:
-            self._log.warning("service.cut_off", running=sorted(self._running), waited_at_most=self._drain_seconds)
+        if self._running or self._beside:
+            self._log.warning(
+                "service.cut_off",
+                running=sorted(self._running),
+                on_demand=self._beside,
+                waited_at_most=self._drain_seconds,
+            )
 
     async def _hear_a_second(self, signals: AsyncIterator[signal.Signals], waiting: anyio.CancelScope) -> None:
         async for received in signals:

@@ -69,11 +69,18 @@ class Hanging:
     """A request that the double lets hang. `await arrived()` returns when it is there."""
 
     def __init__(
-        self, server: ScimServer, method: str, path: str, *, body: str | None = None, seconds: float = HANG_SECONDS
+        self,
+        server: ScimServer,
+        method: str,
+        path: str,
+        *,
+        body: str | None = None,
+        seconds: float = HANG_SECONDS,
+        done: bool = False,
     ) -> None:
         self._event = asyncio.Event()
         server.script.played = _Played(self._event)
-        server.script.on(method, path, body=body, then=Delay(seconds))
+        server.script.on(method, path, body=body, then=Delay(seconds, done=done))
 
     async def arrived(self) -> None:
         await asyncio.wait_for(self._event.wait(), DEADLINE_SECONDS)

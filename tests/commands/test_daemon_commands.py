@@ -156,6 +156,49 @@ async def test_holds_are_shown_approved_and_rejected(daemon: Daemon, spoken_to: 
     )
 
 
+async def test_holds_are_decided_without_a_daemon_too(spoken_to: Company, server: ScimServer, shell: Shell) -> None:
+    spoken_to.people(*(f"p{number}" for number in range(20)))
+    spoken_to.write()
+    assert (await shell("cycle", "app")).code == 0
+    for number in range(12):
+        spoken_to.users[f"p{number}"]["accountEnabled"] = False
+    spoken_to.write()
+    assert (await shell("cycle", "app")).code == 3
+    (hold,) = (await shell("holds", "app", "--json")).lines()
+
+    ran = await shell("approve", "ap")
+    assert (ran.code, ran.out) == (2, "")
+    assert "did you mean app?" in ran.err
+    ran = await shell("reject", "app", "77")
+    assert (ran.code, ran.err) == (
+        2,
+        f"error: job 'app' has no open hold '77' (its holds are: {hold['hold']})\n",
+    )
+    ran = await shell("approve", "app")
+    assert (ran.code, ran.out) == (
+        0,
+        f"hold {hold['hold']} of app: 12 operations approved; a cycle does what is still wanted of it "
+        "(`reconciler cycle app`)\n",
+    )
+    assert (await shell("approve", "app")).err == "error: nothing of job 'app' is held\n"
+    done = (await shell("cycle", "app", "--json")).json()
+    assert (done["state"], done["counts"]["disable"]) == ("active", 12)
+    assert sum(not user["active"] for user in server.users.values()) == 12
+
+
+async def test_a_hold_is_not_decided_beside_a_writer_that_does_not_listen(
+    spoken_to: Company, server: ScimServer, shell: Shell
+) -> None:
+    hanging = Hanging(server, "POST", "/Users$", body="cleo@", seconds=30.0)
+    cycle = await shell.start("cycle", "app")
+    await hanging.arrived()
+    ran = await shell("approve", "app")
+    assert ran.code == 5
+    assert f"process {cycle.pid} (reconciler cycle app)" in ran.err
+    cycle.terminate()
+    await cycle.wait()
+
+
 async def test_what_the_daemon_refuses_is_exit_2_with_the_nearest_name(daemon: Daemon, shell: Shell) -> None:
     for command in ("trigger ap", "pause ap", "status ap", "holds ap", "approve ap", "trigger ap --wait"):
         ran = await shell(*command.split())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from itertools import chain, count
 from pathlib import Path
@@ -12,7 +12,7 @@ import pytest
 
 from tests.crash.town import Scene, after_a_busy_day, after_a_leave, founded, run_to_the_end, survive
 from tests.crash.victim import At, Kill, When
-from tests.crash.warm import WarmProcess
+from tests.crash.warm import CYCLE, WarmProcess
 from tests.servers.quirks import Quirks
 from tests.servers.scim import ScimServer
 
@@ -74,7 +74,13 @@ def places(at: At) -> Iterator[int]:
 
 
 async def kill_everywhere(
-    set_up: SetUp, quirks: Quirks, at: At, when: When, directory: Path, warm_processes: tuple[WarmProcess, ...]
+    set_up: SetUp,
+    quirks: Quirks,
+    at: At,
+    when: When,
+    directory: Path,
+    warm_processes: tuple[WarmProcess, ...],
+    words: Sequence[str] = CYCLE,
 ) -> None:
     """Kill at the first place, the second, and so on, until a run ends by itself; one lane for each warm process."""
     numbers, done = places(at), [0]
@@ -85,7 +91,7 @@ async def kill_everywhere(
         while killed:
             kill = Kill(at, when, next(numbers))
             try:
-                killed = (await survive(scene, kill, warm, expected)).killed
+                killed = (await survive(scene, kill, warm, expected, words)).killed
             except AssertionError as error:
                 error.add_note(str(kill))
                 raise

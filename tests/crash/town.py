@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from copy import deepcopy
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from reconciler.core.model import KINDS
 from reconciler.errors import StateError
 from reconciler.ports import LogQuery
 from tests.crash.victim import Kill, Outcome
-from tests.crash.warm import WarmProcess
+from tests.crash.warm import CYCLE, WarmProcess
 from tests.cycles.company import ATTRIBUTES, GROUPS, MANAGER, Company
 from tests.servers.engine import Json
 from tests.servers.scim import ScimServer
@@ -172,10 +172,12 @@ async def run_to_the_end(config_path: Path, server: ScimServer, warm: WarmProces
     return Ended(target, posts)
 
 
-async def survive(scene: Scene, kill: Kill, warm: WarmProcess, expected: Ended) -> Outcome:
-    """Run until the kill, then to the end; assert that nothing was lost and nothing was made twice."""
+async def survive(
+    scene: Scene, kill: Kill, warm: WarmProcess, expected: Ended, words: Sequence[str] = CYCLE
+) -> Outcome:
+    """Run a command until the kill, then cycles to the end; assert that nothing was lost and nothing made twice."""
     path = scene.set()
-    outcome = await warm.cycle(path, kill)
+    outcome = await warm.command(words, path, kill)
     before = await known(scene.config)
     ended = await run_to_the_end(path, scene.server, warm)
     after = await known(scene.config)

@@ -6,12 +6,14 @@ import asyncio
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import orjson
 
 from tests.crash.victim import Kill, Outcome, Run
 
+CYCLE = ("cycle", "app")
 ROOT = Path(__file__).parents[2]
 
 
@@ -37,8 +39,18 @@ class WarmProcess:
         noted: bool = False,
     ) -> Outcome:
         """Run `reconciler cycle app`."""
-        arguments = ("cycle", "app", "-c", str(config), "--json")
-        return await self.run(Run(arguments, kill, file_bytes_max, noted))
+        return await self.command(CYCLE, config, kill, file_bytes_max=file_bytes_max, noted=noted)
+
+    async def command(
+        self,
+        words: Sequence[str],
+        config: Path,
+        kill: Kill | None = None,
+        *,
+        file_bytes_max: int | None = None,
+        noted: bool = False,
+    ) -> Outcome:
+        return await self.run(Run((*words, "-c", str(config), "--json"), kill, file_bytes_max, noted))
 
     async def run(self, run: Run) -> Outcome:
         assert self._process.stdin is not None
