@@ -18,6 +18,8 @@ from reconciler.config.addresses import holds_secret as _holds_secret
 from reconciler.config.addresses import host_of as _host
 from reconciler.config.addresses import split_at as _split
 from reconciler.config.conversion import active_of
+from reconciler.config.file_source import file_source
+from reconciler.config.file_table import FileSourceTable
 from reconciler.config.ldap_source import ldap_source
 from reconciler.config.ldap_table import LdapSourceTable
 from reconciler.config.places import existing_file as _existing
@@ -35,7 +37,6 @@ from reconciler.config.scim_table import ScimSourceTable
 from reconciler.config.settings import (
     Auth,
     ControlSettings,
-    FileSourceSettings,
     GraphTargetSettings,
     MailSettings,
     MetricsSettings,
@@ -49,7 +50,6 @@ from reconciler.config.sql_source import sql_source
 from reconciler.config.sql_table import SqlSourceTable
 from reconciler.config.tables import (
     ConfigTable,
-    FileSourceTable,
     GraphTargetTable,
     OtherSourceTable,
     ScimTargetTable,
@@ -63,7 +63,6 @@ from reconciler.errors import ConfigError
 from reconciler.secrets import Secret
 
 LOG_KEPT_SECONDS_MIN = 86400.0
-FILE_SUFFIXES = (".jsonl", ".json", ".csv", ".tsv")
 
 
 def log_retention_of(table: ConfigTable, report: Report) -> float | None:
@@ -204,7 +203,7 @@ def _sqlite(path: Path, place: Place, report: Report) -> str:
 def _source(name: str, table: SourceTable, report: Report) -> SourceSettings:
     match table:
         case FileSourceTable():
-            return _file_source(name, table, report)
+            return file_source(name, table, report)
         case RestSourceTable():
             return rest_source(name, table, report)
         case SqlSourceTable():
@@ -215,30 +214,6 @@ def _source(name: str, table: SourceTable, report: Report) -> SourceSettings:
             return scim_source(name, table, report)
         case OtherSourceTable():
             return _other_source(name, table, report)
-
-
-def _file_source(name: str, table: FileSourceTable, report: Report) -> FileSourceSettings:
-    place: Place = ("sources", name)
-    return FileSourceSettings(
-        name=name,
-        users=_rows_file(table.users, (*place, "users"), report),
-        groups=_rows_file(table.groups, (*place, "groups"), report),
-        key=table.key,
-        members=table.members,
-        allow_empty=frozenset(table.allow_empty),
-        max_age_seconds=None if table.max_age is None else seconds(table.max_age),
-        active=active_of(table.active),
-        person=table.person,
-    )
-
-
-def _rows_file(name: str | None, place: Place, report: Report) -> Path | None:
-    if name is None:
-        return None
-    path = report.document.directory / name
-    if path.suffix.lower() not in FILE_SUFFIXES:
-        report.problem(place, "the file's suffix says nothing of its format", f"one of {', '.join(FILE_SUFFIXES)}")
-    return path
 
 
 def _other_source(name: str, table: OtherSourceTable, report: Report) -> OtherSource:

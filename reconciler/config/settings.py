@@ -65,6 +65,17 @@ class FileSourceSettings:
     """The groups' column that lists source ids."""
     allow_empty: frozenset[Literal["users", "groups"]] = frozenset()
     max_age_seconds: float | None = None
+    encoding: str | None = None
+    delimiter: str | None = None
+    changes: Path | None = None
+    """The change files; the last name may be a pattern, as in `users` and `groups`."""
+    operation: str = "operation"
+    kind: str = "kind"
+    sequence: str | None = None
+    end_row: bool = False
+    kept: Path | None = None
+    """Where what change files say is kept; None without change files."""
+    archive: Path | None = None
     active: ActiveRule | None = None
     person: str | None = None
 

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from reconciler.config.active_table import Active
 from reconciler.config.auth_tables import AuthTable
+from reconciler.config.file_table import FileSourceTable
 from reconciler.config.job_tables import Condition, JobTable
 from reconciler.config.ldap_table import LdapSourceTable
 from reconciler.config.rest_table import RestSourceTable
@@ -90,31 +91,6 @@ class LogTable(Table):
     """The provisioning log."""
 
     retention: DurationOrNever = Field(default="30d", description='How long its records are kept, or "never" dropped.')
-
-
-class FileSourceTable(Table):
-    """People and groups in files."""
-
-    type: Literal["file"]
-    users: Text | None = Field(default=None, description="The file of users: .jsonl, .json, .csv or .tsv.")
-    groups: Text | None = Field(default=None, description="The file of groups, in the same formats.")
-    key: Text = Field(default="id", description="The column of both files that is unique and never changes.")
-    members: Text = Field(default="members", description="The groups' column that lists the keys of their members.")
-    person: Text | None = Field(default=None, description="The column that is the same for one human under a new key.")
-    active: Active | None = Field(
-        default=None,
-        description="The column that says who is active, or { from, is } with the values that mean active.",
-    )
-    allow_empty: list[Literal["users", "groups"]] = Field(
-        default_factory=list, description="Which files may be empty; an empty file is otherwise an incomplete read."
-    )
-    max_age: Period | None = Field(default=None, description="An older file is an incomplete read.")
-
-    @model_validator(mode="after")
-    def _reads_something(self) -> FileSourceTable:
-        if self.users is None and self.groups is None:
-            raise refusal("names no file", "name users, groups or both")
-        return self
 
 
 class OtherSourceTable(Table):

@@ -148,6 +148,18 @@ class Announcing(Protocol):
         ...
 
 
+@runtime_checkable
+class Tidying(Protocol):
+    """A source that has something to put away once what it gave is safe."""
+
+    async def settled(self) -> list[str]:
+        """Hear that a cycle which read all of it well was committed; return in sentences what could not be put away.
+
+        Never heard of a plan or a rehearsal. What is put away has been given to every job, or is kept for it.
+        """
+        ...
+
+
 def chunks(items: Sequence[Any], size: int) -> Iterable[Sequence[Any]]:
     """Cut a sequence into runs of at most `size`."""
     for start in range(0, len(items), size):

@@ -19,7 +19,7 @@ from reconciler.core.outcomes import Failed
 from reconciler.core.records import Record
 from reconciler.core.singly import AssignedSingly
 from reconciler.core.standing import QuarantineReason, Standing
-from reconciler.ports import JobState, Seen
+from reconciler.ports import JobState, Seen, Tidying
 from reconciler.runtime import health
 from reconciler.runtime.apply import Applier
 from reconciler.runtime.asking import Asking
@@ -401,7 +401,12 @@ class _Cycle:
                 await tell_of_overdue(self._store, self._job.name, end.at),
             ),
         )
-        return report
+        return replace(report, problems=[*report.problems, *await self._put_away()]) if good else report
+
+    async def _put_away(self) -> list[str]:
+        """Let the source put away what it gave, now that it is safe; return what could not be."""
+        source = self._world.source
+        return [] if self._world.rehearsal or not isinstance(source, Tidying) else await source.settled()
 
     async def _look_again_at_whom_it_left_alone(self, state: JobState) -> None:
         """Have the next cycle look at whom this one left to a run on demand: what it had read of them may be newer."""

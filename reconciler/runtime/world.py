@@ -24,6 +24,8 @@ class World:
     progress: Progress
     turns: Turns = field(default_factory=Turns)
     """Who works on which job of this process."""
+    rehearsal: bool = False
+    """Nothing that is done here counts: the state is a copy, the target is only asked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,13 +25,15 @@ from reconciler.ports import (
     Wanted,
     Watermark,
 )
+from reconciler.sources.file_archive import archived
+from reconciler.sources.file_names import is_pattern, meant, newest
 from reconciler.sources.file_page import Row, RowPage
-from reconciler.sources.file_rows import RowFile, Unreadable, is_delimited, open_rows, unit
+from reconciler.sources.file_rows import PLAIN, Format, RowFile, Unreadable, is_delimited, open_rows, unit
 
 _PAGE_ENTRIES = 1000
 _PAGE_MEMBERS = 50_000
 _PROBLEMS_LISTED = 20
-_NOT_COLUMNS = PSEUDO_ATTRIBUTES | {"objectId"}
+NOT_COLUMNS = PSEUDO_ATTRIBUTES | {"objectId"}
 
 _Rows = tuple[list[SourceId], Sequence[Row], Sequence[int]]
 """Ids, rows and places of one step, aligned; no id twice in one reading."""
@@ -50,13 +52,18 @@ class FileSource:
         members: str = "members",
         allow_empty: frozenset[str] = frozenset(),
         max_age_seconds: float | None = None,
+        form: Format = PLAIN,
+        archive: Path | None = None,
         clock: Clock,
     ) -> None:
-        """`allow_empty` holds "users", "groups" or both: such a file may have no rows and still be all there is."""
+        """The last name of a path may be a pattern: of those that fit, the last in the order of names is read.
+
+        `allow_empty` holds "users", "groups" or both: such a file may have no rows and still be all there is."""
         named = users or groups
         assert named is not None
         self._name = name
-        self._paths: Mapping[Kind, Path | None] = {"user": users, "group": groups}
+        self._named: Mapping[Kind, Path | None] = {"user": users, "group": groups}
+        self._format, self._archive = form, archive
         self._key = key
         self._members = members
         self._allow_empty = allow_empty
@@ -88,7 +95,7 @@ class FileSource:
         found: dict[SourceId, Entry | None] = {}
         if not missing:
             return found
-        problems = _Problems(self._paths[kind])
+        problems = Problems(self.path(kind))
         async with aclosing(self._entries(kind, wanted, problems)) as pages:
             async for page in pages:
                 for entry in page:
@@ -105,7 +112,7 @@ class FileSource:
         """Read every file to its end; one line for each."""
         lines = []
         for kind in ("user", "group"):
-            path = self._paths[kind]
+            path = self.path(kind)
             if path is not None:
                 lines.append(await self._test(kind, path))
         return lines
@@ -113,10 +120,25 @@ class FileSource:
     async def close(self) -> None:
         """Nothing stays open between two readings."""
 
+    async def settled(self) -> list[str]:
+        """See `ports.Tidying`. Moves files that a newer one has replaced."""
+        problems = self.put_away(self._archive) if self._archive is not None else []
+        return [f"source {self._name}: {problem}" for problem in problems]
+
+    def put_away(self, archive: Path) -> list[str]:
+        """Move those that a pattern means besides the one that is read; return what could not be moved."""
+        patterns = dict.fromkeys(path for path in self._named.values() if path is not None and is_pattern(path))
+        return [why for pattern in patterns for path in meant(pattern)[:-1] for why in archived(path, archive)]
+
+    def path(self, kind: Kind) -> Path | None:
+        """Return the file of a kind as it is now."""
+        named = self._named[kind]
+        return None if named is None else newest(named)
+
     async def _test(self, kind: Kind, path: Path) -> Diagnosis:
-        problems, count, columns = _Problems(path), 0, dict[str, None]()
+        problems, count, columns = Problems(path), 0, dict[str, None]()
         needed = {self._key, self._members} if kind == "group" else {self._key}
-        async for _, rows, _ in self._rows(kind, needed, problems):
+        async for _, rows, _ in self.rows(kind, needed, problems):
             count += len(rows)
             for row in rows:
                 columns.update(dict.fromkeys(row))
@@ -128,12 +150,12 @@ class FileSource:
         return Diagnosis(step, True, text)
 
     async def _read_memberships(self) -> AsyncIterator[ReadEvent]:
-        path = self._paths["group"]
+        path = self.path("group")
         in_cell = path is not None and is_delimited(path)
-        problems, page, weight = _Problems(path), list[GroupMembers](), 0
-        async for ids, rows, places in self._rows("group", {self._key, self._members}, problems):
+        problems, page, weight = Problems(path), list[GroupMembers](), 0
+        async for ids, rows, places in self.rows("group", {self._key, self._members}, problems):
             for group_id, row, place in zip(ids, rows, places, strict=True):
-                members = _member_ids(row.get(self._members), in_cell=in_cell)
+                members = member_ids(row.get(self._members), in_cell=in_cell)
                 if members is None:
                     problems.add(f"'{self._members}' is not a list of ids", place)
                     continue
@@ -148,17 +170,17 @@ class FileSource:
         yield problems.end("memberships")
 
     async def _read_entries(self, kind: Kind, wanted: Wanted) -> AsyncIterator[ReadEvent]:
-        problems = _Problems(self._paths[kind])
+        problems = Problems(self.path(kind))
         async for page in self._entries(kind, wanted, problems):
             yield EntryPage(kind, page)
         yield problems.end(kind)
 
-    async def _entries(self, kind: Kind, wanted: Wanted, problems: _Problems) -> AsyncGenerator[list[Entry]]:
+    async def _entries(self, kind: Kind, wanted: Wanted, problems: Problems) -> AsyncGenerator[list[Entry]]:
         """Yield full pages of entries; what is wrong goes to `problems`."""
         names = wanted.user_attributes if kind == "user" else wanted.group_attributes
         waiting: list[Entry] = []
-        needed = (names - _NOT_COLUMNS) | {self._key}
-        async with aclosing(self._rows(kind, needed, problems)) as steps:
+        needed = (names - NOT_COLUMNS) | {self._key}
+        async with aclosing(self.rows(kind, needed, problems)) as steps:
             async for ids, rows, _ in steps:
                 if kind == "group" and self._members not in names:
                     # Members travel in pages of their own: as an attribute they would weigh on every look at the group.
@@ -171,19 +193,19 @@ class FileSource:
         if waiting:
             yield waiting
 
-    async def _rows(self, kind: Kind, needed: Set[str], problems: _Problems) -> AsyncGenerator[_Rows]:
+    async def rows(self, kind: Kind, needed: Set[str], problems: Problems) -> AsyncGenerator[_Rows]:
         """Yield the usable rows of a kind's file, none where the file as a whole is unusable."""
-        path = self._paths[kind]
+        path = self.path(kind)
         if path is None:
             problems.add(f"source '{self._name}' names no {kind}s file")
             return
         try:
-            opened = open_rows(path)
+            opened = open_rows(path, self._format)
             if isinstance(opened, Unreadable):
                 problems.add(opened.why)
                 return
             with opened as file:
-                problems.add(self._too_old(file))
+                problems.add(self.too_old(file.modified_at))
                 if why := await _survey(file, needed):
                     problems.add(why)
                     return
@@ -199,17 +221,17 @@ class FileSource:
         except OSError as error:
             problems.add(f"cannot be read: {error.strerror}")
 
-    def _judged(self, page: RowPage, keys: Keys, problems: _Problems) -> _Rows:
+    def _judged(self, page: RowPage, keys: Keys, problems: Problems) -> _Rows:
         """Return the rows that have a key which none had before: text, or a whole number, which becomes text."""
         problems.add(page.unusable)
         for place, fault in page.faults:
             problems.add(fault, place)
         values = [row.get(self._key) for row in page.rows]
         rows, places = page.rows, page.places
-        ids: list[Any] = values if set(map(type, values)) == {str} else list(map(_id, values))
+        ids: list[Any] = values if set(map(type, values)) == {str} else list(map(id_of, values))
         if not all(ids):
             for value, place in zip(values, places, strict=True):
-                if not _id(value):
+                if not id_of(value):
                     missing = value is None or value == ""
                     why = "has no" if missing else "has neither text nor a whole number as"
                     problems.add(f"{why} '{self._key}'", place)
@@ -222,10 +244,11 @@ class FileSource:
             ids, rows, places = _kept(keep, ids, rows, places)
         return ids, rows, places
 
-    def _too_old(self, file: RowFile) -> str:
+    def too_old(self, modified_at: float) -> str:
+        """Return why a file of this age is not believed to be all there is; empty where it is."""
         if self._max_age_seconds is None:
             return ""
-        age_seconds = self._clock.now() - file.modified_at
+        age_seconds = self._clock.now() - modified_at
         if age_seconds <= self._max_age_seconds:
             return ""
         return (
@@ -233,7 +256,7 @@ class FileSource:
         )
 
 
-class _Problems:
+class Problems:
     """Why the reading of one file is incomplete; an empty one says that it was complete."""
 
     __slots__ = ("_first", "_path", "count")
@@ -295,7 +318,7 @@ def _missing_columns(missing: list[str], seen: Set[str]) -> str:
     return f"lacks the column{'s' if len(told) > 1 else ''} {', '.join(told)}; nothing of it is used"
 
 
-def _id(value: object) -> SourceId | None:
+def id_of(value: object) -> SourceId | None:
     if type(value) is int:
         return SourceId(str(value))
     return SourceId(value) if isinstance(value, str) and value and not value.isspace() else None
@@ -305,13 +328,13 @@ def _kept(keep: list[bool], ids: list[SourceId], rows: Sequence[Row], places: Se
     return list(compress(ids, keep)), list(compress(rows, keep)), list(compress(places, keep))
 
 
-def _member_ids(value: Any, *, in_cell: bool) -> list[SourceId] | None:
+def member_ids(value: Any, *, in_cell: bool) -> list[SourceId] | None:
     """Return the members that a value names, each once; None where it is not a list of ids."""
     if in_cell:
         value = _from_cell(value)
     if not isinstance(value, list):
         return None
-    ids = list(map(_id, value))
+    ids = list(map(id_of, value))
     known = [member for member in ids if member is not None]
     return list(dict.fromkeys(known)) if len(known) == len(ids) else None
 

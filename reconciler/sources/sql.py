@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence, Set
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import blake2b
 from itertools import groupby
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 from uuid import UUID
 
-import anyio
 import orjson
 from sqlalchemy import URL, Connection
 
@@ -35,9 +32,9 @@ from reconciler.ports import (
     chunks,
 )
 from reconciler.sources import sql_values
+from reconciler.sources.one_thread import OneThread
 from reconciler.sources.sql_queries import PAGE_ROWS, Database, Query, Unusable, apart, columns, scalar, streamed
 
-T = TypeVar("T")
 _NOT_COLUMNS = PSEUDO_ATTRIBUTES | {"objectId"}
 _DAY_SECONDS = 86400.0
 _PAGE_MEMBERS = 50_000
@@ -81,7 +78,8 @@ class SqlSource:
         self._name, self._queries, self._allow_empty, self._clock = name, queries, allow_empty, clock
         self._read_password = read_password
         self._database = Database(url, timeout_seconds=timeout_seconds, clock=clock)
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"source-{name}")
+        self._thread = OneThread(name)
+        self._do = self._thread.do
         place = url.set(drivername=url.get_backend_name(), username=None, password=None, query={})
         self.identity = Identity("sql", place.render_as_string(), queries.key)
 
@@ -105,14 +103,7 @@ class SqlSource:
 
     async def close(self) -> None:
         await self._do(self._database.forget)
-        self._executor.shutdown(wait=False)
-
-    async def _do(self, work: Callable[[], T]) -> T:
-        """Run work in the thread to its end, also when the caller is cut off."""
-        running = asyncio.get_running_loop().run_in_executor(self._executor, work)
-        with anyio.CancelScope(shield=True):
-            await asyncio.wait((running,))
-        return running.result()
+        self._thread.end()
 
     async def _stream(self, begin: Callable[[], Iterator[ReadEvent]]) -> AsyncGenerator[ReadEvent]:
         """Yield what a generator gives, which runs in the thread and is closed there."""

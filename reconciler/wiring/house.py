@@ -74,7 +74,8 @@ class House:
         )
         async with connected as (source, target):
             used: Target = Rehearsal(target) if rehearse else target
-            yield World(source, used, self.store, self.clock, self.dice, progress or NoProgress(), self.turns)
+            shown = progress or NoProgress()
+            yield World(source, used, self.store, self.clock, self.dice, shown, self.turns, rehearsal=rehearse)
             if not rehearse and target.facts is not None:
                 await self.store.remember(target.identity, target.facts, self.clock.now())
 

@@ -16,12 +16,17 @@ from reconciler.config import (
     SimpleBindSettings,
     SqlSourceSettings,
 )
+from reconciler.core.model import Identity
 from reconciler.dialects.rest import KeySecret
 from reconciler.errors import ConfigError, Problem
 from reconciler.net.client import Client, Lanes
 from reconciler.ports import Clock, Dice, Source
 from reconciler.runtime.clock import SystemDice
 from reconciler.sources.file import FileSource
+from reconciler.sources.file_change_rows import Columns
+from reconciler.sources.file_changes import ChangeFiles
+from reconciler.sources.file_rows import Format
+from reconciler.sources.file_watch import Watched
 from reconciler.sources.rest import RestSource
 from reconciler.sources.scim import ScimSource
 from reconciler.sources.sql import Queries, SqlSource
@@ -42,16 +47,7 @@ def build_source(
     settings = config.sources[name]
     match settings:
         case FileSourceSettings():
-            return FileSource(
-                name,
-                users=settings.users,
-                groups=settings.groups,
-                key=settings.key,
-                members=settings.members,
-                allow_empty=frozenset(settings.allow_empty),
-                max_age_seconds=settings.max_age_seconds,
-                clock=clock,
-            )
+            return _file_source(settings, clock)
         case LdapSourceSettings():
             return _ldap_source(config, settings)
         case SqlSourceSettings():
@@ -80,6 +76,50 @@ def build_source(
             raise not_yet(config, f"[sources.{name}] type", settings.type)
         case _:
             assert_never(settings)
+
+
+def _file_source(settings: FileSourceSettings, clock: Clock) -> Source:
+    form = Format(settings.encoding, settings.delimiter)
+    snapshots = None
+    if settings.users is not None or settings.groups is not None:
+        snapshots = FileSource(
+            settings.name,
+            users=settings.users,
+            groups=settings.groups,
+            key=settings.key,
+            members=settings.members,
+            allow_empty=frozenset(settings.allow_empty),
+            max_age_seconds=settings.max_age_seconds,
+            form=form,
+            archive=settings.archive,
+            clock=clock,
+        )
+    source: FileSource | ChangeFiles | None = snapshots
+    if settings.changes is not None:
+        assert settings.kept is not None
+        columns = Columns(
+            settings.key,
+            settings.members,
+            settings.operation,
+            settings.kind,
+            settings.sequence,
+            end_row=settings.end_row,
+        )
+        place = str(settings.changes.absolute())
+        source = ChangeFiles(
+            settings.name,
+            changes=settings.changes,
+            kept=settings.kept,
+            snapshots=snapshots,
+            columns=columns,
+            form=form,
+            archive=settings.archive,
+            allow_empty=frozenset(settings.allow_empty),
+            identity=snapshots.identity if snapshots is not None else Identity("file", place, settings.key),
+        )
+    assert source is not None
+    named = [place for place in (settings.users, settings.groups, settings.changes) if place is not None]
+    return Watched(source, named)
 
 
 def _rest_source(settings: RestSourceSettings, clock: Clock, dice: Dice, lanes: Lanes, connect: Connect) -> Source:

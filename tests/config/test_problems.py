@@ -137,7 +137,7 @@ WRONG: dict[str, tuple[str, list[str]]] = {
     "a file source without a file, and one of no format": (
         '[sources.a]\ntype = "file"\n[sources.b]\ntype = "file"\nusers = "people.xlsx"\nallow_empty = ["people"]\n',
         [
-            "[sources.a] | names no file | name users, groups or both",
+            "[sources.a] | names no file | name users, groups or both, or changes",
             "[sources.b] users | the file's suffix says nothing of its format | one of .jsonl, .json, .csv, .tsv",
             "[sources.b] allow_empty[0] | must be one of users, groups | ",
         ],
