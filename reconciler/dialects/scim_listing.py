@@ -112,7 +112,7 @@ class _Listing:
 
     async def smaller(self, refusal: Failed) -> dict[str, Any] | Failed | None:
         """Ask for the same page in halves where it was too large to be read; None: it was not that."""
-        if not (refusal.fault is Fault.TOO_LARGE or _is_too_long(refusal)):
+        if refusal.fault is not Fault.TOO_LARGE:
             return None
         place = self.paging.again_smaller()
         return None if place is None else await self.ask(place)
@@ -138,9 +138,5 @@ def _forms(form: Form) -> Iterator[Form]:
 
 
 def _may_be_the_form(refusal: Failed) -> bool:
+    """Whether it was the server who refused, and not we who could not read so much."""
     return refusal.status is None or refusal.status >= 400
-
-
-def _is_too_long(refusal: Failed) -> bool:
-    """Whether an answer came, and was longer than we read."""
-    return refusal.fault is Fault.INTERRUPTED and refusal.status is not None and 200 <= refusal.status < 300

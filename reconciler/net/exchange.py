@@ -118,7 +118,9 @@ class AiohttpExchange:
         if content is None:
             answer.close()
             reason = f"{_place(url)} answered with more than {self._body_bytes_max} bytes; the rest was not read"
-            return Failed(Fault.INTERRUPTED, reason, answer.status)
+            # What is only read would be as long the next time; anything else may have been done.
+            fault = Fault.TOO_LARGE if request.method == "GET" else Fault.INTERRUPTED
+            return Failed(fault, reason, answer.status)
         return Response(answer.status, _headers(answer), content)
 
     async def _read(self, answer: aiohttp.ClientResponse) -> bytes | None:

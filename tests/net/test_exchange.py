@@ -178,7 +178,7 @@ async def test_a_body_without_end_is_not_swallowed(how: str) -> None:
     async with serving_app(endless) as port:
         got = await ask(port)
     assert isinstance(got, Failed)
-    assert got.fault is Fault.INTERRUPTED
+    assert got.fault is Fault.TOO_LARGE
     assert "more than 1000000 bytes" in got.reason
 
 

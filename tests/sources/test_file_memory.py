@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,11 @@ READ_AND_WEIGH = """
 import asyncio, sys
 from pathlib import Path
 from reconciler.ports import EntryPage, ReadEnd, Wanted
+from reconciler.core.model import Identity
 from reconciler.sources.file import FileSource
+from reconciler.sources.file_change_rows import Columns
+from reconciler.sources.file_changes import ChangeFiles
+from reconciler.sources.file_rows import Format
 
 class Clock:
     def now(self): return 0.0
@@ -23,7 +28,13 @@ class Clock:
 
 async def read(path):
     entries = 0
-    source = FileSource("staff", users=path, groups=None, clock=Clock())
+    form = Format("cp1252" if ".cp1252." in path.name else None)
+    if path.name.startswith("changes"):
+        source = ChangeFiles(
+            "staff", changes=path, kept=path.with_name("kept.db"), snapshots=None, columns=Columns(), form=form,
+            archive=None, allow_empty=frozenset(), identity=Identity("file", str(path), "id"))
+    else:
+        source = FileSource("staff", users=path, groups=None, form=form, clock=Clock())
     async for event in source.read(Wanted(frozenset({"mail"}), frozenset()), None):
         if isinstance(event, EntryPage):
             entries += len(event.entries)
@@ -38,12 +49,17 @@ print(entries, peak)
 """
 
 
-@pytest.mark.parametrize("name", ["users.jsonl", "users.csv", "users.json"])
+NAMES = ["users.jsonl", "users.csv", "users.json", "users.jsonl.gz", "users.cp1252.csv", "changes.csv"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_memory_does_not_grow_with_the_file(tmp_path: Path, name: str) -> None:
     peaks = {}
     for rows in (50_000, 200_000):
         path = tmp_path / name
-        path.write_text("".join(text(name, rows)))
+        (tmp_path / "kept.db").unlink(missing_ok=True)
+        written = "".join(text(name, rows)).encode("cp1252" if ".cp1252." in name else "utf-8")
+        path.write_bytes(gzip.compress(written, 1) if name.endswith(".gz") else written)
         done = subprocess.run([sys.executable, "-c", READ_AND_WEIGH, path], capture_output=True, check=True, text=True)
         read, peaks[rows] = map(int, done.stdout.split())
         assert read == rows
@@ -51,12 +67,14 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, name: str) -> None:
 
 
 def text(name: str, rows: int) -> list[str]:
-    if name == "users.csv":
+    if name == "changes.csv":
+        return ["operation,id,mail\n", *(f"upsert,p{n:07},person{n}@example.com\n" for n in range(rows))]
+    if name.endswith(".csv"):
         cells = "Zoë,O'Brien,Sales,Manager,København,DK,true,2020-01-01"
         return ["id,mail,a,b,c,d,e,f,g,h\n", *(f"p{n:07},person{n}@example.com,{cells}\n" for n in range(rows))]
     values = '"givenName":"Zoë","surname":"O\'Brien","department":"Sales","accountEnabled":true,"city":"København"'
     objects = [f'{{"id":"p{n:07}","mail":"person{n}@example.com",{values}}}' for n in range(rows)]
-    if name == "users.jsonl":
+    if name.startswith("users.jsonl"):
         return [f"{one}\n" for one in objects]
     return ["[", ",\n".join(objects), "]"]
 
