@@ -120,9 +120,9 @@ COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-
 
 lock: $(VENV)/.made
 	@if [ -f requirements/lock.txt ]; then $(LOCKED) -r requirements/lock.txt; else $(PIP) install --quiet -r requirements/lock.in; fi
-	$(COMPILE) pyproject.toml requirements/build.in --extra demo --extra fast --extra mariadb --extra postgresql --group dev --group build -o requirements/dev.txt
+	$(COMPILE) pyproject.toml requirements/build.in --extra certificate --extra demo --extra fast --extra mariadb --extra postgresql --group dev --group build -o requirements/dev.txt
 	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/run.txt
-	$(COMPILE) pyproject.toml --extra fast --extra mariadb --extra postgresql -c requirements/dev.txt -o requirements/container.txt
+	$(COMPILE) pyproject.toml --extra certificate --extra fast --extra mariadb --extra postgresql -c requirements/dev.txt -o requirements/container.txt
 	$(COMPILE) pyproject.toml --extra demo -c requirements/dev.txt -o requirements/demo.txt
 	$(COMPILE) pyproject.toml --extra ldap -c requirements/dev.txt -o requirements/ldap.txt
 	$(COMPILE) requirements/ldap-build.in -c requirements/dev.txt -o requirements/ldap-build.txt

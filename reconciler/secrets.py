@@ -27,8 +27,11 @@ class Secret:
     where: str
     """The place in the configuration that names it, for error texts."""
 
-    def read(self) -> str:
-        """Return the value without its line end, as it is now; raises ConfigError, which never holds the value."""
+    def read(self, *, lines: bool = False) -> str:
+        """Return the value without its line end, as it is now; raises ConfigError, which never holds the value.
+
+        `lines`: the value may have several (a PEM file).
+        """
         fault = self.exposed() or self.missing()
         if fault:
             raise ConfigError(fault)
@@ -40,7 +43,7 @@ class Secret:
         value = value.rstrip("\r\n")
         if not value:
             raise ConfigError(Problem(self.where, f"{self} is empty"))
-        if any(ord(character) < 32 or ord(character) == 127 for character in value):
+        if any(ord(one) < 32 or ord(one) == 127 for one in value if not (lines and one in "\r\n")):
             raise ConfigError(Problem(self.where, f"{self} has a line break or control character in it"))
         return value
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from reconciler.core.conditions import CompiledCondition, MemberLookup, compile_condition
+from reconciler.core.given import DEFAULT_ACCESS, NOTHING_GIVEN, Given, Reaching
 from reconciler.core.model import (
     AppRole,
     AssignedGroup,
@@ -60,6 +61,8 @@ class Memberships:
     direct: frozenset[SourceId] = frozenset()
     nested: frozenset[SourceId] = frozenset()
     """Also through groups in groups."""
+    given: tuple[Reaching, ...] = ()
+    """What reaches the entry of the assignments that the source itself has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,8 @@ class KnownGroups:
     """Name as the rules write it → source ids. A name that the source lacks is left out or has none."""
     complete: bool
     """Whether the memberships were read completely; otherwise a missing one is unknown."""
+    given: Given = NOTHING_GIVEN
+    """The assignments that the source itself has, where the job goes by them."""
 
     def holds(self, membership: MemberOf, of: Memberships) -> bool | None:
         """Return whether somebody with these memberships is in the group; None: not known."""
@@ -113,6 +118,10 @@ class Assignments:
     reads_if_present: frozenset[str]
     """The attributes in which assigned users are looked for: an entry without them is just not found by them."""
     groups: tuple[MemberOf, ...]
+    app: str | None
+    """The app whose assignments the source is asked for; None: only those of the job count."""
+    nested: bool
+    """Whether an assigned group entitles the members of the groups within it."""
     _roles: tuple[_RoleRule, ...]
     _users_by_id: Mapping[str, tuple[AppRole | None, ...]]
     _users_by_login: Mapping[str, tuple[AppRole | None, ...]]
@@ -122,8 +131,11 @@ class Assignments:
     """Who is assigned with a role that entitles nobody: the role."""
     _excluded_by_login: Mapping[str, str]
     _excluded_groups: tuple[tuple[MemberOf, str], ...]
+    _excluded_roles: frozenset[str]
     _nobody: str
     """Why nobody can be judged by assignment; empty: somebody is assigned, or nobody is meant to be."""
+    _nobody_given: str
+    """Likewise, where the source has no assignment either."""
     _because_not_assigned: str
 
     @classmethod
@@ -165,6 +177,8 @@ class Assignments:
             reads=frozenset[str]().union(*(rule.when.reads for rule in roles)),
             reads_if_present=frozenset(LOGIN_ATTRIBUTES) if by_id or out_by_id else frozenset(),
             groups=tuple(asked),
+            app=job.service_principal if job.scope is Scope.ASSIGNED else None,
+            nested=job.nested,
             _roles=roles,
             _users_by_id=by_id,
             _users_by_login=by_login,
@@ -172,7 +186,9 @@ class Assignments:
             _excluded_by_id=out_by_id,
             _excluded_by_login={user.casefold(): role for user, role in out_by_id.items()},
             _excluded_groups=tuple(out_groups),
-            _nobody="".join(nobody_assigned(job)),
+            _excluded_roles=frozenset(excluded),
+            _nobody="" if job.service_principal else "".join(nobody_assigned(job)),
+            _nobody_given="".join(nobody_assigned(job)),
             _because_not_assigned=_because_not_assigned(groups),
         )
 
@@ -186,7 +202,7 @@ class Assignments:
             case Scope.ALL:
                 return self._conditionally("scope all", attributes, member_of)
             case Scope.ASSIGNED:
-                return self._by_assignment(attributes, source_id, member_of)
+                return self._by_assignment(attributes, source_id, member_of, groups, of)
             case Scope.ROLES:
                 return self._by_role(attributes, member_of)
 
@@ -200,9 +216,16 @@ class Assignments:
             case Scope.ASSIGNED:
                 return self._group_by_assignment(group, groups)
 
-    def _by_assignment(self, attributes: Attributes, source_id: SourceId, member_of: MemberLookup) -> Entitlement:
-        if self._nobody:
-            return EntitlementUnknown(self._nobody)
+    def _by_assignment(
+        self,
+        attributes: Attributes,
+        source_id: SourceId,
+        member_of: MemberLookup,
+        groups: KnownGroups,
+        of: Memberships,
+    ) -> Entitlement:
+        if why := self._why_nobody(groups.given):
+            return EntitlementUnknown(why)
         direct = self._directly(attributes, source_id)
         through = "assigned directly" if direct else ""
         roles: dict[AppRole, None] = dict.fromkeys(role for role in direct if role is not None)
@@ -217,16 +240,45 @@ class Assignments:
                     unknown.append(rule.group.group)
                 case False:
                     pass
+        counting = [one for one in of.given if not self._is_excluded(one)]
+        for one in counting:
+            through = through or one.through
+            if one.role is not None:
+                roles[one.role] = None
+        more_given = self._why_more_given(groups, of)
         if through:
             roles_unknown = _memberships_unknown(unknown) if self._roles_hang_on(unknown) else ""
+            role_unknown = next((one.role_unknown for one in counting if one.role_unknown), "")
+            roles_unknown = roles_unknown or role_unknown or more_given
             otherwise = (
                 Entitled(through, tuple(roles)) if roles else self._conditionally(through, attributes, member_of)
             )
             return replace(otherwise, roles_unknown=roles_unknown) if roles_unknown else otherwise
-        if unknown:
-            return EntitlementUnknown(_memberships_unknown(unknown))
+        if unknown or more_given:
+            return EntitlementUnknown(_memberships_unknown(unknown) if unknown else more_given)
         excluded = self._excluded(attributes, source_id, member_of)
+        for one in of.given:
+            excluded = excluded or _because_excluded(_how(one), _called(one))
         return NotEntitled(Cause.OUT_OF_SCOPE, excluded or self._because_not_assigned)
+
+    def _why_nobody(self, given: Given) -> str:
+        """Return why nobody can be judged by assignment: nobody at all is assigned, here or in the source."""
+        if self.app is None:
+            return self._nobody
+        return self._nobody_given if given.complete and not given.by_principal else ""
+
+    def _is_excluded(self, one: Reaching) -> bool:
+        return not one.role_unknown and _called(one).casefold() in self._excluded_roles
+
+    def _why_more_given(self, groups: KnownGroups, of: Memberships) -> str:
+        """Return why more may be given than `of` shows; empty: that is all."""
+        if self.app is None:
+            return ""
+        if not groups.given.complete:
+            return "the source's assignments to the app were not read to the end"
+        if not groups.complete and groups.given.groups - (of.nested if self.nested else of.direct):
+            return "not known whether a member of every assigned group"
+        return ""
 
     def _excluded(self, attributes: Attributes, source_id: SourceId, member_of: MemberLookup) -> str:
         """Return why an assignment does not count; empty where there is none."""
@@ -290,8 +342,11 @@ class Assignments:
         return "has no role: " + "; ".join(whys) + (f"; {more} more roles" if more else "")
 
     def _group_by_assignment(self, group: Entry, groups: KnownGroups) -> Entitlement:
-        if self._nobody:
-            return EntitlementUnknown(self._nobody)
+        if why := self._why_nobody(groups.given):
+            return EntitlementUnknown(why)
+        given = groups.given.reaching(group.id, frozenset())
+        if any(not self._is_excluded(one) for one in given):
+            return Entitled("assigned directly")
         display_name = group.attributes.get("displayName")
         folded = display_name.casefold() if isinstance(display_name, str) else None
         for rule in self._groups:
@@ -303,17 +358,31 @@ class Assignments:
             return EntitlementUnknown(
                 f"group {missing[0]} is assigned but the source has none of that name: this may be it, renamed"
             )
+        if not groups.given.complete:
+            return EntitlementUnknown("the source's assignments to the app were not read to the end")
         for excluded, role in self._excluded_groups:
             name = excluded.group
             if name == group.id or name.casefold() == folded or group.id in groups.named.get(name, ()):
                 return NotEntitled(Cause.OUT_OF_SCOPE, _because_excluded("directly", role))
+        for one in given:
+            return NotEntitled(Cause.OUT_OF_SCOPE, _because_excluded(_how(one), _called(one)))
         return NotEntitled(Cause.OUT_OF_SCOPE, "the group is not assigned")
 
 
-def nobody_assigned(job: Job) -> tuple[str, ...]:
+def nobody_assigned(job: Job, given: Given = NOTHING_GIVEN) -> tuple[str, ...]:
     """Return why nothing is done where nobody at all is assigned, as one sentence; nothing where somebody is."""
     waits = job.scope is Scope.ASSIGNED and not job.assigned and job.empty_assignment == "keep"
+    if given.by_principal or not given.complete:
+        return ()
     return (_NOBODY,) if waits else ()
+
+
+def _how(one: Reaching) -> str:
+    return one.through if one.through.startswith("group ") else "directly"
+
+
+def _called(one: Reaching) -> str:
+    return one.role.value if one.role is not None else DEFAULT_ACCESS
 
 
 def _app_role(role: Role, job: Job) -> AppRole:

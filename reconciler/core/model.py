@@ -431,6 +431,8 @@ class Job:
     """After so long in quarantine the job is stopped. None: never, a mail reminds."""
     scope: Scope = Scope.ASSIGNED
     assigned: tuple[AssignmentRule, ...] = ()
+    service_principal: str | None = None
+    """The app in the source whose assignments and roles count too, by one of its ids; None: the source is not asked."""
     nested: bool = False
     """Whether an assigned group entitles the members of the groups within it. False, as Entra."""
     roles: tuple[Role, ...] = ()

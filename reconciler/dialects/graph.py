@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -234,6 +236,21 @@ def failed(
     if hint:
         reason += f" ({hint})"
     return Failed(fault, reason, status, wait_seconds, attribute, reason_code or "")
+
+
+def granted_permissions(header: str) -> frozenset[str] | None:
+    """Return the application permissions in a token, None where it cannot be read: its form is no promise."""
+    parts = header.removeprefix("Bearer ").split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        claims: dict[str, Any] = json_object(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (binascii.Error, ValueError):
+        return None
+    roles = claims.get("roles")
+    if not claims:
+        return None
+    return frozenset(str(role) for role in roles) if isinstance(roles, list) else frozenset()
 
 
 def says_already_there(content: bytes) -> bool:

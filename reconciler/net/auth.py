@@ -17,6 +17,7 @@ import orjson
 from reconciler.core.outcomes import Failed, Fault
 from reconciler.core.retrying import parse_retry_after
 from reconciler.errors import ReconcilerError
+from reconciler.net.assertion import ASSERTION_TYPE
 from reconciler.net.statuses import fault_of
 from reconciler.ports import Clock, Exchange, Request
 
@@ -92,6 +93,7 @@ class ClientCredentials:
     """OAuth 2 client credentials (RFC 6749 §4.4). However many calls find the token spent, one fetches the next.
 
     `send` says where id and secret go: in the header (client_secret_basic), the body (client_secret_post), or both.
+    With "assertion" what is read is no secret but a signed statement, made anew for each token (private_key_jwt).
     """
 
     __slots__ = (
@@ -117,7 +119,7 @@ class ClientCredentials:
         client_id: str,
         read_secret: ReadSecret,
         scopes: tuple[str, ...] = (),
-        send: Literal["header", "body", "both"] = "header",
+        send: Literal["header", "body", "both", "assertion"] = "header",
         extra: Mapping[str, str] | None = None,
     ) -> None:
         self._exchange, self._clock = exchange, clock
@@ -168,6 +170,9 @@ class ClientCredentials:
         if self._scopes:
             form["scope"] = " ".join(self._scopes)
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+        if self._send == "assertion":
+            form |= {"client_id": self._client_id, "client_assertion_type": ASSERTION_TYPE, "client_assertion": secret}
+            return Request("POST", self._token_url, headers, urlencode(form).encode(), TOKEN_DEADLINE_SECONDS)
         if self._send != "body":
             headers["Authorization"] = _basic(quote(self._client_id, safe=""), quote(secret, safe=""))
         if self._send != "header":

@@ -28,6 +28,7 @@ from reconciler.ports.mails import InDoubt, Notifier, NotTaken, Taken
 from reconciler.ports.progress import Progress
 from reconciler.ports.source import (
     Announcing,
+    AssignmentPage,
     EntryPage,
     GroupMembers,
     MembershipPage,
@@ -45,6 +46,7 @@ from reconciler.ports.target import Target
 
 __all__ = [
     "Announcing",
+    "AssignmentPage",
     "Batch",
     "Claim",
     "Clock",

@@ -6,9 +6,12 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from reconciler.core.given import GivenAssignment
 from reconciler.core.model import Entry, Identity, Kind, SourceId
 from reconciler.core.outcomes import Failed
 from reconciler.ports.exchange import Diagnosis
+
+Part = Literal["assignments", "memberships", "user", "group"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,8 @@ class Wanted:
     """Group entries are to be read (the job provisions groups)."""
     memberships: bool = False
     """Memberships are to be read (the job provisions groups, or scope or roles ask who is in a group)."""
+    app: str | None = None
+    """The app whose assignments are to be read, by the id that the source has for it; None: none are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,13 @@ class GroupMembers:
     partial: bool = False
     gone: bool = False
     """The source itself says that there is no such group any more; nothing else is said then."""
+
+
+@dataclass(frozen=True, slots=True)
+class AssignmentPage:
+    """Some of those who are assigned to the app: all of its pages together are all of them, whatever changed."""
+
+    assignments: Sequence[GivenAssignment]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +80,7 @@ class ReadEnd:
     `problems` name place and cause, one sentence each ("users.csv line 17: …").
     """
 
-    part: Literal["memberships", "user", "group"]
+    part: Part
     complete: bool
     problems: tuple[str, ...] = ()
     delta: bool = False
@@ -91,7 +103,7 @@ class Watermark:
     token: str | None
 
 
-ReadEvent = MembershipPage | EntryPage | PresentPage | ReadEnd | Watermark
+ReadEvent = AssignmentPage | MembershipPage | EntryPage | PresentPage | ReadEnd | Watermark
 
 
 class Source(Protocol):
@@ -106,7 +118,7 @@ class Source(Protocol):
         ...
 
     def read(self, wanted: Wanted, since: str | None) -> AsyncIterator[ReadEvent]:
-        """Yield memberships, then users, then groups, each part closed by ReadEnd; at last the Watermark.
+        """Yield assignments, memberships, users, groups, in this order, each closed by ReadEnd; last the Watermark.
 
         A part that `wanted` does not name is left out altogether. What cannot be read becomes ReadEnd(complete=False,
         problems), never an exception and never silence. A part is judged as a whole before its entries are given

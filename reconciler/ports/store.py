@@ -6,6 +6,7 @@ import math
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
+from reconciler.core.given import GivenAssignment
 from reconciler.core.model import Identity, Kind, SourceId, TargetId
 from reconciler.core.notices import Notice, Settle
 from reconciler.core.outcomes import Account
@@ -56,6 +57,16 @@ class Store(Protocol):
         A group whose member list is as it was costs no write (a digest is compared). A changed group becomes dirty.
         Names are kept, so that a group can be found by its display name. `look_again` makes those who are returned
         `unsettled` in the same commit: a source that gives just what changed does not show them again.
+        """
+        ...
+
+    async def stage_assignments(
+        self, job_id: int, given: Sequence[GivenAssignment], *, complete: bool
+    ) -> frozenset[SourceId]:
+        """Remember who is assigned by the source's own word; return whose assignments changed, as members are returned.
+
+        They are made `unsettled` in the same commit: no source shows an entry because of its assignments. Without
+        `complete` (incomplete read) nobody's are taken away.
         """
         ...
 

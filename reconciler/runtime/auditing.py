@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from reconciler.core.model import KINDS, Kind, SourceId
 from reconciler.core.records import Record
-from reconciler.ports import EntryPage, MembershipPage, PresentPage, ReadEnd, Source, Wanted
+from reconciler.ports import AssignmentPage, EntryPage, MembershipPage, PresentPage, ReadEnd, Source, Wanted
 
 NOTED_MAX = 10_000
 """Of more surprises than these nothing is said one by one: so many are no oversight."""
@@ -50,6 +50,8 @@ class Audit:
         swept, tells = set[Kind](), False
         async for event in source.read(wanted, since):
             match event:
+                case AssignmentPage():
+                    told.update(("user", one) for one in self._moved)
                 case MembershipPage(groups=groups):
                     told.update(("group", group.group_id) for group in groups)
                     # a list shows who is in it, not who was; who moved at all is known

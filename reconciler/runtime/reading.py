@@ -12,6 +12,7 @@ from reconciler.core.outcomes import Failed
 from reconciler.core.records import Record, Verdict
 from reconciler.core.singly import AssignedSingly
 from reconciler.ports import (
+    AssignmentPage,
     EntryPage,
     GroupMembers,
     JobState,
@@ -25,6 +26,7 @@ from reconciler.ports import (
     chunks,
 )
 from reconciler.runtime.apply import Applier
+from reconciler.runtime.assigning import Assigning
 from reconciler.runtime.auditing import Audit
 from reconciler.runtime.canary import Canary
 from reconciler.runtime.deciding import NO_MEMBERSHIPS, Deciding
@@ -104,6 +106,7 @@ class Reader:
         self._job, self._state, self._rules, self._full = job, state, rules, full
         self._journal, self._applier, self._deciding, self._canary = journal, applier, deciding, canary
         self._singly = singly
+        self._assigning = Assigning(world.store, state.job_id, rules.values())
         self.reading = Reading({kind: Seen(state.ceiling) for kind in KINDS})
         known = full and self._source.incremental and state.completed_rules == rules_version
         self.audit = Audit() if known and state.watermark is not None and not canary.restricted else None
@@ -138,12 +141,16 @@ class Reader:
         async with aclosing(_events(self._source.read(self._wanted(), since))) as events:
             async for event in events:
                 match event:
+                    case AssignmentPage(assignments=assignments):
+                        self._assigning.take(assignments)
                     case MembershipPage():
                         await self._stage(event, staged)
                     case ReadEnd(part=part, complete=complete, problems=problems, delta=delta, fault=fault):
                         self.reading.complete[part], self.reading.delta[part] = complete, delta
                         self.reading.fault = self.reading.fault or fault
                         self.reading.problems += problems
+                        if part == "assignments":
+                            await self._take_assignments(complete=complete)
                         if part == "memberships":
                             await self._resolve_groups(staged)
                             if since is not None and complete and await self._many_wait():
@@ -264,6 +271,12 @@ class Reader:
         staged: list[GroupMembers] = []
         async for event in self._source.read(wanted, None) if wanted.memberships else _nothing():
             match event:
+                case AssignmentPage(assignments=assignments):
+                    self._assigning.take(assignments)
+                case ReadEnd(part="assignments", complete=complete, problems=problems):
+                    self.reading.complete["assignments"] = complete
+                    self.reading.problems += problems
+                    await self._take_assignments(complete=complete)
                 case MembershipPage():
                     await self._stage(event, staged)
                 case ReadEnd(part="memberships", complete=complete, problems=problems):
@@ -302,8 +315,15 @@ class Reader:
             group_attributes=groups.reads if groups is not None else frozenset(),
             users=users is not None,
             groups=groups is not None,
-            memberships=groups is not None or bool(names),
+            memberships=groups is not None or bool(names) or self._assigning.app is not None,
+            app=self._assigning.app,
         )
+
+    async def _take_assignments(self, *, complete: bool) -> None:
+        changed = await self._assigning.end(complete=complete)
+        if self.audit is not None:
+            self.audit.moved(changed)
+        self.reading.named = self._assigning.known(self.reading.named)
 
     async def _stage(self, page: MembershipPage, staged: list[GroupMembers]) -> None:
         """Write memberships. Who is missing from a list is taken out only when all of it was read well."""
@@ -335,7 +355,7 @@ class Reader:
             staged_before = named
             # a group that a complete reading does not show is not there, whatever was staged earlier
             named = {name: tuple(i for i in ids if i in self.reading.seen_groups) for name, ids in named.items()}
-        self.reading.named = KnownGroups(named, complete=complete)
+        self.reading.named = self._assigning.known(KnownGroups(named, complete=complete))
         missing = self.reading.named.missing(tuple(sorted(set(names))))
         self.reading.problems += [f"the source has no group {name}: who is in it is unknown" for name in missing]
         if shows_all:
@@ -388,16 +408,16 @@ class Reader:
 
     async def _memberships(self, rules: KindRules, ids: Sequence[SourceId]) -> Mapping[SourceId, Memberships]:
         """Return who of these is in which of the groups that the rules name."""
-        direct_groups = self.reading.named.ids(rules.scope.direct_groups)
-        nested_groups = self.reading.named.ids(rules.scope.nested_groups)
+        assigned = {nested: self._assigning.groups(rules.kind, nested=nested) for nested in (False, True)}
+        direct_groups = (*self.reading.named.ids(rules.scope.direct_groups), *assigned[False])
+        nested_groups = (*self.reading.named.ids(rules.scope.nested_groups), *assigned[True])
         direct: Mapping[SourceId, frozenset[SourceId]] = {}
         nested: Mapping[SourceId, frozenset[SourceId]] = {}
         if direct_groups:
             direct = await self._store.memberships(self._state.job_id, ids, direct_groups, nested=False)
         if nested_groups:
             nested = await self._store.memberships(self._state.job_id, ids, nested_groups, nested=True)
-        none: frozenset[SourceId] = frozenset()
-        return {one: Memberships(direct.get(one, none), nested.get(one, none)) for one in {*direct, *nested}}
+        return self._assigning.memberships(ids, direct, nested)
 
 
 async def _events(events: AsyncIterator[ReadEvent]) -> AsyncGenerator[ReadEvent]:

@@ -89,6 +89,8 @@ class KindRules:
             get = entry.attributes.get
             decides = [rules_version, entry.gone, entry.purged, sorted(of.direct), sorted(of.nested)]
             decides += map(get, names)
+            if of.given:
+                decides.append([one.decides for one in of.given])
             return blake2b(orjson.dumps(decides, option=orjson.OPT_SORT_KEYS), key=key, digest_size=16).digest()
 
         return fingerprint

@@ -25,6 +25,7 @@ from reconciler.store.identifying import (
     written_identity_ref,
 )
 from reconciler.store.tables import (
+    assignments,
     cycles,
     decided_operations,
     entries,
@@ -43,7 +44,10 @@ from reconciler.store.tables import (
 )
 from reconciler.store.tables import standings as standing_rows
 
-_OF_THE_SOURCE = (entries, memberships, staged_groups, ledger, pending_references, holds, decided_operations, taken_out)
+_OF_THE_SOURCE = (
+    *(entries, assignments, memberships, staged_groups, ledger, pending_references, holds, decided_operations),
+    taken_out,
+)
 _SCRATCH = (spool, listing_keys, listing)
 
 

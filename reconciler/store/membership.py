@@ -94,7 +94,7 @@ def stage(
             changed |= _stage_one(connection, job_id, group, before, digest, additive)
             # A page may name a group twice, when it comes in parts.
             staged.update(_staged(connection, job_id, [group.group_id]))
-    return _changed(connection, job_id, _with_those_below(connection, job_id, changed), look_again)
+    return _changed(connection, job_id, with_those_below(connection, job_id, changed), look_again)
 
 
 def mixed_groups(connection: Connection, job_id: int, groups: Sequence[SourceId]) -> frozenset[SourceId]:
@@ -124,7 +124,7 @@ def _drop(connection: Connection, job_id: int, gone: Sequence[SourceId], look_ag
     changed: set[SourceId] = set()
     for group_id in gone:
         changed |= _members(connection, job_id, group_id)
-    changed |= _with_those_below(connection, job_id, changed)
+    changed |= with_those_below(connection, job_id, changed)
     rows = [(job_id, group_id) for group_id in gone]
     leave = delete(memberships).where(*(memberships.c[name] == bindparam(name) for name in _GROUP))
     execute_many(connection, leave, _GROUP, rows)
@@ -249,7 +249,7 @@ def _members(connection: Connection, job_id: int, group_id: SourceId) -> set[Sou
     return set(connection.execute(select(c.member_id).where(c.job_id == job_id, c.group_id == group_id)).scalars())
 
 
-def _with_those_below(connection: Connection, job_id: int, changed: set[SourceId]) -> frozenset[SourceId]:
+def with_those_below(connection: Connection, job_id: int, changed: set[SourceId]) -> frozenset[SourceId]:
     """Return these and everybody who is in a group among them: whoever is nested changes with the group between."""
     if not changed:
         return frozenset()

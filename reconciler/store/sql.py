@@ -13,6 +13,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 import anyio
 from sqlalchemy import Connection
 
+from reconciler.core.given import GivenAssignment
 from reconciler.core.model import Identity, Kind, SourceId, TargetId
 from reconciler.core.notices import Notice, Settle
 from reconciler.core.outcomes import Account
@@ -39,6 +40,7 @@ from reconciler.ports import (
     Statistics,
 )
 from reconciler.store import (
+    assigning,
     claiming,
     cycles,
     expelling,
@@ -179,6 +181,11 @@ class SqlStore:
         self, job_id: int, groups: Sequence[GroupMembers], *, additive: bool, look_again: bool = False
     ) -> frozenset[SourceId]:
         return await self._do(membership.stage, job_id, groups, additive, look_again)
+
+    async def stage_assignments(
+        self, job_id: int, given: Sequence[GivenAssignment], *, complete: bool
+    ) -> frozenset[SourceId]:
+        return await self._do(assigning.stage, job_id, given, complete=complete)
 
     async def mixed_groups(self, job_id: int, groups: Sequence[SourceId]) -> frozenset[SourceId]:
         return await self._do(membership.mixed_groups, job_id, groups)

@@ -194,6 +194,15 @@ Index(
     postgresql_where=DIRTY,
 )
 
+assignments = Table(
+    "assignments",
+    metadata,
+    _of_job(),
+    Column("principal_id", Text, primary_key=True),
+    Column("role", Text, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
 memberships = Table(
     "memberships",
     metadata,

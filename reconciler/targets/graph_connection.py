@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Sequence
-from typing import Any
 
 from reconciler.core.model import Profile
 from reconciler.core.outcomes import Failed, Fault
@@ -46,7 +43,7 @@ async def test(wire: Wire, profile: Profile, domains: Domains, paths: Sequence[s
 
 
 def _permissions(header: str, profile: Profile, paths: Sequence[str]) -> list[Diagnosis]:
-    granted = granted_permissions(header)
+    granted = graph.granted_permissions(header)
     if granted is None:
         return [Diagnosis("permissions", True, "the token does not show what it permits; Graph will say")]
     needed = {name: path for name, path in profile.permissions.items() if not path or path in paths}
@@ -56,18 +53,3 @@ def _permissions(header: str, profile: Profile, paths: Sequence[str]) -> list[Di
             what = f"the permission {name} is missing" + (f", which {path} needs" if path else "")
             lines.append(Diagnosis("permissions", False, what, _GRANT))
     return lines
-
-
-def granted_permissions(header: str) -> frozenset[str] | None:
-    """Return the application permissions in a token, None where it cannot be read: its form is no promise."""
-    parts = header.removeprefix("Bearer ").split(".")
-    if len(parts) != 3:
-        return None
-    try:
-        claims: dict[str, Any] = graph.json_object(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except (binascii.Error, ValueError):
-        return None
-    roles = claims.get("roles")
-    if not claims:
-        return None
-    return frozenset(str(role) for role in roles) if isinstance(roles, list) else frozenset()

@@ -12,9 +12,9 @@ from reconciler.core.outcomes import Failed, Fault
 from reconciler.core.retrying import parse_retry_after
 from reconciler.dialects import graph
 from reconciler.dialects.graph import Call
+from reconciler.dialects.graph_batching import Batching
 from reconciler.net.client import Client
 from reconciler.ports import Clock, Request, Response
-from reconciler.targets.graph_batching import Batching
 
 REQUESTS_AT_ONCE = 2
 """So many requests of a kind (readings, changes) are in flight at most, each with up to twenty calls in it."""

@@ -218,6 +218,15 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "assignments",
+        sa.Column("job_id", row_id, nullable=False),
+        sa.Column("principal_id", sa.Text(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="assignments_job_id_fk", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("job_id", "principal_id", "role", name="assignments_pk"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "memberships",
         sa.Column("job_id", row_id, nullable=False),
         sa.Column("group_id", sa.Text(), nullable=False),

@@ -1,0 +1,87 @@
+"""Tests the connection to a tenant that is read: sign-in, missing permissions, a little of each part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reconciler.core.outcomes import Failed, Fault
+from reconciler.dialects import graph, graph_reading
+from reconciler.ports import Diagnosis, Wanted
+from reconciler.sources import graph_assignments
+from reconciler.sources.graph_wire import GraphWire, Unreadable
+
+_GRANT = "grant it as an application permission and give admin consent, then try again"
+
+
+async def granted(wire: GraphWire) -> frozenset[str] | None:
+    """Return the application permissions that we have; None: the token does not show them."""
+    header = await wire.client.header()
+    return None if isinstance(header, Failed) else graph.granted_permissions(header or "")
+
+
+async def test(wire: GraphWire, asked: Sequence[Wanted]) -> list[Diagnosis]:
+    """Sign in, look at the permissions that the jobs need, and read the first page of each part."""
+    header = await wire.client.header()
+    if isinstance(header, Failed):
+        step = "connection" if header.fault in (Fault.UNREACHABLE, Fault.INTERRUPTED) else "sign-in"
+        return [Diagnosis(step, False, header.reason, fault=header)]
+    lines = [Diagnosis("sign-in", True, "the tenant gives us a token")]
+    lines += _permissions(graph.granted_permissions(header or ""), asked)
+    lines += await _users(wire, asked)
+    if any(one.groups or one.memberships for one in asked):
+        lines.append(await _groups(wire))
+    for app in dict.fromkeys(one.app for one in asked if one.app is not None):
+        lines.append(await _app(wire, app))
+    return lines
+
+
+def _permissions(have: frozenset[str] | None, asked: Sequence[Wanted]) -> list[Diagnosis]:
+    if have is None:
+        return [Diagnosis("permissions", True, "the token does not show what it permits; Graph will say")]
+    lines = [Diagnosis("permissions", True, f"granted: {', '.join(sorted(have)) or 'none'}")]
+    for one_of, why in _needed(asked).items():
+        if have.isdisjoint(one_of):
+            lines.append(Diagnosis("permissions", False, f"the permission {one_of[0]} is missing: {why}", _GRANT))
+    return lines
+
+
+def _needed(asked: Sequence[Wanted]) -> dict[tuple[str, ...], str]:
+    """Return what is needed (any one of several permissions), and what for."""
+    needed: dict[tuple[str, ...], str] = {graph_reading.READS_USERS: "users cannot be read without it"}
+    if any(one.groups or one.memberships for one in asked):
+        needed[graph_reading.READS_GROUPS] = "groups and their members cannot be read without it"
+    if any(one.app is not None for one in asked):
+        needed[graph_reading.READS_APPS] = "who is assigned to an app cannot be read without it"
+    names = frozenset().union(*(one.user_attributes for one in asked))
+    needed |= {one_of: f"{name} is hidden without it" for name, one_of in graph_reading.NEEDS.items() if name in names}
+    return needed
+
+
+async def _users(wire: GraphWire, asked: Sequence[Wanted]) -> list[Diagnosis]:
+    names = frozenset[str]().union(*(one.user_attributes for one in asked))
+    how = graph_reading.reading("user", names)
+    if how.unusable:
+        return [Diagnosis("users", False, f"{', '.join(how.unusable)}: no property of Graph is called so")]
+    try:
+        await wire.get(how.sample, doing="reading a user", retry=False)
+    except Unreadable as unreadable:
+        return [Diagnosis("users", False, unreadable.why, fault=unreadable.fault)]
+    return [Diagnosis("users", True, f"users can be read with {', '.join(how.properties)}")]
+
+
+async def _groups(wire: GraphWire) -> Diagnosis:
+    try:
+        await wire.get("/groups?$select=id,displayName&$top=1", doing="reading a group", retry=False)
+    except Unreadable as unreadable:
+        return Diagnosis("groups", False, unreadable.why)
+    return Diagnosis("groups", True, "groups can be read")
+
+
+async def _app(wire: GraphWire, app: str) -> Diagnosis:
+    try:
+        principal = await graph_assignments.service_principal(wire, app)
+    except Unreadable as unreadable:
+        return Diagnosis("app", False, unreadable.why)
+    roles = principal.get("appRoles")
+    count = len(roles) if isinstance(roles, list) else 0
+    return Diagnosis("app", True, f"the app is {principal.get('displayName')}, with {count} roles")

@@ -1,0 +1,66 @@
+"""Keeps what a round of Microsoft Graph says until it has ended: what is said of one entry comes back together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from tempfile import TemporaryFile
+from typing import IO
+from zlib import crc32
+
+_PARTS = 256
+_BUFFER_BYTES = 64 * 1024
+
+
+class Spool:
+    """Records by key, in the order in which they were put. In memory while they are few, then in a file.
+
+    They come back in parts of which each holds every record of its keys: of two million, some eight thousand at a time.
+    """
+
+    __slots__ = ("_buffers", "_file", "_places", "_sizes")
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._buffers: list[list[bytes]] = [[] for _ in range(_PARTS)]
+        self._sizes = [0] * _PARTS
+        self._places: list[list[tuple[int, int]]] = [[] for _ in range(_PARTS)]
+        """Where in the file a part's records are: offset and length of each stretch."""
+        self._file.truncate(0)
+
+    def put(self, key: str, record: bytes) -> None:
+        """Add a record, which has no line end in it."""
+        part = crc32(key.encode()) % _PARTS
+        self._buffers[part].append(record)
+        self._sizes[part] += len(record) + 1
+        if self._sizes[part] >= _BUFFER_BYTES:
+            self._write(part)
+
+    def parts(self) -> Iterator[list[bytes]]:
+        """Yield the records part by part."""
+        for part in range(_PARTS):
+            records: list[bytes] = []
+            for offset, length in self._places[part]:
+                self._file.seek(offset)
+                records += self._file.read(length).splitlines()
+            records += self._buffers[part]
+            if records:
+                yield records
+
+    def _write(self, part: int) -> None:
+        stretch = b"".join(record + b"\n" for record in self._buffers[part])
+        offset = self._file.seek(0, 2)
+        self._file.write(stretch)
+        self._places[part].append((offset, len(stretch)))
+        self._buffers[part], self._sizes[part] = [], 0
+
+
+@contextmanager
+def spooled() -> Iterator[Spool]:
+    """Give a spool, whose file goes with it."""
+    with TemporaryFile() as file:
+        yield Spool(file)
