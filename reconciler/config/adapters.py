@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,8 @@ from reconciler.config.addresses import split_at as _split
 from reconciler.config.conversion import active_of
 from reconciler.config.file_source import file_source
 from reconciler.config.file_table import FileSourceTable
+from reconciler.config.graph_settings import graph_source, graph_target
+from reconciler.config.graph_tables import GraphSourceTable, GraphTargetTable
 from reconciler.config.ldap_source import ldap_source
 from reconciler.config.ldap_table import LdapSourceTable
 from reconciler.config.places import existing_file as _existing
@@ -50,7 +51,6 @@ from reconciler.config.sql_source import sql_source
 from reconciler.config.sql_table import SqlSourceTable
 from reconciler.config.tables import (
     ConfigTable,
-    GraphTargetTable,
     OtherSourceTable,
     ScimTargetTable,
     SourceTable,
@@ -185,7 +185,7 @@ def targets_of(table: ConfigTable, report: Report) -> tuple[dict[str, TargetSett
                     profile = replace(profile, patch=PatchDialect(target.patch))
                 targets[name] = _scim_target(name, target, profile, report)
             case GraphTargetTable():
-                targets[name] = _graph_target(name, target, profile, report)
+                targets[name] = graph_target(name, target, profile, report)
             case RestTargetTable():
                 targets[name] = rest_target(name, target, described, report)
         if profile is not None:
@@ -212,6 +212,8 @@ def _source(name: str, table: SourceTable, report: Report) -> SourceSettings:
             return ldap_source(name, table, report)
         case ScimSourceTable():
             return scim_source(name, table, report)
+        case GraphSourceTable():
+            return graph_source(name, table, report)
         case OtherSourceTable():
             return _other_source(name, table, report)
 
@@ -283,29 +285,6 @@ def _tenants(targets: Mapping[str, TargetSettings], profiles: Mapping[str, Profi
         if elsewhere != kept:
             problem = f"has the address of {other} and another token: the accounts of two tenants would be mixed up"
             report.problem(("targets", name, "tenant"), problem, 'name each, for example tenant = "example.com"')
-
-
-def _graph_target(name: str, table: GraphTargetTable, profile: Profile | None, report: Report) -> GraphTargetSettings:
-    place: Place = ("targets", name)
-    limit = table.requests_per_second
-    if re.search(r"[^A-Za-z0-9.-]", table.tenant):
-        report.problem((*place, "tenant"), "is neither an id nor a domain", "for example contoso.onmicrosoft.com")
-    return GraphTargetSettings(
-        name=name,
-        url=_base_url(table.url, (*place, "url"), report),
-        tenant=table.tenant,
-        login_url=_base_url(table.login_url, (*place, "login_url"), report),
-        client_id=table.client_id,
-        secret=_secret(table.client_secret, (*place, "client_secret"), report),
-        profile=profile.name if profile is not None else table.profile,
-        concurrency=table.concurrency,
-        requests_per_second=limit if limit is not None or profile is None else profile.requests_per_second,
-        ca_file=_existing(table.ca_file, (*place, "ca_file"), report),
-        proxy=None if table.proxy is None else _address(table.proxy, (*place, "proxy"), report),
-        timeout_seconds=seconds(table.timeout),
-        protected=tuple(table.protected),
-        credential_expires=table.credential_expires,
-    )
 
 
 def _auth(table: ScimTargetTable, place: Place, report: Report) -> Auth | None:

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from reconciler.config.values import (
+    AppId,
     Duration,
     DurationOrNever,
     Expression,
@@ -294,6 +295,10 @@ class JobTable(Table):
     assigned: list[AssignedTable] = Field(default_factory=list, description="Who is assigned.")
     assignments: Text | None = Field(
         default=None, description="A CSV file of assignments with the columns kind,principal,role."
+    )
+    service_principal: AppId | None = Field(
+        default=None,
+        description="The enterprise application of a graph source whose assignments and roles count: one of its ids.",
     )
     nested: bool = Field(
         default=False, description="Whether an assigned group entitles the members of groups within it."

@@ -16,7 +16,9 @@ from reconciler.config.reading import Place
 from reconciler.config.report import Report
 from reconciler.config.settings import (
     FileSourceSettings,
+    GraphSourceSettings,
     LdapSourceSettings,
+    OtherSource,
     SourceSettings,
     SqlSourceSettings,
     TargetSettings,
@@ -81,6 +83,7 @@ def jobs_of(
             stop_after_seconds=None if job.stop_after == "never" else seconds(job.stop_after),
             scope=Scope(job.scope),
             assigned=_assigned(job, place, report),
+            service_principal=job.service_principal,
             nested=job.nested,
             roles=_roles(job, roles, place, report),
             role_choice=job.role_choice,
@@ -108,6 +111,7 @@ def jobs_of(
         )
         _told(job, table.mail, place, report)
         _nobody(job, made, source, place, report)
+        _app(made, source, place, report)
         _canary(made, place, report)
         _groups_unread(made, source, place, report)
         _sign_in(job, made, place, report)
@@ -234,11 +238,23 @@ def _nobody(job: JobTable, made: Job, source: SourceSettings | None, place: Plac
     if (
         made.scope is Scope.ASSIGNED
         and not made.assigned
+        and made.service_principal is None
         and sound
-        and isinstance(source, FileSourceSettings | LdapSourceSettings | SqlSourceSettings)
+        and isinstance(source, FileSourceSettings | LdapSourceSettings | SqlSourceSettings | GraphSourceSettings)
     ):
         problem = 'scope = "assigned" and nobody is assigned: the job has nobody in scope'
         report.warning((*place, "scope" if "scope" in job.model_fields_set else "assigned"), problem)
+
+
+def _app(made: Job, source: SourceSettings | None, place: Place, report: Report) -> None:
+    """Note an app whose assignments nobody can be asked for, or that would decide nothing."""
+    at: Place = (*place, "service_principal")
+    if made.service_principal is None:
+        return
+    if source is not None and not isinstance(source, GraphSourceSettings | OtherSource):
+        report.problem(at, "only a source of type graph knows assignments to an app", "leave it out")
+    elif made.scope is not Scope.ASSIGNED:
+        report.problem(at, f'decides nothing with scope = "{made.scope}"', 'scope = "assigned"')
 
 
 def _groups_unread(made: Job, source: SourceSettings | None, place: Place, report: Report) -> None:

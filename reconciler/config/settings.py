@@ -200,6 +200,51 @@ class ScimSourceSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SecretProof:
+    """A client secret says who we are."""
+
+    secret: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateProof:
+    """A statement signed with the key of a certificate says who we are: PEM with both."""
+
+    pem: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class FederatedProof:
+    """A token of another issuer says who we are; it is kept fresh in a file."""
+
+    path: Path
+    where: str
+    """The place in the configuration that names it, for error texts."""
+
+
+Proof = SecretProof | CertificateProof | FederatedProof
+
+
+@dataclass(frozen=True, slots=True)
+class GraphSourceSettings:
+    """A source that is a tenant behind Microsoft Graph. Neither URL has a slash at its end."""
+
+    name: str
+    url: str
+    tenant: str
+    login_url: str
+    client_id: str
+    proof: Proof
+    allow_empty: frozenset[Literal["users", "groups"]] = frozenset()
+    requests_per_second: float | None = None
+    timeout_seconds: float = 30.0
+    ca_file: Path | None = None
+    proxy: str | None = None
+    active: ActiveRule | None = None
+    person: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OtherSource:
     """A source of a type that is accepted by name and cannot be read yet."""
 
@@ -210,7 +255,13 @@ class OtherSource:
 
 
 SourceSettings = (
-    FileSourceSettings | LdapSourceSettings | SqlSourceSettings | RestSourceSettings | ScimSourceSettings | OtherSource
+    FileSourceSettings
+    | LdapSourceSettings
+    | SqlSourceSettings
+    | RestSourceSettings
+    | ScimSourceSettings
+    | GraphSourceSettings
+    | OtherSource
 )
 
 
@@ -275,7 +326,7 @@ class GraphTargetSettings:
     tenant: str
     login_url: str
     client_id: str
-    secret: Secret
+    proof: Proof
     profile: str
     concurrency: int = 40
     requests_per_second: float | None = None

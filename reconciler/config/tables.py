@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, model_validator
 from reconciler.config.active_table import Active
 from reconciler.config.auth_tables import AuthTable
 from reconciler.config.file_table import FileSourceTable
+from reconciler.config.graph_tables import GraphSourceTable, GraphTargetTable
 from reconciler.config.job_tables import Condition, JobTable
 from reconciler.config.ldap_table import LdapSourceTable
 from reconciler.config.rest_table import RestSourceTable
@@ -98,7 +99,7 @@ class OtherSourceTable(Table):
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True, hide_input_in_errors=True)
 
-    type: Literal["graph", "joined"]
+    type: Literal["joined"]
     person: Text | None = Field(
         default=None, description="The attribute that is the same for one human under a new id."
     )
@@ -106,7 +107,13 @@ class OtherSourceTable(Table):
 
 
 SourceTable = Annotated[
-    FileSourceTable | LdapSourceTable | SqlSourceTable | RestSourceTable | ScimSourceTable | OtherSourceTable,
+    FileSourceTable
+    | LdapSourceTable
+    | SqlSourceTable
+    | RestSourceTable
+    | ScimSourceTable
+    | GraphSourceTable
+    | OtherSourceTable,
     Field(discriminator="type"),
 ]
 
@@ -152,39 +159,6 @@ class ScimTargetTable(Table):
         if self.client_key is not None and self.client_cert is None:
             raise refusal("client_key goes with client_cert", "name client_cert too")
         return self
-
-
-class GraphTargetTable(Table):
-    """A tenant of a directory that Microsoft Graph reaches."""
-
-    type: Literal["graph"]
-    tenant: Text = Field(description="The tenant: its id, or one of its domains.")
-    client_id: Text = Field(description="The application (client) id of the app registration.")
-    client_secret: SecretField = Field(description="A client secret of the app registration.")
-    url: Text = Field(
-        default="https://graph.microsoft.com/v1.0", description="Graph, with its version; other clouds have others."
-    )
-    login_url: Text = Field(
-        default="https://login.microsoftonline.com", description="Where the tenant gives out tokens."
-    )
-    profile: Text = Field(
-        default="graph", description="What is special about the tenant: a shipped profile's name, or a file."
-    )
-    concurrency: int = Field(
-        default=40, ge=1, le=256, description="The most calls in hand at once; they go in batches of twenty."
-    )
-    requests_per_second: float | None = Field(
-        default=None, gt=0, allow_inf_nan=False, description="The most requests a second. Default: the profile's."
-    )
-    timeout: Period = Field(default="20s", description="How long one request may take; a batch three times as long.")
-    ca_file: Text | None = Field(default=None, description="Certificates (PEM) to trust instead of the system's.")
-    proxy: Text | None = Field(default=None, description="The HTTP proxy, http://HOST:PORT.")
-    protected: list[Text] = Field(
-        default_factory=list, description="Accounts of the tenant that are never touched, by matching value or id."
-    )
-    credential_expires: date | None = Field(
-        default=None, description="When the client secret ends; a mail reminds of it."
-    )
 
 
 TargetTable = Annotated[ScimTargetTable | GraphTargetTable | RestTargetTable, Field(discriminator="type")]

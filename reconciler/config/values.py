@@ -133,6 +133,12 @@ def _who(value: str) -> str:
     return value
 
 
+def _app_id(value: str) -> str:
+    if not re.fullmatch(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", value):
+        raise refusal("is no id of an application", "the object id or the application id, as Entra shows them")
+    return value.lower()
+
+
 def _scalar(value: Any) -> Any:
     if not isinstance(value, str | bool | int | float):
         raise refusal("must be a string, a number or a boolean")
@@ -159,6 +165,7 @@ Share = Annotated[str, AfterValidator(_share), Field(json_schema_extra={"example
 Timezone = Annotated[str, AfterValidator(_timezone), Field(json_schema_extra={"examples": ["Europe/Berlin"]})]
 TargetPath = Annotated[str, AfterValidator(_path)]
 Expression = Annotated[str, AfterValidator(_expression)]
+AppId = Annotated[str, AfterValidator(_app_id)]
 Who = Annotated[str, AfterValidator(_who), Field(json_schema_extra={"examples": ["group:it"]})]
 MailAddress = Annotated[str, AfterValidator(_mail_address)]
 Scalar = Annotated[Any, AfterValidator(_scalar), WithJsonSchema(_SCALAR_SCHEMA)]

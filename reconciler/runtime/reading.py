@@ -31,7 +31,7 @@ from reconciler.runtime.auditing import Audit
 from reconciler.runtime.canary import Canary
 from reconciler.runtime.deciding import NO_MEMBERSHIPS, Deciding
 from reconciler.runtime.journal import Journal
-from reconciler.runtime.rules import Fingerprint, KindRules
+from reconciler.runtime.rules import Fingerprint, KindRules, wanted_of
 from reconciler.runtime.world import World
 
 PAGE = 1000
@@ -308,16 +308,7 @@ class Reader:
         return entries
 
     def _wanted(self) -> Wanted:
-        users, groups = self._rules.get("user"), self._rules.get("group")
-        names = [name for rules in self._rules.values() for name in rules.scope.group_names]
-        return Wanted(
-            user_attributes=users.reads if users is not None else frozenset(),
-            group_attributes=groups.reads if groups is not None else frozenset(),
-            users=users is not None,
-            groups=groups is not None,
-            memberships=groups is not None or bool(names) or self._assigning.app is not None,
-            app=self._assigning.app,
-        )
+        return wanted_of(self._rules)
 
     async def _take_assignments(self, *, complete: bool) -> None:
         changed = await self._assigning.end(complete=complete)

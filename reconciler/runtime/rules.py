@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 
@@ -13,8 +13,24 @@ from reconciler.core.mapping import Mapper
 from reconciler.core.model import PSEUDO_ATTRIBUTES, Direct, Entry, Job, Kind, LeaveDate, ObjectRules, Profile
 from reconciler.core.planning import Planner
 from reconciler.core.scoping import ScopeRules
+from reconciler.ports import Wanted
 
 Fingerprint = Callable[[Entry, Memberships], bytes]
+
+
+def wanted_of(rules: Mapping[Kind, KindRules]) -> Wanted:
+    """Return what the rules of a job need of its source."""
+    users, groups = rules.get("user"), rules.get("group")
+    app = next((one.scope.assignments.app for one in rules.values()), None)
+    named = any(one.scope.group_names for one in rules.values())
+    return Wanted(
+        user_attributes=users.reads if users is not None else frozenset(),
+        group_attributes=groups.reads if groups is not None else frozenset(),
+        users=users is not None,
+        groups=groups is not None,
+        memberships=groups is not None or named or app is not None,
+        app=app,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import fields
 from reconciler.config import (
     Config,
     FileSourceSettings,
+    GraphSourceSettings,
     GraphTargetSettings,
     LdapSourceSettings,
     OtherSource,
@@ -55,6 +56,7 @@ def _differing(was: object, now: object) -> Iterator[str]:
         | RestTargetSettings
         | FileSourceSettings
         | LdapSourceSettings
+        | GraphSourceSettings
         | SqlSourceSettings
         | RestSourceSettings
         | ScimSourceSettings

@@ -9,6 +9,7 @@ from reconciler import config as configuration
 from reconciler.config import (
     Config,
     FileSourceSettings,
+    GraphSourceSettings,
     LdapSourceSettings,
     OtherSource,
     RestSourceSettings,
@@ -32,6 +33,7 @@ from reconciler.sources.scim import ScimSource
 from reconciler.sources.sql import Queries, SqlSource
 from reconciler.wiring.connecting import REAL, Connect
 from reconciler.wiring.credentials import not_yet, reader, signing
+from reconciler.wiring.graph import graph_source
 
 
 def build_source(
@@ -72,6 +74,8 @@ def build_source(
             return _rest_source(settings, clock, dice, lanes, connect)
         case ScimSourceSettings():
             return _scim_source(settings, clock, dice, lanes, connect)
+        case GraphSourceSettings():
+            return graph_source(config, settings, clock, dice, lanes, connect)
         case OtherSource():
             raise not_yet(config, f"[sources.{name}] type", settings.type)
         case _:

@@ -12,7 +12,6 @@ from reconciler.config import Config, GraphTargetSettings, RestTargetSettings, S
 from reconciler.core.mapping import Mapper
 from reconciler.core.model import KINDS, Identity, Kind
 from reconciler.dialects.rest import KeySecret
-from reconciler.net.auth import ClientCredentials
 from reconciler.net.client import Client, Lanes
 from reconciler.net.limit_told import LimitTold
 from reconciler.net.measured import Measured
@@ -22,6 +21,7 @@ from reconciler.targets.rest import RestTarget
 from reconciler.targets.scim import ScimTarget
 from reconciler.wiring.connecting import REAL, Connect
 from reconciler.wiring.credentials import reader, signing
+from reconciler.wiring.graph import sign_in
 
 BuiltTarget = ScimTarget | GraphTarget | RestTarget
 Measure = Callable[[str, str, str, float], None]
@@ -93,15 +93,7 @@ def _build_graph(
         writes_per_second=profile.writes_per_second,
     )
     exchange = connect(ca_file=settings.ca_file, proxy=settings.proxy, connections=settings.concurrency)
-    auth = ClientCredentials(
-        exchange,
-        clock,
-        token_url=f"{settings.login_url}/{settings.tenant}/oauth2/v2.0/token",
-        client_id=settings.client_id,
-        read_secret=reader(settings.secret),
-        scopes=(f"{parts.scheme}://{parts.netloc}/.default",),
-        send="body",
-    )
+    auth = sign_in(settings, exchange, clock, dice)
     measured = exchange if measure is None else Measured(exchange, clock, partial(measure, job_name))
     return GraphTarget(
         settings.name,
