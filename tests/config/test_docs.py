@@ -39,6 +39,7 @@ SECTIONS = {
     "LdapSourceTable": "### A directory",
     "SimpleBindTable": "### A directory",
     "OtherBindTable": "### A directory",
+    "GraphSourceTable": "### A tenant of Microsoft Graph",
     "ActiveTable": "## sources",
     "ScimTargetTable": "## targets",
     "GraphTargetTable": "## targets",

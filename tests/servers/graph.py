@@ -17,7 +17,8 @@ import orjson
 from aiohttp import web
 
 from tests.servers.graph_engine import GraphRequest, Tenant, parsed_query
-from tests.servers.graph_rules import Json, Refusal, bad
+from tests.servers.graph_proof import mistrusted
+from tests.servers.graph_rules import Json, Refusal, bad, denied
 
 CLIENT_ID = "11111111-2222-3333-4444-555555555555"
 SECRET = "graph-double-secret"
@@ -35,6 +36,7 @@ class Throttle:
     retry_after_seconds: int = 7
     method: str = ""
     """Empty: every one."""
+    status: int = 429
 
 
 @dataclass(slots=True)
@@ -59,6 +61,14 @@ class GraphServer:
     batches: list[int] = field(default_factory=list)
     """How many calls each batch had."""
     throttle: Throttle | None = None
+    cut: int = 0
+    """So many pages of delta queries break off in the middle."""
+    refuse_after: int | None = None
+    """So many calls are still answered, and the next one is refused (a permission that is taken away, say)."""
+    certificate: bytes = b""
+    """The certificate (PEM) that was uploaded for the app; empty: none."""
+    federated: str = ""
+    """The token of another issuer that the app trusts; empty: none."""
     drop_batches: int = 0
     """So many batches are carried out and their answers lost."""
     tokens: int = 0
@@ -126,6 +136,9 @@ class GraphServer:
         status, shown, more = self._call(
             request.method, request.raw_path.removeprefix("/v1.0"), body, headers, in_batch=False
         )
+        if self.cut and "/delta" in path and status == 200:
+            self.cut -= 1
+            return await _cut_off(request, orjson.dumps(shown))
         if isinstance(shown, int):
             return web.Response(status=status, text=str(shown))
         return _json(status, shown, more)
@@ -138,12 +151,25 @@ class GraphServer:
             return _json(400, {"error": "unsupported_grant_type", "error_description": "AADSTS70003"})
         if form.get("client_id") != CLIENT_ID:
             return _json(400, {"error": "unauthorized_client", "error_description": "AADSTS700016"})
-        if form.get("client_secret") != SECRET:
+        if "client_assertion" in form:
+            if (why := self._mistrusts(form, path)) is not None:
+                return _json(401, {"error": "invalid_client", "error_description": why})
+        elif form.get("client_secret") != SECRET:
             return _json(401, {"error": "invalid_client", "error_description": "AADSTS7000215: Invalid client secret."})
         if form.get("scope") != f"{self.origin}/.default":
             return _json(400, {"error": "invalid_scope", "error_description": "AADSTS70011"})
         self.tokens += 1
         return _json(200, {"token_type": "Bearer", "expires_in": 3599, "access_token": self._access_token()})
+
+    def _mistrusts(self, form: Json, path: str) -> str | None:
+        """Return what is wrong with a signed statement (Microsoft's certificate credentials, and federation)."""
+        if form.get("client_assertion_type") != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer":
+            return "AADSTS50027: JWT token is invalid or malformed."
+        if self.federated and form["client_assertion"] == self.federated:
+            return None
+        if not self.certificate:
+            return "AADSTS700213: No matching federated identity record found."
+        return mistrusted(form["client_assertion"], self.certificate, CLIENT_ID, f"{self.origin}{path}")
 
     def _access_token(self) -> str:
         """Return a token that shows its permissions, as those of Graph do; its signature is no one's."""
@@ -199,15 +225,29 @@ class GraphServer:
         throttle = self.throttle
         if throttle is not None and throttle.times > 0 and throttle.method in ("", method):
             throttle.times -= 1
-            refusal = Refusal(429, "TooManyRequests", "Too many requests.")
-            return 429, refusal.document(), {"Retry-After": str(throttle.retry_after_seconds)}
+            refusal = Refusal(throttle.status, "TooManyRequests", "Too many requests.")
+            return throttle.status, refusal.document(), {"Retry-After": str(throttle.retry_after_seconds)}
+        if self.refuse_after is not None:
+            self.refuse_after -= 1
+            if self.refuse_after < 0:
+                self.refuse_after = None
+                return 403, denied().document(), {}
         try:
             status, shown = self.tenant.answer(
                 GraphRequest(method, parts.path, parsed_query(parts.query), body, headers)
             )
         except Refusal as refusal:
-            return refusal.status, refusal.document(), {}
+            return refusal.status, refusal.document(), refusal.headers
         return status, shown, {}
+
+
+async def _cut_off(request: web.Request, body: bytes) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(body))})
+    await response.prepare(request)
+    await response.write(body[: len(body) // 2])
+    assert request.transport is not None
+    request.transport.close()
+    return response
 
 
 def _json(status: int, content: Any, headers: dict[str, str] | None = None) -> web.Response:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode
 
+from tests.servers.graph_delta import Deltas, Held
 from tests.servers.graph_rules import (
     DEFAULT_PROPERTIES,
+    GROUP_PROPERTIES,
     KNOWN,
     SENSITIVE,
     Json,
@@ -22,6 +24,11 @@ from tests.servers.graph_rules import (
 )
 
 EVERYTHING = ("User.ReadWrite.All", "User.Read.All", "User-LifeCycleInfo.ReadWrite.All", "Organization.Read.All")
+READING = ("Group.ReadWrite.All", "Application.Read.All")
+_READS_USERS = ("User.Read.All", "User.ReadWrite.All", "Directory.Read.All")
+_READS_GROUPS = ("GroupMember.Read.All", "Group.Read.All", "Group.ReadWrite.All", "Directory.Read.All")
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_BY_APP_ID = re.compile(r"servicePrincipals\(appId='(?P<app>[^']*)'\)")
 _CLAUSE = re.compile(r"(?P<path>[A-Za-z/]+) eq (?P<value>'(?:[^']|'')*'|true|false)")
 _ENDS = re.compile(r"endsWith\((?P<path>[A-Za-z]+),\s*(?P<value>'(?:[^']|'')*')\)")
 _ANY = re.compile(r"(?P<path>[A-Za-z]+)/any\((?P<v>\w+):(?P=v) eq (?P<value>'(?:[^']|'')*')\)")
@@ -45,7 +52,7 @@ class Tenant:
     """Everything that Graph keeps for one tenant. A test reads and changes it as an administrator would."""
 
     domains: list[str] = field(default_factory=lambda: ["example.com", "example.onmicrosoft.com"])
-    permissions: set[str] = field(default_factory=lambda: {*EVERYTHING, "Group.ReadWrite.All"})
+    permissions: set[str] = field(default_factory=lambda: {*EVERYTHING, *READING})
     """The application permissions that were granted with admin consent."""
     users: dict[str, Json] = field(default_factory=dict)
     deleted: dict[str, Json] = field(default_factory=dict)
@@ -59,6 +66,11 @@ class Tenant:
     """So many requests about a new user are answered with 404: not every replica knows of it yet."""
     page_max: int = 999
     root: str = ""
+    deltas: Deltas = field(default_factory=Deltas)
+    service_principals: dict[str, Json] = field(default_factory=dict)
+    """By object id, with appId, displayName and appRoles."""
+    assignments: list[Json] = field(default_factory=list)
+    """appRoleAssignment resources, of every service principal."""
     _unseen: dict[str, int] = field(default_factory=dict)
     mail_changes: dict[str, int] = field(default_factory=dict)
 
@@ -95,6 +107,16 @@ class Tenant:
             if number in members:
                 members.remove(number)
 
+    def hide(self, number: str, *, requests: int) -> None:
+        """Let so many requests meet a replica that has not heard of a user."""
+        self._unseen[number] = requests
+
+    def restore(self, number: str) -> None:
+        """Bring a user back from the recycle bin."""
+        user = self.deleted.pop(number)
+        user["userPrincipalName"] = user["userPrincipalName"].removeprefix(number.replace("-", ""))
+        self.users[number] = user
+
     # --- requests ---
 
     def answer(self, request: GraphRequest) -> tuple[int, Any]:
@@ -107,14 +129,19 @@ class Tenant:
             case "GET", ("users", "$count"):
                 self._is_eventual(request)
                 return 200, len(self.users)
+            case "GET", ("users", "delta"):
+                self._needs(*_READS_USERS)
+                managers = {one: (manager,) for one, manager in self.managers.items()}
+                held = Held("users", self._visible(), managers, frozenset(self.deleted))
+                return 200, self.deltas.answer(held, request.query, self.root)
             case "GET", ("users",):
-                self._needs("User.Read.All", "User.ReadWrite.All")
+                self._needs(*_READS_USERS)
                 return 200, self._list(request, self.users, "users")
             case "POST", ("users",):
                 self._needs("User.ReadWrite.All")
                 return self._create(request)
             case "GET", ("users", number):
-                self._needs("User.Read.All", "User.ReadWrite.All")
+                self._needs(*_READS_USERS)
                 return 200, self._shown(self._seen(number), request)
             case "PATCH", ("users", number):
                 self._needs("User.ReadWrite.All")
@@ -142,14 +169,14 @@ class Tenant:
             case "POST", ("directory", "deletedItems", number, "restore"):
                 self._needs("User.ReadWrite.All")
                 return self._restore(number)
+            case "GET", _:
+                return self._read_others(request)
             case _:
                 return self._about_groups(request)
 
     def _about_groups(self, request: GraphRequest) -> tuple[int, Any]:
         self._needs("Group.ReadWrite.All")
         match request.method, request.segments:
-            case "GET", ("groups",):
-                return 200, self._list(request, self.groups, "groups")
             case "POST", ("groups",):
                 for name in ("displayName", "mailEnabled", "mailNickname", "securityEnabled"):
                     if name not in request.body:
@@ -158,16 +185,12 @@ class Tenant:
                 self.groups[number] = {"id": number, **request.body}
                 self.members[number] = []
                 return 201, self.groups[number]
-            case "GET", ("groups", number) if number in self.groups:
-                return 200, self._select(self.groups[number], request.query.get("$select"))
             case "PATCH", ("groups", number) if number in self.groups:
                 self.groups[number].update(request.body)
                 return 204, None
             case "DELETE", ("groups", number) if number in self.groups:
                 del self.groups[number], self.members[number]
                 return 204, None
-            case "GET", ("groups", number, "members") if number in self.groups:
-                return 200, {"value": [{"id": one} for one in self.members[number]]}
             case "POST", ("groups", number, "members", "$ref") if number in self.groups:
                 member = self._seen(self._referred(request.body))["id"]
                 if member in self.members[number]:
@@ -187,6 +210,47 @@ class Tenant:
                 raise not_found(number)
             case _:
                 raise Refusal(400, "BadRequest", f"Resource not found for the segment '{request.segments[-1]}'.")
+
+    def _read_others(self, request: GraphRequest) -> tuple[int, Any]:
+        if request.segments[0] == "groups":
+            self._needs(*_READS_GROUPS)
+        else:
+            self._needs("Application.Read.All", "Application.ReadWrite.All", "Directory.Read.All")
+        match request.segments:
+            case ("groups", "delta"):
+                shows = "Member.Read.Hidden" in self.permissions
+                hidden = {one for one, row in self.groups.items() if row.get("visibility") == "HiddenMembership"}
+                members = {one: tuple(held) for one, held in self.members.items() if shows or one not in hidden}
+                held = Held("groups", self.groups, members, frozenset())
+                return 200, self.deltas.answer(held, request.query, self.root)
+            case ("groups",):
+                return 200, self._list(request, self.groups, "groups")
+            case ("groups", number) if number in self.groups:
+                return 200, self._select(self.groups[number], request.query.get("$select"), GROUP_PROPERTIES)
+            case ("groups", number, "members") if number in self.groups:
+                return 200, {"value": [{"id": one} for one in self.members[number]]}
+            case ("groups", number, *_) if not _ID.fullmatch(number):
+                raise bad(f"Invalid object identifier '{number}'.")
+            case ("servicePrincipals", number, "appRoleAssignedTo") if number in self.service_principals:
+                rows = {row["id"]: row for row in self.assignments if row["resourceId"] == number}
+                return 200, self._paged(request, rows, f"servicePrincipals/{number}/appRoleAssignedTo")
+            case ("servicePrincipals", number) if number in self.service_principals:
+                return 200, self.service_principals[number]
+            case (place,) if (by_app := _BY_APP_ID.fullmatch(place)) is not None:
+                for principal in self.service_principals.values():
+                    if principal["appId"] == by_app["app"]:
+                        return 200, principal
+                raise not_found(place)
+            case (_, number, *_):
+                raise not_found(number)
+            case _:
+                raise Refusal(400, "BadRequest", f"Resource not found for the segment '{request.segments[-1]}'.")
+
+    def _visible(self) -> dict[str, Json]:
+        """Return the users as our permissions show them."""
+        if self.permissions & {"User-LifeCycleInfo.Read.All", "User-LifeCycleInfo.ReadWrite.All"}:
+            return self.users
+        return {one: {**row, "employeeLeaveDateTime": None} for one, row in self.users.items()}
 
     def _needs(self, *one_of: str) -> None:
         if not self.permissions & {*one_of, "Directory.ReadWrite.All"}:
@@ -287,9 +351,7 @@ class Tenant:
             raise not_found(number)
         name = user["userPrincipalName"].removeprefix(number.replace("-", ""))
         self._is_free("userPrincipalName", name, None)
-        del self.deleted[number]
-        user["userPrincipalName"] = name
-        self.users[number] = user
+        self.restore(number)
         return 200, self._select(user, None)
 
     # --- reading ---
@@ -304,12 +366,16 @@ class Tenant:
         found = list(rows.values())
         if "$filter" in query:
             found = [row for row in found if self._matches(row, query["$filter"], request)]
+        return self._paged(request, {str(n): self._shown(row, request) for n, row in enumerate(found)}, place)
+
+    def _paged(self, request: GraphRequest, rows: dict[str, Json], place: str) -> Json:
+        query, found = request.query, list(rows.values())
         top = int(query.get("$top", "100"))
         if not 1 <= top <= 999:
             raise bad("Invalid page size specified: it must be between 1 and 999 inclusive.")
         first = int(query.get("$skiptoken", "0"))
         size = min(top, self.page_max)
-        page: Json = {"value": [self._shown(row, request) for row in found[first : first + size]]}
+        page: Json = {"value": found[first : first + size]}
         if first + size < len(found):
             kept = {name: value for name, value in query.items() if name != "$skiptoken"}
             following = urlencode({**kept, "$skiptoken": first + size}, safe="$,()")
@@ -351,11 +417,11 @@ class Tenant:
                 shown["manager"] = {"@odata.type": "#microsoft.graph.user", "id": self.managers[user["id"]]}
         return shown
 
-    def _select(self, user: Json, names: str | None) -> Json:
+    def _select(self, user: Json, names: str | None, known: frozenset[str] = KNOWN) -> Json:
         if names is None:
             return {name: user.get(name) for name in DEFAULT_PROPERTIES}
         for name in names.split(","):
-            if name not in KNOWN and name not in ("description", "mailEnabled", "securityEnabled"):
+            if name not in known | GROUP_PROPERTIES:
                 raise bad(f"Could not find a property named '{name}' on type 'microsoft.graph.user'.", "BadRequest")
         if "employeeLeaveDateTime" in names and not self.permissions & {
             "User-LifeCycleInfo.Read.All",

@@ -58,6 +58,12 @@ OBJECTS = ("passwordProfile", "employeeOrgData", "onPremisesExtensionAttributes"
 READ_ONLY = ("id", "proxyAddresses", "imAddresses", "createdDateTime", "onPremisesSyncEnabled", "deletedDateTime")
 WRITABLE = frozenset((*LENGTHS, *BOOLEANS, *DATES, *LISTS, *OBJECTS))
 KNOWN = WRITABLE | frozenset(READ_ONLY)
+GROUP_PROPERTIES = frozenset(
+    (
+        *("id", "displayName", "description", "mail", "mailEnabled", "mailNickname", "securityEnabled", "visibility"),
+        *("groupTypes", "createdDateTime", "classification"),
+    )
+)
 NEVER_NULL = ("displayName", "mail", "mailNickname", "userPrincipalName", "usageLocation", "accountEnabled")
 REQUIRED = ("accountEnabled", "displayName", "mailNickname", "passwordProfile", "userPrincipalName")
 SENSITIVE = ("accountEnabled", "businessPhones", "mobilePhone", "otherMails", "passwordProfile", "userPrincipalName")
@@ -75,6 +81,12 @@ class Refusal(Exception):  # because it is an answer, not an error of the double
     code: str
     message: str
     details: tuple[Json, ...] = ()
+    location: str = ""
+    """Where the answer says to begin anew."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Location": self.location} if self.location else {}
 
     def document(self) -> Json:
         error: Json = {

@@ -17,8 +17,10 @@ from typing import Protocol
 
 import pytest
 
+from reconciler.core.given import GivenAssignment
 from reconciler.core.model import Entry, Kind, SourceId
 from reconciler.ports import (
+    AssignmentPage,
     EntryPage,
     GroupMembers,
     MembershipPage,
@@ -102,6 +104,7 @@ class Seen:
     users: dict[SourceId, Entry] = field(default_factory=dict)
     groups: dict[SourceId, Entry] = field(default_factory=dict)
     members: dict[SourceId, GroupMembers] = field(default_factory=dict)
+    assignments: list[GivenAssignment] = field(default_factory=list)
     present: set[SourceId] = field(default_factory=set)
     ends: dict[str, ReadEnd] = field(default_factory=dict)
     token: str | None = None
@@ -131,6 +134,9 @@ async def read(source: Source, wanted: Wanted, since: str | None = None) -> Seen
     async for event in source.read(wanted, since):
         assert seen.token is None and "watermark" not in seen.order, "nothing comes after the watermark"
         match event:
+            case AssignmentPage(assignments=assignments):
+                assert "assignments" not in seen.ends
+                seen.assignments += assignments
             case MembershipPage(groups=groups):
                 assert "memberships" not in seen.ends
                 for group in groups:
@@ -151,7 +157,12 @@ async def read(source: Source, wanted: Wanted, since: str | None = None) -> Seen
             case Watermark(token=token):
                 seen.token = token
                 seen.order.append("watermark")
-    expected = [("memberships", wanted.memberships), ("user", wanted.users), ("group", wanted.groups)]
+    expected = [
+        ("assignments", wanted.app is not None),
+        ("memberships", wanted.memberships),
+        ("user", wanted.users),
+        ("group", wanted.groups),
+    ]
     assert seen.order == [*(part for part, asked in expected if asked), "watermark"]
     return seen
 
