@@ -378,7 +378,8 @@ def nobody_assigned(job: Job, given: Given = NOTHING_GIVEN) -> tuple[str, ...]:
 
 
 def _how(one: Reaching) -> str:
-    return one.through if one.through.startswith("group ") else "directly"
+    group = one.through.removeprefix("group ")
+    return f"through {group}" if group != one.through else "directly"
 
 
 def _called(one: Reaching) -> str:

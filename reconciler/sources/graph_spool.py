@@ -18,7 +18,7 @@ class Spool:
     They come back in parts of which each holds every record of its keys: of two million, some eight thousand at a time.
     """
 
-    __slots__ = ("_buffers", "_file", "_places", "_sizes")
+    __slots__ = ("_buffers", "_file", "_places")
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -26,8 +26,8 @@ class Spool:
 
     def clear(self) -> None:
         """Forget everything."""
-        self._buffers: list[list[bytes]] = [[] for _ in range(_PARTS)]
-        self._sizes = [0] * _PARTS
+        self._buffers = [bytearray() for _ in range(_PARTS)]
+        """What is not in the file yet. Copied together: a record that orjson made holds on to kilobytes."""
         self._places: list[list[tuple[int, int]]] = [[] for _ in range(_PARTS)]
         """Where in the file a part's records are: offset and length of each stretch."""
         self._file.truncate(0)
@@ -35,9 +35,9 @@ class Spool:
     def put(self, key: str, record: bytes) -> None:
         """Add a record, which has no line end in it."""
         part = crc32(key.encode()) % _PARTS
-        self._buffers[part].append(record)
-        self._sizes[part] += len(record) + 1
-        if self._sizes[part] >= _BUFFER_BYTES:
+        self._buffers[part] += record
+        self._buffers[part] += b"\n"
+        if len(self._buffers[part]) >= _BUFFER_BYTES:
             self._write(part)
 
     def parts(self) -> Iterator[list[bytes]]:
@@ -47,16 +47,15 @@ class Spool:
             for offset, length in self._places[part]:
                 self._file.seek(offset)
                 records += self._file.read(length).splitlines()
-            records += self._buffers[part]
+            records += bytes(self._buffers[part]).splitlines()
             if records:
                 yield records
 
     def _write(self, part: int) -> None:
-        stretch = b"".join(record + b"\n" for record in self._buffers[part])
         offset = self._file.seek(0, 2)
-        self._file.write(stretch)
-        self._places[part].append((offset, len(stretch)))
-        self._buffers[part], self._sizes[part] = [], 0
+        self._file.write(self._buffers[part])
+        self._places[part].append((offset, len(self._buffers[part])))
+        self._buffers[part] = bytearray()
 
 
 @contextmanager

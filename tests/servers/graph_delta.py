@@ -58,6 +58,8 @@ class Deltas:
     """Managers come in rows of their own, at the end."""
     tells_of_the_deleted: bool = True
     """A membership that ended because a user was deleted is told by the group."""
+    keeps_quiet: bool = False
+    """What changed is left out, for good."""
     replays_removals: bool = False
     """Who was deleted and came back is told as both, in the order that is the wrong one."""
     loses_rounds: int = 0
@@ -94,7 +96,7 @@ class Deltas:
             before = self._kept.get(query["$deltatoken"])
             if before is None or before.kind != held.kind:
                 raise _too_old()
-            rows = self._changes(held, before)
+            rows = [] if self.keeps_quiet else self._changes(held, before)
             return self._begin(held, before.select, rows, root)
         select = self._question(held, query)
         self.rounds += 1

@@ -20,7 +20,8 @@ def certificate_and_key() -> tuple[bytes, bytes]:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "reconciler")])
     begin = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
     certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), begin)
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(begin)
         .not_valid_after(datetime.datetime(2099, 1, 1, tzinfo=datetime.UTC))
         .sign(key, hashes.SHA256())
     )

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
+
+import orjson
 
 from reconciler.core.model import SourceId
 from reconciler.net.auth import ClientCredentials
 from reconciler.net.client import Client, Lane
 from reconciler.net.exchange import AiohttpExchange
-from reconciler.ports import Source, Wanted
+from reconciler.ports import Wanted, Watermark
 from reconciler.sources.graph import GraphSource
 from tests.cycles.calendar import Calendar, NoLuck
 from tests.servers.graph import CLIENT_ID, SECRET, TENANT, GraphServer
@@ -30,7 +33,7 @@ class Office:
 
     def open(
         self, *, tenant: str = TENANT, wanted: Wanted | None = None, allow_empty: Sequence[str] = (), url: str = ""
-    ) -> Source:
+    ) -> GraphSource:
         exchange, clock = AiohttpExchange(connections=2), Calendar()
         origin = self.server.origin
         auth = ClientCredentials(
@@ -82,6 +85,26 @@ class Office:
 
     async def quit(self, team: str, who: str) -> None:
         self.tenant.members[self.ids[team]].remove(self.ids[who])
+
+    async def foreign_tokens(self, token: str) -> Sequence[str]:
+        """Return tokens of another tenant and of another question, ones that are too old, and broken ones."""
+        question = replace(WANTED, user_attributes=frozenset({"manager"}), group_attributes=frozenset({"mail"}))
+        other = await self._token(self.open(), replace(question, memberships=False))
+        foreign = await self._token(self.open(tenant="other.onmicrosoft.com"), WANTED)
+        too_old = orjson.loads(token)
+        for kept in too_old["links"].values():
+            kept[1] = kept[1].partition("=")[0] + "=gone"
+        broken = ['{"of": 1}', "no json", orjson.dumps({**orjson.loads(token), "links": [1]}).decode()]
+        return [foreign, other, orjson.dumps(too_old).decode(), *broken]
+
+    async def fail_midway(self) -> None:
+        self.server.refuse_after = 3
+
+    async def _token(self, source: GraphSource, wanted: Wanted) -> str:
+        tokens = [event.token async for event in source.read(wanted, None) if isinstance(event, Watermark)]
+        await source.close()
+        assert tokens[0] is not None
+        return tokens[0]
 
     async def disband(self, team: str) -> None:
         del self.tenant.groups[self.ids[team]], self.tenant.members[self.ids[team]]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
-import orjson
 import pytest
 
 from reconciler.core.given import GivenAssignment
@@ -29,33 +28,14 @@ def office(server: GraphServer) -> Office:
     return Office(server)
 
 
-class Scene(Office):
-    """The office of the contract: one row in a page, one member in a row, so that everything goes on."""
-
-    async def foreign_tokens(self, token: str) -> Sequence[str]:
-        async with opened(self) as source:
-            other = await read(source, replace(WANTED, user_attributes=ATTRIBUTES - {"jobTitle"}, memberships=False))
-        elsewhere = self.open(tenant="other.onmicrosoft.com")
-        foreign = await read(elsewhere, WANTED)
-        await elsewhere.close()
-        too_old = orjson.loads(token)
-        for kept in too_old["links"].values():
-            kept[1] = kept[1].partition("=")[0] + "=gone"
-        assert other.token is not None and foreign.token is not None
-        broken = ['{"of": 1}', "no json", orjson.dumps({**orjson.loads(token), "links": [1]}).decode()]
-        return [foreign.token, orjson.dumps(too_old).decode(), *broken]
-
-    async def fail_midway(self) -> None:
-        self.server.refuse_after = 3
-
-
 @pytest.fixture(params=["plain", "split", "repeated"])
-async def scene(server: GraphServer, request: pytest.FixtureRequest) -> Scene:
+async def scene(office: Office, server: GraphServer, request: pytest.FixtureRequest) -> Office:
+    """The office of the contract: one row in a page, one member in a row, so that everything goes on."""
     deltas = server.tenant.deltas
     deltas.page_size, deltas.slice_size = 1, 1
     deltas.splits = request.param == "split"
     deltas.repeats = deltas.empty_page = request.param == "repeated"
-    return Scene(server)
+    return office
 
 
 class TestGraph(SourceContract):
