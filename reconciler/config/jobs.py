@@ -323,7 +323,9 @@ def _no_way_to_disable(job: Job, profile: Profile, place: Place, report: Report)
 
 
 def _unused_role_values(job: Job, place: Place, report: Report) -> None:
-    """Warn of names in role_values that are no role of the job."""
+    """Warn of names in role_values that are no role of the job; those of an app in the source are not known here."""
+    if job.service_principal is not None:
+        return
     given = {role.name for role in job.roles} | {rule.role for rule in job.assigned if rule.role is not None}
     for name in job.role_values:
         if name not in given and report.whole((*place, "roles")) and report.whole((*place, "assigned")):

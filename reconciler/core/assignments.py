@@ -132,6 +132,7 @@ class Assignments:
     _excluded_by_login: Mapping[str, str]
     _excluded_groups: tuple[tuple[MemberOf, str], ...]
     _excluded_roles: frozenset[str]
+    _role_values: Mapping[str, str]
     _nobody: str
     """Why nobody can be judged by assignment; empty: somebody is assigned, or nobody is meant to be."""
     _nobody_given: str
@@ -187,6 +188,7 @@ class Assignments:
             _excluded_by_login={user.casefold(): role for user, role in out_by_id.items()},
             _excluded_groups=tuple(out_groups),
             _excluded_roles=frozenset(excluded),
+            _role_values=job.role_values,
             _nobody="" if job.service_principal else "".join(nobody_assigned(job)),
             _nobody_given="".join(nobody_assigned(job)),
             _because_not_assigned=_because_not_assigned(groups),
@@ -244,7 +246,7 @@ class Assignments:
         for one in counting:
             through = through or one.through
             if one.role is not None:
-                roles[one.role] = None
+                roles[self._in_the_app(one.role)] = None
         more_given = self._why_more_given(groups, of)
         if through:
             roles_unknown = _memberships_unknown(unknown) if self._roles_hang_on(unknown) else ""
@@ -266,6 +268,11 @@ class Assignments:
         if self.app is None:
             return self._nobody
         return self._nobody_given if given.complete and not given.by_principal else ""
+
+    def _in_the_app(self, role: AppRole) -> AppRole:
+        """Return a role of the source's by the value that the job says the app has for it."""
+        values = self._role_values
+        return AppRole(values.get(role.display_name) or values.get(role.value) or role.value, role.display_name)
 
     def _is_excluded(self, one: Reaching) -> bool:
         return not one.role_unknown and _called(one).casefold() in self._excluded_roles

@@ -50,6 +50,12 @@ def test_an_assignment_entitles_directly_and_through_a_group_with_all_of_its_rol
     assert both == Entitled("assigned directly", (AGENT, CHIEF))
 
 
+def test_the_job_may_say_what_the_app_calls_a_role() -> None:
+    given = [GivenAssignment("user", ANN, "Ann", AGENT), GivenAssignment("user", ANN, "Ann", CHIEF)]
+    found = entitle(job(role_values={"Agent": "license.agent", "chief": "7"}), *given)
+    assert found == Entitled("assigned directly", (AppRole("license.agent", "Agent"), AppRole("7", "Chief")))
+
+
 def test_assignments_of_the_job_count_beside_them() -> None:
     listed = job(assigned=(AssignedUser("ann@example.com", "chief"),))
     found = entitle(listed, GivenAssignment("user", ANN, "Ann", AGENT))
