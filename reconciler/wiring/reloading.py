@@ -36,6 +36,8 @@ def connection_changes(before: Config, after: Config) -> tuple[tuple[str, ...], 
     ]
     if before.metrics != after.metrics:
         said.append("[metrics] changed: the daemon goes on as it began until it is started again")
+    if (before.control_socket, before.control.group) != (after.control_socket, after.control.group):
+        said.append("[control] socket or group changed: the socket stays as it is until the daemon is started again")
     if (before.state_url, before.state_password) != (after.state_url, after.state_password):
         said.append("[state] changed: the daemon goes on with the state that it has open until it is started again")
     touched = frozenset(

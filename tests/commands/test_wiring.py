@@ -95,6 +95,20 @@ def test_a_reload_names_the_settings_that_changed_and_never_their_values(tmp_pat
     assert wiring.connection_changes(before, before) == ((), frozenset())
 
 
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ('[control]\nsocket = "other.sock"', "[control] socket or group changed: "),
+        ('[control]\ngroup = "it"', "[control] socket or group changed: "),
+        ('[control]\nreaders = ["ann"]', ""),
+        ('[metrics]\nlisten = "127.0.0.1:9464"', "[metrics] changed: "),
+    ],
+)
+def test_a_reload_says_what_only_a_new_start_changes(table: str, words: str, tmp_path: Path) -> None:
+    said, touched = wiring.connection_changes(loaded(tmp_path), loaded(tmp_path, f"{SOUND}{JOB}\n{table}\n"))
+    assert ([one.partition("the ")[0] for one in said], touched) == ([words] if words else [], frozenset())
+
+
 def test_a_source_or_target_of_another_type_is_named(tmp_path: Path) -> None:
     before = loaded(tmp_path)
     after = replace(
