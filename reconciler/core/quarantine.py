@@ -179,7 +179,7 @@ def after_cycle(
         )
         return replace(standing, quarantine=entered), [told]
     quarantine = before
-    if at >= before.next_attempt:
+    if at >= _next_attempt(before, terms, at):
         quarantine = _in_vain(before, at, terms)
     quarantine = replace(quarantine, rules=terms.rules)
     if before.test_passed_at is not None and _same(before, breach):
@@ -252,7 +252,7 @@ def turn(standing: Standing, terms: Terms, now: float) -> Turn:
     if standing.paused is not None or standing.stopped_at is not None:
         return "rest"
     quarantine = standing.quarantine
-    if quarantine is None or now >= quarantine.next_attempt or quarantine.rules != terms.rules:
+    if quarantine is None or now >= _next_attempt(quarantine, terms, now) or quarantine.rules != terms.rules:
         return "cycle"
     return "test" if quarantine.lifted_by_test else "rest"
 
@@ -263,10 +263,16 @@ def next_turn(standing: Standing, terms: Terms, began: float, now: float) -> flo
     quarantine = standing.quarantine
     if quarantine is None or quarantine.lifted_by_test:
         return usual
-    moments = [quarantine.next_attempt]
+    moments = [_next_attempt(quarantine, terms, now)]
     if terms.stop_after_seconds is not None:
         moments.append(quarantine.series_began + terms.stop_after_seconds)
     return max(now, min(moments))
+
+
+def _next_attempt(quarantine: Quarantine, terms: Terms, now: float) -> float:
+    """Return when the job is tried next; at once where that was written down by a clock that was ahead of time."""
+    longest = max(WAITS_SECONDS[-1], terms.interval_seconds)
+    return quarantine.next_attempt if quarantine.next_attempt <= now + longest else now
 
 
 def _counted(reason: QuarantineReason, rule: str, arithmetic: str, first: Failed | None) -> Breach:
@@ -295,6 +301,8 @@ def _in_vain(quarantine: Quarantine, at: float, terms: Terms) -> Quarantine:
     wait = WAITS_SECONDS[min(quarantine.series_count, len(WAITS_SECONDS) - 1)]
     return replace(
         quarantine,
+        began=min(quarantine.began, at),
+        series_began=min(quarantine.series_began, at),
         series_count=quarantine.series_count + 1,
         next_attempt=at + max(wait, terms.interval_seconds),
     )

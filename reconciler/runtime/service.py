@@ -23,6 +23,7 @@ from reconciler.runtime.postman import Postman
 from reconciler.runtime.reloading import Jobs, Reloaded, differs
 from reconciler.runtime.resting import begins_at, runs_by_itself
 from reconciler.runtime.runs import Asked, Ended, Run, Ticket
+from reconciler.runtime.set_back import mind_the_clock
 from reconciler.runtime.watch import keep_watch
 from reconciler.runtime.world import Plan
 
@@ -87,6 +88,7 @@ class Service:
             tasks.start_soon(
                 keep_watch, self._store, self._clock, lambda: self._plans, self._watched, self._wake_postman
             )
+            tasks.start_soon(mind_the_clock, self._clock, self._arm_all_anew)
             for name, at in due.items():
                 self._arm(name, at)
             tasks.start_soon(self.announcements.run, self._jobs)
@@ -237,6 +239,16 @@ class Service:
 
         self._due[name] = at
         self._ticks.set(name, at, wake)
+
+    async def _arm_all_anew(self) -> None:
+        for name in list(self._due):
+            plan, standing = self._plans.get(name), await self._standing(name)
+            if plan is None or (due := self._due.get(name)) is None:
+                continue  # it runs, or has left, meanwhile
+            at = begins_at(plan, standing, due, self._clock.now())
+            await self._keep_due(name, at)
+            if name in self._due:
+                self._arm(name, at)
 
     def _begin(self, name: str, *, full: bool = False, by: str = "", occasion: str = "") -> Ticket | None:
         """Start a cycle of the job; where one is running, note that another is to follow it.

@@ -229,6 +229,14 @@ def test_a_job_that_rarely_runs_is_not_tried_more_often_in_quarantine() -> None:
     assert quarantine_of(standing).next_attempt == START + 6 * DAY
 
 
+def test_an_attempt_that_a_wrong_clock_put_off_for_years_is_made_at_once() -> None:
+    years_ahead = entered(MANY, START + 1000 * DAY)
+    assert turn(years_ahead, TERMS, START) == "cycle"
+    assert next_turn(years_ahead, TERMS, START, START) == START
+    today, _ = after_cycle(TERMS, years_ahead, MANY, START)
+    assert quarantine_of(today).next_attempt <= START + DAY
+
+
 def test_another_reason_is_told_and_the_series_goes_on() -> None:
     standing, told = after_test(TERMS, entered(GONE), by_test("sign-in", "401"), START + HOUR)
     [notice] = told

@@ -15,7 +15,7 @@ from reconciler.runtime.schedule import ApschedulerTicks
 from tests.cycles.company import Company
 from tests.daemon.office import opened, with_config
 from tests.daemon.test_run import add_job, change_config
-from tests.net.doubles import EPOCH
+from tests.net.doubles import EPOCH, LoopClock
 from tests.servers.scim import ScimServer
 
 
@@ -61,6 +61,28 @@ async def test_who_is_overdue_runs_at_start_and_who_is_not_waits(
         async with office.open_for(60):
             pass
         assert office.began[0] == ("app", first)
+
+
+class Adjusted(LoopClock):
+    """A clock that somebody sets."""
+
+    ahead_seconds = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.ahead_seconds
+
+
+@pytest.mark.looptime
+async def test_jobs_go_on_when_the_clock_is_set_back_by_years(company: Company) -> None:
+    async with opened(company) as office:
+        office.clock = clock = Adjusted()
+        async with office.open_for(120) as service:
+            await office.until(1)
+            clock.ahead_seconds = 5 * 365 * 86400.0
+            service.begin_now("app", full=False, by="ann")
+            await office.until(15)
+            clock.ahead_seconds = 0.0
+        assert [at for _, at in office.began] == [0, 1, 60, 100]
 
 
 @pytest.mark.looptime
