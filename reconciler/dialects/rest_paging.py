@@ -63,17 +63,21 @@ class Walk:
         ids = [rest.id_of(item, listing.id) for item in items]
         if not all(ids):
             self._note(f"an item has neither text nor a whole number as '{listing.id}'")
-        fresh = [item for item, one in zip(items, ids, strict=True) if one is None or one not in self._seen]
-        if len(fresh) < len(items):
+        fresh = []
+        for item, one in zip(items, ids, strict=True):
+            if one is not None and one not in self._seen:
+                self._seen.add(one)  # at once: somebody may come twice on one page
+                fresh.append(item)
+        named = sum(one is not None for one in ids)
+        if len(fresh) < named:
             self._note("somebody came twice: the list moved while it was read, or its pages repeat")
-            if not fresh:
+            if named == len(items) and not fresh:
                 raise Unreadable("a page came twice: the system does not go on where it is asked to")
-        self._seen.update(one for one in ids if one is not None)
         self._count += len(items)
         self.url = self._following(content, len(items), link, self.url)
         if self.url is None and self._total is not None and len(self._seen) < self._total:
             self._note(f"{len(self._seen)} came of {self._total} that there are")
-        return [item for item in fresh if rest.id_of(item, listing.id) is not None]
+        return fresh
 
     def _following(self, content: Any, came: int, link: str | None, url: str) -> str | None:
         paging = self._listing.paging

@@ -449,10 +449,10 @@ class Applier:
             await self.perform(operation)
 
     async def _held_by_one_of(self, waiting: Sequence[Operation], operation: Operation, rename: Change) -> bool:
-        found = await self._target.find(operation.record.kind, rename.path, str(rename.new))
+        found = await self._asking[operation.record.kind].ask_one([(rename.path, str(rename.new))])
         if isinstance(found, Failed):
             return False
-        holders = {account.id for account in found.accounts}
+        holders = {account.id for account in found}
         return any(o.record.link is not None and o.record.link.target_id in holders for o in waiting)
 
     async def _explain(self, operation: Operation) -> Failed:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cycles.company import GROUPS, MANAGER, Company, done
+from tests.servers.quirks import Quirks
 from tests.servers.scim import ScimServer
 
 
@@ -151,7 +152,9 @@ async def test_leavers_wait_for_the_whole_reading_and_go_before_the_creates(tmp_
     assert done(report) == {"create": 1, "disable": 1}
 
 
-async def test_two_people_swap_names(tmp_path: Path, server: ScimServer) -> None:
+@pytest.mark.parametrize("quirks", [Quirks(), Quirks(filter_refused=400), Quirks(ignores_filter=True)])
+async def test_two_people_swap_names(quirks: Quirks, tmp_path: Path, server: ScimServer) -> None:
+    server.quirks = quirks
     company = Company(tmp_path, server)
     company.people("ann", "bob")
     await company.cycle()

@@ -172,6 +172,28 @@ async def drifts(sim: Simulation) -> None:
     sim.story.tell(f"the administrator touched {id_}")
 
 
+async def touches_a_group(sim: Simulation) -> None:
+    """The app's administrator adds a member of her own to a group, takes one out, or deletes the group."""
+    if not sim.app.groups:
+        return
+    sim.drifted = True
+    id_ = sim.dice.choice(sorted(sim.app.groups))
+    group = sim.app.groups[id_]
+    members = list(group.get("members") or [])
+    match sim.dice.choice(["in", "out", "gone"]):
+        case "in":
+            guest = sim.dice.choice(sorted(sim.app.users))
+            if all(one["value"] != guest for one in members):
+                sim.app.groups[id_] = {**group, "members": [*members, {"value": guest}]}
+                sim.foreign_members.setdefault(id_, set()).add(guest)
+        case "out" if members:
+            members.remove(sim.dice.choice(members))
+            sim.app.groups[id_] = {**group, "members": members}
+        case _:
+            del sim.app.groups[id_]
+    sim.story.tell(f"the administrator touched the group {id_}")
+
+
 async def makes_an_account(sim: Simulation) -> None:
     """The app's administrator makes an account of her own; or one for somebody who is about to get one."""
     if sim.dice.random() < 0.5:
@@ -222,6 +244,26 @@ async def provisions(sim: Simulation) -> None:
     await sim.hand(lambda desk: desk.provision("app", [id_], dry_run=False, by="hand"))
     if began in sim.watch.begun:
         sim.watch.begun.remove(began)
+
+
+async def takes_out(sim: Simulation) -> None:
+    """Somebody is taken out of every job by hand; or all are let back."""
+    if sim.watch.taken_out:
+        await sim.let_everybody_back()
+        return
+    if (id_ := _somebody(sim)) is None:
+        return
+    began = sim.seconds()
+    sim.watch.taken_out.add(id_)
+    sim.watch.mark()
+    sim.watch.begun.append(began)
+    if sim.watch.cycle is not None:
+        sim.watch.cycle.alone = False
+    done = await sim.hand(lambda desk: desk.take_out(id_, dry_run=False, release=False, by="hand"))
+    if began in sim.watch.begun:
+        sim.watch.begun.remove(began)
+    if done is not None:
+        sim.watch.approved += 1
 
 
 async def changes_the_rules(sim: Simulation) -> None:
@@ -307,6 +349,8 @@ DEEDS: dict[Deed, float] = {
     restarts: 1,
     approves: 3,
     provisions: 2,
+    takes_out: 2,
+    touches_a_group: 1,
     changes_the_rules: 3,
     is_killed_soon: 4,
     is_killed_now: 2,

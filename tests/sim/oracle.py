@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tests.servers.quirks import Quirks
 from tests.sim.rules import MANAGER, Rules
 from tests.sim.town import Row, Town
 
@@ -19,8 +20,10 @@ def differences(
     groups: Mapping[str, Account],
     foreign: Mapping[str, Account],
     foreign_members: Mapping[str, set[str]],
+    quirks: Quirks,
 ) -> list[str]:
-    """Return in sentences what in the app is not as the rules say."""
+    """Return in sentences what in the app is not as the rules say, as far as an app with these quirks can be so."""
+    never_kept = {*quirks.drops_attributes, *quirks.patch_silent_no_op, *quirks.patch_unsupported_for}
     by_owner: dict[str, list[Account]] = {}
     for account in users.values():
         owner = account.get("externalId")
@@ -31,16 +34,16 @@ def differences(
     names = _Names(town, rules, users)
     for id_, row in town.people.items():
         if not names.bars(id_):
-            found += _person(row, town, rules, mine)
+            found += _person(row, town, rules, mine, never_kept, hidden_delete=quirks.soft_delete)
     for owner, account in mine.items():
         if owner not in town.people:
-            found += _must_be_off(owner, account, rules.gone)
+            found += _must_be_off(owner, account, _off(rules.gone, soft=quirks.soft_delete))
     for target_id, was in foreign.items():
         now = users.get(target_id)
         if now is None or {**now, "meta": 0} != {**was, "meta": 0}:
             found.append(f"{target_id}, an account that is not ours, is not as it was")
     if rules.groups:
-        found += _groups(town, rules, mine, users, groups, foreign_members)
+        found += _groups(town, rules, names, mine, users, groups, foreign_members)
     return found
 
 
@@ -68,7 +71,14 @@ class _Names:
         return row["id"] not in asking and self.bars(row["id"], asking)
 
 
-def _person(row: Row, town: Town, rules: Rules, mine: Mapping[str, Account]) -> Iterator[str]:
+def _off(how: str, *, soft: bool) -> str:
+    """Return what a delete comes to: an app that only hides accounts switches them off."""
+    return "disable" if how == "delete" and soft else how
+
+
+def _person(
+    row: Row, town: Town, rules: Rules, mine: Mapping[str, Account], never_kept: set[str], *, hidden_delete: bool
+) -> Iterator[str]:
     id_ = row["id"]
     account = mine.get(id_)
     if not rules.in_scope(row, town):
@@ -76,7 +86,7 @@ def _person(row: Row, town: Town, rules: Rules, mine: Mapping[str, Account]) -> 
             how = rules.out_of_scope
             if not row["accountEnabled"]:
                 how = "disable"  # inactive is the stronger cause, and has a row of its own
-            yield from _must_be_off(id_, account, how)
+            yield from _must_be_off(id_, account, _off(how, soft=hidden_delete))
         return
     if account is None:
         if row["accountEnabled"]:
@@ -89,7 +99,7 @@ def _person(row: Row, town: Town, rules: Rules, mine: Mapping[str, Account]) -> 
         "active": row["accountEnabled"],
     }
     for name, value in wanted.items():
-        if _folded(account.get(name)) != _folded(value):
+        if name not in never_kept and _folded(account.get(name)) != _folded(value):
             yield f"{id_} has {name} {account.get(name)!r}, should be {value!r}"
     manager = row["manager"]
     if rules.manager and manager in mine and rules.should_be_on(manager, town):
@@ -114,6 +124,7 @@ def _must_be_off(id_: str, account: Account, how: str) -> Iterator[str]:
 def _groups(
     town: Town,
     rules: Rules,
+    names: _Names,
     mine: Mapping[str, Account],
     users: Mapping[str, Account],
     groups: Mapping[str, Account],
@@ -132,7 +143,11 @@ def _groups(
         if having[0]["displayName"] != row["displayName"]:
             yield f"the group {id_} is called {having[0]['displayName']!r}, should be {row['displayName']!r}"
         there = {str(one["value"]) for one in having[0].get("members") or []} & users.keys()
-        must = {str(mine[m]["id"]) for m in row["members"] if m in mine and rules.should_be_on(m, town)}
+        must = {
+            str(mine[m]["id"])
+            for m in row["members"]
+            if m in mine and rules.should_be_on(m, town) and not names.bars(m)
+        }
         may = {str(mine[m]["id"]) for m in row["members"] if m in mine}
         if not rules.exact_members:
             may |= foreign_members.get(str(having[0]["id"]), set())

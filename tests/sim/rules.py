@@ -69,6 +69,7 @@ class Rules:
     full_days: int
     concurrency: int
     requests_per_second: float | None
+    delete_after: str
     title: str = "jobTitle"
     """The attribute that the title comes from."""
 
@@ -145,6 +146,7 @@ deletion_threshold = {self.deletion_threshold}
 [jobs.app.deprovision]
 out_of_scope = "{self.out_of_scope}"
 gone = "{self.gone}"
+delete_after = "{self.delete_after}"
 [jobs.app.users]
 attributes = [
   {{ to = "userName", from = "userPrincipalName", match = 1 }},
@@ -204,4 +206,5 @@ def chosen(dice: random.Random) -> Rules:
         full_days=dice.choice([1, 7, 1000]),
         concurrency=dice.choice([1, 2, 4, 8]),
         requests_per_second=dice.choice([None, None, None, 5.0]),
+        delete_after=dice.choice(["30d", "30d", "3h", "never"]),
     )

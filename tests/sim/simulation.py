@@ -171,15 +171,12 @@ class Simulation:
         self.calendar.set_by_seconds += DAY + HOUR  # what failed again and again waits for a day
         await self.hand(lambda desk: desk.reload(by="calm"))
         await self.hand(lambda desk: desk.resume(JOB, by="calm"))
-        for id_ in sorted(self.watch.taken_out):
-            await self.hand(partial(_let_back, id_))
-        self.watch.taken_out.clear()
-        self.watch.mark()
+        await self.let_everybody_back()
         await self.idle()
 
     async def _converge(self) -> None:
         found: list[str] = []
-        full = self.drifted
+        full = self.drifted or "nothing changed" in self.weather.befell
         for attempt in range(CYCLES_MAX):
             await self.cycle(full=full and attempt == 0)
             for _ in range(4):
@@ -200,7 +197,13 @@ class Simulation:
 
     def differences(self) -> list[str]:
         return oracle.differences(
-            self.town, self.rules, self.app.users, self.app.groups, self.watch.not_ours(), self.foreign_members
+            self.town,
+            self.rules,
+            self.app.users,
+            self.app.groups,
+            self.watch.not_ours(),
+            self.foreign_members,
+            self.app.engine.quirks,
         )
 
     def _look(self) -> None:
@@ -266,7 +269,8 @@ class Simulation:
             self.cycles += 1
             trouble = self.troubled or self._trouble_now()
             trouble = trouble or sum(self.weather.befell.values()) > self._befell_before
-            self.watch.cycle_ends(quiet=not trouble)
+            report = event.facts.get("report") or {}
+            self.watch.cycle_ends(quiet=not trouble, whole=report.get("read", {}).get("complete", False))
             self.troubled = False
 
     def log(self, event: dict[str, Any]) -> None:
@@ -315,6 +319,13 @@ class Simulation:
         self.watch.approved += count
         return count
 
+    async def let_everybody_back(self) -> None:
+        """Leave those to the rules again who were taken out by hand."""
+        for id_ in sorted(self.watch.taken_out):
+            await self.hand(partial(_let_back, id_))
+        self.watch.taken_out.clear()
+        self.watch.mark()
+
     async def restart_job(self) -> None:
         """Ask for an ordinary restart of the job."""
         await self.hand(lambda desk: desk.restart(JOB, RESTART, by="hand"))
@@ -358,11 +369,17 @@ def _quirks(dice: Any) -> Quirks:
     """Return the app's opinions."""
     quirks = Quirks()
     for name, choice in _OPINIONS.items():
-        if dice.random() < 0.2:
+        if dice.random() < 0.1:
             quirks = replace(quirks, **{name: dice.choice(choice)})
     if quirks.ignores_filter or quirks.filter_refused:
         # Nothing that it says could prove that somebody is not there: it gets no accounts, by rule.
-        quirks = replace(quirks, wrong_total_results=None)
+        quirks = replace(quirks, wrong_total_results=None, invisible_for_requests=0)
+    if quirks.invisible_for_requests or quirks.filter_lies_empty:
+        # Nobody could know that the group is there already: the app has to say so.
+        quirks = replace(quirks, duplicate_groups="refused", created_without_id=False, created_without_body=False)
+    if quirks.lax_unique:
+        # Where it would take a second account of one name, it must be able to show the first.
+        quirks = replace(quirks, invisible_for_requests=0, filter_lies_empty=())
     return quirks
 
 
@@ -393,6 +410,26 @@ _OPINIONS: dict[str, list[Any]] = {
     "etag_supported": [False],
     "spc_missing": [True],
     "spc_odd": [True],
+    "invisible_for_requests": [2, 5],
+    "filter_lies_empty": [("userName",), ("externalId",), ("displayName",)],
+    "soft_delete": [True],
+    "patch_silent_no_op": [("title",)],
+    "drops_attributes": [("title",)],
+    "patch_unsupported_for": [("title",)],
+    "unknown_members_refused": [True],
+    "duplicates_members": [True],
+    "no_members_on_get": [True],
+    "user_name_normalised_lower": [True],
+    "count_refused_above": [50],
+    "count_refused_status": [500],
+    "conflict_status": [400],
+    "pathless_patch_refused": [True],
+    "creates_on_no_target": [True],
+    "integer_error_status": [True],
+    "not_found_says_invalid_syntax": [True],
+    "errors_without_scim_type": [True],
+    "created_without_body": [True],
+    "created_without_meta": [True],
 }
 
 

@@ -73,6 +73,8 @@ class Watch:
         self._managed_most = 0
         self.users: Callable[[], dict[str, dict[str, Any]]] = dict
         self._logged = 0
+        self._whole_since = 0.0
+        """When the last cycle began that read everything: who is in which group is known from then."""
         self._made: set[str] = set()
         """Accounts that were ever made by request."""
         self.changes: list[Changed] = []
@@ -158,7 +160,7 @@ class Watch:
 
     def _created(self, target_id: str, after: dict[str, Any]) -> None:
         owner = self._people.get(str(after.get("externalId")))
-        if owner is None or owner.in_scope < self._since():
+        if owner is None or owner.in_scope < min(self._since(), self._whole_since):
             self.wrong(f"an account {target_id} was made for {after.get('externalId')}, who is not in scope")
 
     def _negative(self, target_id: str, before: dict[str, Any], word: str) -> None:
@@ -218,12 +220,17 @@ class Watch:
         self.changes.clear()
         self._written()
 
-    def cycle_ends(self, *, quiet: bool) -> None:
-        """Compare what was done with what is written down; `quiet`: nothing went wrong meanwhile."""
+    def cycle_ends(self, *, quiet: bool, whole: bool) -> None:
+        """Compare what was done with what is written down.
+
+        `quiet`: nothing went wrong meanwhile; `whole`: the source was read to its end.
+        """
         cycle, self.cycle = self.cycle, None
         if cycle is None:
             return
         self.begun.remove(cycle.began)
+        if whole:
+            self._whole_since = cycle.began
         self._leavers_first(cycle)
         rows, watermark, known = self._written()
         self._log_is_true(rows, whole=quiet and cycle.alone)
@@ -258,7 +265,7 @@ class Watch:
             account = users.get(target_id)
             if operation == "create" and target_id not in self._made:
                 self.wrong(f"the log says that {target_id} was made for {source_id}, and it never was")
-            if whole and operation == "delete" and account is not None:
+            if whole and operation == "delete" and account is not None and account.get("active") is not False:
                 self.wrong(f"the log says that {target_id} of {source_id} was deleted, and it is there")
             if whole and operation == "disable" and account is not None and account.get("active") is not False:
                 self.wrong(f"the log says that {target_id} of {source_id} was disabled, and it is on")

@@ -101,6 +101,7 @@ WRONG: Mapping[str, tuple[str, dict[str, Any]]] = {
     "a list of something else": ("link", {"people": ["p1"]}),
     "an item without what is expected": ("link", {"people": [{"id": 1}]}),
     "an item without an id": ("link", {"people": [{"mail": "p"}]}),
+    "somebody twice on one page": ("cursor", {"people": [PEOPLE[0], PEOPLE[1], PEOPLE[0]], "cursor": None, "count": 2}),
     "nobody": ("next", {"people": [], "following": None}),
     "elsewhere": ("next", {"following": "https://evil.example.com/api/people?after=3"}),
     "another scheme": ("next", {"following": "http://hr.example.com/api/people?after=3"}),
@@ -150,6 +151,12 @@ async def test_a_secret_that_is_not_there_is_a_sign_in_that_is_refused() -> None
 
     _, end = await read(source(Lists(), WAYS["link"], key=KeySecret("query", "key", missing)).read(WANTED, None))
     assert end.fault is not None and end.fault.fault is Fault.UNAUTHORIZED
+
+
+async def test_who_comes_twice_on_one_page_is_given_once() -> None:
+    twice = {"people": [PEOPLE[0], PEOPLE[1], PEOPLE[0]], "cursor": None, "count": 2}
+    ids, end = await read(source(Lists(**twice), WAYS["cursor"]).read(WANTED, None))
+    assert (ids, end.complete) == (["1", "2"], False)
 
 
 async def test_a_few_are_fetched_one_by_one_and_many_with_everybody() -> None:
