@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -53,17 +53,22 @@ async def listed(
     """
     listing = _Listing(wire, kind, doing, query)
     answer: dict[str, Any] | Failed = Failed(Fault.INVALID, "")
-    for number, one in enumerate(_forms(form)):
+    forms = [form]
+    while forms:
+        one = forms.pop(0)
         tried = await listing.begin(one)
-        if isinstance(tried, Failed):
-            answer = tried if number == 0 else answer
-            if tried.fault not in _FORM_REFUSED or not _may_be_the_form(tried):
-                break
-            continue
-        answer = tried
-        if number and note is not None:
-            note(one)
-        break
+        if not isinstance(tried, Failed):
+            answer = tried
+            if one != form and note is not None:
+                note(one)
+            break
+        if one == form:
+            answer = tried
+            forms = _less_than(form)
+        if tried.fault not in _FORM_REFUSED or not _may_be_the_form(tried):
+            break
+        if tried.fault is Fault.SERVER_ERROR:
+            forms = forms[-1:]  # it says nothing of what it did not like, and takes its time with each
     begun_again = False
     while True:
         if isinstance(answer, Failed):
@@ -124,17 +129,16 @@ class _Listing:
         return self.paging.refused_past_the_end() if refusal.status is not None else None
 
 
-def _forms(form: Form) -> Iterator[Form]:
-    """Yield the form, and then what is left of it when a server refuses one thing after the other."""
-    yield form
+def _less_than(form: Form) -> list[Form]:
+    """Return what is left of a form when a server refuses one thing after the other."""
+    less = []
     if form.is_sorted:
-        form = replace(form, is_sorted=False)
-        yield form
+        less.append(form := replace(form, is_sorted=False))
     if form.by_cursor:
-        form = replace(form, by_cursor=False)
-        yield form
+        less.append(form := replace(form, by_cursor=False))
     if form.count is not None:
-        yield replace(form, count=None)
+        less.append(replace(form, count=None))
+    return less
 
 
 def _may_be_the_form(refusal: Failed) -> bool:

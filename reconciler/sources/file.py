@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence, Set
 from contextlib import aclosing
+from functools import partial
 from itertools import compress, repeat
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +30,7 @@ from reconciler.sources.file_archive import archived
 from reconciler.sources.file_names import is_pattern, meant, newest
 from reconciler.sources.file_page import Row, RowPage
 from reconciler.sources.file_rows import PLAIN, Format, RowFile, Unreadable, is_delimited, open_rows, unit
+from reconciler.sources.one_thread import OneThread
 
 _PAGE_ENTRIES = 1000
 _PAGE_MEMBERS = 50_000
@@ -122,7 +124,11 @@ class FileSource:
 
     async def settled(self) -> list[str]:
         """See `ports.Tidying`. Moves files that a newer one has replaced."""
-        problems = self.put_away(self._archive) if self._archive is not None else []
+        if self._archive is None:
+            return []
+        thread = OneThread(self._name)  # an archive on another disk is written to
+        problems = await thread.do(partial(self.put_away, self._archive))
+        thread.end()
         return [f"source {self._name}: {problem}" for problem in problems]
 
     def put_away(self, archive: Path) -> list[str]:

@@ -149,10 +149,10 @@ class ChangeFiles:
         try:
             waiting = await self._do(partial(self._new_snapshots, writing, found))
             for path in await self._do(partial(meant, self._changes)):
-                version, modified_at = await self._do(partial(_looked_at, path))
-                for kind in [kind for kind, (_, at) in waiting.items() if at <= modified_at]:
-                    await self._take_snapshot(writing, kind, waiting.pop(kind)[0], wanted, found)
                 try:
+                    version, modified_at = await self._do(partial(_looked_at, path))
+                    for kind in [kind for kind, (_, at) in waiting.items() if at <= modified_at]:
+                        await self._take_snapshot(writing, kind, waiting.pop(kind)[0], wanted, found)
                     await self._do(partial(self._take_changes, writing, path, version))
                 except (NotWhole, OSError) as reason:
                     why = f"cannot be read: {reason.strerror}" if isinstance(reason, OSError) else str(reason)
@@ -268,15 +268,21 @@ class ChangeFiles:
         if lacking:
             problems.append(f"source {self._name}: {lacking}")
         else:
-            pages = look.everybody(kind) if after is None else look.since(kind, after)
+            if after is None and self._says_all(kind):
+                pages = look.everybody(kind)
+            else:
+                pages = look.since(kind, 0 if after is None else after)
             async for rows in self._pages(pages):
                 if part == "memberships":
                     yield MembershipPage([self._group(row) for row in rows])
                 else:
                     yield EntryPage(kind, [self._entry(kind, row, wanted) for row in rows])
-        # Without a snapshot nobody ever said who all are: only who is said to be gone is gone.
-        delta = after is not None or self._snapshots is None or self._snapshots.path(kind) is None
+        delta = after is not None or not self._says_all(kind)
         yield ReadEnd(part, complete=not problems, problems=tuple(dict.fromkeys(problems)), delta=delta)
+
+    def _says_all(self, kind: Kind) -> bool:
+        """Whether a snapshot says who all are. Else only who is said to be gone is gone, and is told each time."""
+        return self._snapshots is not None and self._snapshots.path(kind) is not None
 
     def _lacking(self, look: Reading, kind: Kind, wanted: Wanted) -> str:
         """Return why nothing of a kind can be used; empty where it can."""

@@ -18,7 +18,9 @@ def meant(path: Path) -> list[Path]:
     """Return the files that a path means and that are there, numbers in their names in the order of numbers."""
     if not is_pattern(path):
         return [path] if path.exists() else []
-    return sorted(path.parent.glob(path.name), key=_in_order)
+    # Who writes a file under another name first often puts a dot before it.
+    hidden = path.name.startswith(".")
+    return sorted((one for one in path.parent.glob(path.name) if hidden or one.name[0] != "."), key=_in_order)
 
 
 def newest(path: Path) -> Path:

@@ -23,11 +23,6 @@ class Watched:
         self._source, self._places = source, tuple(places)
 
     @property
-    def inner(self) -> Source:
-        """The source itself."""
-        return self._source
-
-    @property
     def identity(self) -> Identity:
         return self._source.identity
 

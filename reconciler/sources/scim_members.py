@@ -14,6 +14,7 @@ from itertools import groupby
 from typing import Any, Literal
 
 from reconciler.core import paths
+from reconciler.core.met import Keys
 from reconciler.core.model import SourceId
 from reconciler.ports import GroupMembers, MembershipPage, chunks
 from reconciler.sources.scim_server import PAGE_MEMBERS, Problems, Row, Selection, Server, Unreadable, filtered
@@ -22,6 +23,8 @@ from reconciler.sources.scim_token import Mark, MembersFrom, Token
 
 PAGE_GROUPS = 1000
 _PAGE_WEIGHT = 50_000
+_SAMPLES = 5
+"""So many members are looked for among the users, until one is found."""
 _members = paths.reader("members", reference=False)
 _groups = paths.reader("groups", reference=False)
 _value = paths.reader("value")
@@ -51,6 +54,8 @@ class Members:
         self._cut: dict[SourceId, str] = {}
         """Groups that show as many members as the server ever shows."""
         self._is_any_shown = False
+        self._groups = Keys()
+        self._samples: dict[SourceId, None] = {}
         self.any_groups = False
 
     async def everybody(self) -> AsyncGenerator[MembershipPage]:
@@ -58,8 +63,11 @@ class Members:
         async with aclosing(self._listed("")) as pages:
             async for page in pages:
                 yield page
+                self._sample(page)
         async for page in self._of_those_without():
             yield page
+            self._sample(page)
+        await self._check_samples()
         if self._cut:
             async for page in self._from_users(self._cut):
                 yield page
@@ -89,6 +97,19 @@ class Members:
                         [GroupMembers(SourceId(str(row["id"])), _name(row), (), partial=True) for row in others]
                     )
 
+    def _sample(self, page: MembershipPage) -> None:
+        for group in page.groups if len(self._samples) < _SAMPLES else ():
+            self._samples.update(dict.fromkeys(group.members[:1]))
+
+    async def _check_samples(self) -> None:
+        """Note where members are named by something else than their ids: nobody would seem to be in any group."""
+        samples = [one for one in self._samples if one not in self._groups]
+        for source_id in samples[:_SAMPLES]:
+            if await self._server.one("user", source_id, projection(["id"])) is not None:
+                return
+        if samples:
+            self._problems.add("the members that groups show are no ids of users: who is in them is not known")
+
     async def _listed(self, since: str) -> AsyncGenerator[MembershipPage]:
         """Yield the groups that show members in the list; the others are kept for later."""
         alone = self._from in ("each", "users")
@@ -104,6 +125,7 @@ class Members:
         async with aclosing(pages):
             async for rows in pages:
                 self.any_groups = True
+                self._groups.add([str(row["id"]) for row in rows])
                 self._token.note("memberships", rows, self._now)
                 shown: list[GroupMembers] = []
                 for row in rows:

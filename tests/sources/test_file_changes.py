@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -106,6 +107,20 @@ class Scene:
         (self.directory / "in" / "9999.jsonl").write_bytes(b'{"operation": "delete", "id": "ann"}\n{"operat')
 
 
+def opened_on(changes: Path, snapshots: FileSource | None = None) -> ChangeFiles:
+    return ChangeFiles(
+        "staff",
+        changes=changes,
+        kept=changes.with_name("kept.db"),
+        snapshots=snapshots,
+        columns=Columns(),
+        form=PLAIN,
+        archive=None,
+        allow_empty=frozenset(),
+        identity=Identity("file", str(changes), "id"),
+    )
+
+
 def person(who: str, **attributes: Any) -> dict[str, Any]:
     return {"operation": "upsert", "id": who, "title": "x", "manager": None, "colours": [], **attributes}
 
@@ -178,6 +193,12 @@ async def test_a_file_that_is_not_whole_is_not_believed_nor_is_what_comes_after_
     assert {id_: entry.attributes["title"] for id_, entry in seen.users.items()} == {"ann": "2", "bob": "later"}
 
 
+async def test_a_file_under_a_name_with_a_dot_before_it_is_not_there_yet(scene: Scene) -> None:
+    scene.write(person("ann"))
+    (scene.directory / "in" / ".2.jsonl").write_bytes(b'{"operation": "delete", "id": "ann"}\n{"oper')
+    assert await titles(scene) == {"ann": "x"}
+
+
 async def test_numbered_changes_count_once_whatever_the_files_are_called(tmp_path: Path) -> None:
     scene = Scene(tmp_path, columns=Columns(sequence="seq"))
     scene.write(person("ann", title="1", seq=1), person("ann", title="2", seq="2"))
@@ -223,17 +244,7 @@ async def test_a_snapshot_that_was_applied_may_be_too_old_later(tmp_path: Path) 
     seen = []
     for max_age_seconds in (3600.0, 900.0):
         snapshots = FileSource("staff", users=users, groups=None, max_age_seconds=max_age_seconds, clock=Noon())
-        source = ChangeFiles(
-            "staff",
-            changes=tmp_path / "*.jsonl",
-            kept=tmp_path / "kept.db",
-            snapshots=snapshots,
-            columns=Columns(),
-            form=PLAIN,
-            archive=None,
-            allow_empty=frozenset(),
-            identity=snapshots.identity,
-        )
+        source = opened_on(tmp_path / "*.jsonl", snapshots)
         seen.append(await read(source, Wanted(frozenset({"title"}), frozenset())))
         await source.close()
     assert [one.complete for one in seen] == [True, False]
@@ -250,22 +261,16 @@ async def test_without_a_snapshot_absence_says_nothing(tmp_path: Path) -> None:
         path.unlink()
     seen = await look(scene, before.token)
     assert seen.complete and seen.is_delta and seen.left("user", before) == set()
+    scene.write({"operation": "delete", "id": "ann"})
+    for _ in range(2):
+        seen = await look(scene)
+        assert seen.left("user", before) == {"ann"}, "also who reads everybody is told who is gone"
 
 
 async def test_a_csv_of_changes_that_lost_a_column_empties_nobody(tmp_path: Path) -> None:
     header = "operation,kind,id,title,manager,colours,displayName,members\n"
     (tmp_path / "1.csv").write_text(header + "upsert,,ann,Chief,,,,\nupsert,group,crew,,,,Crew,ann;bob\n")
-    source = ChangeFiles(
-        "staff",
-        changes=tmp_path / "*.csv",
-        kept=tmp_path / "kept.db",
-        snapshots=None,
-        columns=Columns(),
-        form=PLAIN,
-        archive=None,
-        allow_empty=frozenset(),
-        identity=Identity("file", "x", "id"),
-    )
+    source = opened_on(tmp_path / "*.csv")
     seen = await read(source, WANTED)
     assert seen.complete and seen.members[SourceId("crew")].members == ["ann", "bob"]
     (tmp_path / "2.csv").write_text("operation,kind,id,manager\nupsert,,ann,bob\n")
@@ -331,4 +336,15 @@ async def test_a_place_that_cannot_be_written_is_said_and_makes_nobody_a_leaver(
     source = scene.open()
     assert not (await source.test())[0].ok
     assert await source.fetch("user", [SourceId("ann")], WANTED) == {}
+    await source.close()
+
+
+async def test_a_packed_file_of_changes_counts_only_when_all_of_it_is_there(tmp_path: Path) -> None:
+    packed = gzip.compress(b"".join(orjson.dumps(person(f"p{n}")) + b"\n" for n in range(2000)))
+    source = opened_on(tmp_path / "*.gz")
+    wanted = Wanted(frozenset({"title"}), frozenset())
+    for content, whole in ((packed[:-100], False), (packed, True)):
+        (tmp_path / "1.jsonl.gz").write_bytes(content)
+        seen = await read(source, wanted)
+        assert (seen.complete, len(seen.users)) == (whole, 2000 if whole else 0)
     await source.close()

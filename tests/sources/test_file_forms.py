@@ -124,3 +124,18 @@ async def test_of_dated_exports_the_newest_is_read(tmp_path: Path) -> None:
     assert [entry.id for entry in entries(events)] == ["p10"]
     nobody = await all_of(source(tmp_path / "people-*.csv").read(WANTED, None))
     assert end(nobody).problems == ("people-*.csv: there is no such file",)
+
+
+async def test_exports_that_a_newer_one_replaced_are_put_away(tmp_path: Path) -> None:
+    for number in (1, 2, 10):
+        (tmp_path / f"users-{number}.csv").write_text("id,name,pay\np1,x,1\n")
+    pattern, archive = tmp_path / "users-*.csv", tmp_path / "done"
+    one = FileSource("staff", users=pattern, groups=pattern, archive=archive, clock=Noon())
+    assert await one.settled() == []
+    assert names_in(archive) == ["users-1.csv", "users-2.csv"]
+    assert names_in(tmp_path) == ["done", "users-10.csv"]
+    assert await source(pattern).settled() == [], "without an archive nothing is moved"
+
+
+def names_in(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
