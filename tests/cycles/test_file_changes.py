@@ -73,7 +73,7 @@ async def test_a_month_of_files(company: Company, server: ScimServer, inbox: Inb
     assert inbox.put_away == ["1.csv", "2.csv"]
 
     full = await company.cycle(write=False, full=True)
-    assert (full.problems, full.users_read, done(full)) == ([], 12, {}), "everybody who is not gone"
+    assert (full.problems, full.users_read, done(full)) == ([], 13, {}), "twelve, and the one who is gone"
     inbox.drop("3.csv", row("p5", "Back"))
     back = await company.cycle(write=False)
     assert done(back) == {"enable": 1} or done(back) == {"update": 1, "enable": 1}
