@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -52,6 +53,17 @@ def test_a_lock_holds_exact_versions_with_hashes_and_nothing_else(lock: Path) ->
         assert re.search(r"--hash=sha256:[0-9a-f]{64}", entry), entry
     assert "://" not in text
     assert not re.search(r"--(extra-)?index-url|--find-links|--trusted-host|file:|\s/\w", text)
+
+
+def test_what_npm_brings_is_pinned_too() -> None:
+    place = HERE / "tests/servers/scimmy"
+    asked = json.loads((place / "package.json").read_text())["dependencies"]
+    assert all(re.fullmatch(r"\d+\.\d+\.\d+", version) for version in asked.values()), asked
+    locked = json.loads((place / "package-lock.json").read_text())["packages"]
+    assert {name: locked[f"node_modules/{name}"]["version"] for name in asked} == asked
+    for name, one in locked.items():
+        assert not name or one["integrity"].startswith("sha512-"), name
+        assert "resolved" not in one, "a lock names no registry"
 
 
 def test_a_lock_is_a_part_of_the_next() -> None:

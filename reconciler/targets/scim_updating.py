@@ -46,7 +46,8 @@ class Updating:
         body = scim.patch_body(kind, changes, self._profile, agreed)
         outcome = await self._send_patch(kind, target_id, changes, body)
         if not isinstance(outcome, Failed):
-            return outcome
+            misread = _misread(changes, outcome) if kind == "user" else []
+            return await self._put_misread(kind, target_id, misread, outcome) if misread else outcome
         if outcome.fault is Fault.NO_TARGET:
             body = scim.patch_body(kind, changes, self._profile, agreed, whole_element=True)
             if not body["Operations"]:
@@ -61,6 +62,17 @@ class Updating:
             self._facts.note_put([change.path for change in changes])
             return put
         return outcome
+
+    async def _put_misread(
+        self, kind: Kind, target_id: TargetId, misread: Sequence[Change], patched: Done
+    ) -> Done | Failed:
+        """Write by PUT what a PATCH left as it was; where that works, these paths go by PUT from now on."""
+        put = await self._put(kind, target_id, misread, by_nature=False)
+        if isinstance(put, Failed):
+            return patched if put.fault in (Fault.UNSUPPORTED, Fault.INVALID) else put
+        if put.account is not None and not _misread(misread, put):
+            self._facts.note_put([change.path for change in misread])
+        return put
 
     async def _send_patch(
         self, kind: Kind, target_id: TargetId, changes: Sequence[Change], body: dict[str, Any]
@@ -142,6 +154,21 @@ class Updating:
         return got if isinstance(got, Failed) and got.fault is Fault.NOT_FOUND else failure
 
 
+def _is_urn(change: Change) -> bool:
+    return change.path.lower().startswith("urn:")
+
+
 def _names_a_urn(changes: Sequence[Change]) -> bool:
     """Whether a refusal may be of the path itself: some servers cannot take the URN of an extension apart."""
-    return any(change.path.lower().startswith("urn:") for change in changes)
+    return any(_is_urn(change) for change in changes)
+
+
+def _misread(changes: Sequence[Change], outcome: Done) -> list[Change]:
+    """Return the changes of an extension that the target claims to have made, while it shows what was there before.
+
+    Some servers split the URN at the dot of its version, and keep the value where nobody looks.
+    """
+    if outcome.account is None:
+        return []
+    shown = outcome.account.resource
+    return [change for change in changes if _is_urn(change) and shown.get(change.path) == change.old != change.new]

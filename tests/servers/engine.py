@@ -68,6 +68,7 @@ class Engine:
     groups: dict[str, Json] = field(default_factory=dict)
     user_type: ResourceType = USERS
     house: House | None = None
+    _deleted_names: set[str] = field(default_factory=set)
     _invisible: dict[tuple[str, str], int] = field(default_factory=dict)
     _ids: int = 0
     _versions: int = 0
@@ -104,6 +105,8 @@ class Engine:
                 return self._resources(self.user_type, seen, rest)
             case ("Groups", *rest):
                 return self._resources(GROUPS, seen, rest)
+            case ("ServiceProviderConfig" | "Schemas" | "ResourceTypes",) if self.quirks.no_discovery:
+                raise Refusal(404, f"there is nothing at {seen.path}")
             case ("ServiceProviderConfig",) if not self.quirks.spc_missing:
                 return self._document(seen, answers.service_provider_config(self.quirks))
             case ("Schemas",):
@@ -214,6 +217,7 @@ class Engine:
             self._touch(resource)
         else:
             del self._rows(resource_type)[target_id]
+            self._deleted_names.add(str(resource.get("userName")).lower())
             if not self.quirks.keeps_stale_members:
                 self._leave_groups(target_id)
             if self.house is not None:
@@ -263,10 +267,10 @@ class Engine:
     def _check_user_name(self, name: str, own_id: str | None) -> None:
         if self.quirks.lax_unique:
             return
-        for each_id, each in self.users.items():
-            if each["userName"].lower() == name and each_id != own_id:
-                scim_type = None if self.quirks.conflict_without_scim_type else "uniqueness"
-                raise Refusal(self.quirks.conflict_status, "userName is already in use", scim_type)
+        taken = any(each["userName"].lower() == name for each_id, each in self.users.items() if each_id != own_id)
+        if taken or (self.quirks.deleted_names_stay_taken and name in self._deleted_names):
+            scim_type = None if self.quirks.conflict_without_scim_type else "uniqueness"
+            raise Refusal(self.quirks.conflict_status, "userName is already in use", scim_type)
 
     def _check_display_name(self, name: str, own_id: str | None) -> None:
         if self.quirks.duplicate_groups == "accepted":

@@ -94,6 +94,8 @@ class Quirks:
     """"number" is an integer in JSON, "spaces" has spaces and several scripts, "reserved" has / ? # and %."""
     soft_delete: bool = False
     """DELETE of a user sets active to false and keeps the row; the userName stays taken."""
+    deleted_names_stay_taken: bool = False
+    """A deleted user is shown nowhere any more, and its userName gets 409 all the same."""
     delete_answers_body: bool = False
     """200 with a body to DELETE."""
     missing_answers_500: bool = False
@@ -160,6 +162,8 @@ class Quirks:
     errors_without_scim_type: bool = False
     not_found_says_invalid_syntax: bool = False
     spc_missing: bool = False
+    no_discovery: bool = False
+    """404 to ServiceProviderConfig, Schemas and ResourceTypes."""
     spc_odd: bool = False
     """ServiceProviderConfig with fields that are strings, null, missing, or booleans where objects belong."""
     spc_overrides: Mapping[str, Any] = field(default_factory=dict)

@@ -119,6 +119,19 @@ async def test_members_leave_and_nobody_else(profile: Profile, quirks: dict[str,
         assert server.members("Sales") == {*ids[5:], "by-hand"}
 
 
+async def test_a_large_group_may_take_its_time() -> None:
+    slow = {"seconds_per_member": 0.004, "ignores_excluded_attributes": True}  # 10,000 members: 40 s for each request
+    async with odd(**slow) as (server, at):
+        ids = [TargetId(server.put("user", userName=f"user{n:03}")) for n in range(250)]
+        others = [{"value": f"other{n}"} for n in range(10_000)]
+        group = TargetId(server.put("group", displayName="Sales", members=others))
+        done = await at.target.change_members(group, ids, [])
+        assert isinstance(done, MembersDone)
+        assert (set(done.done), done.refused) == (set(ids), {})
+        assert [seen.method for seen in server.requests if seen.method != "GET"] == ["PATCH"] * 3
+        assert len(server.members("Sales")) == 10_250
+
+
 async def test_one_member_that_is_refused_holds_nobody_up() -> None:
     async with odd(unknown_members_refused=True) as (server, at):
         group, ids = await _group_of(server, at, 60)

@@ -287,13 +287,24 @@ async def test_a_value_that_is_not_kept_is_shown_as_it_is() -> None:
         assert done == Done(account)
 
 
-async def test_an_extension_that_the_target_misreads_is_seen() -> None:
-    async with odd(splits_urn_at_dot=True) as (_, at):
+async def test_an_extension_that_the_target_misreads_is_written_by_put() -> None:
+    async with odd(splits_urn_at_dot=True) as (server, at):
         account = await at.user(**{DEPARTMENT: "Sales"})
-        done = await at.target.update("user", account.id, [Change(DEPARTMENT, "Sales", "R&D")], account.resource)
-        assert isinstance(done, Done)
-        assert done.account is not None
-        assert done.account.resource[DEPARTMENT] == "Sales"
+        for old, new in (("Sales", "R&D"), ("R&D", "Legal")):
+            agreed = {**account.resource, DEPARTMENT: old}
+            done = await at.target.update("user", account.id, [Change(DEPARTMENT, old, new)], agreed)
+            assert isinstance(done, Done)
+            assert done.account is not None
+            assert done.account.resource[DEPARTMENT] == new
+        assert server.user("ann@example.com")[ENTERPRISE]["department"] == "Legal"
+        assert (len(server.sent("PATCH")), len(server.sent("PUT"))) == (1, 2), "learned at the first time"
+
+
+async def test_an_extension_that_the_target_drops_is_tried_by_put_and_shown_as_it_is() -> None:
+    async with odd(drops_attributes=(DEPARTMENT,)) as (_, at):
+        account = await at.user()
+        done = await at.target.update("user", account.id, [Change(DEPARTMENT, None, "R&D")], account.resource)
+        assert done == Done(account)
 
 
 @pytest.mark.parametrize(
