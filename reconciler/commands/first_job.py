@@ -8,8 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from reconciler import vendors
 from reconciler.config import Described
 from reconciler.config.conversion import mapping_of
+from reconciler.config.job_tables import DeprovisionTable
 from reconciler.config.profiles import ProfileTable
 from reconciler.core.model import (
     Apply,
@@ -30,11 +32,7 @@ _TEXT = """\
 # and when you agree with the plan, set enabled = true.
 
 [sources.staff]
-type = "file"
-users = "users.jsonl"                 # <-- .jsonl, .json, .csv or .tsv; paths are relative to this file
-groups = "groups.jsonl"               # <-- leave it out where there are no groups
-key = "id"                            # what is unique and never changes
-active = "accountEnabled"             # who is not active leaves; or {{ from = "status", is = ["Active"] }}
+{source}
 
 [targets.{app}]
 {target}
@@ -45,9 +43,8 @@ protected = []                        # accounts of the app that are never touch
 source = "staff"
 target = "{app}"
 enabled = false                       # <-- true, once the plan is what you want
-interval = "40m"
-scope = "assigned"                    # all | assigned | roles
-assigned = [ {{ group = {group} }} ]   {mark}who gets the app: {{ group = "…" }}, {{ user = "…" }}
+interval = {interval}
+{scope}
 # only = ["ann@example.com"]          # begin with a single test user: nobody else is touched
 notify = {notify}{told}
 require_test = true                   # the first cycle begins only when the connection test passes
@@ -61,6 +58,25 @@ actions = ["create", "update", "delete"]
 attributes = [
 {users}{optional}]
 """
+
+_FILE = """\
+type = "file"
+users = "users.jsonl"                 # <-- .jsonl, .json, .csv or .tsv; paths are relative to this file
+groups = "groups.jsonl"               # <-- leave it out where there are no groups
+key = "id"                            # what is unique and never changes
+active = "accountEnabled"             # who is not active leaves; or { from = "status", is = ["Active"] }"""
+
+_DESCRIBED = """\
+type = {reference}
+auth = {{ type = {auth}, token = {{ env = "STAFF_TOKEN" }} }}   # or {{ file = "…" }}, {{ credential = "…" }}"""
+
+_ASSIGNED = """\
+scope = "assigned"                    # all | assigned | roles
+assigned = [ {{ group = {group} }} ]   {mark}who gets the app: {{ group = "…" }}, {{ user = "…" }}"""
+
+_SETS = """\
+[jobs.{app}.deprovision]              # each: disable | delete | keep | set
+{said}"""
 
 _DISABLES = """\
 [jobs.{app}.deprovision]              # each: disable | delete | keep
@@ -101,9 +117,11 @@ profile = {profile}
 _GRAPH = """\
 type = "graph"
 profile = {profile}
-tenant = "example.onmicrosoft.com"    # <-- the tenant's id, or one of its domains
-client_id = "00000000-0000-0000-0000-000000000000"   # <-- the app registration's Application (client) ID
+tenant = {tenant}
+client_id = {client_id}
 client_secret = {{ env = "{variable}_SECRET" }}   # or {{ file = "…" }}, {{ credential = "…" }}"""
+
+_NO_ID = "00000000-0000-0000-0000-000000000000"
 
 _GROUPS = """
 # Groups are provisioned too where this table stands.
@@ -118,6 +136,8 @@ class Answers:
     """What a person says of a first job; None: a gap, marked in the file."""
 
     url: str | None = None
+    tenant: str | None = None
+    client_id: str | None = None
     group: str | None = None
     notify: str | None = None
 
@@ -132,15 +152,18 @@ def first_job(described: Described, reference: str, answers: Answers) -> str:
     target = {"graph": _GRAPH, "rest": _REST, "scim": _SCIM}[described.table.protocol].format(
         profile=toml(reference),
         url=_url_line(profile, answers),
+        tenant=_answered(answers.tenant, "example.onmicrosoft.com", "the tenant's id, or one of its domains"),
+        client_id=_answered(answers.client_id, _NO_ID, "the app registration's Application (client) ID"),
         variable=variable,
         auth=(_BASIC if described.table.auth == "basic" else _BEARER).format(variable=variable),
     )
     text = _TEXT.format(
         app=app,
+        source=_source(described),
         target=target,
-        deprovision=_deprovision(app, profile),
-        group=toml(answers.group or f"APP-{app.capitalize()}"),
-        mark="# <-- " if answers.group is None else "# ",
+        interval=toml(described.table.first_job.interval),
+        scope=_scope(described, answers, app),
+        deprovision=_deprovision(app, described),
         notify=toml([answers.notify] if answers.notify else []),
         told="" if answers.notify else f"{'':27}# <-- who gets the mails about the job; needs [mail]",
         users="".join(f"  {line}\n" for line in mapping_lines(profile.user_mappings)),
@@ -153,7 +176,39 @@ def first_job(described: Described, reference: str, answers: Answers) -> str:
     return text
 
 
-def _deprovision(app: str, profile: Profile) -> str:
+def _source(described: Described) -> str:
+    """Return where people come from: a file, or the described system that the profile names.
+
+    Attributes that optional mappings read and that the description does not have are gaps, written as comments.
+    """
+    reference = described.table.first_job.source
+    if reference is None:
+        return _FILE
+    tables = vendors.source_tables(reference)
+    text = _DESCRIBED.format(reference=toml(reference), auth=toml(tables["auth"][0]))
+    sources = [mapping_of(one.mapping).source for one in described.table.optional]
+    read = [source.attribute for source in sources if isinstance(source, Direct)]
+    unknown = [name for name in read if name not in tables["users"]["attributes"]]
+    if unknown:
+        text += (
+            f"\n# [sources.staff.attributes]{'':10}# what optional mappings below read, by the names that it has there"
+        )
+        text += "".join(f'\n# {name} = "…"' for name in unknown)
+    return text
+
+
+def _scope(described: Described, answers: Answers, app: str) -> str:
+    scope = described.table.first_job.scope
+    if scope != "assigned":
+        return f"{f'scope = {toml(scope)}':37} # all | assigned | roles"
+    mark = "# <-- " if answers.group is None else "# "
+    return _ASSIGNED.format(group=toml(answers.group or f"APP-{app.capitalize()}"), mark=mark)
+
+
+def _deprovision(app: str, described: Described) -> str:
+    profile, own = described.profile, described.table.first_job.deprovision
+    if own is not None:
+        return _SETS.format(app=app, said=_said(own))
     if profile.can_disable:
         return _DISABLES.format(app=app)
     words = profile.confirm_delete
@@ -161,6 +216,15 @@ def _deprovision(app: str, profile: Profile) -> str:
         "" if words is None else f"# confirm_delete = {toml(words)}   # <-- yes? without this line nobody is deleted"
     )
     return _DELETES.format(app=app, confirm=confirm).rstrip("\n")
+
+
+def _said(table: DeprovisionTable) -> str:
+    said = table.model_dump(exclude_unset=True, exclude={"set_"})
+    lines = [f"{key} = {toml(value)}" for key, value in said.items()]
+    if table.set_:
+        written = mapping_lines(mapping_of(one) for one in table.set_)
+        lines += ["set = [", *(f"  {line}" for line in written), "]"]
+    return "\n".join(lines)
 
 
 def _about(described: Described) -> str:
@@ -188,6 +252,11 @@ def _url_line(profile: Profile, answers: Answers) -> str:
     if profile.url is not None:
         return f"url = {toml(profile.url)}"
     return 'url = "https://app.example.com/scim"  # <-- the base URL, without /Users'
+
+
+def _answered(answer: str | None, example: str, what: str) -> str:
+    """Return a value as TOML, or an example of one with a mark."""
+    return toml(answer) if answer is not None else f"{toml(example)}   # <-- {what}"
 
 
 def toml(value: Any) -> str:

@@ -99,9 +99,17 @@ def _asked(described: configuration.Described) -> Answers:
     def ask(what: str) -> str | None:
         return click.prompt(what, default="", show_default=False, err=True) or None
 
-    url = None if described.profile.url else ask("The app's base URL, without /Users (empty: later)")
-    group = ask("The group whose members get the app (empty: later)")
-    return Answers(url, group, ask("Who gets the mails about the job (empty: later)"))
+    is_directory = described.table.protocol == "graph"
+    known = is_directory or described.profile.url is not None
+    return Answers(
+        url=None if known else ask("The app's base URL, without /Users (empty: later)"),
+        tenant=ask("The tenant's id, or one of its domains (empty: later)") if is_directory else None,
+        client_id=ask("The app registration's Application (client) ID (empty: later)") if is_directory else None,
+        group=ask("The group whose members get the app (empty: later)")
+        if described.table.first_job.scope == "assigned"
+        else None,
+        notify=ask("Who gets the mails about the job (empty: later)"),
+    )
 
 
 def _print_findings(problems: tuple[Problem, ...], warnings: tuple[Problem, ...]) -> None:

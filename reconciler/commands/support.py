@@ -62,6 +62,7 @@ def failure(row: dict[str, Any]) -> dict[str, Any]:
     """Return what of a failed record concerns the app's support: ids and reasons, what people are called left out."""
     told = [row["name"], row["source_id"], *(value for one in row["modified"] for value in (one["old"], one["new"]))]
     reason = str(row["reason"])
+    asked = row["steps"][-1]["details"] if row["steps"] else {}
     for value in sorted({str(one) for one in told if one not in (None, "", True, False)}, key=len, reverse=True):
         if len(value) > 2:
             reason = reason.replace(value, "[…]")
@@ -69,6 +70,8 @@ def failure(row: dict[str, Any]) -> dict[str, Any]:
         "at": _moment(row["at"]),
         "cycle_id": row["cycle_id"],
         "change_id": row["change_id"],
+        "request": asked.get("Request", ""),
+        "request_id": asked.get("RequestId", ""),
         "kind": row["kind"],
         "operation": row["operation"],
         "target_id": row["target_id"],

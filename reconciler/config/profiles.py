@@ -11,11 +11,11 @@ from pydantic import Field, model_validator
 
 from reconciler import vendors
 from reconciler.config.conversion import mapping_of
-from reconciler.config.job_tables import AttributeTable, JobTable, MappingTable
+from reconciler.config.job_tables import AttributeTable, DeprovisionTable, JobTable, MappingTable
 from reconciler.config.reading import spelled
 from reconciler.config.rest_target_table import RestTable
 from reconciler.config.shape import shaped
-from reconciler.config.values import Table, TargetPath, Text, refusal
+from reconciler.config.values import Duration, Table, TargetPath, Text, refusal
 from reconciler.core.model import PatchDialect, Profile, TargetAttribute
 from reconciler.errors import ConfigError, Problem
 
@@ -50,6 +50,15 @@ class OptionalTable(Table):
 
     why: Text = Field(description="What it is good for, and what it needs.")
     mapping: MappingTable = Field(description="The mapping.")
+
+
+class FirstJobTable(Table):
+    """What a first job says of its own, in place of what it says for every app."""
+
+    source: Text | None = Field(default=None, description="The shipped description that people come from.")
+    scope: Literal["all", "assigned", "roles"] = Field(default="assigned", description="Who takes part.")
+    interval: Duration = Field(default="40m", description="How often a cycle begins.")
+    deprovision: DeprovisionTable | None = Field(default=None, description="What happens to the account of a leaver.")
 
 
 class ProfileTable(Table):
@@ -90,6 +99,9 @@ class ProfileTable(Table):
     requests_per_second: float | None = Field(
         default=None, gt=0, allow_inf_nan=False, description="The app's rate limit."
     )
+    burst: int = Field(
+        default=1, ge=1, le=1000, description="So many requests may go at once before the limit spaces them out."
+    )
     side_effects: list[Text] = Field(default_factory=list, description="What a create does beside making an account.")
     prerequisites: list[Text] = Field(default_factory=list, description="What is needed before the first cycle.")
     writes_per_second: float | None = Field(
@@ -103,6 +115,7 @@ class ProfileTable(Table):
     evidence: list[EvidenceTable] = Field(default_factory=list, description="Why the profile says what it says.")
     optional: list[OptionalTable] = Field(default_factory=list, description="Mappings of users that a job may add.")
     rest: RestTable | None = Field(default=None, description="How the app is read and written, with protocol rest.")
+    first_job: FirstJobTable = Field(default_factory=FirstJobTable, description="What `init` writes.")
     users: KindTable = Field(default_factory=KindTable)
     groups: KindTable = Field(default_factory=KindTable)
 
@@ -163,6 +176,7 @@ def described_profile(reference: str, directory: Path) -> Described:
         excluded_roles=tuple(table.excluded_roles),
         creation_threshold=table.creation_threshold,
         requests_per_second=table.requests_per_second,
+        burst=table.burst,
         url=table.url,
         tenant_by_token=table.tenant_by_token,
         writes_per_second=table.writes_per_second,

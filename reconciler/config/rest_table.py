@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from reconciler.config.active_table import Active
 from reconciler.config.auth_tables import BasicTable, BearerTable, KeyTable, OAuthTable
 from reconciler.config.values import Period, Table, Text, refusal
+from reconciler.vendors import source_names
 
 RestAuthTable = Annotated[BearerTable | BasicTable | OAuthTable | KeyTable, Field(discriminator="type")]
 
@@ -140,10 +141,17 @@ class DescriptionTable(Table):
     assigned: list[AssignedListTable] = Field(default_factory=list, description="Lists of those assigned.")
 
 
+if TYPE_CHECKING:
+    DescribedType = str
+else:
+    DescribedType = Literal[("rest", *source_names())]
+    """What names a system: rest with a description of one's own, or a shipped description."""
+
+
 class RestSourceTable(Table):
     """People and groups of a system that is described as data."""
 
-    type: Literal["rest", "alexishr", "okta"]
+    type: DescribedType
     description: Text | None = Field(default=None, description="The file of the description, with type rest.")
     url: Text | None = Field(default=None, description="The system's address. Default: the description's.")
     auth: RestAuthTable | None = Field(default=None, description="How requests are authorised.")

@@ -266,6 +266,8 @@ class Profile:
     confirm_delete: str | None = None
     """What a job must repeat before it may delete accounts, where that cannot be undone."""
     requests_per_second: float | None = None
+    burst: int = 1
+    """So many requests may go at once before `requests_per_second` spaces them out."""
     url: str | None = None
     """The base URL, where it is the same for every customer of the vendor."""
     filters: tuple[str, ...] = ()

@@ -63,6 +63,8 @@ class Failed:
     """A finer error code than the fault's own."""
     request: str = ""
     """What was sent: method and path, without its query."""
+    request_id: str = ""
+    """What the target calls the request, where its answer says so: its support finds it by this."""
     timed_out: bool = False
     """The deadline passed without an answer: what was asked may still be under way, and be done later."""
 

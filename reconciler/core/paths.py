@@ -1,8 +1,8 @@
 """Reads, writes and spells the paths of a target's attributes, as RFC 7644 §3.10 has them.
 
 A path is `userName`, `name.givenName`, `emails[type eq "work"].value`, or any of these below the URN of an extension
-(`urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager`). Okta's `accounts.^[type=='slack'].value` is
-read as `accounts[type eq "slack"].value`.
+(`urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager`). The notation
+`accounts.^[type=='slack'].value` is read as `accounts[type eq "slack"].value`.
 """
 
 from __future__ import annotations

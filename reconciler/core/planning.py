@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from reconciler.core import diffing
 from reconciler.core.decisions import Ask, Decision, Judged, Leave, Operation, Reject, Word, verdict_of
 from reconciler.core.leaving import CAUSES, Deprovisioning
-from reconciler.core.mapping import Mapped
+from reconciler.core.mapping import Failure, Mapped
 from reconciler.core.model import Action, Cause, Change, Job, ObjectRules, Profile, Resource, TargetId
 from reconciler.core.outcomes import Account
 from reconciler.core.reasons import Reason
@@ -57,7 +57,7 @@ class Planner:
             )
         creation, failures = mapped.on_create()
         if failures:
-            return Reject(failures[0].error_code, f"{failures[0].path}: {failures[0].reason}")
+            return _rejected(failures)
         return Operation(
             word="create",
             record=judged.record,
@@ -81,7 +81,8 @@ class Planner:
             for mapping in sorted((m for m in self.rules.mappings if m.match is not None), key=lambda m: m.match or 0):
                 if mapping.to in failed:
                     return Reject(failed[mapping.to].error_code, f"{mapping.to}: {failed[mapping.to].reason}")
-            return Reject("ImportSkipped", "no matching attribute has a value")
+            names = ", ".join(mapping.to for mapping in self.rules.mappings if mapping.match is not None)
+            return Reject("ImportSkipped", f"no matching attribute has a value: {names}")
         if self._is_protected(None, {}, mapped):
             return Leave("the account is protected: it is never touched", "Protected", verdict_of(standing))
         return Ask(mapped.match_values)
@@ -241,6 +242,13 @@ class Planner:
         values = [str(agreed[m.to]) for m in self.rules.mappings if m.match is not None and m.to in agreed]
         values += [value for _, value in mapped.match_values] if mapped is not None else []
         return any(value.casefold() in names for value in values)
+
+
+def _rejected(failures: tuple[Failure, ...]) -> Reject:
+    """Return what stands in the way of a create: the first problem, with every path that has the same one."""
+    first = failures[0]
+    alike = [each.path for each in failures if (each.error_code, each.reason) == (first.error_code, first.reason)]
+    return Reject(first.error_code, f"{', '.join(alike)}: {first.reason}")
 
 
 def _why_in(standing: InScope | Leaving) -> str:

@@ -70,7 +70,7 @@ def sent(
             _scoping(operation),
             _matching(operation),
             *(map(_unresolved, operation.pending) if failure is None and operation.pending else ()),
-            _step("export", status, warning or verb),
+            _step("export", status, warning or verb) if failure is None else _refused(verb, failure),
         ),
         modified=_modified(operation),
         took_ms=took_ms,
@@ -256,6 +256,12 @@ def _scoping(operation: Operation) -> Step:
 def _step(kind: str, status: Literal["success", "warning", "failure"], description: str) -> Step:
     """Return a step whose words are the same for many entries."""
     return Step(kind, status, description)
+
+
+def _refused(description: str, failure: Failed) -> Step:
+    """Return the step of a request that failed, with what the target's support finds it by."""
+    found_by = {"Request": failure.request, "RequestId": failure.request_id}
+    return Step("export", "failure", description, {name: value for name, value in found_by.items() if value})
 
 
 _made: Callable[[tuple[str, object, object]], Modified] = partial(tuple.__new__, Modified)

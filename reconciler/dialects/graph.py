@@ -235,7 +235,9 @@ def failed(
     hint = (hints or {}).get(fault.value)
     if hint:
         reason += f" ({hint})"
-    return Failed(fault, reason, status, wait_seconds, attribute, reason_code or "")
+    inner = error.get("innerError")
+    named = str(inner.get("request-id") or "") if isinstance(inner, dict) else ""
+    return Failed(fault, reason, status, wait_seconds, attribute, reason_code or "", request_id=named[:100])
 
 
 def granted_permissions(header: str) -> frozenset[str] | None:

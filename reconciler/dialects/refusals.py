@@ -17,6 +17,8 @@ _CREDENTIAL = re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORE
 _TAG = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _SPACES = re.compile(r"[\s\x00-\x1f\x7f]+")
+_REQUEST_IDS = ("x-request-id", "request-id", "x-correlation-id", "x-amzn-requestid", "x-trace-id")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:=/+-]{1,100}")
 DETAIL_NAMES = ("detail", "message", "error_description", "description", "error", "title")
 """Where the words usually are."""
 
@@ -25,6 +27,12 @@ def hinted(reason: str, fault: str, hints: Mapping[str, str] | None) -> str:
     """Return the reason with what the profile says about this fault."""
     hint = (hints or {}).get(fault)
     return f"{reason} ({hint})" if hint else reason
+
+
+def request_id(headers: Mapping[str, str]) -> str:
+    """Return what a server calls a request in the headers of its answer, empty where it says nothing usable."""
+    named = next((headers[name] for name in _REQUEST_IDS if name in headers), "")
+    return named if _REQUEST_ID.fullmatch(named) else ""
 
 
 def object_of(body: bytes) -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ import orjson
 from reconciler.core.model import Kind
 from reconciler.core.outcomes import Failed, Fault
 from reconciler.dialects import scim_faults
-from reconciler.dialects.refusals import hinted
+from reconciler.dialects.refusals import hinted, request_id
 from reconciler.net.client import Client
 from reconciler.ports import Request, Response
 
@@ -90,7 +90,8 @@ class Wire:
             return replace(answer, reason=reason, request=asked)
         if 200 <= answer.status < 300:
             return answer
-        refusal = replace(self.refused(answer, answer.status, doing, paths), request=asked)
+        named = request_id(answer.headers)
+        refusal = replace(self.refused(answer, answer.status, doing, paths), request=asked, request_id=named)
         if refusal.fault is Fault.NOT_FOUND and one is not None:
             believed = not takes_away and scim_faults.is_error(answer.body)
             return refusal if believed else await self._vouched(one, refusal)

@@ -57,7 +57,11 @@ class Lane:
     )
 
     def __init__(
-        self, concurrency: int, requests_per_second: float | None, writes_per_second: float | None = None
+        self,
+        concurrency: int,
+        requests_per_second: float | None,
+        writes_per_second: float | None = None,
+        burst: int = 1,
     ) -> None:
         self._concurrency = concurrency
         self._allowed = concurrency
@@ -69,7 +73,7 @@ class Lane:
         self._dead_because: str | None = None
         self._rests_until = -math.inf
         self._requests_per_second = requests_per_second
-        self.pace = Pace(requests_per_second) if requests_per_second else None
+        self.pace = Pace(requests_per_second, burst) if requests_per_second else None
         self.paused_until = -math.inf
         self._writes_per_second: float | None = None
         self.write_pace: Pace | None = None
@@ -82,14 +86,18 @@ class Lane:
         return self._allowed
 
     def tighten(
-        self, concurrency: int, requests_per_second: float | None, writes_per_second: float | None = None
+        self,
+        concurrency: int,
+        requests_per_second: float | None,
+        writes_per_second: float | None = None,
+        burst: int = 1,
     ) -> None:
         """Take another client in: the lowest of both limits counts."""
         self._pace_writes(writes_per_second)
         self._concurrency = min(self._concurrency, concurrency)
         self._allowed = min(self._allowed, concurrency)
         if requests_per_second and requests_per_second < (self._requests_per_second or math.inf):
-            self._requests_per_second, self.pace = requests_per_second, Pace(requests_per_second)
+            self._requests_per_second, self.pace = requests_per_second, Pace(requests_per_second, burst)
 
     def _pace_writes(self, writes_per_second: float | None) -> None:
         if writes_per_second and writes_per_second < (self._writes_per_second or math.inf):
@@ -199,13 +207,16 @@ class Lanes:
         concurrency: int,
         requests_per_second: float | None = None,
         writes_per_second: float | None = None,
+        burst: int = 1,
     ) -> Lane:
         """Return the lane, made at its first use; a further client can only make it narrower."""
         lane = self._lanes.get((host.lower(), credential))
         if lane is None:
-            lane = self._lanes[host.lower(), credential] = Lane(concurrency, requests_per_second, writes_per_second)
+            lane = self._lanes[host.lower(), credential] = Lane(
+                concurrency, requests_per_second, writes_per_second, burst
+            )
         else:
-            lane.tighten(concurrency, requests_per_second, writes_per_second)
+            lane.tighten(concurrency, requests_per_second, writes_per_second, burst)
         return lane
 
 

@@ -408,15 +408,15 @@ class Applier:
                 return
             for operation in waiting:
                 await self.perform(operation)
-            if len(self.aside) == len(waiting):
-                await self._break_a_ring()
+            if len(self.aside) == len(waiting) and not await self._break_a_ring():
+                break
         waiting, self.aside = self.aside, []
         for operation in waiting:
             if not self._hand.leaves_alone(operation.record.key):
                 await self.fail(operation, await self._explain(operation))
 
-    async def _break_a_ring(self) -> None:
-        """Give one of those who wait for each other's names an interim name."""
+    async def _break_a_ring(self) -> bool:
+        """Give one of those who wait for each other's names an interim name; return whether there was one."""
         waiting, self.aside = self.aside, []
         for index, operation in enumerate(waiting):
             if self._hand.leaves_alone(operation.record.key):
@@ -443,10 +443,11 @@ class Applier:
             break
         else:
             self.aside = waiting
-            return
+            return False
         ready, self.aside = self.aside, []
         for operation in ready:
             await self.perform(operation)
+        return True
 
     async def _held_by_one_of(self, waiting: Sequence[Operation], operation: Operation, rename: Change) -> bool:
         found = await self._asking[operation.record.kind].ask_one([(rename.path, str(rename.new))])

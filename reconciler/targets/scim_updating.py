@@ -103,7 +103,7 @@ class Updating:
             if kind == "group" and not self._may_put_group(content, by_nature=by_nature):
                 reason = "changing a group: it could only be written whole, and the target does not show its members"
                 return Failed(Fault.UNSUPPORTED, reason)
-            body = scim.put_body(kind, content, changes, self._profile)
+            body = scim.put_body(kind, _without_torn_urns(content, changes), changes, self._profile)
             etag = etag_of(*found) if self._facts.says("etag") else None
             outcome = await self._write("PUT", kind, target_id, changes, body, etag)
             if not isinstance(outcome, Failed) or outcome.fault is not Fault.PRECONDITION:
@@ -161,6 +161,14 @@ def _is_urn(change: Change) -> bool:
 def _names_a_urn(changes: Sequence[Change]) -> bool:
     """Whether a refusal may be of the path itself: some servers cannot take the URN of an extension apart."""
     return any(_is_urn(change) for change in changes)
+
+
+def _without_torn_urns(content: Mapping[str, Any], changes: Sequence[Change]) -> Mapping[str, Any]:
+    """Leave out what a server made of the URN of an extension that it split at a dot: "urn:…:2" of "urn:…:2.0:User"."""
+    urns = [change.path.lower() for change in changes if _is_urn(change)]
+    if not urns:
+        return content
+    return {key: value for key, value in content.items() if not any(urn.startswith(f"{key.lower()}.") for urn in urns)}
 
 
 def _misread(changes: Sequence[Change], outcome: Done) -> list[Change]:

@@ -52,6 +52,7 @@ def build_target(
         _credential(settings),
         concurrency=settings.concurrency,
         requests_per_second=settings.requests_per_second or profile.requests_per_second,
+        burst=profile.burst,
     )
     exchange = connect(
         ca_file=settings.ca_file,

@@ -64,6 +64,7 @@ SECTIONS = {
     "LinkTable": "## Profiles",
     "EvidenceTable": "## Profiles",
     "OptionalTable": "## Profiles",
+    "FirstJobTable": "## Profiles",
     "AttributeTable": "## Profiles",
     **dict.fromkeys(
         ("RestTable", "CollectionTable", "GroupCollectionTable", "OperationTable", "FindTable", "MeaningTable"),

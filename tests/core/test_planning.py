@@ -160,7 +160,7 @@ def test_an_entry_without_a_link_is_asked_for_by_its_matching_values_in_order() 
 def test_an_entry_without_any_matching_value_is_rejected() -> None:
     mappings = (AttributeMapping("userName", Direct("upn"), match=1),)
     decision = decide(Record("user", SourceId("s1")), IN, entry={"upn": None}, mappings=mappings)
-    assert decision == Reject("ImportSkipped", "no matching attribute has a value")
+    assert decision == Reject("ImportSkipped", "no matching attribute has a value: userName")
 
 
 def test_somebody_who_is_disabled_and_in_scope_again_is_enabled() -> None:

@@ -301,6 +301,7 @@ _OTHERS = People(frozenset({4001}), frozenset({4002}))
 _EVERYTHING, _LOOKING, _NOTHING = [200, 200, 404, 200, 200, 200], [200, 200, 404, 403, 403, 200], [403] * 5 + [200]
 
 
+@pytest.mark.row("C3")
 @CURL
 @pytest.mark.parametrize(
     ("rights", "answers"),

@@ -176,6 +176,13 @@ async def test_two_jobs_of_one_host_and_credential_share_its_rate() -> None:
     assert sorted(busy.started) == pytest.approx([0.5 * number for number in range(10)])
 
 
+async def test_some_may_go_at_once_before_the_rate_spaces_them_out() -> None:
+    lanes, busy = Lanes(), Busy()
+    lane = lanes.lane("api.example.com", "phone-token", concurrency=16, requests_per_second=2, burst=4)
+    await call_side_by_side([make_client(busy, lane)], 8)
+    assert sorted(busy.started) == pytest.approx([0.0, 0.0, 0.0, 0.0, 0.5, 1.0, 1.5, 2.0])
+
+
 async def test_a_dead_target_is_given_up_within_30_s_and_then_not_knocked_at_for_a_while() -> None:
     exchange = ScriptedExchange(*times(5, REFUSED), answer(200), answer(200))
     client = make_client(exchange)

@@ -15,6 +15,8 @@ from aiohttp import web
 from tests.servers.http_double import HttpDouble, Json, Refused, answered
 
 SENSITIVE = ("ssn", "birthDate", "gender", "nationality", "privateEmail", "privatePhone")
+HOME = ("homeStreet", "homeZip", "homeCity", "homeCountry")
+"""The home address, which the documentation does not name: these names are made up, as an administrator finds them."""
 EMPLOYEE = [
     "id",
     "active",
@@ -41,6 +43,7 @@ EMPLOYEE = [
     "updated",
     "shirtSize",
     *SENSITIVE,
+    *HOME,
 ]
 FIELDS = {
     "employee": EMPLOYEE,

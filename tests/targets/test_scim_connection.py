@@ -105,6 +105,7 @@ def untrusted(tmp_path: Path) -> ssl.SSLContext:
     return context
 
 
+@pytest.mark.row("C11")
 async def test_a_certificate_that_nobody_vouches_for(untrusted: ssl.SSLContext) -> None:
     asked: list[str] = []
 

@@ -10,6 +10,8 @@ from typing import Any
 import orjson
 
 from reconciler import config, wiring
+from reconciler.commands.first_job import mapping_lines
+from reconciler.config.conversion import mapping_of
 from reconciler.ports import Diagnosis, LogQuery
 from reconciler.runtime.cycle import run_cycle
 from reconciler.runtime.ondemand import provision
@@ -72,6 +74,13 @@ class HumanResources:
         self.employees[id_] = row
         return row
 
+    def map_home_address(self) -> None:
+        """Do what the page says of the home address: take away the comment signs of the optional mappings."""
+        described = config.described_profile(self.profile, self.directory)
+        optional = (mapping_of(one.mapping) for one in described.table.optional)
+        lines = "\n".join(mapping_lines((*described.profile.user_mappings, *optional)))
+        self.tables += f"\n[jobs.entra.users]\nattributes = [\n{lines}\n]\n"
+
     def configure(self) -> Path:
         """Write files and configuration; return the latter's path."""
         rows = b"".join(orjson.dumps(row) + b"\n" for row in self.employees.values())
@@ -132,8 +141,3 @@ full_interval = "1000d"
     def account(self, name: str) -> dict[str, Any]:
         """Return the account of this user principal name, as the tenant keeps it."""
         return self.graph.tenant.user(name)
-
-    async def forget(self) -> None:
-        """Do what `reconciler forget entra` does."""
-        async with wiring.open_house(config.load(self.configure()), write=True) as house:
-            await house.store.forget("entra")

@@ -153,8 +153,11 @@ async def test_each_operation_can_be_switched_off(app: App, acall: Acall) -> Non
     app.users["taro"]["surname"] = "鈴木"
     app.users["hanako"]["accountEnabled"] = False
     assert done(await app.cycle()) == {}
+    app.tables = 'actions = ["create", "update"]\n[jobs.app.deprovision]\ninactive = "keep"'
+    assert done(await app.cycle()) == {"update": 1}
+    assert acall.user("hanako@example.com")["active"] is True, "updated, and not deactivated"
     app.tables = 'actions = ["create", "update"]'
-    assert done(await app.cycle()) == {"update": 1, "disable": 1}
+    assert done(await app.cycle()) == {"disable": 1}
     assert acall.user("hanako@example.com")["active"] is False
 
 
@@ -258,13 +261,15 @@ async def test_users_and_groups_are_assigned(app: App, acall: Acall) -> None:
 
 @pytest.mark.row("B16")
 async def test_a_report_for_support_has_ids_and_nothing_of_anybody(app: App, acall: Acall) -> None:
-    acall.script.on("POST", "/Users$", body="taro@", then=Status(400, body={"detail": f"bad {TARO}"}), times=FOR_EVER)
+    refused = Status(400, {"X-Request-Id": "req-4711"}, {"detail": f"bad {TARO}"})
+    acall.script.on("POST", "/Users$", body="taro@", then=refused, times=FOR_EVER)
     await app.cycle()
     ran = await Shell(app.directory)("support", "app", "-o", "-")
     assert ran.code == 0
     (failure,) = ran.json()["failures"]
     assert failure["operation"] == "create"
     assert failure["change_id"]
+    assert (failure["request"], failure["request_id"]) == ("POST /Users", "req-4711")
     assert ran.json()["cycles"][0]["cycle_id"] == failure["cycle_id"]
     for kept_out in (TARO, "山田", acall.token, "taro@"):
         assert kept_out not in ran.out

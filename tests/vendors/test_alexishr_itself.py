@@ -4,24 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from importlib import resources
 from pathlib import Path
 
 import pytest
 
-from reconciler import vendors
 from tests.cycles.company import done
 from tests.servers.alexishr import AlexisHR
 from tests.servers.graph import GraphServer
 from tests.vendors.hr import HumanResources
-
-HOME = ("streetAddress", "postalCode", "city", "country")
-
-
-@pytest.fixture
-async def graph() -> AsyncIterator[GraphServer]:
-    async with GraphServer() as server:
-        yield server
 
 
 @pytest.fixture
@@ -42,15 +32,7 @@ url = "{alexis.url}/v1"
 auth = {{ type = "bearer", token = {{ file = "hr-token" }} }}
 requests_per_second = 1000
 """
-    company.tables = f"[jobs.entra.users]\n{_mappings_without_the_home_address()}"
     return company
-
-
-def _mappings_without_the_home_address() -> str:
-    """Return the profile's mappings but those of private data, whose fields AlexisHR's documentation does not name."""
-    shipped = (resources.files(vendors) / "entra.toml").read_text("utf-8")
-    lines = shipped[shipped.index("attributes = [") :].splitlines(keepends=True)
-    return "".join(line for line in lines if not any(f'to = "{one}"' in line for one in HOME))
 
 
 @pytest.mark.row("D1")

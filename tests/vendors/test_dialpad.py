@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,11 +11,11 @@ import pytest
 
 from reconciler import config
 from reconciler.core.notices import NoticeKind
-from tests.commands.shell import Shell
+from tests.commands.shell import Hanging, Shell
 from tests.cycles.company import done
 from tests.daemon.process import Daemon
 from tests.servers.dialpad import Dialpad, Tenant
-from tests.servers.faults import FOR_EVER, Unauthorized
+from tests.servers.faults import FOR_EVER, Status, Unauthorized
 from tests.vendors.app import App, page
 
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
@@ -215,7 +216,12 @@ async def test_the_daemon_begins_at_once_and_goes_on_by_itself_until_it_is_switc
         assert "2 create" in shown
         assert (await shell("pause", "app")).code == 0
         assert "app: paused" in (await shell("status", "app")).out
+        assert await daemon.stop() == 0
+    async with Daemon(app.directory) as daemon:
+        await daemon.event("job.rests", job="app", paused=True)
+        assert "app: paused" in (await shell("status", "app")).out, "off is off, also after a restart"
         assert (await shell("resume", "app")).code == 0
+        assert "app: next cycle" in (await shell("status", "app")).out
         assert await daemon.stop() == 0
 
 
@@ -248,6 +254,16 @@ async def test_people_are_told_by_mail_when_it_fails_and_nobody_where_nobody_is_
     assert "nobody gets a mail when the job needs a person" in warnings
 
 
+@pytest.mark.row("E13")
+async def test_failures_are_told_in_one_mail_and_not_in_each_cycle(app: App, dialpad: Dialpad) -> None:
+    app.job += '\nnotify = ["it@example.com"]'
+    dialpad.script.on("POST", "/Users", then=Status(400), times=FOR_EVER)
+    for _ in range(4):
+        assert (await app.cycle()).exit_code in (0, 1)
+    (digest,) = [notice for notice in await app.notices() if notice.kind is NoticeKind.FAILURES]
+    assert "UnprocessableEntity" in str(digest.facts)
+
+
 @pytest.mark.row("E14")
 async def test_a_job_that_cannot_work_is_refused_when_it_is_saved(app: App) -> None:
     app.attributes += f'{{ to = "{ENTERPRISE}:licenseType", constant = "Dialpad_Voice" }},'
@@ -265,6 +281,46 @@ async def test_who_is_there_already_is_matched_and_updated(app: App, dialpad: Di
     app.attributes = app.attributes.replace('from = "id" }', 'from = "id", match = 2 }')
     assert '{ to = "externalId", from = "id", match = 2 }' in app.attributes
     assert done(await app.cycle()) == {}
+
+
+@pytest.mark.row("E16")
+async def test_matching_properties_have_an_order_and_two_accounts_that_match_are_left_alone(
+    app: App, dialpad: Dialpad
+) -> None:
+    app.job = 'scope = "all"'
+    app.attributes = app.attributes.replace('from = "mail", match = 1', 'from = "mail", match = 2')
+    app.attributes = app.attributes.replace('from = "id" }', 'from = "id", match = 1 }')
+    old = {"name": {"givenName": "Old", "familyName": "Old"}, "active": True}
+    by_id = dialpad.put("user", userName="ann.old@example.com", externalId="ann", **old)
+    by_name = dialpad.put("user", userName="BOB@example.com", **old)
+    doubled = [dialpad.put("user", userName=f"cleo{n}@example.com", externalId="cleo", **old) for n in range(2)]
+    report = await app.cycle()
+    assert done(report) == {"adopt": 2, "failure": 1}
+    assert (dialpad.users[by_id]["userName"], dialpad.users[by_id]["name"]["givenName"]) == (ANN, "Ann")
+    assert dialpad.users[by_name]["externalId"] == "bob"
+    assert [(one["id"], one["error_code"]) for one in report.failures] == [("cleo", "DuplicateTargetEntries")]
+    assert all(dialpad.users[one]["name"]["givenName"] == "Old" for one in doubled)
+    assert len(dialpad.users) == 4
+
+
+@pytest.mark.row("E22")
+async def test_the_progress_of_a_cycle_is_seen_while_it_runs(app: App, dialpad: Dialpad) -> None:
+    ids = [f"p{number:02}" for number in range(20)]
+    app.employ(*ids)
+    app.group("g1", ids, "Crew")
+    app.source_lines = '\n[control]\nsocket = "control.sock"\n'
+    app.concurrency = 1
+    app.write()
+    shell, hanging = Shell(app.directory), Hanging(dialpad, "POST", "/Users", body="p15@")
+    async with Daemon(app.directory) as daemon:
+        await hanging.arrived()
+        shown = await shell("status", "app")
+        assert "running for" in shown.out
+        sending = re.search(r"sending: (\d+) of (\d+)", shown.out)
+        assert sending, shown.out
+        assert int(sending[1]) < int(sending[2]) <= 20
+        assert re.search(r"so far: .*\b15 create", shown.out)
+        assert await daemon.stop() == 0
 
 
 @pytest.mark.row("E17")

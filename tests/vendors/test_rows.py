@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from reconciler import vendors
@@ -33,12 +34,18 @@ def test_the_page_is_up_to_date() -> None:
 
 def test_no_vendors_name_stands_in_code() -> None:
     """What is special about a vendor is data: no decision hangs on a name."""
-    names = {name for name in vendors.names() if name not in ("scim", "graph", "entra")}
+    generic = {"scim", "graph", "entra", "rest"}
+    names = {*vendors.names(), *vendors.source_names()} - generic
+    titles = {str(vendors.tables(name, CODE).get("title", name)).lower() for name in vendors.names()}
+    names |= titles - generic - {"microsoft entra id"}
+    assert {"dialpad", "acall", "sightcall", "alexishr", "okta"} <= names
     found = [
         (file.relative_to(CODE).as_posix(), name)
         for file in CODE.rglob("*.py")
         # Entra's rules are the house's own everywhere, but what writes to such a directory goes by its profile alone
         for name in (names | {"entra"} if file.name.startswith("graph") else names)
-        if name in file.read_text("utf-8").lower()
+        if re.search(rf"\b{re.escape(name)}\b", file.read_text("utf-8").lower())
     ]
-    assert found == []
+    # what people bring along is a file of the one who wrote it: reading it is all that these do
+    brought = {"cli.py", "commands/migrating.py", "migrate/__init__.py", "migrate/okta.py"}
+    assert {(file, name) for file, name in found if not (name == "okta" and file in brought)} == set()

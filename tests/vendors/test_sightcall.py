@@ -169,6 +169,9 @@ async def test_the_connection_test_tells_the_url_from_the_token(app: App, sightc
     assert "https://api.sightcall.com/api/v3/scim" in await said(sightcall.url.replace("/v3/", "/v2/"))
     assert "nothing listens there" in await said(f"http://127.0.0.1:{port}/api/v3/scim")
     assert "sightcall.invalid" in await said("http://sightcall.invalid/api/v3/scim")
+    assert "TLS" in await said(sightcall.url.replace("http:", "https:"))
+    sightcall.script.on("GET", "/Users", then=Status(200, {"Content-Type": "text/html"}, b"<html>Sign in</html>"))
+    assert "What answers is not SightCall's SCIM" in await said(sightcall.url)
     sightcall.script.on("*", "", then=Unauthorized(), times=FOR_EVER)
     assert "copy the SCIM token from the administration tab" in await said(sightcall.url)
 
