@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from reconciler import vendors
+import pytest
+
+from reconciler import config, vendors
 from tests.vendors.rows import PAGE, checklists, page, shown
 
 CODE = Path(vendors.__file__).parents[1]
@@ -49,3 +51,14 @@ def test_no_vendors_name_stands_in_code() -> None:
     # what people bring along is a file of the one who wrote it: reading it is all that these do
     brought = {"cli.py", "commands/migrating.py", "migrate/__init__.py", "migrate/okta.py"}
     assert {(file, name) for file, name in found if not (name == "okta" and file in brought)} == set()
+
+
+@pytest.mark.parametrize("name", sorted({*vendors.names()} - {"scim", "graph"}))
+def test_each_vendors_profile_says_what_is_needed_and_where_its_facts_are_from(name: str) -> None:
+    table = config.described_profile(name, CODE).table
+    assert table.title
+    assert table.prerequisites
+    assert table.links
+    assert {"unauthorized", "not_found"} <= table.hints.keys()
+    assert {"stated", "assumed"} <= {one.tier for one in table.evidence}, "what nobody says is named as such"
+    assert all(one.fact and one.source for one in table.evidence)
