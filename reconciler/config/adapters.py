@@ -6,21 +6,20 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from reconciler import vendors
 from reconciler.config.addresses import NO_SECRETS_IN_URLS as _NO_SECRETS_IN_URLS
-from reconciler.config.addresses import SECRET_KEY as _SECRET_KEY
 from reconciler.config.addresses import address_at as _address
 from reconciler.config.addresses import auth_at
 from reconciler.config.addresses import holds_secret as _holds_secret
 from reconciler.config.addresses import host_of as _host
 from reconciler.config.addresses import split_at as _split
-from reconciler.config.conversion import active_of
 from reconciler.config.file_source import file_source
 from reconciler.config.file_table import FileSourceTable
 from reconciler.config.graph_settings import graph_source, graph_target
 from reconciler.config.graph_tables import GraphSourceTable, GraphTargetTable
+from reconciler.config.joined_source import joined_source
+from reconciler.config.joined_table import JoinedSourceTable
 from reconciler.config.ldap_source import ldap_source
 from reconciler.config.ldap_table import LdapSourceTable
 from reconciler.config.places import existing_file as _existing
@@ -41,7 +40,6 @@ from reconciler.config.settings import (
     GraphTargetSettings,
     MailSettings,
     MetricsSettings,
-    OtherSource,
     ScimTargetSettings,
     SourceSettings,
     TargetSettings,
@@ -51,13 +49,12 @@ from reconciler.config.sql_source import sql_source
 from reconciler.config.sql_table import SqlSourceTable
 from reconciler.config.tables import (
     ConfigTable,
-    OtherSourceTable,
     ScimTargetTable,
     SourceTable,
     StateTable,
     TargetTable,
 )
-from reconciler.config.values import PLACES_HINT, SecretPlace, seconds
+from reconciler.config.values import seconds
 from reconciler.core.model import PatchDialect, Profile
 from reconciler.errors import ConfigError
 from reconciler.secrets import Secret
@@ -214,15 +211,8 @@ def _source(name: str, table: SourceTable, report: Report) -> SourceSettings:
             return scim_source(name, table, report)
         case GraphSourceTable():
             return graph_source(name, table, report)
-        case OtherSourceTable():
-            return _other_source(name, table, report)
-
-
-def _other_source(name: str, table: OtherSourceTable, report: Report) -> OtherSource:
-    place: Place = ("sources", name)
-    report.warning((*place, "type"), f"sources of type {table.type} are not yet available: their jobs cannot run")
-    _refuse_plain_secrets(report.written("sources", name), place, report)
-    return OtherSource(name, table.type, active_of(table.active), table.person)
+        case JoinedSourceTable():
+            return joined_source(name, table, report)
 
 
 def _described(table: TargetTable, place: Place, report: Report) -> Described | None:
@@ -304,24 +294,3 @@ def _base_url(url: str, place: Place, report: Report) -> str:
     if path.rpartition("/")[2].lower() in ("users", "groups"):
         report.problem(place, "is the address of users or groups", "leave out its last part")
     return parts._replace(path=path).geturl()
-
-
-def _refuse_plain_secrets(table: Any, place: Place, report: Report) -> None:
-    """Look for secrets in a table whose keys are not known yet."""
-    if isinstance(table, Mapping) and table.keys() <= set(SecretPlace.model_fields):
-        return
-    items = table.items() if isinstance(table, Mapping) else enumerate(table) if isinstance(table, list) else ()
-    for key, value in items:
-        if not isinstance(value, str):
-            _refuse_plain_secrets(value, (*place, key), report)
-        elif isinstance(key, str) and _SECRET_KEY.search(key):
-            report.problem((*place, key), "a secret must not stand in the configuration", PLACES_HINT)
-        elif "://" in value and _password_in(value):
-            report.problem((*place, key), _NO_SECRETS_IN_URLS)
-
-
-def _password_in(url: str) -> bool:
-    try:
-        return _holds_secret(url)
-    except ValueError:
-        return False

@@ -18,7 +18,6 @@ from reconciler.config.settings import (
     FileSourceSettings,
     GraphSourceSettings,
     LdapSourceSettings,
-    OtherSource,
     SourceSettings,
     SqlSourceSettings,
     TargetSettings,
@@ -251,7 +250,7 @@ def _app(made: Job, source: SourceSettings | None, place: Place, report: Report)
     at: Place = (*place, "service_principal")
     if made.service_principal is None:
         return
-    if source is not None and not isinstance(source, GraphSourceSettings | OtherSource):
+    if source is not None and not isinstance(source, GraphSourceSettings):
         report.problem(at, "only a source of type graph knows assignments to an app", "leave it out")
     elif made.scope is not Scope.ASSIGNED:
         report.problem(at, f'decides nothing with scope = "{made.scope}"', 'scope = "assigned"')

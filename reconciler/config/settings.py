@@ -245,11 +245,19 @@ class GraphSourceSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class OtherSource:
-    """A source of a type that is accepted by name and cannot be read yet."""
+class JoinedSourceSettings:
+    """A source that joins others. The first of them decides who exists."""
 
     name: str
-    type: str
+    of: tuple[str, ...]
+    keys: tuple[str, ...]
+    """The attribute of each that is the same for one human."""
+    everywhere: bool
+    """Only who is in all of them exists."""
+    attributes: Mapping[str, tuple[tuple[str, str], ...]]
+    """Where an attribute comes from, as (source, its attribute), the best first."""
+    references: frozenset[str]
+    ignore_case: bool
     active: ActiveRule | None = None
     person: str | None = None
 
@@ -261,7 +269,7 @@ SourceSettings = (
     | RestSourceSettings
     | ScimSourceSettings
     | GraphSourceSettings
-    | OtherSource
+    | JoinedSourceSettings
 )
 
 

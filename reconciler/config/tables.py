@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from reconciler.config.active_table import Active
 from reconciler.config.auth_tables import AuthTable
 from reconciler.config.file_table import FileSourceTable
 from reconciler.config.graph_tables import GraphSourceTable, GraphTargetTable
 from reconciler.config.job_tables import Condition, JobTable
+from reconciler.config.joined_table import JoinedSourceTable
 from reconciler.config.ldap_table import LdapSourceTable
 from reconciler.config.rest_table import RestSourceTable
 from reconciler.config.rest_target_table import RestTargetTable
@@ -94,18 +94,6 @@ class LogTable(Table):
     retention: DurationOrNever = Field(default="30d", description='How long its records are kept, or "never" dropped.')
 
 
-class OtherSourceTable(Table):
-    """A source of a type that is not yet available."""
-
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True, hide_input_in_errors=True)
-
-    type: Literal["joined"]
-    person: Text | None = Field(
-        default=None, description="The attribute that is the same for one human under a new id."
-    )
-    active: Active | None = Field(default=None, description="The attribute that says who is active.")
-
-
 SourceTable = Annotated[
     FileSourceTable
     | LdapSourceTable
@@ -113,7 +101,7 @@ SourceTable = Annotated[
     | RestSourceTable
     | ScimSourceTable
     | GraphSourceTable
-    | OtherSourceTable,
+    | JoinedSourceTable,
     Field(discriminator="type"),
 ]
 

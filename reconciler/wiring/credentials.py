@@ -7,8 +7,6 @@ from typing import assert_never
 
 from reconciler import config as configuration
 from reconciler import logs
-from reconciler.config import Config
-from reconciler.errors import ConfigError, Problem
 from reconciler.net.auth import Auth, Basic, Bearer, ClientCredentials
 from reconciler.ports import Clock, Exchange
 from reconciler.secrets import Secret
@@ -47,7 +45,3 @@ def reader(secret: Secret) -> Callable[[], str]:
         return value
 
     return read
-
-
-def not_yet(config: Config, where: str, type_: str) -> ConfigError:
-    return ConfigError(Problem(f"{config.path.name}: {where}", f"{type_} is not yet available"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -143,7 +144,8 @@ async def _connected(
     connect: Connect = REAL,
 ) -> AsyncIterator[tuple[Source, BuiltTarget]]:
     async with AsyncExitStack() as stack:
-        source = build_source(config, config.jobs[job_name].source, clock, dice, lanes, connect)
+        copy = state_directory(config) / f"joined-{job_name}.db"
+        source = build_source(config, config.jobs[job_name].source, clock, dice, lanes, connect, copy=copy)
         stack.push_async_callback(_close, source)
         target = build_target(config, job_name, clock, dice, lanes, facts, measure, connect)
         stack.push_async_callback(_close, target)
@@ -167,6 +169,14 @@ def state_url(config: Config) -> str:
         problem = "names no user, so nobody can sign in with the password"
         raise ConfigError(Problem(f"{config.path}: [state] url", problem, "postgresql://user@host/name"))
     return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}").geturl()
+
+
+def state_directory(config: Config) -> Path:
+    """Return where files belong that go with the state: beside it, or where systemd says that ours are."""
+    kind, _, place = config.state_url.partition(":///")
+    if kind == "sqlite":
+        return Path(place).parent
+    return Path(os.environ.get("STATE_DIRECTORY", "").split(":")[0] or config.directory)
 
 
 def _copied(url: str, directory: Path) -> str:

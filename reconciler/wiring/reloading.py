@@ -10,8 +10,8 @@ from reconciler.config import (
     FileSourceSettings,
     GraphSourceSettings,
     GraphTargetSettings,
+    JoinedSourceSettings,
     LdapSourceSettings,
-    OtherSource,
     RestSourceSettings,
     RestTargetSettings,
     ScimSourceSettings,
@@ -29,6 +29,11 @@ def connection_changes(before: Config, after: Config) -> tuple[tuple[str, ...], 
             if was[name] != now[name]:
                 changed[what].add(name)
                 said.append(f"{what} {name}: {', '.join(_differing(was[name], now[name]))} changed")
+    changed["source"] |= {
+        name
+        for name, settings in after.sources.items()
+        if isinstance(settings, JoinedSourceSettings) and not changed["source"].isdisjoint(settings.of)
+    }
     said += [
         f"target {name}: limits are lowered at once, raised when the daemon is started again"
         for name in before.targets.keys() & after.targets.keys()
@@ -62,7 +67,7 @@ def _differing(was: object, now: object) -> Iterator[str]:
         | SqlSourceSettings
         | RestSourceSettings
         | ScimSourceSettings
-        | OtherSource,
+        | JoinedSourceSettings,
     )
     for one in fields(was):
         if getattr(was, one.name) != getattr(now, one.name):

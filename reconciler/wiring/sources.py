@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import assert_never
 from urllib.parse import urlsplit
 
@@ -10,8 +11,8 @@ from reconciler.config import (
     Config,
     FileSourceSettings,
     GraphSourceSettings,
+    JoinedSourceSettings,
     LdapSourceSettings,
-    OtherSource,
     RestSourceSettings,
     ScimSourceSettings,
     SimpleBindSettings,
@@ -28,11 +29,13 @@ from reconciler.sources.file_change_rows import Columns
 from reconciler.sources.file_changes import ChangeFiles
 from reconciler.sources.file_rows import Format
 from reconciler.sources.file_watch import Watched
+from reconciler.sources.joined import JoinedSource
+from reconciler.sources.joined_merging import Joining, Origin
 from reconciler.sources.rest import RestSource
 from reconciler.sources.scim import ScimSource
 from reconciler.sources.sql import Queries, SqlSource
 from reconciler.wiring.connecting import REAL, Connect
-from reconciler.wiring.credentials import not_yet, reader, signing
+from reconciler.wiring.credentials import reader, signing
 from reconciler.wiring.graph import graph_source
 
 
@@ -43,8 +46,13 @@ def build_source(
     dice: Dice | None = None,
     lanes: Lanes | None = None,
     connect: Connect = REAL,
+    *,
+    copy: Path | None = None,
 ) -> Source:
-    """Return the source that a configuration names."""
+    """Return the source that a configuration names.
+
+    `copy`: where a joined one keeps what its parts said last, so that it can tell what changed.
+    """
     dice, lanes = dice or SystemDice(), lanes or Lanes()
     settings = config.sources[name]
     match settings:
@@ -76,8 +84,9 @@ def build_source(
             return _scim_source(settings, clock, dice, lanes, connect)
         case GraphSourceSettings():
             return graph_source(config, settings, clock, dice, lanes, connect)
-        case OtherSource():
-            raise not_yet(config, f"[sources.{name}] type", settings.type)
+        case JoinedSourceSettings():
+            parts = [build_source(config, part, clock, dice, lanes, connect) for part in settings.of]
+            return JoinedSource(name, parts, _joining(settings), copy=copy)
         case _:
             assert_never(settings)
 
@@ -124,6 +133,20 @@ def _file_source(settings: FileSourceSettings, clock: Clock) -> Source:
     assert source is not None
     named = [place for place in (settings.users, settings.groups, settings.changes) if place is not None]
     return Watched(source, named)
+
+
+def _joining(settings: JoinedSourceSettings) -> Joining:
+    return Joining(
+        settings.of,
+        settings.keys,
+        {
+            attribute: tuple(Origin(settings.of.index(part), name) for part, name in origins)
+            for attribute, origins in settings.attributes.items()
+        },
+        references=settings.references,
+        ignore_case=settings.ignore_case,
+        everywhere=settings.everywhere,
+    )
 
 
 def _rest_source(settings: RestSourceSettings, clock: Clock, dice: Dice, lanes: Lanes, connect: Connect) -> Source:

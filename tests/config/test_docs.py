@@ -35,7 +35,7 @@ SECTIONS = {
     "AssignedListTable": "#### Descriptions",
     "DescriptionTable": "#### Descriptions",
     "ScimSourceTable": "### A system that speaks SCIM",
-    "OtherSourceTable": "## sources",
+    "JoinedSourceTable": "### Several sources as one",
     "LdapSourceTable": "### A directory",
     "SimpleBindTable": "### A directory",
     "OtherBindTable": "### A directory",

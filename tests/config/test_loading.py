@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from reconciler import config
-from reconciler.config import BasicAuth, BearerAuth, FileSourceSettings, OAuthSettings, OtherSource, ScimTargetSettings
+from reconciler.config import BasicAuth, BearerAuth, FileSourceSettings, OAuthSettings, ScimTargetSettings
 from reconciler.config.tables import ConfigTable
 from reconciler.core.model import (
     Action,
@@ -121,7 +121,7 @@ def test_the_example_says_everything_that_can_be_said() -> None:
     missing = (
         _schema_keys() - written - {"auth", "state", "control", "mail", "sources", "targets", "roles", "tables", "jobs"}
     )
-    assert missing - {"users", "groups", "deprovision"} == set()
+    assert missing - {"users", "groups", "deprovision", "triggers"} == set()
 
 
 def _keys(line: str) -> list[str]:
@@ -360,12 +360,6 @@ def test_what_is_doubtful_is_a_warning(case: str, tmp_path: Path, monkeypatch: p
     text, expected = WARNINGS[case]
     found = [str(warning).replace(f"{tmp_path}/config.toml: ", "") for warning in loaded(text, tmp_path).warnings]
     assert found == expected
-
-
-def test_a_source_of_a_later_type_keeps_what_jobs_need_of_it(tmp_path: Path) -> None:
-    text = '[sources.hr]\ntype = "joined"\nkey = "id"\nactive = { from = "s", is = ["A"] }\nperson = "p"\n'
-    found = loaded(text, tmp_path).sources["hr"]
-    assert found == OtherSource("hr", "joined", ActiveRule("s", ("A",)), "p")
 
 
 def test_the_contract_as_designed_loads(tmp_path: Path) -> None:
