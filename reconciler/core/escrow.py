@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reconciler.core.outcomes import ERROR_CODES, Fault
 from reconciler.core.records import Escrow
 
 KEPT_SECONDS = 28 * 86400.0
@@ -10,6 +11,11 @@ KEPT_SECONDS = 28 * 86400.0
 _HOUR = 3600.0
 WAITS_SECONDS = (0.0, 6 * _HOUR, 12 * _HOUR, 24 * _HOUR)
 """After the first, second, third, and every later failure. None after the first: the next cycle tries it."""
+
+OF_AN_OUTAGE = frozenset(
+    ERROR_CODES[fault] for fault in (Fault.UNREACHABLE, Fault.INTERRUPTED, Fault.THROTTLED, Fault.SERVER_ERROR)
+)
+"""What entries fail with that are well themselves, when their target is not."""
 
 
 def after_failure(previous: Escrow | None, now: float, error_code: str, reason: str) -> tuple[Escrow, float | None]:

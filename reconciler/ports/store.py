@@ -307,6 +307,10 @@ class Store(Protocol):
         """Return entries whose operation failed and that wait for their next try, oldest failure first."""
         ...
 
+    async def end_waits(self, job_id: int, epoch: int, codes: Collection[str], now: float) -> None:
+        """Have what failed with one of these codes tried by this cycle, as if it had not failed before."""
+        ...
+
     async def reset(self, job: str, scopes: Collection[ResetScope], now: float) -> Standing:
         """Clear what a restart of the job clears (`core.restarting`), in one commit; return how it stands then.
 

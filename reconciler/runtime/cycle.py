@@ -11,6 +11,7 @@ import anyio
 
 from reconciler.core.assignments import nobody_assigned
 from reconciler.core.decisions import Operation
+from reconciler.core.escrow import OF_AN_OUTAGE
 from reconciler.core.guarding import Guards
 from reconciler.core.health import CycleEnd, after_cycle, compares
 from reconciler.core.model import KINDS, Kind, TargetId
@@ -129,6 +130,8 @@ class _Cycle:
                 cycle_id=cycle_id,
                 asked_by=self._asked_by,
             )
+            if health.comes_after_an_outage(self._standing):
+                await self._store.end_waits(state.job_id, state.epoch, OF_AN_OUTAGE, at)
             self._managed = await self._store.linked_count(state.job_id)
             initial = self._full or state.completed_rules != self._plan.rules_version
             self._furnish(state, expect_many=initial)
@@ -426,8 +429,10 @@ class _Cycle:
             breach = await health.breach_of_source(self._world, self._job, self._reading)
         if breach is None and not applier.halted:
             proves = health.proves(standing, counts, figures, self._reading)
-            if proves is None or health.looks_dead(applier, counts):
-                breach = await health.test_target(self._world.target)
+        looks_dead = not applier.halted and not health.at_once(breach) and health.looks_dead(applier, counts)
+        if proves is None or looks_dead:
+            # an app that is away fails everybody: that is told as what it is, and not by how many they are
+            breach = await health.test_target(self._world.target) or breach
         unread = breach is not None and bool(breach.source)
         return CycleEnd(
             self._clock.now(),

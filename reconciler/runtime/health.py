@@ -73,6 +73,17 @@ def proves(standing: Standing, counts: Mapping[str, int], figures: Figures, read
     return True if _done(counts) else None
 
 
+def at_once(breach: Breach | None) -> bool:
+    """Return whether a breach says what is wrong with a side; else it is a count, or none."""
+    return breach is not None and breach.reason is QuarantineReason.EXCEPTION
+
+
+def comes_after_an_outage(standing: Standing) -> bool:
+    """Return whether what failed until now may have failed because the target was not there for anybody."""
+    before = standing.quarantine
+    return before is not None and before.reason is QuarantineReason.EXCEPTION and not before.source
+
+
 def looks_dead(applier: Applier, counts: Mapping[str, int]) -> bool:
     """Return whether nothing could be done, by faults that pass: what stands in front of a dead app answers so."""
     first = applier.first_failure

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from sqlalchemy import Connection, and_, delete, exists, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, select, true, update
 
 from reconciler.core import quarantine
 from reconciler.core.notices import Notice
 from reconciler.core.restarting import ResetScope
 from reconciler.core.standing import Standing
 from reconciler.store import claiming, standings, tallying
-from reconciler.store.identifying import job_named
+from reconciler.store.identifying import fenced_job, job_named
 from reconciler.store.tables import decided_operations, entries, holds, jobs, ledger, pending_references, staged_groups
 
 _LINKS = (entries, ledger, pending_references, holds, decided_operations)
@@ -28,7 +28,11 @@ def reset(connection: Connection, name: str, scopes: Collection[ResetScope], now
             connection.execute(update(entries).where(entries.c.job_id == row.id).values(fingerprint=None))
         _propose_again(connection, row.id, now)
         if ResetScope.ESCROWS in scopes:
-            _end_waits(connection, row.id, now)
+            _end_waits(connection, row.id, true(), now)
+            g = staged_groups.c
+            connection.execute(
+                update(staged_groups).where(g.job_id == row.id, g.failures > 0).values(failures=0, due_at=None)
+            )
         if ResetScope.LINKS in scopes:
             for table in _LINKS:
                 connection.execute(delete(table).where(table.c.job_id == row.id))
@@ -36,6 +40,11 @@ def reset(connection: Connection, name: str, scopes: Collection[ResetScope], now
             connection.execute(update(staged_groups).where(staged_groups.c.job_id == row.id).values(dirty=True))
             claiming.wake(connection)
     return standings.settle(connection, name, lambda standing: _restarted(name, standing, scopes, now))
+
+
+def end_waits(connection: Connection, job_id: int, epoch: int, codes: Collection[str], now: float) -> None:
+    fenced_job(connection, job_id, epoch)
+    _end_waits(connection, job_id, entries.c.escrow_error_code.in_(sorted(codes)), now)
 
 
 def _propose_again(connection: Connection, job_id: int, now: float) -> None:
@@ -50,11 +59,11 @@ def _propose_again(connection: Connection, job_id: int, now: float) -> None:
     connection.execute(delete(decided_operations).where(rejected))
 
 
-def _end_waits(connection: Connection, job_id: int, now: float) -> None:
+def _end_waits(connection: Connection, job_id: int, which: ColumnElement[bool], now: float) -> None:
     c, of_job = entries.c, entries.c.job_id == job_id
     connection.execute(
         update(entries)
-        .where(of_job, c.escrow_failures.is_not(None))
+        .where(of_job, c.escrow_failures.is_not(None), which)
         .values(
             escrow_failures=None,
             escrow_first_failed_at=None,
@@ -64,8 +73,6 @@ def _end_waits(connection: Connection, job_id: int, now: float) -> None:
             due_at=now,
         )
     )
-    g = staged_groups.c
-    connection.execute(update(staged_groups).where(g.job_id == job_id, g.failures > 0).values(failures=0, due_at=None))
 
 
 def _restarted(

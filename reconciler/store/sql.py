@@ -137,6 +137,9 @@ class SqlStore:
     async def in_escrow(self, job_id: int, limit: int) -> list[Record]:
         return await self._do(reading.in_escrow, job_id, limit)
 
+    async def end_waits(self, job_id: int, epoch: int, codes: Collection[str], now: float) -> None:
+        await self._do(resetting.end_waits, job_id, epoch, codes, now)
+
     async def reset(self, job: str, scopes: Collection[ResetScope], now: float) -> Standing:
         return await self._do(resetting.reset, job, scopes, now)
 

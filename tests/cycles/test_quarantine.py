@@ -11,7 +11,7 @@ from reconciler.core.notices import Notice
 from reconciler.core.standing import Quarantine, QuarantineReason
 from tests.cycles.calendar import HOUR
 from tests.cycles.company import Company, done
-from tests.servers.faults import FOR_EVER, ServerFault, Status, Unauthorized
+from tests.servers.faults import FOR_EVER, Drop, ServerFault, Status, Unauthorized
 from tests.servers.scim import ScimServer
 
 PEOPLE = ("ann", "bob", "cleo", "dan")
@@ -93,6 +93,51 @@ async def test_a_fault_of_one_person_is_no_quarantine(company: Company, server: 
     [digest] = await mails(company)
     assert (str(digest.kind), digest.facts["failed"], digest.facts["judged"]) == ("failures", 1, 4)
     assert [entry["id"] for entry in digest.facts["entries"]] == ["ann"]
+
+
+@pytest.mark.parametrize("fault", [Status(503), Status(500), Drop()], ids=["503", "500", "cut connections"])
+async def test_an_outage_of_two_cycles_leaves_nobody_waiting_when_it_is_over(
+    fault: ServerFault, company: Company, server: ScimServer
+) -> None:
+    company.people("zoe", *PEOPLE)
+    await company.cycle()
+    company.users["zoe"]["jobTitle"] = "Manager"
+    company.people("eve")
+    server.script.on("*", "", then=fault, times=FOR_EVER)
+    for _ in range(2):
+        assert (await company.cycle()).state == "unreachable"
+        company.clock.turn(2400)
+    server.script.clear()
+    assert done(await company.cycle()) == {"create": 1, "update": 1}
+    assert (await company.standing()).quarantine is None
+    server.clear_requests()
+    assert done(await company.cycle()) == {}
+    assert server.requests == []
+
+
+async def test_an_outage_of_six_weeks_makes_nobody_be_given_up(company: Company, server: ScimServer) -> None:
+    company.people(*PEOPLE)
+    server.script.on("*", "", then=Status(503), times=FOR_EVER)
+    for _ in range(42):
+        assert (await company.cycle()).state == "unreachable"
+        company.clock.turn(24 * HOUR)
+    server.script.clear()
+    assert done(await company.cycle()) == {"create": 4}
+
+
+async def test_who_fails_for_a_reason_of_her_own_waits_through_an_outage(company: Company, server: ScimServer) -> None:
+    company.people("ann")
+    server.script.on("POST", "/Users", then=Status(400), times=FOR_EVER)
+    for _ in range(2):
+        assert done(await company.cycle()) == {"failure": 1}
+    company.people("bob")
+    server.script.clear()
+    server.script.on("*", "", then=Unauthorized(), times=FOR_EVER)
+    assert (await company.cycle()).state == "unreachable"
+    server.script.clear()
+    assert done(await company.cycle()) == {"create": 1}, "bob; ann's next try is in six hours"
+    company.clock.turn(7 * HOUR)
+    assert done(await company.cycle()) == {"create": 1}
 
 
 async def test_a_create_is_tried_for_28_days_and_a_disable_for_ever(company: Company, server: ScimServer) -> None:
