@@ -132,6 +132,8 @@ class _Visit:
         self._waits_seconds = waits_seconds
         self._busy: list[Key] = []
         self._unknown: list[Key] = []
+        self._why_unknown = ""
+        """What the source says of itself, where it could not be read."""
         self._apart: list[Key] = []
         self._canary = Canary(plan.job)
 
@@ -283,6 +285,9 @@ class _Visit:
 
             await drain(decide, self._spool, self._applier, concurrency=self._plan.concurrency)
             self._unknown += [(kind, one) for one in page if one not in given]
+            if self._unknown and not self._why_unknown:
+                bad = [line.text for line in await self._world.source.test() if not line.ok]
+                self._why_unknown = bad[0] if bad else ""
             gone = [one for one in page if not given.get(one, True)]
             records = await self._store.records(self._state.job_id, kind, gone) if gone else {}
             for record in records.values():
@@ -407,5 +412,6 @@ class _Visit:
             why = f"the job is restricted to {', '.join(self._canary.names)} (only = […]): nobody else is touched"
             return Subject.not_taken(*key, lines, "NotInOnly", why, status="skipped")
         if key in self._unknown:
-            return Subject.not_taken(*key, lines, "SourceNotRead", "the source could not be read whole")
+            why = f": {self._why_unknown}" if self._why_unknown else ""
+            return Subject.not_taken(*key, lines, "SourceNotRead", f"the source could not be read whole{why}")
         return self._watching.subject(key, lines, rows, stopped)

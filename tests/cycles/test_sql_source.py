@@ -222,6 +222,21 @@ async def test_what_cannot_be_read_is_no_leaver(
     assert all(server.user(f"p{n}@example.com")["active"] for n in (1, 2, 3))
 
 
+async def test_a_run_on_demand_says_why_the_source_could_not_be_read(company: Company, tmp_path: Path) -> None:
+    hr = Database(f"sqlite:///{tmp_path}/hr.db")
+    hr.takes_on(1)
+    hr.close()
+    reads(company, hr)
+    await company.cycle()
+    (tmp_path / "hr.db").rename(tmp_path / "hr.moved")
+    result = await company.provision("1")
+    assert not isinstance(result, tuple)
+    [subject] = result.subjects
+    assert (result.exit_code, subject.error_code) == (4, "SourceNotRead")
+    assert subject.why.startswith("the source could not be read whole: sqlite:///")
+    assert "unable to open database file" in subject.why
+
+
 async def test_a_row_twice_makes_the_reading_incomplete(company: Company, database: Database) -> None:
     database.takes_on(1, 2)
     reads(company, database, users=f"{COLUMNS} UNION ALL {COLUMNS}")
