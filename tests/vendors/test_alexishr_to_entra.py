@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from reconciler.demo import organisation
 from tests.cycles.calendar import DAY
 from tests.cycles.company import done
 from tests.servers.graph import GraphServer
@@ -112,6 +113,13 @@ async def test_the_nickname_is_first_dot_last_without_marks_and_unlike_any_other
     assert done(await hr.cycle()) == {"create": 2}
     names = {hr.account("asa@example.com")["mailNickname"], hr.account("asa2@example.com")["mailNickname"]}
     assert names == {"AsaMaria.ObergNunez", "AsaMaria.ObergNunez1"}
+    hr.employee("e3", "Bríd", "O'Neill", mail="brid@example.com")
+    hr.employee("e4", "太郎", "佐藤", mail="taro.sato@example.com")
+    hr.employee("e5", "Ann (Bea)", "Beck", mail="ann.bea@example.com")
+    assert done(await hr.cycle()) == {"create": 3}
+    assert hr.account("brid@example.com")["mailNickname"] == "Brid.O'Neill"
+    assert hr.account("taro.sato@example.com")["mailNickname"] == "taro.sato", "no letter of his name is one of it"
+    assert hr.account("ann.bea@example.com")["mailNickname"] == "ann.bea"
     hr.employees["e1"]["surname"] = "Berg"
     await hr.cycle()
     assert hr.account("asa@example.com")["mailNickname"] in names
@@ -396,3 +404,26 @@ async def test_who_is_mastered_on_premises_is_left_alone_as_such_and_stops_nobod
     assert [(one["id"], one["error_code"]) for one in report.failures] == [("e1", "OnPremisesMastered")]
     assert hr.account(ANN)["jobTitle"] == "Old"
     assert hr.account("bob.carr@example.com")["accountEnabled"] is True
+
+
+async def test_the_sample_organisation_is_in_the_directory_and_the_next_cycle_sends_nothing(
+    hr: HumanResources, graph: GraphServer
+) -> None:
+    graph.tenant.domains.append("orchard.example")
+    people = organisation.people()
+    for row in people:
+        more = {name: row.get(name) for name in ("jobTitle", "department", "manager")}
+        hr.employee(row["id"], row["givenName"], row["surname"], mail=row["mail"], **more)
+    with_mail = [row for row in people if row["mail"]]
+    report = await hr.cycle()
+    assert report.failures == []
+    assert len(graph.tenant.users) == len(with_mail) > 400
+    names = [user["mailNickname"] for user in graph.tenant.users.values()]
+    assert len({name.lower() for name in names}) == len(names)
+    assert all(name.isascii() for name in names)
+    by_name = {user["mail"]: user for user in graph.tenant.users.values()}
+    assert all(by_name[row["mail"]]["displayName"] == f"{row['givenName']} {row['surname']}" for row in with_mail)
+    assert any(ord(character) > 0x3000 for user in by_name.values() for character in user["displayName"])
+    await hr.cycle()
+    graph.clear()
+    assert (done(await hr.cycle()), graph.calls) == ({}, [])
