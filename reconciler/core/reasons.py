@@ -351,8 +351,8 @@ MEANINGS: Mapping[Reason, Meaning] = {
     ),
     "GracePeriod": Meaning(
         "success",
-        "The account is disabled later",
-        "Nothing; to disable the person at once, do it in the app, or shorten `disable_after`.",
+        "The account is disabled, or deleted, later",
+        "Nothing; to have the person out at once, do it in the app, or shorten `disable_after`.",
     ),
     "UnableToResolveReferenceAttributeValue": Meaning(
         "success",

@@ -54,7 +54,7 @@ def object_of(body: bytes) -> Mapping[str, Any]:
 
 
 def words(body: bytes, content: Mapping[str, Any], names: Iterable[str] = DETAIL_NAMES) -> str:
-    """Return the server's own words: the first of `names` that its JSON has as text, or its text."""
+    """Return the server's own words: the first of `names` (dotted paths) that its JSON has as text, or its text."""
     if not content:
         text = body[:_BODY_BYTES_READ].decode("utf-8", "replace")
         if is_html(body):
@@ -62,7 +62,9 @@ def words(body: bytes, content: Mapping[str, Any], names: Iterable[str] = DETAIL
             text = title.group(1) if title and title.group(1).strip() else _TAG.sub(" ", text)
         return shortened(text)
     for name in names:
-        value = content.get(name)
+        value: Any = content
+        for part in name.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
         if isinstance(value, dict):
             value = value.get("message")
         if isinstance(value, str) and value.strip():

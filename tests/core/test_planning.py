@@ -9,6 +9,7 @@ import pytest
 
 from reconciler.core.decisions import Ask, Decision, Judged, Leave, Operation, Reject
 from reconciler.core.diffing import UNKEPT_MAX
+from reconciler.core.leaving import kept_causes
 from reconciler.core.mapping import Mapped, Mapper
 from reconciler.core.model import (
     Action,
@@ -381,6 +382,19 @@ def test_a_leaver_is_disabled_when_the_grace_period_is_over() -> None:
     assert sent(decide(over, OUT, WAITS))[0] == "disable"
 
 
+def test_a_delete_that_a_cause_asks_for_waits_as_a_disable_does_but_a_purge_does_not() -> None:
+    rules = job(deprovision=Deprovision(inactive=DeprovisionAction.DELETE, disable_after_seconds=7 * DAY))
+    first = decide(linked(), INACTIVE, rules)
+    assert isinstance(first, Leave)
+    assert (first.code, first.due_at) == ("GracePeriod", NOW + 7 * DAY)
+    over = decide(linked(Verdict.INACTIVE, due_at=NOW), INACTIVE, rules)
+    assert isinstance(over, Operation)
+    assert over.word == "delete"
+    purge = decide(linked(), Leaving(Cause.GONE, "deleted for good in the source", purged=True), rules)
+    assert isinstance(purge, Operation)
+    assert purge.word == "delete"
+
+
 @pytest.mark.parametrize("before", [Verdict.OUT_OF_SCOPE, Verdict.INACTIVE, Verdict.ROLE_LOST, Verdict.UNKNOWN])
 def test_another_cause_does_not_start_the_grace_period_anew(before: Verdict) -> None:
     waiting = linked(before, due_at=NOW + DAY)
@@ -463,6 +477,29 @@ def test_a_value_that_the_target_never_keeps_is_not_sent_any_more_until_it_chang
     assert code(decide(capped, known, found=shown)) == "RedundantExport"
     assert sent(decide(capped, known, found=shown, entry={"jobTitle": "Chief"})) == ("update", {"title": "Chief"})
     assert sent(decide(capped, known, entry={"jobTitle": "Chief"})) == ("update", {"title": "Chief"})
+
+
+def test_a_value_that_the_target_shows_to_nobody_counts_as_it_was_last_sent() -> None:
+    hidden = replace(
+        PROFILE, user_attributes={**PROFILE.user_attributes, "title": TargetAttribute("title", shown=False)}
+    )
+    known = InScope("scope all", (AppRole("User", "User"),))
+    shown = {path: value for path, value in AGREED.items() if path != "title"}
+    assert code(decide(linked(), known, found=shown, profile=hidden)) == "RedundantExport"
+    chief = decide(linked(), known, found=shown, profile=hidden, entry={"jobTitle": "Chief"})
+    assert sent(chief) == ("update", {"title": "Chief"})
+
+
+def test_the_causes_that_leave_an_account_as_it_is() -> None:
+    rules = ObjectRules("user", MAPPINGS)
+    keeps = replace(job(deprovision=Deprovision(role_lost=DeprovisionAction.KEEP)), users=rules)
+    assert kept_causes(keeps, PROFILE) == (Cause.ROLE_LOST,)
+    powerless = replace(PROFILE, can_disable=False, can_delete=False)
+    assert kept_causes(keeps, powerless) == tuple(Cause)
+    delete = DeprovisionAction.DELETE
+    deletes = replace(job(deprovision=Deprovision(delete, delete, delete, delete)), users=rules)
+    assert kept_causes(deletes, replace(PROFILE, can_disable=False)) == ()
+    assert kept_causes(job(), PROFILE) == ()
 
 
 # --- now that the target has answered ----------------------------------------------------------------------------

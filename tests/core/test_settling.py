@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.core import settling
 from reconciler.core.decisions import Leave, Operation, Word
-from reconciler.core.model import Cause, Change, Profile, Resource, SourceId, TargetId
+from reconciler.core.model import Cause, Change, Profile, Resource, SourceId, TargetAttribute, TargetId
 from reconciler.core.outcomes import Account, Failed, Fault
 from reconciler.core.records import Escrow, Link, Record, Verdict
 
@@ -144,6 +144,19 @@ def test_a_look_at_the_account_tells_what_was_not_kept() -> None:
     )
     assert seen.agreed == {"title": "Chief", "floor": "3", "password": "x", "new": "n"}
     assert seen.unkept == {"title": 1, "new": 1, "cleared": 2}
+
+
+def test_what_the_target_shows_to_nobody_is_not_missed() -> None:
+    profile = Profile("example", {"first_name": TargetAttribute("first_name", shown=False)}, {})
+    asked = (Change("title", None, "Chief"), Change("first_name", None, "Ann"))
+    account = Account(TargetId("t1"), {"title": "Chief"})
+    assert settling.unkept(asked, account, "user", profile) == ()
+    seen = settling.compared(linked({"title": "Chief", "first_name": "Ann"}), account, "user", profile)
+    assert (seen.agreed, seen.unkept) == ({"title": "Chief", "first_name": "Ann"}, {})
+    record = Record("user", SourceId("s1"), link=linked({"title": "Old", "first_name": "Ann"}), attempted_at=NOW)
+    looked = settling.looked_at(record, account.resource, "active", frozenset({"first_name"}))
+    assert looked.link is not None
+    assert looked.link.agreed == {"title": "Chief", "first_name": "Ann"}
 
 
 def test_a_look_at_an_account_that_is_as_agreed_forgets_what_was_counted() -> None:

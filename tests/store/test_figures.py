@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler.core.notices import Notice, NoticeKind
-from reconciler.core.records import Escrow
+from reconciler.core.records import Escrow, Verdict
 from reconciler.ports import Figures, PendingReference
 from reconciler.store.sql import SqlStore
 from tests.store.scenes import Work, linked, sid, unlinked
@@ -35,6 +35,21 @@ async def test_who_is_managed_and_who_waits_is_counted(store: SqlStore, work: Wo
     )
     await work.close(watermark="token")
     assert (await store.figures(work.name)).watermark
+
+
+async def test_accounts_of_leavers_that_stay_as_they_are_are_counted_by_cause(store: SqlStore, work: Work) -> None:
+    off, due = linked("cleo", "t3", verdict=Verdict.ROLE_LOST), linked("dan", "t4", verdict=Verdict.GONE)
+    assert off.link is not None
+    off.link.disabled_at = 5.0
+    due.off_since = 5.0
+    await work.commit(
+        linked("ann", "t1", verdict=Verdict.ROLE_LOST),
+        linked("bob", "t2", verdict=Verdict.INACTIVE),
+        linked("eve", "t5"),
+        unlinked("fay", verdict=Verdict.ROLE_LOST),
+        *(off, due),
+    )
+    assert (await store.figures(work.name)).left_on == {"role_lost": 1, "inactive": 1}
 
 
 async def test_mails_that_wait_and_mails_given_up_are_told_apart(store: SqlStore, work: Work) -> None:

@@ -1,0 +1,620 @@
+"""Aircall: every row of the guide, against a double that refuses what Aircall's API would refuse."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler import config, vendors, wiring
+from reconciler.commands.wording import status_lines
+from reconciler.runtime.overview import job_overview
+from tests.commands.shell import Shell
+from tests.cycles.calendar import DAY
+from tests.cycles.company import done
+from tests.daemon.process import Daemon
+from tests.servers.aircall import Aircall
+from tests.servers.slapd import BASE, READER, READER_PASSWORD, Slapd, group, person, running_slapd, user, why_no_slapd
+from tests.vendors.app import DOCS, App, page
+
+ANN, BOB, CLEO = "ann@example.com", "bob@example.com", "cleo@example.com"
+CONFIRM = "users deleted from Aircall cannot be recovered"
+ENGINEER = '{ attribute = "jobTitle", operator = "EQUALS", value = "Engineer" }'
+
+
+class Office(App):
+    """Files and a job whose rules a test writes in the words of the guide."""
+
+    def __init__(self, directory: Path, aircall: Aircall) -> None:
+        super().__init__(directory, aircall, "aircall")
+        self.auth = '{ type = "basic", username = "api-id", password = { file = "token" } }'
+        self.job = 'scope = "roles"\nroles = ["engineer"]'
+        self.roles = {"engineer": ENGINEER}
+        self.leavers = dict.fromkeys(("gone", "inactive", "role_lost", "out_of_scope"), "delete")
+        self.confirm = f'confirm_delete = "{CONFIRM}"'
+        self.teams = ""
+        self.more = ""
+        """Lines of [jobs.app.users]."""
+
+    def configure(self) -> Path:
+        roles = "".join(f"[roles.{name}]\nwhen = {when}\n" for name, when in self.roles.items())
+        causes = "".join(f'{cause} = "{action}"\n' for cause, action in self.leavers.items())
+        leaving = f"[jobs.app.deprovision]\n{causes}{self.confirm}\n"
+        self.tables = f"{self.more}\n{leaving}{self.teams}{roles}"
+        return super().configure()
+
+    async def status(self) -> str:
+        """Return what `reconciler status` says of the job."""
+        async with wiring.open_house(config.load(self.configure()), write=False) as house:
+            shown = await job_overview(house.store, house.plan("app"))
+        return "\n".join(status_lines({"daemon": None, "jobs": [shown]}, "2030-01-01T00:00:00.000Z"))
+
+
+@pytest.fixture
+async def aircall() -> AsyncIterator[Aircall]:
+    async with Aircall() as running:
+        yield running
+
+
+@pytest.fixture
+def office(tmp_path: Path, aircall: Aircall) -> Office:
+    """Ann, Bob and Cleo, engineers; Ann and Bob are in Crew."""
+    made = Office(tmp_path, aircall)
+    made.employ("ann", "bob", "cleo")
+    made.group("g1", ["ann", "bob"], "Crew")
+    aircall.keep_time(made.clock.now)
+    return made
+
+
+def emails(aircall: Aircall) -> list[str]:
+    return sorted(str(one["email"]) for one in aircall.users.values())
+
+
+@pytest.mark.row("A1")
+async def test_the_sample_organisation_comes_and_goes_with_its_teams(office: Office, aircall: Aircall) -> None:
+    office.users.clear()
+    office.groups.clear()
+    office.employ_everybody()
+    office.job = (
+        'scope = "assigned"\nassigned = [ { group = "Sales" }, { group = "Support" } ]\n'
+        "creation_threshold = 1000\ndeletion_threshold = 1000\n"
+    )
+    office.teams = office.groups_table
+    report = await office.cycle()
+    assert report.exit_code == 0, report.failures
+    assert len(aircall.users) == report.counts["create"] - 2 > 50
+    assert aircall.members_of("Sales") | aircall.members_of("Support") == set(emails(aircall))
+    assert sorted(aircall.invited) == emails(aircall)
+    aircall.clear()
+    assert (done(await office.cycle()), aircall.asked) == ({}, [])
+    assert (done(await office.cycle(full=True)), aircall.sent) == ({}, [])
+    sales = next(group for group in office.groups.values() if group["displayName"] == "Sales")
+    leavers = sales["members"][:3]
+    for id_ in leavers:
+        office.users[id_]["accountEnabled"] = False
+    assert done(await office.cycle())["delete"] == 3
+    assert not {office.users[id_]["mail"] for id_ in leavers} & set(emails(aircall))
+
+
+@pytest.mark.row("A2")
+async def test_the_vendors_own_pages_are_linked(tmp_path: Path) -> None:
+    assert "https://developer.aircall.io/api-references/" in (await Shell(tmp_path)("profiles", "aircall")).out
+    assert "https://developer.aircall.io/api-references/" in page("aircall")
+
+
+def test_the_page_says_what_is_needed_how_the_key_is_made_and_whom_to_ask() -> None:
+    said = page("aircall")
+    for words in (
+        "somebody who is **Admin**",
+        "A free licence for each person",
+        "mails an invitation",
+        "**Integrations & API**, tab **API Keys**",
+        "**API ID**",
+        "the token is shown once",
+        "Whom to ask for more",
+        "Aircall's support",
+        "a deleted user is gone for good",
+        CONFIRM,
+    ):
+        assert words in said, words
+
+
+@pytest.mark.row("A3")
+async def test_one_role_is_defined_once_and_used_by_two_jobs(office: Office, aircall: Aircall) -> None:
+    office.users["cleo"]["jobTitle"] = "Chef"
+    path = office.write()
+    second = path.read_text("utf-8").replace("[jobs.app", "[jobs.second").split("[jobs.second]", 1)[1]
+    second = second.split("[roles.", 1)[0]
+    path.write_text(f"{path.read_text('utf-8')}\n[jobs.second]{second}", "utf-8")
+    jobs = config.load(path).jobs
+    assert jobs["app"].roles == jobs["second"].roles
+    await office.cycle()
+    assert emails(aircall) == [ANN, BOB]
+
+
+@pytest.mark.row("A4")
+async def test_conditions_nest_and_the_log_says_which_clause_failed(office: Office, aircall: Aircall) -> None:
+    office.users["bob"] |= {"jobTitle": "Lead", "department": "Sales"}
+    office.users["cleo"] |= {"jobTitle": "Lead", "department": "Support"}
+    office.roles["engineer"] = (
+        f'{{ any = [ {ENGINEER}, {{ all = [ {{ attribute = "jobTitle", operator = "EQUALS", value = "Lead" }}, '
+        '{ not = { attribute = "department", operator = "EQUALS", value = "Support" } } ] } ] }'
+    )
+    await office.cycle()
+    assert emails(aircall) == [ANN, BOB]
+    (skipped,) = await office.log(user="cleo")
+    assert "has no role: role engineer: " in str(skipped)
+    assert "department EQUALS Support" in str(skipped)
+
+
+@pytest.mark.row("A5")
+@pytest.mark.parametrize(("nested", "expected"), [("false", [ANN]), ("true", [ANN, BOB])])
+async def test_members_of_a_group_have_the_role_directly_or_through_groups_in_it(
+    nested: str, expected: list[str], office: Office, aircall: Aircall
+) -> None:
+    office.groups.clear()
+    office.group("g1", ["ann", "g2"], "Callers")
+    office.group("g2", ["bob"], "Callers in Spain")
+    office.roles["engineer"] = f'{{ member_of = "Callers", nested = {nested} }}'
+    await office.cycle()
+    assert emails(aircall) == expected
+
+
+@pytest.mark.row("A6")
+async def test_the_pages_example_gives_an_account_to_developers_who_are_managers(
+    office: Office, aircall: Aircall
+) -> None:
+    (written,) = re.findall(r"```toml\n(\[sources.*?)```", (DOCS / "aircall.md").read_text("utf-8"), re.S)
+    office.users["ann"] |= {"department": "Developer", "jobTitle": "Manager"}
+    office.users["bob"] |= {"department": "Developer", "jobTitle": "Engineer"}
+    office.users["cleo"] |= {"department": "Sales", "jobTitle": "Manager"}
+    path = office.write()
+    example = written.replace('profile = "aircall"', f'profile = "aircall"\nurl = "{aircall.url}"')
+    path.write_text(example, "utf-8")
+    shell = Shell(office.directory)
+    assert (await shell("check")).code == 0
+    assert (await shell("cycle", "aircall")).code == 0
+    assert emails(aircall) == [ANN]
+
+
+@pytest.mark.row("A7")
+@pytest.mark.parametrize(("choice", "ann"), [("first", ["supervisor"]), ("all", ["supervisor", "agent"])])
+async def test_of_several_roles_the_first_counts_or_all_and_the_app_has_words_of_its_own(
+    choice: str, ann: list[str], office: Office, aircall: Aircall
+) -> None:
+    office.users["ann"]["department"] = "Leads"
+    office.roles = {"lead": '{ attribute = "department", operator = "EQUALS", value = "Leads" }', "engineer": ENGINEER}
+    office.job = (
+        f'scope = "roles"\nroles = ["lead", "engineer"]\nrole_choice = "{choice}"\n'
+        'role_values = { lead = "supervisor", engineer = "agent" }'
+    )
+    office.attributes += '\n{ to = "role_ids", from = "roles" },'
+    await office.cycle()
+    assert aircall.roles[aircall.id_of(ANN)] == ann
+    assert aircall.roles[aircall.id_of(BOB)] == ["agent"]
+    aircall.clear()
+    assert (done(await office.cycle(full=True)), aircall.sent) == ({}, [])
+    office.users["bob"]["department"] = "Leads"
+    await office.cycle()
+    assert aircall.roles[aircall.id_of(BOB)][0] == "supervisor"
+
+
+async def test_a_role_that_aircall_does_not_have_is_refused_before_it_is_sent(office: Office) -> None:
+    office.attributes += '\n{ to = "role_ids", constant = ["boss"] },'
+    office.write()
+    assert "does not take this value (known: agent, supervisor, admin)" in (await Shell(office.directory)("check")).err
+    office.attributes = office.attributes.replace('constant = ["boss"]', 'from = "roles"')
+    office.job += '\nrole_values = { enginer = "agent" }'
+    office.write()
+    ran = await Shell(office.directory)("check")
+    assert "the job gives no such role (did you mean 'engineer'?)" in ran.err
+
+
+@pytest.mark.row("A8")
+async def test_only_who_has_a_role_is_provisioned(office: Office, aircall: Aircall) -> None:
+    office.users["bob"]["jobTitle"] = "Chef"
+    assert done(await office.cycle()) == {"create": 2}
+    assert emails(aircall) == [ANN, CLEO]
+
+
+@pytest.mark.row("A9")
+async def test_who_loses_the_role_is_deprovisioned_with_that_reason(office: Office, aircall: Aircall) -> None:
+    await office.cycle()
+    office.users["bob"]["jobTitle"] = "Chef"
+    assert done(await office.cycle()) == {"delete": 1}
+    assert emails(aircall) == [ANN, CLEO]
+    *_, last = await office.log(user="bob")
+    assert (last["action"], last["status"]) == ("delete", "success")
+    assert "has no role: role engineer: jobTitle EQUALS Engineer" in str(last)
+
+
+@pytest.mark.row("A10")
+async def test_a_change_of_role_deprovisions_nobody_where_that_is_wished_and_status_counts_whom_it_keeps(
+    office: Office, aircall: Aircall
+) -> None:
+    office.leavers["role_lost"] = "keep"
+    await office.cycle()
+    office.users["bob"] |= {"jobTitle": "Chef", "givenName": "Robert"}
+    office.users["cleo"]["jobTitle"] = "Chef"
+    aircall.clear()
+    assert (done(await office.cycle()), aircall.sent) == ({}, [])
+    assert "accounts of leavers that are kept: 2 (role_lost 2)" in await office.status()
+    links = (await Shell(office.directory)("links", "app")).out
+    assert links.count("role_lost") == 2
+    office.users["bob"]["accountEnabled"] = False
+    del office.users["cleo"]
+    assert done(await office.cycle()) == {"delete": 2}
+    assert emails(aircall) == [ANN]
+    assert "kept" not in await office.status()
+
+
+async def test_the_daemon_tells_of_accounts_that_are_kept(office: Office, aircall: Aircall) -> None:
+    office.leavers["role_lost"] = "keep"
+    office.source_lines = '\n[control]\nsocket = "control.sock"\n'
+    office.target_lines += "requests_per_second = 100\n"
+    await office.cycle()
+    office.users["bob"]["jobTitle"] = "Chef"
+    office.write()
+    aircall.keep_time(None)
+    async with Daemon(office.directory) as daemon:
+        await daemon.event("cycle.finished", job="app")
+        shell = Shell(office.directory)
+        assert (await shell("status", "app", "--json")).json()["jobs"][0]["kept"] == {
+            "count": 1,
+            "because": {"role_lost": 1},
+        }
+        assert "accounts of leavers that are kept: 1 (role_lost 1)" in (await shell("status")).out
+        assert await daemon.stop() == 0
+
+
+@pytest.mark.row("A11")
+async def test_everybody_is_processed_and_a_filter_still_chooses(office: Office, aircall: Aircall) -> None:
+    office.job = 'scope = "all"'
+    office.users["bob"]["jobTitle"] = "Chef"
+    await office.cycle()
+    assert emails(aircall) == [ANN, BOB, CLEO]
+    office.more = f"filter = {ENGINEER}"
+    assert done(await office.cycle()) == {"delete": 1}
+    assert emails(aircall) == [ANN, CLEO]
+
+
+@pytest.mark.row("A12")
+@pytest.mark.parametrize(
+    ("actions", "expected"),
+    [
+        (["create"], {"create": 1}),
+        (["update"], {"update": 1}),
+        (["delete"], {"delete": 1}),
+        (["create", "update"], {"create": 1, "update": 1}),
+        (["create", "update", "delete"], {"create": 1, "update": 1, "delete": 1}),
+    ],
+)
+async def test_provisioning_deprovisioning_or_both(
+    actions: list[str], expected: dict[str, int], office: Office, aircall: Aircall
+) -> None:
+    await office.cycle()
+    office.employ("dan")
+    office.users["ann"]["givenName"] = "Anna"
+    office.users["bob"]["jobTitle"] = "Chef"
+    office.more = f"actions = {actions}"
+    assert done(await office.cycle()) == expected
+
+
+@pytest.mark.row("A13")
+async def test_a_named_list_is_provisioned_on_demand_and_a_dry_run_changes_nothing(
+    office: Office, aircall: Aircall
+) -> None:
+    assert (await office.provision(ANN, BOB, dry_run=True)).exit_code == 0
+    assert (aircall.users, aircall.sent) == ({}, [])
+    assert (await office.provision(ANN, BOB)).exit_code == 0
+    assert emails(aircall) == [ANN, BOB]
+    assert done(await office.cycle()) == {"create": 1}
+
+
+@pytest.mark.row("A14")
+async def test_users_are_created_updated_and_reactivated_with_a_new_account(office: Office, aircall: Aircall) -> None:
+    assert done(await office.cycle()) == {"create": 3}
+    office.users["ann"]["givenName"] = "Anna"
+    assert done(await office.cycle()) == {"update": 1}
+    assert aircall.user(ANN)["name"] == "Anna Example"
+    before = aircall.id_of(BOB)
+    office.users["bob"]["accountEnabled"] = False
+    assert done(await office.cycle()) == {"delete": 1}
+    office.users["bob"]["accountEnabled"] = True
+    assert done(await office.cycle()) == {"create": 1}
+    assert aircall.id_of(BOB) != before
+    office.users["bob"]["givenName"] = "Robert"
+    assert done(await office.cycle()) == {"update": 1}
+    assert aircall.sent[-1][:2] == ("PUT", f"/v2/users/{aircall.id_of(BOB)}")
+
+
+@pytest.mark.row("A14")
+async def test_whom_somebody_invited_again_by_hand_is_found_by_e_mail_and_taken_over(
+    office: Office, aircall: Aircall
+) -> None:
+    await office.cycle()
+    office.users["bob"]["accountEnabled"] = False
+    await office.cycle()
+    by_hand = aircall.put("Bob@Example.com", "Bobby", "Tables")
+    office.users["bob"]["accountEnabled"] = True
+    assert done(await office.cycle()) == {"adopt": 1}
+    assert aircall.users[by_hand]["name"] == "Bob Example"
+    assert len(aircall.users) == 3
+
+
+async def test_whom_somebody_deleted_by_hand_is_noticed_and_created_anew(office: Office, aircall: Aircall) -> None:
+    await office.cycle()
+    before = aircall.id_of(BOB)
+    del aircall.users[before]
+    assert done(await office.cycle(full=True)) == {"create": 1}
+    assert aircall.id_of(BOB) != before
+
+
+@pytest.mark.row("A15")
+async def test_nobody_is_deleted_before_somebody_has_said_that_it_cannot_be_undone(
+    office: Office, aircall: Aircall
+) -> None:
+    await office.cycle()
+    office.users["bob"]["accountEnabled"] = False
+    office.confirm = ""
+    office.write()
+    ran = await Shell(office.directory)("check")
+    assert ran.code == 2
+    assert "[jobs.app.deprovision] confirm_delete: is missing: nobody is deleted without it" in ran.err
+    assert f'confirm_delete = "{CONFIRM}"' in ran.err
+    office.confirm = 'confirm_delete = "yes"'
+    office.write()
+    assert "is not what the profile wants to be repeated" in (await Shell(office.directory)("check")).err
+    office.confirm = ""
+    office.job += "\nenabled = false"
+    assert done(await office.cycle()) == {}
+    assert emails(aircall) == [ANN, BOB, CLEO]
+    office.confirm = f'confirm_delete = "{CONFIRM}"'
+    assert done(await office.cycle()) == {"delete": 1}
+    assert (emails(aircall), len(aircall.deleted)) == ([ANN, CLEO], 1)
+
+
+@pytest.mark.row("A15")
+async def test_too_many_deletes_wait_for_a_persons_word(office: Office, aircall: Aircall) -> None:
+    office.job += "\ndeletion_threshold = 1"
+    await office.cycle()
+    for row in office.users.values():
+        row["jobTitle"] = "Chef"
+    report = await office.cycle()
+    assert (report.counts["held"], report.exit_code, len(aircall.users)) == (3, 3, 3)
+    assert await office.approve() == 3
+    assert done(await office.cycle())["delete"] == 3
+    assert aircall.users == {}
+
+
+@pytest.mark.row("A15")
+async def test_a_delete_can_wait_and_who_comes_back_meanwhile_has_never_left(office: Office, aircall: Aircall) -> None:
+    office.confirm += '\ndisable_after = "7d"'
+    await office.cycle()
+    office.users["bob"]["accountEnabled"] = False
+    office.users["cleo"]["accountEnabled"] = False
+    assert done(await office.cycle()) == {}
+    office.clock.turn(3 * DAY)
+    office.users["cleo"]["accountEnabled"] = True
+    assert done(await office.cycle()) == {}
+    office.clock.turn(4 * DAY)
+    assert done(await office.cycle()) == {"delete": 1}
+    assert emails(aircall) == [ANN, CLEO]
+
+
+@pytest.mark.row("A16")
+async def test_every_lifecycle_operation_is_in_one_section_and_shown_by_the_plan(
+    office: Office, aircall: Aircall
+) -> None:
+    written = (await Shell(office.directory)("init", "--profile", "aircall", "-o", "-")).out
+    section = tomllib.loads(written)["jobs"]["aircall"]["deprovision"]
+    assert set(section) >= {"gone", "inactive", "role_lost", "out_of_scope", "disable_after"}
+    assert f'# confirm_delete = "{CONFIRM}"' in written
+    await office.cycle()
+    office.employ("dan")
+    office.users["ann"]["givenName"] = "Anna"
+    office.users["bob"]["accountEnabled"] = False
+    aircall.clear()
+    _, planned = await office.plan()
+    assert sorted(planned) == [("create", "dan", ""), ("delete", "bob", ""), ("update", "ann", "")]
+    assert aircall.sent == []
+
+
+@pytest.mark.row("A17")
+async def test_attributes_are_selected_and_what_is_not_mapped_is_never_touched(
+    office: Office, aircall: Aircall
+) -> None:
+    shown = (await Shell(office.directory)("profiles", "aircall")).out
+    for attribute in ("email", "first_name", "last_name", "time_zone", "language", "wrap_up_time", "role_ids"):
+        assert attribute in shown
+    number = aircall.put(ANN, "Ann", "Example", time_zone="Europe/Paris", wrap_up_time=30)
+    await office.cycle()
+    assert (aircall.users[number]["time_zone"], aircall.users[number]["wrap_up_time"]) == ("Europe/Paris", 30)
+    office.attributes += '\n{ to = "wrap_up_time", constant = 15 },'
+    assert done(await office.cycle()) == {"update": 3}
+    assert (aircall.users[number]["time_zone"], aircall.users[number]["wrap_up_time"]) == ("Europe/Paris", 15)
+    assert {frozenset(body) for method, _, body in aircall.sent if method == "PUT"} >= {frozenset({"wrap_up_time"})}
+
+
+@pytest.fixture
+def slapd(tmp_path: Path) -> Iterator[Slapd]:
+    people = [user(one, givenName=one.capitalize()) for one in ("ann", "bob", "cleo")]
+    with running_slapd(tmp_path, [*people, group("callers", [person("ann"), person("bob")])]) as running:
+        yield running
+
+
+@pytest.mark.row("A18")
+@pytest.mark.skipif(why_no_slapd() is not None, reason=why_no_slapd() or "")
+async def test_people_come_from_a_directory_by_attribute_and_group(
+    office: Office, aircall: Aircall, slapd: Slapd
+) -> None:
+    secret = office.directory / "password"
+    secret.touch(mode=0o600)
+    secret.write_text(READER_PASSWORD)
+    office.source = f"""
+type = "ldap"
+url = "{slapd.tls_url}"
+ca_file = "{slapd.ca_file}"
+bind = {{ type = "simple", dn = "{READER}", password = {{ file = "password" }} }}
+base = "{BASE}"
+active = {{ from = "employeeType", is = ["active"] }}
+"""
+    office.roles["engineer"] = (
+        '{ all = [ { attribute = "title", operator = "EQUALS", value = "Engineer" }, { member_of = "callers" } ] }'
+    )
+    office.attributes = office.attributes.replace('"surname"', '"sn"')
+    report = await office.cycle()
+    assert report.exit_code == 0, report.failures
+    assert emails(aircall) == ["ann@example.test", "bob@example.test"]
+    assert aircall.user("ann@example.test")["name"] == "Ann Ann"
+
+
+@pytest.mark.row("A19")
+async def test_values_are_transformed_with_excel_style_functions(office: Office, aircall: Aircall) -> None:
+    office.users["ann"] |= {"givenName": "  anna maria ", "surname": "o'neill", "city": "Köln"}
+    office.attributes = """
+  { to = "email", expression = '=LOWER([mail])', match = 1 },
+  { to = "first_name", expression = '=PROPER(TRIM([givenName]))' },
+  { to = "last_name", expression = '=UPPER([surname]) & " (" & LEFT([department], 3) & ")"' },
+  { to = "time_zone", expression = '=IF([city]="Köln", "Europe/Berlin", "Etc/UTC")' },
+"""
+    office.users["bob"]["city"] = office.users["cleo"]["city"] = "London"
+    report = await office.cycle()
+    assert report.exit_code == 0, report.failures
+    ann = aircall.user(ANN)
+    assert (ann["name"], ann["time_zone"]) == ("Anna Maria O'NEILL (Dev)", "Europe/Berlin")
+    assert "Excel Style functions" in page("aircall")
+
+
+# --- what Aircall does besides -----------------------------------------------------------------------------------
+
+
+async def test_teams_follow_groups_and_keep_the_name_that_they_were_made_with(office: Office, aircall: Aircall) -> None:
+    office.teams = office.groups_table
+    assert done(await office.cycle()) == {"create": 4, "members_added": 2}
+    assert aircall.members_of("Crew") == {ANN, BOB}
+    office.groups["g1"]["members"] = ["bob", "cleo"]
+    assert done(await office.cycle()) == {"members_added": 1, "members_removed": 1}
+    assert aircall.members_of("Crew") == {BOB, CLEO}
+    office.groups["g1"]["displayName"] = "Team"
+    aircall.clear()
+    assert (done(await office.cycle()), aircall.sent) == ({}, [])
+    (renamed,) = [row for row in await office.log() if "does not rename groups" in str(row)]
+    assert renamed["kind"] == "group"
+
+
+async def test_a_team_that_is_there_is_taken_over_and_strangers_in_it_stay(office: Office, aircall: Aircall) -> None:
+    office.teams = office.groups_table
+    stranger = aircall.put("stranger@example.com")
+    aircall.team("Crew", stranger)
+    assert done(await office.cycle()) == {"create": 3, "adopt": 1, "members_added": 2}
+    assert aircall.members_of("Crew") == {ANN, BOB, "stranger@example.com"}
+
+
+async def test_never_more_requests_a_minute_than_the_company_may_send(office: Office, aircall: Aircall) -> None:
+    office.employ(*(f"person{number}" for number in range(100)))
+    office.job += "\ncreation_threshold = 1000"
+    report = await office.cycle()
+    assert (report.counts["create"], report.exit_code) == (103, 0)
+    assert aircall.throttled == 0
+    assert sum(office.clock.slept) > 100
+    assert len(aircall.asked) > 103
+
+
+async def test_where_the_limit_is_met_all_the_same_the_moment_that_aircall_names_is_waited_for(
+    office: Office, aircall: Aircall
+) -> None:
+    office.target_lines += "requests_per_second = 1000\n"
+    office.employ(*(f"person{number}" for number in range(100)))
+    office.job += "\ncreation_threshold = 1000"
+    report = await office.cycle()
+    assert (report.counts["create"], report.exit_code) == (103, 0), report.failures
+    assert 0 < aircall.throttled < 20
+    assert max(office.clock.slept) > 30
+    assert len(aircall.invited) == len(set(aircall.invited)) == 103
+
+
+async def test_a_create_whose_answer_was_lost_is_looked_for_and_never_sent_again(
+    office: Office, aircall: Aircall
+) -> None:
+    aircall.loses_answers = 1
+    await office.cycle()
+    await office.cycle()
+    assert emails(aircall) == [ANN, BOB, CLEO]
+    assert len(aircall.invited) == 3
+    aircall.clear()
+    assert (done(await office.cycle()), aircall.sent) == ({}, [])
+
+
+@pytest.mark.parametrize("can_change", [False, True])
+async def test_a_changed_address_is_sent_and_who_is_refused_holds_up_nobody(
+    tmp_path: Path, *, can_change: bool
+) -> None:
+    async with Aircall(email_can_change=can_change) as aircall:
+        office = Office(tmp_path, aircall)
+        office.employ("ann", "bob")
+        await office.cycle()
+        office.users["ann"]["mail"] = "anna@example.com"
+        office.users["bob"]["givenName"] = "Robert"
+        report = await office.cycle()
+        assert aircall.user(BOB)["name"] == "Robert Example"
+        if can_change:
+            assert emails(aircall) == ["anna@example.com", BOB]
+        else:
+            assert (emails(aircall), report.counts["failure"]) == ([ANN, BOB], 1)
+            assert "email is not a parameter of this request" in report.failures[0]["reason"]
+
+
+async def test_no_licence_is_left_for_one_and_the_reason_is_aircalls_own(tmp_path: Path) -> None:
+    async with Aircall(licences=1) as aircall:
+        office = Office(tmp_path, aircall)
+        office.employ("ann", "bob")
+        report = await office.cycle()
+        assert (len(aircall.users), report.counts["failure"]) == (1, 1)
+        assert "no licence is left" in report.failures[0]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("change", "step", "said"),
+    [
+        (('username = "api-id"', 'username = "other"'), "sign-in", "Integrations & API > API Keys"),
+        (("/v1/nowhere", "/v1/nowhere"), "path", "https://api.aircall.io"),
+    ],
+)
+async def test_the_connection_test_tells_the_key_from_the_address(
+    change: tuple[str, str], step: str, said: str, office: Office, aircall: Aircall
+) -> None:
+    path = office.write()
+    shell = Shell(office.directory)
+    right = await shell("test", "app")
+    assert right.code == 0, right.out + right.err
+    text = path.read_text("utf-8")
+    wrong = text.replace(*change) if step == "sign-in" else text.replace(aircall.url, f"{aircall.url}/scim")
+    path.write_text(wrong, "utf-8")
+    ran = await shell("test", "app")
+    assert ran.code == 4
+    assert step in ran.out
+    assert said in ran.out + ran.err
+    assert aircall.token not in ran.out + ran.err
+
+
+async def test_a_wrong_key_makes_nobody_absent_and_nobody_is_deleted(office: Office, aircall: Aircall) -> None:
+    await office.cycle()
+    aircall.token = "another"  # the key was revoked
+    office.users["bob"]["accountEnabled"] = False
+    report = await office.cycle()
+    assert report.exit_code == 4
+    assert len(aircall.users) == 3
+    aircall.token = "api-token"
+    assert done(await office.cycle()) == {"delete": 1}
+
+
+def test_the_profile_says_how_well_each_fact_is_known() -> None:
+    described = config.described_profile("aircall", Path("/nowhere"))
+    tiers: dict[str, Any] = {one.tier: one for one in described.table.evidence}
+    assert {"stated", "vendor", "third_party", "assumed"} <= set(tiers)
+    assert "aircall" in vendors.names()
