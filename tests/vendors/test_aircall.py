@@ -16,8 +16,10 @@ from reconciler.runtime.overview import job_overview
 from tests.commands.shell import Shell
 from tests.cycles.calendar import DAY
 from tests.cycles.company import done
+from tests.cycles.entra import Tenant
 from tests.daemon.process import Daemon
 from tests.servers.aircall import Aircall
+from tests.servers.graph import GraphServer
 from tests.servers.slapd import BASE, READER, READER_PASSWORD, Slapd, group, person, running_slapd, user, why_no_slapd
 from tests.vendors.app import DOCS, App, page
 
@@ -471,6 +473,31 @@ active = {{ from = "employeeType", is = ["active"] }}
     assert report.exit_code == 0, report.failures
     assert emails(aircall) == ["ann@example.test", "bob@example.test"]
     assert aircall.user("ann@example.test")["name"] == "Ann Ann"
+
+
+@pytest.mark.row("A18")
+async def test_people_come_from_entra_by_attribute_and_group(office: Office, aircall: Aircall) -> None:
+    async with GraphServer() as graph:
+        entra = Tenant(office.directory, graph, aircall)
+        for who in ("ann", "bob", "cleo"):
+            await entra.hire(who)
+            graph.tenant.users[entra.ids[who]].update(
+                {
+                    "jobTitle": "Engineer",
+                    "givenName": who.capitalize(),
+                    "surname": "Example",
+                    "mail": f"{who}@example.com",
+                }
+            )
+        await entra.found("callers", "ann", "bob")
+        office.source = entra.company.source
+        office.roles["engineer"] = f'{{ all = [ {ENGINEER}, {{ member_of = "callers" }} ] }}'
+        report = await office.cycle()
+        assert report.exit_code == 0, report.failures
+        assert emails(aircall) == [ANN, BOB]
+        await entra.quit("callers", "bob")
+        assert done(await office.cycle()) == {"delete": 1}
+        assert emails(aircall) == [ANN]
 
 
 @pytest.mark.row("A19")
