@@ -6,8 +6,10 @@ import csv
 import os
 import re
 import stat
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +23,9 @@ from reconciler.sources.file_page import Row, RowPage
 
 _PAGE_ROWS = 1000
 _CELL_CHARACTERS_MAX = 16 * 1024 * 1024
+_LINE_BYTES_MAX = 64 * 1024 * 1024
+"""A group with a million members fits into one line; a file that has no lines at all does not fit into memory."""
+_TOO_LONG = f"is longer than {_LINE_BYTES_MAX // 1024 // 1024} MiB, and nothing behind it was read"
 _PACKED = ".gz"
 _SEPARATOR = re.compile(rb'\s*"?sep=(.)"?\s*', re.IGNORECASE)
 """The first line that Excel writes, and reads, to say what stands between cells."""
@@ -129,8 +134,8 @@ def _version(status: os.stat_result) -> tuple[int, int, int, int]:
 
 
 def _line_pages(file: BinaryIO) -> Iterator[RowPage]:
-    first = 1
-    while lines := file.readlines(STEP_BYTES):
+    first, steps = 1, _Steps(file)
+    for lines in steps:
         following = first + len(lines)
         try:
             rows = list(map(orjson.loads, lines))
@@ -141,6 +146,8 @@ def _line_pages(file: BinaryIO) -> Iterator[RowPage]:
         else:
             yield _judged_lines(lines, first)
         first = following
+    if steps.met_too_long:
+        yield RowPage(faults=[(first, _TOO_LONG)])
 
 
 def _judged_lines(lines: Sequence[bytes], first: int) -> RowPage:
@@ -169,9 +176,12 @@ def _judged_lines(lines: Sequence[bytes], first: int) -> RowPage:
 def _delimited_pages(file: BinaryIO, delimiter: str | None, usual: str) -> Iterator[RowPage]:
     # The limit belongs to the whole process; its default of 131,072 characters is too low for the members of a group.
     csv.field_size_limit(_CELL_CHARACTERS_MAX)
-    first, before = file.readline(), 0
+    first, before = file.readline(_LINE_BYTES_MAX), 0
+    if len(first) == _LINE_BYTES_MAX:
+        yield RowPage(unusable=f"has a first line that {_TOO_LONG}")
+        return
     if said := _SEPARATOR.fullmatch(first):
-        delimiter, first, before = delimiter or said[1].decode("latin-1"), file.readline(), 1
+        delimiter, first, before = delimiter or said[1].decode("latin-1"), file.readline(_LINE_BYTES_MAX), 1
     try:
         first_line = first.decode()
     except UnicodeDecodeError:
@@ -190,21 +200,30 @@ def _delimited_pages(file: BinaryIO, delimiter: str | None, usual: str) -> Itera
 
 
 class _Steps:
-    """The lines of a file, some at a time; `taken` counts how often lines were taken."""
+    """The lines of a file, some at a time, up to one too long; `taken` counts how often lines were taken."""
 
-    __slots__ = ("_file", "taken")
+    __slots__ = ("_file", "met_too_long", "taken")
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.taken = 0
+        self.met_too_long = False
 
     def __iter__(self) -> _Steps:
         return self
 
     def __next__(self) -> list[bytes]:
         self.taken += 1
-        if lines := self._file.readlines(STEP_BYTES):
-            return lines
+        step = b"" if self.met_too_long else self._file.read(STEP_BYTES)
+        if step and not step.endswith(b"\n"):
+            rest = self._file.readline(_LINE_BYTES_MAX)
+            if len(rest) == _LINE_BYTES_MAX:
+                self.met_too_long = True
+                step = step[: step.rfind(b"\n") + 1]
+            else:
+                step += rest
+        if step:
+            return BytesIO(step).readlines()
         raise StopIteration
 
 
@@ -222,7 +241,7 @@ def _header(reader: Any) -> list[str] | RowPage:
         return RowPage(unusable="has a header that cannot be read")
     if not any(names):
         return RowPage(unusable="has no header line")
-    twice = sorted({name for name in names if name and names.count(name) > 1})
+    twice = sorted(name for name, times in Counter(names).items() if name and times > 1)
     return RowPage(unusable=f"has the column '{twice[0]}' twice") if twice else names
 
 
@@ -262,6 +281,8 @@ def _cell_pages(reader: Any, header: list[str], steps: _Steps, before: int) -> I
         elif cells:
             faults.append((ended_at + 1, f"has {len(cells)} cells, the header has {width}"))
         ended_at = reader.line_num + undecoded
+    if steps.met_too_long:
+        faults.append((ended_at + 1, _TOO_LONG))
     yield RowPage(rows, places, faults)
 
 
