@@ -16,7 +16,7 @@ class Walk:
 
     __slots__ = (
         *("_asked", "_base", "_count", "_cursors", "_listing", "_pages", "_pages_max", "_position", "_seen"),
-        *("_total", "_variables", "problems", "url"),
+        *("_total", "_variables", "counts_repeats", "problems", "url"),
     )
 
     def __init__(
@@ -34,6 +34,8 @@ class Walk:
         self._total: int | None = None
         self.problems: dict[str, None] = {}
         """What speaks against the list being whole."""
+        self.counts_repeats = True
+        """Whether somebody who comes twice speaks against it; not where each is but a name in one answer."""
         paging = listing.paging
         self._asked: dict[str, str | int] = {**listing.query, **(query or {})}
         if paging.size_parameter is not None:
@@ -69,7 +71,7 @@ class Walk:
                 self._seen.add(one)  # at once: somebody may come twice on one page
                 fresh.append(item)
         named = sum(one is not None for one in ids)
-        if len(fresh) < named:
+        if len(fresh) < named and self.counts_repeats:
             self._note("somebody came twice: the list moved while it was read, or its pages repeat")
             if named == len(items) and not fresh:
                 raise Unreadable("a page came twice: the system does not go on where it is asked to")

@@ -62,6 +62,7 @@ class Membership:
         if collection is None or collection.members is None:
             return _UNKNOWN
         walk = self._wire.walk(collection.members, {"id": group})
+        walk.counts_repeats = collection.members.paging.kind != "none"
         found: set[TargetId] = set()
         while walk.url is not None:
             page = await self._wire.page(walk, doing="reading the members of a group")

@@ -94,6 +94,18 @@ class Facts:
         self._known["shows_members"] = shown
 
     @property
+    def leaves_out(self) -> bool | None:
+        """Whether a PATCH may ask to leave the members out of its answer; None: not found out yet.
+
+        Some servers then write the group without them.
+        """
+        known = self._known.get("leaves_out")
+        return known if isinstance(known, bool) else None
+
+    def note_leaves_out(self, safe: bool) -> None:
+        self._known["leaves_out"] = safe
+
+    @property
     def member_writing(self) -> RemoveForm | Literal["put"]:
         """How members are taken out: the dialect's own form until another one was found to work."""
         known = self._known.get("members")

@@ -2,7 +2,8 @@
 
 By RFC 7644 §3.5.2.2 members leave by `members[value eq "id"]`. Targets that refuse this get a list; since by the letter
 of the RFC a list empties the whole group, its first use is read back and put right. What is left is a PUT of the group.
-No write asks to leave the members out of the answer: some servers then write the group without them.
+A PATCH asks to leave the members out of its answer only where that was seen to lose none: some servers then write the
+group without them. It is found out with the first large group that is filled.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from reconciler.targets.scim_facts import Facts
 _PATIENCE = 3.0
 _TRIES_WHERE_CHANGED_MEANWHILE = 2
 _HALVED = (Fault.INVALID, Fault.TOO_LARGE, Fault.NO_TARGET)
+_MANY = 1000
+"""From so many new members on it is worth finding out whether they need not be shown after each batch."""
 _DOING = "changing the members of a group"
 
 Send = Callable[[Sequence[TargetId]], Awaitable[Failed | None]]
@@ -69,23 +72,48 @@ class Membership:
         run = _Run()
         if add or remove:
             await self._facts.ask()
+        if len(add) >= _MANY and self._facts.leaves_out is None and not self._writes_whole_groups():
+            add = await self._find_out_with(group, list(dict.fromkeys(add)), run)
         for ids, sender in ((add, self._adding), (remove, self._removing)):
             for batch in chunks(list(dict.fromkeys(ids)), self._facts.members_per_request):
                 await self._send(batch, sender(group), run)
         failure = run.failure
         if failure is None:
-            return MembersDone(tuple(run.done), run.refused)
+            return MembersDone(tuple(dict.fromkeys(run.done)), run.refused)
         if failure.fault is Fault.NOT_FOUND or not run.done:
             return failure
         settled = {*run.done, *run.refused}
         run.refused |= {one: failure for one in (*add, *remove) if one not in settled}
         return MembersDone(tuple(run.done), run.refused)
 
+    async def _find_out_with(self, group: TargetId, add: Sequence[TargetId], run: _Run) -> Sequence[TargetId]:
+        """Add two batches to a group that is still empty, the second one quietly; return who is left to be added.
+
+        Whoever is not there afterwards is added again at once. Nobody else is at risk: the group had no members.
+        """
+        async with self._proving:
+            size = self._facts.members_per_request
+            first, second = add[:size], add[size : 2 * size]
+            before = await self._read(group)
+            if self._facts.leaves_out is not None or isinstance(before, Failed) or scim.member_ids(before[0]):
+                return add
+            await self._send(first, self._adding(group), run)
+            if not run.is_whole(0) or self._writes_whole_groups():
+                return add[size:]
+            quiet = await self._patch(group, scim.members_body(self._profile, add=second), quietly=True)
+            after = await self._read(group)
+            there = frozenset() if isinstance(after, Failed) else scim.member_ids(after[0])
+            if quiet is None and not isinstance(after, Failed):
+                self._facts.note_leaves_out(there >= {*first, *second})
+            await self._send([one for one in first if one not in there], self._adding(group), run)
+            run.done.extend(one for one in second if one in there)
+            return [one for one in add[size:] if one not in there]
+
     # --- batches ---
 
     async def _send(self, batch: Sequence[TargetId], send: Send, run: _Run) -> None:
         """Send a batch; what the target finds too much or wrong is halved until the one that it refuses is alone."""
-        if run.failure is not None:
+        if run.failure is not None or not batch:
             return
         outcome = await send(batch)
         if outcome is None:
@@ -190,8 +218,9 @@ class Membership:
 
     # --- writing ---
 
-    async def _patch(self, group: TargetId, body: dict[str, Any]) -> Failed | None:
-        url = self._wire.url("group", group)
+    async def _patch(self, group: TargetId, body: dict[str, Any], *, quietly: bool = False) -> Failed | None:
+        quietly = quietly or self._facts.leaves_out is True
+        url = self._wire.url("group", group, "excludedAttributes=members" if quietly else "")
         answer = await self._wire.send(
             "PATCH", url, body, doing=_DOING, paths=(scim.MEMBERS,), patience=_PATIENCE, one="group"
         )

@@ -132,7 +132,8 @@ class Updating:
     ) -> Done | Failed:
         doing = f"changing a {kind}"
         sent = [change.path for change in changes]
-        url = self._wire.url(kind, target_id)  # asked to leave members out, some servers write a group without them
+        quiet = kind == "group" and method == "PATCH" and self._facts.leaves_out is True
+        url = self._wire.url(kind, target_id, "excludedAttributes=members" if quiet else "")
         patience = _GROUP_PATIENCE if kind == "group" else 1.0
         disables = any(change.path == self._profile.active and change.new is False for change in changes)
         answer = await self._wire.send(

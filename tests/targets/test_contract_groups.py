@@ -119,6 +119,56 @@ async def test_members_leave_and_nobody_else(profile: Profile, quirks: dict[str,
         assert server.members("Sales") == {*ids[5:], "by-hand"}
 
 
+QUIET = "excludedAttributes"
+
+
+async def test_a_large_group_is_not_shown_after_each_batch_where_that_is_safe() -> None:
+    async with odd() as (server, at):
+        group, ids = await _group_of(server, at, 1000)
+        done = await at.target.change_members(group, ids, [])
+        assert isinstance(done, MembersDone)
+        assert (sorted(done.done), done.refused) == (sorted(ids), {})
+        assert server.members("Sales") == set(ids)
+        assert [QUIET in seen.query for seen in server.sent("PATCH")] == [False, *[True] * 9]
+        server.clear_requests()
+        await at.target.change_members(group, [], ids[:1])
+        change = Change("displayName", "Sales", "Support")
+        await at.target.update("group", group, [change], {"displayName": "Sales"})
+        assert all(QUIET in seen.query for seen in server.sent("PATCH"))
+        assert server.members("Support") == set(ids[1:])
+
+
+@pytest.mark.parametrize(
+    "quirks",
+    [
+        {"writes_without_left_out": True},
+        {"no_members_on_get": True},
+        {"member_value_is_user_name": True},
+        {"ids": "number"},
+        {"patch_unsupported": True},
+        {"members_per_patch_max": 30},
+    ],
+)
+async def test_a_large_group_is_filled_whatever_becomes_of_what_is_left_out(quirks: dict[str, Any]) -> None:
+    async with odd(**quirks) as (server, at):
+        group, ids = await _group_of(server, at, 1050)
+        done = await at.target.change_members(group, ids, [])
+        assert isinstance(done, MembersDone)
+        assert (sorted(done.done), done.refused) == (sorted(ids), {})
+        assert {str(one) for one in server.members("Sales")} == set(ids)
+        await at.target.change_members(group, [], ids[:40])
+        assert {str(one) for one in server.members("Sales")} == set(ids[40:])
+
+
+async def test_a_group_with_members_is_never_what_it_is_found_out_with() -> None:
+    async with odd(writes_without_left_out=True) as (server, at):
+        ids = [TargetId(server.put("user", userName=f"user{n:04}")) for n in range(1000)]
+        group = TargetId(server.put("group", displayName="Sales", members=[{"value": "by-hand"}]))
+        await at.target.change_members(group, ids, [])
+        assert server.members("Sales") == {*ids, "by-hand"}
+        assert not any(QUIET in seen.query for seen in server.sent("PATCH"))
+
+
 async def test_a_large_group_may_take_its_time() -> None:
     async with odd(seconds_per_member=0.004, ignores_excluded_attributes=True) as (server, at):  # 40 s each time
         ids = [TargetId(server.put("user", userName=f"user{n:03}")) for n in range(250)]
