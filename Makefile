@@ -14,7 +14,7 @@ DEBIAN_PACKAGES := postgresql systemd slapd openssl gcc libc6-dev python3-dev li
 	samba samba-ad-dc samba-ad-provision samba-dsdb-modules samba-vfs-modules winbind python3-samba nodejs npm
 
 .DELETE_ON_ERROR:
-.PHONY: help demo ldap scimmy test lint types layers bench soak format packages lock
+.PHONY: audit help demo ldap scimmy test lint types layers bench soak format packages lock
 
 help:
 	@echo "make demo                  set up, then show a directory and an app being kept equal"
@@ -23,6 +23,7 @@ help:
 	@echo "make scimmy                add a SCIM server from npm that the tests speak to (make test does it where npm is)"
 	@echo "make bench                 measure; see docs/performance.md"
 	@echo "make soak [SECONDS=3600]   simulate new seeds; those that fail are kept; see docs/correctness.md"
+	@echo "make audit                 ask for known vulnerabilities of what the locks name (needs the network)"
 	@echo "make format                bring the code into shape"
 	@echo "make packages              the Debian packages for the tests that need some (as root)"
 	@echo "make lock                  renew requirements/*.txt from pyproject.toml"
@@ -47,6 +48,11 @@ types: $(VENV)/.for-development
 
 layers: $(VENV)/.for-development
 	$(BIN)/lint-imports
+
+# Asks the network about known faults of what the locks name; pip-audit is not part of them.
+audit: $(VENV)/.for-development
+	@$(PIP) install --quiet --target $(VENV)/audit pip-audit
+	PYTHONPATH=$(VENV)/audit $(BIN)/python -m pip_audit --require-hashes --disable-pip -r requirements/container.txt
 
 bench: $(VENV)/.for-development
 	$(BIN)/python -m benchmarks $(BENCH_OPTIONS)

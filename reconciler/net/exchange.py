@@ -227,6 +227,8 @@ def _broken_off(place: str, error: Exception) -> str:
 def _no_connection(place: str, error: OSError) -> str:
     if isinstance(error, ConnectionRefusedError):
         return f"{place} refuses connections: nothing listens there"
+    if isinstance(error, ConnectionResetError):
+        return f"no connection to {place}: it breaks off while the connection is made; does it speak TLS 1.2 or later?"
     return f"no connection to {place}: {error.strerror or type(error).__name__}"
 
 
