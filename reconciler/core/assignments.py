@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from reconciler.core.conditions import CompiledCondition, MemberLookup, compile_condition
-from reconciler.core.given import DEFAULT_ACCESS, NOTHING_GIVEN, Given, Reaching
+from reconciler.core.given import NOTHING_GIVEN, Given, GivenRules, Reaching
 from reconciler.core.model import (
     AppRole,
     AssignedGroup,
@@ -118,10 +118,7 @@ class Assignments:
     reads_if_present: frozenset[str]
     """The attributes in which assigned users are looked for: an entry without them is just not found by them."""
     groups: tuple[MemberOf, ...]
-    app: str | None
-    """The app whose assignments the source is asked for; None: only those of the job count."""
-    nested: bool
-    """Whether an assigned group entitles the members of the groups within it."""
+    given: GivenRules
     _roles: tuple[_RoleRule, ...]
     _users_by_id: Mapping[str, tuple[AppRole | None, ...]]
     _users_by_login: Mapping[str, tuple[AppRole | None, ...]]
@@ -131,12 +128,8 @@ class Assignments:
     """Who is assigned with a role that entitles nobody: the role."""
     _excluded_by_login: Mapping[str, str]
     _excluded_groups: tuple[tuple[MemberOf, str], ...]
-    _excluded_roles: frozenset[str]
-    _role_values: Mapping[str, str]
     _nobody: str
     """Why nobody can be judged by assignment; empty: somebody is assigned, or nobody is meant to be."""
-    _nobody_given: str
-    """Likewise, where the source has no assignment either."""
     _because_not_assigned: str
 
     @classmethod
@@ -178,8 +171,13 @@ class Assignments:
             reads=frozenset[str]().union(*(rule.when.reads for rule in roles)),
             reads_if_present=frozenset(LOGIN_ATTRIBUTES) if by_id or out_by_id else frozenset(),
             groups=tuple(asked),
-            app=job.service_principal if job.scope is Scope.ASSIGNED else None,
-            nested=job.nested,
+            given=GivenRules(
+                app=job.service_principal if job.scope is Scope.ASSIGNED else None,
+                nested=job.nested,
+                excluded=frozenset(excluded),
+                role_values=job.role_values,
+                nobody="".join(nobody_assigned(job)),
+            ),
             _roles=roles,
             _users_by_id=by_id,
             _users_by_login=by_login,
@@ -187,10 +185,7 @@ class Assignments:
             _excluded_by_id=out_by_id,
             _excluded_by_login={user.casefold(): role for user, role in out_by_id.items()},
             _excluded_groups=tuple(out_groups),
-            _excluded_roles=frozenset(excluded),
-            _role_values=job.role_values,
             _nobody="" if job.service_principal else "".join(nobody_assigned(job)),
-            _nobody_given="".join(nobody_assigned(job)),
             _because_not_assigned=_because_not_assigned(groups),
         )
 
@@ -242,12 +237,13 @@ class Assignments:
                     unknown.append(rule.group.group)
                 case False:
                     pass
-        counting = [one for one in of.given if not self._is_excluded(one)]
+        counting = self.given.counting(of.given)
         for one in counting:
             through = through or one.through
             if one.role is not None:
-                roles[self._in_the_app(one.role)] = None
-        more_given = self._why_more_given(groups, of)
+                roles[one.role] = None
+        seen = of.nested if self.given.nested else of.direct
+        more_given = self.given.why_more(groups.given, seen, groups_complete=groups.complete)
         if through:
             roles_unknown = _memberships_unknown(unknown) if self._roles_hang_on(unknown) else ""
             role_unknown = next((one.role_unknown for one in counting if one.role_unknown), "")
@@ -259,33 +255,12 @@ class Assignments:
         if unknown or more_given:
             return EntitlementUnknown(_memberships_unknown(unknown) if unknown else more_given)
         excluded = self._excluded(attributes, source_id, member_of)
-        for one in of.given:
-            excluded = excluded or _because_excluded(_how(one), _called(one))
+        if not excluded and (how := self.given.why_excluded(of.given)) is not None:
+            excluded = _because_excluded(*how)
         return NotEntitled(Cause.OUT_OF_SCOPE, excluded or self._because_not_assigned)
 
     def _why_nobody(self, given: Given) -> str:
-        """Return why nobody can be judged by assignment: nobody at all is assigned, here or in the source."""
-        if self.app is None:
-            return self._nobody
-        return self._nobody_given if given.complete and not given.by_principal else ""
-
-    def _in_the_app(self, role: AppRole) -> AppRole:
-        """Return a role of the source's by the value that the job says the app has for it."""
-        values = self._role_values
-        return AppRole(values.get(role.display_name) or values.get(role.value) or role.value, role.display_name)
-
-    def _is_excluded(self, one: Reaching) -> bool:
-        return not one.role_unknown and _called(one).casefold() in self._excluded_roles
-
-    def _why_more_given(self, groups: KnownGroups, of: Memberships) -> str:
-        """Return why more may be given than `of` shows; empty: that is all."""
-        if self.app is None:
-            return ""
-        if not groups.given.complete:
-            return "the source's assignments to the app were not read to the end"
-        if not groups.complete and groups.given.groups - (of.nested if self.nested else of.direct):
-            return "not known whether a member of every assigned group"
-        return ""
+        return self._nobody if self.given.app is None else self.given.why_nobody(given)
 
     def _excluded(self, attributes: Attributes, source_id: SourceId, member_of: MemberLookup) -> str:
         """Return why an assignment does not count; empty where there is none."""
@@ -352,7 +327,7 @@ class Assignments:
         if why := self._why_nobody(groups.given):
             return EntitlementUnknown(why)
         given = groups.given.reaching(group.id, frozenset())
-        if any(not self._is_excluded(one) for one in given):
+        if self.given.counting(given):
             return Entitled("assigned directly")
         display_name = group.attributes.get("displayName")
         folded = display_name.casefold() if isinstance(display_name, str) else None
@@ -371,8 +346,8 @@ class Assignments:
             name = excluded.group
             if name == group.id or name.casefold() == folded or group.id in groups.named.get(name, ()):
                 return NotEntitled(Cause.OUT_OF_SCOPE, _because_excluded("directly", role))
-        for one in given:
-            return NotEntitled(Cause.OUT_OF_SCOPE, _because_excluded(_how(one), _called(one)))
+        if (how := self.given.why_excluded(given)) is not None:
+            return NotEntitled(Cause.OUT_OF_SCOPE, _because_excluded(*how))
         return NotEntitled(Cause.OUT_OF_SCOPE, "the group is not assigned")
 
 
@@ -382,15 +357,6 @@ def nobody_assigned(job: Job, given: Given = NOTHING_GIVEN) -> tuple[str, ...]:
     if given.by_principal or not given.complete:
         return ()
     return (_NOBODY,) if waits else ()
-
-
-def _how(one: Reaching) -> str:
-    group = one.through.removeprefix("group ")
-    return f"through {group}" if group != one.through else "directly"
-
-
-def _called(one: Reaching) -> str:
-    return one.role.value if one.role is not None else DEFAULT_ACCESS
 
 
 def _app_role(role: Role, job: Job) -> AppRole:

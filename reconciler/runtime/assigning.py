@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from reconciler.core.assignments import Assignments, KnownGroups, Memberships
-from reconciler.core.given import Given, GivenAssignment
+from reconciler.core.assignments import KnownGroups, Memberships
+from reconciler.core.given import Given, GivenAssignment, GivenRules
 from reconciler.core.model import Kind, SourceId
 from reconciler.ports import Store
 from reconciler.runtime.rules import KindRules
@@ -20,7 +20,7 @@ class Assigning:
 
     def __init__(self, store: Store, job_id: int, rules: Iterable[KindRules]) -> None:
         self._store, self._job_id = store, job_id
-        self._rules: Assignments | None = next((one.scope.assignments for one in rules), None)
+        self._rules: GivenRules | None = next((one.scope.assignments.given for one in rules), None)
         self._collected: list[GivenAssignment] = []
         self.app = self._rules.app if self._rules is not None else None
         """The app whose assignments the source is asked for."""

@@ -21,7 +21,7 @@ Fingerprint = Callable[[Entry, Memberships], bytes]
 def wanted_of(rules: Mapping[Kind, KindRules]) -> Wanted:
     """Return what the rules of a job need of its source."""
     users, groups = rules.get("user"), rules.get("group")
-    app = next((one.scope.assignments.app for one in rules.values()), None)
+    app = next((one.scope.assignments.given.app for one in rules.values()), None)
     named = any(one.scope.group_names for one in rules.values())
     return Wanted(
         user_attributes=users.reads if users is not None else frozenset(),

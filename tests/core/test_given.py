@@ -103,7 +103,7 @@ def test_nested_groups_count_where_the_job_says_so() -> None:
     rules = Assignments.compile(job(nested=True))
     nested = Memberships(nested=IN_CREW, given=said.reaching(ANN, IN_CREW))
     assert rules.entitle({}, ANN, KnownGroups({}, complete=True, given=said), nested) == Entitled("group Crew")
-    assert rules.nested and rules.app == "app"
+    assert rules.given.nested and rules.given.app == "app"
 
 
 def test_a_group_takes_part_that_is_assigned_itself() -> None:
@@ -117,4 +117,4 @@ def test_a_group_takes_part_that_is_assigned_itself() -> None:
 
 
 def test_other_scopes_do_not_ask_the_source() -> None:
-    assert Assignments.compile(job(scope=Scope.ALL)).app is None
+    assert Assignments.compile(job(scope=Scope.ALL)).given.app is None

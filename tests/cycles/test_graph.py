@@ -232,3 +232,21 @@ async def test_the_configuration_of_the_page_is_one_that_runs(
         assert all(line.ok for line in lines), lines
         report = await run_cycle(house.plan("phone"), world)
     assert (report.problems, done(report)) == ([], {"create": 5, "members_added": 3})
+
+
+async def test_on_demand_people_are_found_by_name_and_judged_by_their_assignments(
+    entra: Tenant, server: ScimServer
+) -> None:
+    ann = await entra.company.provision("ann@example.com")
+    assert ann.exit_code == 0 and server.user("ann@example.com")["userType"] == "agent"
+    bob = await entra.company.provision(entra.ids["bob"])
+    assert (bob.subjects[0].status, sorted(one["userName"] for one in server.users.values())) == (
+        "success",
+        ["ann@example.com", "bob@example.com"],
+    )
+    dan = await entra.company.provision("dan@example.com")
+    assert dan.subjects[0].status == "skipped" and "not assigned" in str(dan.subjects[0].steps)
+    entra.unassign("ann")
+    assert (await entra.company.provision("ann@example.com")).exit_code == 0
+    assert server.user("ann@example.com")["active"] is False
+    assert done(await entra.company.cycle())["create"] == 3

@@ -16,8 +16,9 @@ from urllib.parse import urlsplit
 import orjson
 from aiohttp import web
 
-from tests.servers.graph_engine import GraphRequest, Tenant, parsed_query
+from tests.servers.graph_engine import Tenant
 from tests.servers.graph_proof import mistrusted
+from tests.servers.graph_request import GraphRequest, parsed_query
 from tests.servers.graph_rules import Json, Refusal, bad, denied
 
 CLIENT_ID = "11111111-2222-3333-4444-555555555555"

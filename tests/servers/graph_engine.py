@@ -6,13 +6,19 @@ import re
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlencode
+from urllib.parse import unquote, urlencode
 
 from tests.servers.graph_delta import Deltas, Held
+from tests.servers.graph_filters import matches
+from tests.servers.graph_request import GraphRequest
 from tests.servers.graph_rules import (
     DEFAULT_PROPERTIES,
+    EVERYTHING,
     GROUP_PROPERTIES,
     KNOWN,
+    READING,
+    READS_GROUPS,
+    READS_USERS,
     SENSITIVE,
     Json,
     Refusal,
@@ -23,28 +29,8 @@ from tests.servers.graph_rules import (
     not_found,
 )
 
-EVERYTHING = ("User.ReadWrite.All", "User.Read.All", "User-LifeCycleInfo.ReadWrite.All", "Organization.Read.All")
-READING = ("Group.ReadWrite.All", "Application.Read.All")
-_READS_USERS = ("User.Read.All", "User.ReadWrite.All", "Directory.Read.All")
-_READS_GROUPS = ("GroupMember.Read.All", "Group.Read.All", "Group.ReadWrite.All", "Directory.Read.All")
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _BY_APP_ID = re.compile(r"servicePrincipals\(appId='(?P<app>[^']*)'\)")
-_CLAUSE = re.compile(r"(?P<path>[A-Za-z/]+) eq (?P<value>'(?:[^']|'')*'|true|false)")
-_ENDS = re.compile(r"endsWith\((?P<path>[A-Za-z]+),\s*(?P<value>'(?:[^']|'')*')\)")
-_ANY = re.compile(r"(?P<path>[A-Za-z]+)/any\((?P<v>\w+):(?P=v) eq (?P<value>'(?:[^']|'')*')\)")
-
-
-@dataclass(frozen=True, slots=True)
-class GraphRequest:
-    method: str
-    path: str
-    query: Json
-    body: Any
-    headers: dict[str, str]
-
-    @property
-    def segments(self) -> tuple[str, ...]:
-        return tuple(unquote(one) for one in self.path.split("/") if one)
 
 
 @dataclass(slots=True)
@@ -130,18 +116,18 @@ class Tenant:
                 self._is_eventual(request)
                 return 200, len(self.users)
             case "GET", ("users", "delta"):
-                self._needs(*_READS_USERS)
+                self._needs(*READS_USERS)
                 managers = {one: (manager,) for one, manager in self.managers.items()}
                 held = Held("users", self._visible(), managers, frozenset(self.deleted))
                 return 200, self.deltas.answer(held, request.query, self.root)
             case "GET", ("users",):
-                self._needs(*_READS_USERS)
+                self._needs(*READS_USERS)
                 return 200, self._list(request, self.users, "users")
             case "POST", ("users",):
                 self._needs("User.ReadWrite.All")
                 return self._create(request)
             case "GET", ("users", number):
-                self._needs(*_READS_USERS)
+                self._needs(*READS_USERS)
                 return 200, self._shown(self._seen(number), request)
             case "PATCH", ("users", number):
                 self._needs("User.ReadWrite.All")
@@ -213,7 +199,7 @@ class Tenant:
 
     def _read_others(self, request: GraphRequest) -> tuple[int, Any]:
         if request.segments[0] == "groups":
-            self._needs(*_READS_GROUPS)
+            self._needs(*READS_GROUPS)
         else:
             self._needs("Application.Read.All", "Application.ReadWrite.All", "Directory.Read.All")
         match request.segments:
@@ -365,7 +351,7 @@ class Tenant:
             self._is_eventual(request)
         found = list(rows.values())
         if "$filter" in query:
-            found = [row for row in found if self._matches(row, query["$filter"], request)]
+            found = [row for row in found if matches(row, query["$filter"], counts="$count" in query)]
         return self._paged(request, {str(n): self._shown(row, request) for n, row in enumerate(found)}, place)
 
     def _paged(self, request: GraphRequest, rows: dict[str, Json], place: str) -> Json:
@@ -381,31 +367,6 @@ class Tenant:
             following = urlencode({**kept, "$skiptoken": first + size}, safe="$,()")
             page["@odata.nextLink"] = f"{self.root}/{place}?{following}"
         return page
-
-    def _matches(self, row: Json, text: str, request: GraphRequest) -> bool:
-        clauses = re.split(r" or (?=(?:[^']*'[^']*')*[^']*$)", text)
-        return any(self._matches_clause(row, clause.strip(), request) for clause in clauses)
-
-    def _matches_clause(self, row: Json, clause: str, request: GraphRequest) -> bool:
-        for form in (_CLAUSE, _ENDS, _ANY):
-            if (found := form.fullmatch(clause)) is not None:
-                break
-        else:
-            raise bad("Invalid filter clause.", "BadRequest")
-        name = found["path"].partition("/")[0]
-        if name not in KNOWN:
-            raise bad(f"Could not find a property named '{name}' on type 'microsoft.graph.user'.", "BadRequest")
-        wanted = found["value"]
-        if wanted in ("true", "false"):
-            return row.get(name) is (wanted == "true")
-        wanted = wanted[1:-1].replace("''", "'").lower()
-        if form is _ANY:
-            return any(str(one).lower() == wanted for one in row.get(name) or [])
-        if form is _ENDS:
-            if "$count" not in request.query:
-                raise bad("Operator 'endsWith' is not supported because the required parameters are missing.")
-            return str(row.get(name) or "").lower().endswith(wanted)
-        return str(row.get(name) or "").lower() == wanted
 
     def _shown(self, user: Json, request: GraphRequest) -> Json:
         shown = self._select(user, request.query.get("$select"))
@@ -429,7 +390,3 @@ class Tenant:
         }:
             user = {**user, "employeeLeaveDateTime": None}
         return {name: user.get(name) for name in names.split(",")}
-
-
-def parsed_query(text: str) -> Json:
-    return dict(parse_qsl(text, keep_blank_values=True))

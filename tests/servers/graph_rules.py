@@ -64,6 +64,10 @@ GROUP_PROPERTIES = frozenset(
         *("groupTypes", "createdDateTime", "classification"),
     )
 )
+EVERYTHING = ("User.ReadWrite.All", "User.Read.All", "User-LifeCycleInfo.ReadWrite.All", "Organization.Read.All")
+READING = ("Group.ReadWrite.All", "Application.Read.All")
+READS_USERS = ("User.Read.All", "User.ReadWrite.All", "Directory.Read.All")
+READS_GROUPS = ("GroupMember.Read.All", "Group.Read.All", "Group.ReadWrite.All", "Directory.Read.All")
 NEVER_NULL = ("displayName", "mail", "mailNickname", "userPrincipalName", "usageLocation", "accountEnabled")
 REQUIRED = ("accountEnabled", "displayName", "mailNickname", "passwordProfile", "userPrincipalName")
 SENSITIVE = ("accountEnabled", "businessPhones", "mobilePhone", "otherMails", "passwordProfile", "userPrincipalName")
