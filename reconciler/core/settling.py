@@ -90,6 +90,10 @@ def failed(operation: Operation, failure: Failed, now: float) -> Record:
         record.fingerprint = None
     if failure.may_have_been_done or operation.in_doubt:
         return _doubtful(record, operation, now)
+    if record.link is not None and operation.account is None:
+        # a comparison may have shown another value than was agreed: the next try goes by what is there
+        record.link = replace(record.link, agreed=_as_shown(operation, record.link))
+        record = _switched_on_by_somebody(record, operation)
     record.attempted_at, record.attempted_match = None, ()
     if operation.verdict is Verdict.IN_SCOPE:
         record.verdict = came_back(record.verdict)

@@ -60,6 +60,8 @@ class Owner:
     verdict: str
     person: str | None
     source: Identity
+    tried_again_at: float | None = None
+    """When an operation of the owner that failed is tried again; None: none waits."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,8 +143,14 @@ class Applier:
             case Failed():
                 await self.fail(operation, outcome, took_ms)
 
-    async def fail(self, operation: Operation, failure: Failed, took_ms: int = 0) -> None:
-        """Write down a failure. Where the target cannot be worked with at all, nothing more is sent."""
+    async def fail(
+        self, operation: Operation, failure: Failed, took_ms: int = 0, *, together_with: Owner | None = None
+    ) -> None:
+        """Write down a failure. Where the target cannot be worked with at all, nothing more is sent.
+
+        `together_with` has the name that this entry needs: where it waits for another try itself, both are tried in
+        one cycle, since two who swap names come right in no other way.
+        """
         if failure.fault in (Fault.UNREACHABLE, Fault.UNAUTHORIZED):
             self.stopped = self.stopped or failure
             if operation.word != "create":
@@ -155,7 +161,11 @@ class Applier:
         if failure.fault is Fault.FORBIDDEN and operation.word == "create":
             self.forbidden = self.forbidden or failure
         now = self._clock.now()
+        if operation.word == "create" and operation.record.key in self.in_doubt:
+            operation.in_doubt = True  # what refuses it now may be what an earlier try has made
         record = settling.failed(operation, failure, now)
+        if together_with is not None and together_with.tried_again_at is not None and not operation.negative:
+            record.due_at = max(now, together_with.tried_again_at)
         target_id = operation.record.link.target_id if operation.record.link is not None else None
         await self._journal.entry(record, telling.sent(operation, failure, target_id, now, took_ms))
         self.first_failure = self.first_failure or failure
@@ -413,7 +423,8 @@ class Applier:
         waiting, self.aside = self.aside, []
         for operation in waiting:
             if not self._hand.leaves_alone(operation.record.key):
-                await self.fail(operation, await self._explain(operation))
+                failure, owner = await self._explain(operation)
+                await self.fail(operation, failure, together_with=owner)
 
     async def _break_a_ring(self) -> bool:
         """Give one of those who wait for each other's names an interim name; return whether there was one."""
@@ -450,22 +461,27 @@ class Applier:
         return True
 
     async def _held_by_one_of(self, waiting: Sequence[Operation], operation: Operation, rename: Change) -> bool:
+        links = [o.record.link for o in waiting if o.record.link is not None and o is not operation]
+        if any(str(link.agreed.get(rename.path)).lower() == str(rename.new).lower() for link in links):
+            return True  # as far as we know; a target that does not find its own names cannot say more
         found = await self._asking[operation.record.kind].ask_one([(rename.path, str(rename.new))])
         if isinstance(found, Failed):
             return False
         holders = {account.id for account in found}
         return any(o.record.link is not None and o.record.link.target_id in holders for o in waiting)
 
-    async def _explain(self, operation: Operation) -> Failed:
+    async def _explain(self, operation: Operation) -> tuple[Failed, Owner | None]:
+        """Return why a name is not free, and who of this job has it."""
         found = await self._asking[operation.record.kind].ask_one(operation.match)
         if isinstance(found, Failed):
-            return found
+            return found, None
         for account in found:
             owner = await self._owner(operation.record.kind, account)
             if owner is not None and owner.source_id != operation.record.source_id:
                 why = f"the account {account.id} belongs to {owner.source_id} of job {owner.job}"
-                return Failed(Fault.CONFLICT, why, 409, code=whose(owner, self._job))
-        return Failed(Fault.CONFLICT, "the target says that the name is taken, and does not show by whom", 409)
+                ours = owner if owner.job == self._job.name else None
+                return Failed(Fault.CONFLICT, why, 409, code=whose(owner, self._job)), ours
+        return Failed(Fault.CONFLICT, "the target says that the name is taken, and does not show by whom", 409), None
 
 
 def whose(owner: Owner, job: Job) -> Reason:

@@ -234,6 +234,11 @@ class Holding:
         held = [operation for before in self._before.values() for operation in before.values()]
         return frozenset(operation.source_id for operation in held if operation.operation == "members")
 
+    @property
+    def groups_let_go(self) -> list[SourceId]:
+        """Return the groups that a person let members be taken out of, and they are still there."""
+        return [key[1] for key, said in self._decided.items() if key[2] == "members" and said.decision == "approved"]
+
     def decided_on_members(self, group: SourceId) -> tuple[frozenset[str], frozenset[str]]:
         """Return the accounts that a person let go from a group, and those that are to stay."""
         said = self._decided.get(("group", group, "members"))

@@ -106,6 +106,10 @@ class Joining:
         for groups in chunks([group for group in compare if group not in leaving], PAGE):
             await self._groups(groups, compare=True)
         after, looked_at = "", {*compare, *leaving}
+        # A stranger to a group is seen when everything is compared; who is let go then goes without another comparison.
+        let_go = [group for group in self._holding.groups_let_go if group not in looked_at]
+        await self._groups(let_go, compare=False)
+        looked_at |= set(let_go)
         while self._applier.stopped is None:
             dirty = await self._store.dirty_groups(self._job_id, after, PAGE, self._clock.now())
             if not dirty:

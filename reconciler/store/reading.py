@@ -124,15 +124,20 @@ def owners(connection: Connection, target: Identity, kind: Kind, ids: Sequence[T
         return {}
     c, source = entries.c, identities.c
     rows = connection.execute(
-        select(c.target_id, jobs.c.name, c.source_id, c.verdict, c.person, source.type, source.place, source.key)
+        select(
+            *(c.target_id, jobs.c.name, c.source_id, c.verdict, c.person),
+            *(c.escrow_failures, c.due_at, source.type, source.place, source.key),
+        )
         .select_from(in_turn(_GIVEN, entries, and_(c.target_ref == ref, c.kind == kind, c.target_id == _GIVEN.c.value)))
         .join(jobs, jobs.c.id == c.job_id)
         .join(identities, source.id == jobs.c.source_ref),
         {"given": ids},
     )
     return {
-        target_id: Owner(job, kind, source_id, verdict, person, Identity(*identity))
-        for target_id, job, source_id, verdict, person, *identity in rows
+        target_id: Owner(
+            job, kind, source_id, verdict, person, Identity(*identity), due_at if failures is not None else None
+        )
+        for target_id, job, source_id, verdict, person, failures, due_at, *identity in rows
     }
 
 

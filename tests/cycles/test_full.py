@@ -41,6 +41,21 @@ async def test_what_was_changed_at_the_target_is_put_right_by_a_full_cycle_only(
     assert server.requests == []
 
 
+async def test_what_a_full_cycle_saw_and_could_not_put_right_is_tried_again_by_the_next(
+    company: Company, server: ScimServer
+) -> None:
+    company.people(*PEOPLE)
+    await company.cycle()
+    del company.users["bob"]
+    await company.cycle()
+    server.user(ANN)["title"] = "Queen"
+    server.user(BOB)["active"] = True
+    server.script.on("PATCH", "/Users", then=Status(400), times=2)
+    assert done(await company.cycle(full=True)) == {"failure": 2}
+    assert done(await company.cycle()) == {"update": 1, "disable": 1}
+    assert (server.user(ANN)["title"], server.user(BOB)["active"]) == ("Engineer", False)
+
+
 async def test_a_full_cycle_lists_and_does_not_ask_for_each(company: Company, server: ScimServer) -> None:
     people = [f"p{number:03}" for number in range(120)]
     company.people(*people)

@@ -240,6 +240,23 @@ async def test_approving_the_disables_lets_go_what_waited_with_them(company: Com
     assert len(server.members("Crew")) == 4
 
 
+async def test_strangers_who_waited_with_the_disables_go_in_the_next_cycle(
+    company: Company, server: ScimServer
+) -> None:
+    company.tables = GROUPS + 'members = "exact"\n'
+    company.people(*staff(10))
+    company.group("g1", ["p009"], "Crew")
+    await company.cycle()
+    for one in staff(6):
+        del company.users[one]
+    server.group("Crew")["members"].append({"value": server.user("p008@example.com")["id"]})
+    assert done(await company.cycle(full=True)) == {"held": 7}
+    await company.approve()
+    assert done(await company.cycle()) == {"disable": 6, "members_removed": 1}
+    assert server.members("Crew") == {server.user("p009@example.com")["id"]}
+    assert await company.decisions() == []
+
+
 async def test_who_was_rejected_stays_in_the_groups(company: Company, server: ScimServer) -> None:
     company.tables = GROUPS
     people = staff(10)

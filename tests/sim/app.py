@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -19,6 +21,8 @@ from tests.sim.life import EPOCH
 from tests.sim.rules import TARGET_HOST
 
 BASE = "/scim/v2"
+SHOWN_AFTER_SECONDS = 1.5
+"""How long an app whose parts agree only after a while does not show what it has made."""
 _LISTS = {"Users": "users", "Groups": "groups"}
 
 
@@ -73,6 +77,9 @@ class App:
             now, was = self._rows(kind), before[kind]
             for id_ in {**was, **now}:
                 if was.get(id_) != now.get(id_):
+                    if id_ not in was and self.engine.quirks.invisible_for_requests:
+                        shows = partial(self.engine._invisible.pop, (kind.removesuffix("s"), id_), None)
+                        asyncio.get_running_loop().call_later(SHOWN_AFTER_SECONDS, shows)
                     literal: Literal["Users", "Groups"] = "Users" if kind == "Users" else "Groups"
                     after = now.get(id_)
                     self._hear(Changed(self._seconds(), literal, id_, was.get(id_), dict(after) if after else None))

@@ -7,7 +7,6 @@ import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import anyio
 
@@ -73,7 +72,7 @@ class Daemon:
         self,
         number: int,
         seed: str,
-        config_path: Path,
+        load: Callable[[], config.Config],
         disk: Disk,
         network: Network,
         mails: MailServer,
@@ -81,7 +80,7 @@ class Daemon:
         hear: Callable[[Event], None],
     ) -> None:
         self.life = Life(number)
-        self._seed, self._config_path, self._disk, self._network = seed, config_path, disk, network
+        self._seed, self._load, self._disk, self._network = seed, load, disk, network
         self._mails, self._calendar, self._hear = mails, calendar, hear
         self.service: Service | None = None
         self.desk: Desk | None = None
@@ -90,7 +89,7 @@ class Daemon:
     async def live(self) -> None:
         """Run the daemon. Raises StateError where the state cannot be used; whatever it raises when it is killed."""
         clock = LifeClock(self._calendar, self.life)
-        loaded = config.load(self._config_path)
+        loaded = self._load()
         store = self._disk.open(self.life, clock.now())
         task = asyncio.current_task()
         assert task is not None
@@ -124,7 +123,7 @@ class Daemon:
 
     async def _reload(self, before: Jobs) -> Reloaded:
         assert isinstance(before, wiring.House)
-        loaded = config.load(self._config_path)
+        loaded = self._load()
         after = replace(before, config=loaded)
         connections, touched = wiring.connection_changes(before.config, loaded)
         return Reloaded(after, (*differences(before.plans(), after.plans()), *connections), touched)

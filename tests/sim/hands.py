@@ -248,13 +248,13 @@ async def provisions(sim: Simulation) -> None:
 
 async def takes_out(sim: Simulation) -> None:
     """Somebody is taken out of every job by hand; or all are let back."""
-    if sim.watch.taken_out:
+    if sim.watch.taken_out or sim.watch.perhaps_out:
         await sim.let_everybody_back()
         return
     if (id_ := _somebody(sim)) is None:
         return
     began = sim.seconds()
-    sim.watch.taken_out.add(id_)
+    sim.watch.perhaps_out.add(id_)
     sim.watch.mark()
     sim.watch.begun.append(began)
     if sim.watch.cycle is not None:
@@ -262,8 +262,11 @@ async def takes_out(sim: Simulation) -> None:
     done = await sim.hand(lambda desk: desk.take_out(id_, dry_run=False, release=False, by="hand"))
     if began in sim.watch.begun:
         sim.watch.begun.remove(began)
-    if done is not None:
-        sim.watch.approved += 1
+    if isinstance(done, dict):
+        sim.watch.perhaps_out.discard(id_)
+        sim.watch.taken_out.add(id_)
+        sim.watch.mark()
+    sim.watch.approved += 1
 
 
 async def changes_the_rules(sim: Simulation) -> None:

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 from anyio._backends import _asyncio as anyio_on_asyncio
 
+from tests.sim.life import Killed
+
 T = TypeVar("T")
 
 
@@ -108,9 +110,16 @@ def _scopes_are_numbered() -> Iterator[None]:
         setattr(anyio_on_asyncio, "CancelScope", kind)  # noqa: B010
 
 
+def _be_told(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Pass over what nobody asked the result of because the process was killed; tell of everything else."""
+    if not isinstance(context.get("exception"), (Killed, BaseExceptionGroup)):
+        loop.default_exception_handler(context)
+
+
 def run_virtually(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run to the end in a loop of its own, beginning at second 0."""
     loop = VirtualLoop()
+    loop.set_exception_handler(_be_told)
     with _scopes_are_numbered():
         try:
             return loop.run_until_complete(work())

@@ -53,6 +53,7 @@ class _Names:
     def __init__(self, town: Town, rules: Rules, users: Mapping[str, Account]) -> None:
         self._town, self._rules = town, rules
         self._holders: dict[str, list[str | None]] = {}
+        self._have = {account.get("externalId") for account in users.values()}
         for account in users.values():
             self._holders.setdefault(str(account["userName"]).casefold(), []).append(account.get("externalId"))
 
@@ -64,8 +65,10 @@ class _Names:
     def _stays(self, owner: str | None, name: str, asking: tuple[str, ...]) -> bool:
         """Whether this owner's account keeps a name. In a ring of names everybody moves on."""
         row = self._town.people.get(owner or "")
+        if owner is None:
+            return asking[-1] in self._have  # nobody's account is taken over by who has none
         if row is None or not self._rules.in_scope(row, self._town):
-            return owner is not None  # nobody's account is taken over with its name
+            return True
         if str(row["userPrincipalName"]).casefold() == name:
             return True
         return row["id"] not in asking and self.bars(row["id"], asking)

@@ -202,7 +202,7 @@ def chosen(dice: random.Random) -> Rules:
         hold_group_deletes=dice.random() < 0.3,
         deletion_share=dice.choice([10, 25, 100]),
         deletion_threshold=dice.choice([500, 500, 3]),
-        interval_minutes=dice.choice([40, 60, 120]),
+        interval_minutes=dice.choice([40, 60, 90]),
         full_days=dice.choice([1, 7, 1000]),
         concurrency=dice.choice([1, 2, 4, 8]),
         requests_per_second=dice.choice([None, None, None, 5.0]),

@@ -62,6 +62,8 @@ class Watch:
         self._people: dict[str, Standing] = {}
         self.taken_out: set[str] = set()
         """Who was taken out by hand."""
+        self.perhaps_out: set[str] = set()
+        """Who was asked to be taken out, and nobody knows whether that came to be."""
         self.broken: list[str] = []
         self.cycle: Cycle | None = None
         self.begun: list[float] = []
@@ -100,6 +102,8 @@ class Watch:
             one.on = math.inf if on else min(one.on, now)
             one.off = min(one.off, now) if on else math.inf
             one.in_scope = math.inf if scoped else min(one.in_scope, now)
+            if id_ in self.perhaps_out:
+                one.on = one.off = one.in_scope = math.inf
 
     def owner(self, account: dict[str, Any]) -> str:
         """Return whose account this is: by its externalId; one that somebody else made is theirs whose name it has."""
@@ -241,7 +245,8 @@ class Watch:
         words = [word for word, _ in cycle.sent]
         if cycle.alone and "negative" in words:
             first, last = words.index("negative"), len(words) - 1 - words[::-1].index("negative")
-            if "create" in words[first:last]:
+            # What a worker had in hand already may still be sent: a create that waited for its manager's.
+            if words[first:last].count("create") >= max(2, self._rules().concurrency):
                 self.wrong(f"a create went before a leaver: {cycle.sent}")
 
     def _written(self) -> tuple[list[tuple[str, ...]], str | None, set[str]]:
