@@ -124,11 +124,15 @@ class Watched:
 def no_cycle(
     job: str, standing: Standing, interval_seconds: float, watched: Watched, at: float
 ) -> tuple[Standing, Sequence[Notice]]:
-    """Say that no cycle has finished in three intervals. A job that rests, and one in quarantine, give no alert."""
+    """Say that no cycle has finished in three intervals. A job that rests, and one in quarantine, give no alert.
+
+    After such a time the three intervals begin anew: its first cycle may have much to do.
+    """
     if standing.paused is not None or standing.stopped_at is not None or standing.quarantine is not None:
         return standing, ()
     last = standing.last_finished_at
-    late = at - (watched.since if last is None else last) > LATE_INTERVALS * interval_seconds
+    counted_from = max(watched.since if last is None else last, standing.goes_on_since or 0.0)
+    late = at - counted_from > LATE_INTERVALS * interval_seconds
     late = late and at - watched.since >= interval_seconds
     standing, due = _once(standing, NoticeKind.NO_CYCLE, late, at)
     if not due:

@@ -204,10 +204,10 @@ def after_test(terms: Terms, standing: Standing, breach: Breach | None, at: floa
 def passing_time(terms: Terms, standing: Standing, at: float) -> tuple[Standing, Sequence[Notice]]:
     """Return what time alone makes of a quarantine: the job is stopped, or its people are reminded."""
     quarantine = standing.quarantine
-    if quarantine is None:
+    if quarantine is None or standing.stopped_at is not None:
         return standing, ()
     lasted = at - quarantine.series_began
-    if terms.stop_after_seconds is not None and lasted >= terms.stop_after_seconds and standing.stopped_at is None:
+    if terms.stop_after_seconds is not None and lasted >= terms.stop_after_seconds:
         told = notices.job_stopped(terms.job, at, quarantine, stop_after_seconds=terms.stop_after_seconds)
         return replace(standing, stopped_at=at), [told]
     last = standing.alerted.get(notices.NoticeKind.QUARANTINE_REMINDER, 0.0)
@@ -233,7 +233,7 @@ def lifted(job: str, standing: Standing, at: float, *, how: str) -> tuple[Standi
         return replace(standing, stopped_at=None), ()
     told = notices.quarantine_left(job, at, quarantine, how=how)
     alerted = {name: last for name, last in standing.alerted.items() if name != notices.NoticeKind.QUARANTINE_REMINDER}
-    return replace(standing, quarantine=None, stopped_at=None, alerted=alerted), [told]
+    return replace(standing, quarantine=None, stopped_at=None, goes_on_since=at, alerted=alerted), [told]
 
 
 def resumed(standing: Standing, at: float) -> Standing:
@@ -241,7 +241,7 @@ def resumed(standing: Standing, at: float) -> Standing:
     quarantine = standing.quarantine
     if standing.stopped_at is not None and quarantine is not None:
         quarantine = replace(quarantine, began=at, series_began=at, series_count=0, next_attempt=at)
-    return replace(standing, paused=None, stopped_at=None, quarantine=quarantine)
+    return replace(standing, paused=None, stopped_at=None, quarantine=quarantine, goes_on_since=at)
 
 
 Turn = Literal["cycle", "test", "rest"]

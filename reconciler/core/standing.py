@@ -68,6 +68,8 @@ class Standing:
     quarantine: Quarantine | None = None
     stopped_at: float | None = None
     """The job was in quarantine for `stop_after` and runs no more until a person starts it again."""
+    goes_on_since: float | None = None
+    """When a pause, a stop or a quarantine last ended."""
     last_finished_at: float | None = None
     last_success_at: float | None = None
     """When a cycle last ended in which both sides answered and everything was read."""

@@ -13,7 +13,7 @@ from reconciler.core import alerts
 from reconciler.core.alerts import Failures, Watched
 from reconciler.core.health import CycleEnd, after_cycle
 from reconciler.core.notices import FailedEntry, Notice, NoticeKind
-from reconciler.core.quarantine import Terms
+from reconciler.core.quarantine import Terms, lifted, resumed
 from reconciler.core.standing import Pause, Quarantine, QuarantineReason, Standing
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
@@ -138,6 +138,16 @@ def test_a_job_whose_cycles_do_not_end_is_told_once_with_what_is_known() -> None
         Standing(quarantine=QUARANTINE, stopped_at=START),
     ):
         assert through(looked, moments, resting)[1] == []
+
+
+def test_a_job_that_rested_for_long_first_gets_the_time_to_run_a_cycle() -> None:
+    paused = Standing(paused=Pause(START, "ann"), last_finished_at=START - DAY)
+    for resting in (paused, Standing(quarantine=QUARANTINE, last_finished_at=START - DAY)):
+        at = START + 12 * DAY
+        goes_on = resumed(resting, at) if resting.paused else lifted("app", resting, at, how="a person restarted it")[0]
+        watched = Watched(START, running_since=at)
+        assert alerts.no_cycle("app", goes_on, INTERVAL, watched, at + 3 * INTERVAL)[1] == ()
+        assert len(alerts.no_cycle("app", goes_on, INTERVAL, watched, at + 3 * INTERVAL + 1)[1]) == 1
 
 
 def test_a_daemon_that_was_off_first_gets_the_time_to_run_a_cycle() -> None:

@@ -268,6 +268,7 @@ def test_a_job_is_stopped_only_where_the_configuration_says_so() -> None:
     assert [notice.kind for notice in told] == [NoticeKind.JOB_STOPPED]
     assert turn(stopped, TERMS, START + 29 * DAY) == "rest"
     assert passing_time(terms, stopped, START + 28 * DAY + 1)[1] == ()
+    assert passing_time(terms, stopped, START + 400 * DAY)[1] == (), "that it stopped was told; it is not tried again"
 
     started, told = after_cycle(terms, stopped, None, START + 30 * DAY)
     assert (started.quarantine, started.stopped_at) == (None, None)
