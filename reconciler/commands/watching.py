@@ -17,6 +17,8 @@ from reconciler.errors import NoAnswer
 LOOK_SECONDS = 1.0
 PROGRESS_LINE_SECONDS = 5.0
 """How often a part's progress is a line, where nobody sees bars."""
+WITH_RATE_COLUMNS, WITH_BAR_COLUMNS = 52, 80
+"""How wide a window must be for what is shown there."""
 
 
 def wait_for(daemon: Daemon, events: Events, job: str, run: int, *, quiet: bool) -> Json:
@@ -105,13 +107,17 @@ def _bars(quiet: bool) -> AbstractContextManager[Callable[[Json], None]]:
 @contextmanager
 def _drawn_bars() -> Iterator[Callable[[Json], None]]:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TaskID, TextColumn
 
-    columns = (
-        *(TextColumn("{task.description:<16}"), BarColumn(), MofNCompleteColumn()),
-        *(TextColumn("{task.fields[rate]}"), TextColumn("{task.fields[left]}")),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+    console = Console(stderr=True)
+    rate, left = TextColumn("{task.fields[rate]}"), TextColumn("{task.fields[left]}")
+    # what is not to be missed is not cut off in a narrow window: how far it is, and how long it still takes
+    columns: list[ProgressColumn] = [TextColumn("{task.description}"), MofNCompleteColumn(), left]
+    if console.width >= WITH_RATE_COLUMNS:
+        columns.insert(2, rate)
+    if console.width >= WITH_BAR_COLUMNS:
+        columns.insert(1, BarColumn())
+    with Progress(*columns, console=console, transient=True) as bars:
         tasks: dict[str, TaskID] = {}
 
         def show(event: Json) -> None:
