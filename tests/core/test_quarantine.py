@@ -290,7 +290,7 @@ def test_a_job_that_stopped_itself_gets_the_whole_time_again_and_its_people_hear
 
 def test_a_pause_in_a_quarantine_begins_nothing_anew() -> None:
     paused = replace(entered(REFUSED), paused=Pause(START, "ann"))
-    assert resumed(paused, START + DAY) == replace(paused, paused=None)
+    assert resumed(paused, START + DAY) == replace(paused, paused=None, goes_on_since=START + DAY)
 
 
 def test_other_rules_are_tried_at_once_and_once() -> None:

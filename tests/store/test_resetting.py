@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from reconciler.core.escrow import OF_AN_OUTAGE
 from reconciler.core.records import Escrow, Record
 from reconciler.core.restarting import FULL, RESTART, ResetScope
 from reconciler.core.standing import Pause, Quarantine, QuarantineReason, Standing
@@ -39,7 +40,13 @@ async def job(work: Work) -> Work:
 async def test_an_ordinary_restart_looks_at_everybody_and_keeps_who_has_which_account(job: Work) -> None:
     standing = await job.store.reset("phone", RESTART, 100.0)
     assert standing == replace(
-        STANDING, quarantine=None, stopped_at=None, failing_cycles=0, watermark_at=None, compare_next=True
+        STANDING,
+        quarantine=None,
+        stopped_at=None,
+        goes_on_since=100.0,
+        failing_cycles=0,
+        watermark_at=None,
+        compare_next=True,
     )
     assert standing.paused is not None, "what a person paused stays paused"
     [notice] = [queued.notice for queued in await job.store.due_notices(1e9, 9)]
@@ -50,6 +57,20 @@ async def test_an_ordinary_restart_looks_at_everybody_and_keeps_who_has_which_ac
     assert [r.fingerprint for r in found.values()] == [None, None]
     waits = found[sid("waits")]
     assert (waits.escrow, waits.due_at, waits.link is not None) == (None, 100.0, True)
+
+
+async def test_waits_end_by_the_code_of_the_failure_and_for_the_cycle_that_runs_alone(job: Work) -> None:
+    epoch = job.state.epoch
+    await job.next_cycle()
+    with pytest.raises(StateError, match="overtaken"):
+        await job.store.end_waits(job.id, epoch, OF_AN_OUTAGE, 100.0)
+    await job.store.end_waits(job.id, job.state.epoch, {"EntryConflict"}, 100.0)
+    kept = (await job.store.records(job.id, "user", ids("waits")))[sid("waits")]
+    assert (kept.escrow, kept.due_at) == (Escrow(3, 5.0, "Timeout", "no answer"), 900.0)
+    await job.store.end_waits(job.id, job.state.epoch, OF_AN_OUTAGE, 100.0)
+    found = await job.store.records(job.id, "user", ids("waits", "well"))
+    assert (found[sid("waits")].escrow, found[sid("waits")].due_at) == (None, 100.0)
+    assert found[sid("well")].fingerprint == print_of("a")
 
 
 @pytest.mark.parametrize("scope", list(ResetScope))
