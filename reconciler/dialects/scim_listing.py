@@ -15,6 +15,7 @@ PATIENCE = 3.0
 _FORM_REFUSED = (Fault.INVALID, Fault.UNSUPPORTED, Fault.SERVER_ERROR, Fault.TOO_LARGE)
 _CURSOR_LOST = (Fault.INVALID, Fault.NOT_FOUND)
 _SORTED = "sortBy=id"
+_PASSED_ON: dict[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +83,15 @@ async def listed(
             answer = again
             continue
         total = answer.get("totalResults")
-        page = listing.paging.after(answer)
-        if page.resources:
-            yield Rows(page.resources, total if isinstance(total, int) and not isinstance(total, bool) else None)
-        if isinstance(page.then, ListEnd):
-            yield page.then
+        rows, then = listing.take(answer)
+        answer = _PASSED_ON  # a page is not held while the next one is asked for
+        if rows:
+            yield Rows(rows, total if isinstance(total, int) and not isinstance(total, bool) else None)
+        rows = []
+        if isinstance(then, ListEnd):
+            yield then
             return
-        answer = await listing.ask(page.then)
+        answer = await listing.ask(then)
 
 
 class _Listing:
@@ -114,6 +117,11 @@ class _Listing:
         parts = (self._query, _SORTED if self._form.is_sorted else "", place)
         url = self._wire.url(self._kind, query="&".join(part for part in parts if part))
         return await self._wire.rows(url, doing=self._doing, patience=PATIENCE)
+
+    def take(self, answer: dict[str, Any]) -> tuple[list[dict[str, Any]], str | ListEnd]:
+        """Return what a page brought, and what to do then."""
+        page = self.paging.after(answer)
+        return page.resources, page.then
 
     async def smaller(self, refusal: Failed) -> dict[str, Any] | Failed | None:
         """Ask for the same page in halves where it was too large to be read; None: it was not that."""

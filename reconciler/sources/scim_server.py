@@ -19,8 +19,10 @@ from reconciler.ports import ReadEnd, chunks
 from reconciler.sources.scim_shape import declared_by
 from reconciler.sources.scim_token import Part
 
-PAGE_MEMBERS = 100
+PAGE_MEMBERS = 50
 """So many groups are asked for at once where their members come along."""
+_PAGE_GROUPS = 200
+"""So many at once where they should not: some servers show members whatever they are asked for."""
 _AT_ONCE = 50
 _SAYS_NOTHING = (Fault.NOT_FOUND, Fault.UNSUPPORTED, Fault.FORBIDDEN, Fault.INVALID, Fault.NOT_SCIM)
 """Faults of a document about the server that say just that it has none for us."""
@@ -190,6 +192,7 @@ class Server:
         return self._declared or None
 
     async def _form(self, kind: Kind, size: int | None) -> Form:
+        size = _PAGE_GROUPS if size is None and kind == "group" else size
         known = self._forms.get(kind)
         if known is None:
             config = await self.config()

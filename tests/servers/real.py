@@ -88,6 +88,12 @@ def scim2_server() -> RealScimServer:
     return RealScimServer("scim2-server", lambda number: [sys.executable, "-m", "tests.servers.scim2_app", str(number)])
 
 
+def scim2_server_by_cursor() -> RealScimServer:
+    """Return scim2-server as it pages by cursor, not started."""
+    program = "tests.servers.scim2_app"
+    return RealScimServer("scim2-server", lambda number: [sys.executable, "-m", program, str(number), "cursors"])
+
+
 def scimmy() -> RealScimServer:
     """Return scimmy, not started."""
     program = _HERE / "scimmy/server.mjs"

@@ -1,6 +1,6 @@
 """Runs scim2-server's own ASGI application with its in-memory storage, on a listening socket that it inherits.
 
-Start it as `python -m tests.servers.scim2_app DESCRIPTOR` with the token in SCIM_TOKEN.
+Start it as `python -m tests.servers.scim2_app DESCRIPTOR [cursors]` with the token in SCIM_TOKEN.
 """
 
 import os
@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import uvicorn
-from scim2_models import ScimProvider, UnauthorizedException
+from scim2_models import Pagination, ScimProvider, UnauthorizedException
 from scim2_server.applications.asgi import ASGIApplication
 from scim2_server.memory import AsyncInMemoryStorage, InMemoryStorage
 from scim2_server.requests import ScimRequest
@@ -56,9 +56,14 @@ class Emptied:
         await self._application(scope, receive, send)
 
 
-def application(token: str) -> Emptied:
-    """Return the application as its own command line makes it: default schemas, everything announced."""
+def application(token: str, *, cursors: bool = False) -> Emptied:
+    """Return the application as its own command line makes it: default schemas, everything announced.
+
+    With `cursors` it pages by cursor alone (RFC 9865), which its command line leaves out.
+    """
     announced = load_default_service_provider_config()
+    if cursors:
+        announced.pagination = Pagination(cursor=True, index=False)
     announced.authentication_schemes = [BEARER_TOKEN_SCHEME]
     provider = ScimProvider.from_discovery(
         load_default_schemas().values(), load_default_resource_types().values(), config=announced
@@ -69,7 +74,9 @@ def application(token: str) -> Emptied:
 
 def main() -> None:
     listening = socket.socket(fileno=int(sys.argv[1]))
-    config = uvicorn.Config(application(os.environ["SCIM_TOKEN"]), log_level="warning", lifespan="off")
+    config = uvicorn.Config(
+        application(os.environ["SCIM_TOKEN"], cursors="cursors" in sys.argv), log_level="warning", lifespan="off"
+    )
     uvicorn.Server(config).run(sockets=[listening])
 
 

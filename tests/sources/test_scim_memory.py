@@ -38,6 +38,7 @@ class Simulated:
         start = int(re.search("startIndex=([0-9]+)", query)[1])
         count = int(re.search("count=([0-9]+)", query)[1])
         one = self.person if path == "Users" else self.group
+        self.shows_members = "members" in query
         page = [one(n) for n in range(start - 1, min(rows, start - 1 + count))]
         return Response(200, {}, b'{"totalResults": %d, "Resources": [%s]}' % (rows, b",".join(page)))
     def person(self, n):
@@ -49,7 +50,7 @@ class Simulated:
     def group(self, n):
         numbers = range(n * GROUP, min(PEOPLE, (n + 1) * GROUP))
         ids = (b'{"value": "00000000-0000-4000-8000-%012d"}' % m for m in numbers)
-        members = b",".join(ids) if SHOWN == "list" else b""
+        members = b",".join(ids) if SHOWN == "list" and self.shows_members else b""
         meta = b'{"lastModified": "2026-01-01T00:00:00Z"}'
         return b'{"id": "g%d", "displayName": "g", "members": [%s], "meta": %s}' % (n, members, meta)
 
