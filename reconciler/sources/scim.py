@@ -128,9 +128,10 @@ class ScimSource:
         problems, delta = Problems(self._name, f"{kind}s"), False
         began = self._clock.monotonic()
         try:
-            reading = _Reading(kind, self._shape(kind, wanted), Keys(), problems)
             mark = token.marks.get(kind)
-            if mark is not None and await self._can_be_asked(kind):
+            asks = mark is not None and await self._can_be_asked(kind)
+            reading = _Reading(kind, self._shape(kind, wanted), Keys() if asks else None, problems)
+            if mark is not None and asks:
                 async for page in self._changed(reading, mark, token):
                     yield page
                 delta = reading.is_trusted
@@ -192,6 +193,7 @@ class ScimSource:
             if unreadable.fault is not None and unreadable.fault.fault in (Fault.INVALID, Fault.UNSUPPORTED):
                 return  # the server does not filter by time
             raise
+        assert reading.met is not None
         reading.is_trusted = mark.newest_id in reading.met or await self._is_gone(kind, mark)
         if reading.is_trusted:
             reading.problems.take(problems)
@@ -294,14 +296,15 @@ class _Reading:
 
     __slots__ = ("is_trusted", "kind", "met", "problems", "shape")
 
-    def __init__(self, kind: Kind, shape: Shape, met: Keys, problems: Problems) -> None:
+    def __init__(self, kind: Kind, shape: Shape, met: Keys | None, problems: Problems) -> None:
+        """`met` remembers who was shown, where two lists may show the same."""
         self.kind, self.shape, self.met, self.problems = kind, shape, met, problems
         self.is_trusted = False
         """Whether what the server gave as changed is all that changed."""
 
     def pages(self, rows: Sequence[Row]) -> list[EntryPage]:
         """Return entries of those whom nobody had shown before."""
-        repeated = set(self.met.add([str(row["id"]) for row in rows]))
+        repeated = set(self.met.add([str(row["id"]) for row in rows])) if self.met is not None else ()
         entries = [self.shape.entry(row) for position, row in enumerate(rows) if position not in repeated]
         return [EntryPage(self.kind, some) for some in chunks(entries, PAGE)]
 
