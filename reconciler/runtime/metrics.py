@@ -252,7 +252,7 @@ _GAUGES: Mapping[str, tuple[str, ...]] = {
     "held_operations": ("Operations that a safeguard holds back.", "job", "safeguard"),
     "held_oldest_seconds": ("For how long the oldest of them has been held.", "job"),
     "mails_unsent": ("Mails that wait to be sent.", "job"),
-    "mails_given_up": ("Mails that could not be sent and are not tried again.", "job"),
+    "mails_given_up": ("Mails that could not be sent and are not tried again, since one went out last.", "job"),
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Integer, and_, case, func, select
+from sqlalchemy import Connection, Integer, and_, case, func, or_, select
 
 from reconciler.ports import Figures
 from reconciler.store.identifying import job_named
@@ -11,7 +11,9 @@ from reconciler.store.tables import LEFT_ON, MANAGED, SHOULD_BE_OFF, WAITS, entr
 
 def figures(connection: Connection, job: str) -> Figures:
     n = notices.c
-    unsent = and_(n.job == job, n.sent_at.is_(None))
+    arrived = select(func.coalesce(func.max(n.id), 0)).where(n.job == job, n.sent_at.is_not(None)).scalar_subquery()
+    # what was given up before a mail went out again needs nobody any more
+    unsent = and_(n.job == job, n.sent_at.is_(None), or_(n.due_at.is_not(None), n.id > arrived))
     waiting, given_up, problem = connection.execute(
         select(
             func.coalesce(func.sum(case((n.due_at.is_not(None), 1), else_=0)), 0).cast(Integer),

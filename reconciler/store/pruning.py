@@ -43,3 +43,5 @@ def _mails(connection: Connection, before: float) -> None:
         update(notices).where(and_(c.sent_at < before, c.facts != _NOTHING)).values(facts=_NOTHING, recipients="")
     )
     connection.execute(delete(notices).where(c.sent_at < before - KEYS_KEPT_SECONDS))
+    given_up = and_(c.sent_at.is_(None), c.due_at.is_(None))
+    connection.execute(delete(notices).where(given_up, c.at < before - KEYS_KEPT_SECONDS))

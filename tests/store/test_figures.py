@@ -62,6 +62,15 @@ async def test_mails_that_wait_and_mails_given_up_are_told_apart(store: SqlStore
     assert await store.figures(work.name) == Figures(mails_waiting=1, mails_given_up=1, mail_problem="550 no such user")
 
 
+async def test_a_mail_that_was_given_up_is_of_the_past_when_another_one_goes_out(store: SqlStore, work: Work) -> None:
+    await store.queue([Notice(NoticeKind.HELD, work.name, 10.0, key) for key in ("lost", "later")])
+    lost, later = [queued.id for queued in await store.due_notices(10.0, 9)]
+    await store.end_notice(lost, sent_at=None, due_at=None, problem="550 no such user")
+    assert (await store.figures(work.name)).mails_given_up == 1
+    await store.end_notice(later, sent_at=12.0, due_at=None, problem="")
+    assert await store.figures(work.name) == Figures()
+
+
 async def test_links_come_page_by_page(store: SqlStore, work: Work) -> None:
     await work.commit(linked("ann", "t1"), unlinked("bob"), linked("cleo", "t3"), linked("g", "t9", kind="group"))
     first = await store.links_after(work.name, 0, 2)
