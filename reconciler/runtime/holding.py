@@ -300,14 +300,20 @@ class Holding:
             if still := self.still_held(safeguard, removals=True):
                 by.setdefault(safeguard, []).extend(still)
                 why.setdefault(safeguard, still[0].why)
+        decided = await self._decided_meanwhile()
         for safeguard in by.keys() | self._before.keys():
-            if operations := by.get(safeguard):
+            if operations := [one for one in by.get(safeguard, ()) if not _is_decided(one, decided.get(one.key))]:
                 now = self._clock.now()
                 await self._store.hold(self._state.job_id, cycle_id, now, why[safeguard], operations, safeguard)
             else:
                 await self._store.release(self._state.job_id, safeguard)
         await self._drop_what_is_decided_and_done()
         self.notices = [_notice(hold, self._clock.now()) for hold in await self._store.held(self._job.name)]
+
+    async def _decided_meanwhile(self) -> Mapping[Key, Decided]:
+        """Return what people have said since this cycle began: they are not asked again."""
+        decided = await self._store.decisions(self._job.name)
+        return {said.operation.key: said for said in decided if said.operation.key not in self._decided}
 
     async def _drop_what_is_decided_and_done(self) -> None:
         """Forget a person's word where the operation was done, or is not wanted any more."""
@@ -333,6 +339,13 @@ class Holding:
             return record.verdict is not Verdict.UNKNOWN and str(record.verdict) != operation.verdict
         settled = record.verdict is Verdict.IN_SCOPE and record.fingerprint is not None
         return operation.operation != "members" and (self._whole or settled)
+
+
+def _is_decided(held: HeldOperation, said: Decided | None) -> bool:
+    """Return whether a person's word is about just this operation."""
+    if said is None or not set(held.about) <= set(said.operation.about):
+        return False
+    return said.decision == "approved" or said.operation.verdict == held.verdict
 
 
 def _was_done(word: str, record: Record) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 from dataclasses import replace
 from typing import Any
@@ -10,9 +11,10 @@ import anyio
 import pytest
 from structlog.testing import capture_logs
 
+from reconciler.core.notices import NoticeKind
 from reconciler.core.restarting import RESTART, ResetScope
 from reconciler.core.standing import Standing
-from reconciler.ports import Hold
+from reconciler.ports import Decision, Hold
 from reconciler.runtime.desk import Desk, Refused, Restarted
 from reconciler.runtime.events import Event
 from reconciler.runtime.runs import Ticket
@@ -248,8 +250,38 @@ async def test_an_approval_runs_a_cycle_where_the_job_runs_by_itself(enabled: bo
         assert [at for _, at in office.began] == [0, 1, 2][: 3 if enabled else 2]
 
 
-async def decide(desk: Desk) -> list[Hold]:
-    decided = await desk.decide("app", None, "approved", by="ann")
+@pytest.mark.looptime
+@pytest.mark.parametrize("decision", ["approved", "rejected"])
+async def test_what_is_decided_while_a_cycle_runs_is_not_asked_again_at_its_end(
+    decision: Decision, company: Company, server: ScimServer
+) -> None:
+    company.people(*(f"p{number}" for number in range(20)))
+    company.write()
+    async with opened(company) as office:
+        async with office.open_for(30) as service:
+            desk = desk_of(office, service)
+            await office.until(1)
+            for number in range(12):
+                company.users[f"p{number}"]["accountEnabled"] = False
+            company.write()
+            desk.trigger("app", full=False, by="ann")
+            await office.until(2)
+            company.person("newcomer")
+            company.write()
+            server.script.on("POST", "/Users", then=Delay(15.0))
+            desk.trigger("app", full=False, by="ann")
+            await office.until(2.1)
+            assert service.running("app") is not None
+            await decide(desk, decision)
+            assert await office.store.held("app") == []
+            await service.until_idle("app")
+            mails = [queued.notice.kind for queued in await office.store.due_notices(math.inf, 99)]
+            assert (await office.store.held("app"), mails) == ([], [NoticeKind.HELD])
+        assert sum(user["active"] is False for user in server.users.values()) == (12 if decision == "approved" else 0)
+
+
+async def decide(desk: Desk, decision: Decision = "approved") -> list[Hold]:
+    decided = await desk.decide("app", None, decision, by="ann")
     assert not isinstance(decided, Refused)
     return decided
 
