@@ -28,6 +28,7 @@ from reconciler.runtime.openapi import SCHEMAS, openapi
 from reconciler.runtime.parameters import Wrong, checked_body, checked_query
 from reconciler.runtime.peers import People, Rights
 from reconciler.runtime.routes import ROUTES, Parameter
+from tests.commands.shell import ROOT
 from tests.cycles.company import Company
 from tests.daemon.office import FailingStore
 from tests.daemon.talking import Talk, talking
@@ -118,6 +119,8 @@ async def test_the_description_names_every_route_and_no_other(company: Company) 
     assert described == {(route.method, route.path) for route in ROUTES}
     assert answer == orjson.loads(orjson.dumps(openapi(ROUTES, answer["info"]["version"])))
     assert len({route.name for route in ROUTES}) == len(ROUTES)
+    page = (ROOT / "docs/control.md").read_text()
+    assert [path for method, path in described if f"| `{method} {path}` |" not in page] == []
     used = {*_references(answer["paths"]), *_references(SCHEMAS)}
     assert used == set(SCHEMAS), "every schema is used, and every one that is used is there"
 
