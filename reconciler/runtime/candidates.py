@@ -65,6 +65,7 @@ class Gathering:
         applier: Applier,
     ) -> None:
         self._profile, self._job_id, self._store, self._target = profile, job_id, store, target
+        self._looked_at = self._unseen = 0
         self._asking, self._applier = asking, applier
 
     async def resolve_references(self, candidates: Sequence[Candidate]) -> None:
@@ -93,11 +94,17 @@ class Gathering:
             candidate.pending = tuple(pending)
             self._applier.pointed_at.update((p.kind, p.source_id) for p in pending)
 
+    @property
+    def compared(self) -> bool:
+        """Whether the target showed most of what it was to be compared with; one that it never shows is no matter."""
+        return self._unseen * 2 <= self._looked_at
+
     async def compare_with_target(self, rules: KindRules, candidates: Sequence[Candidate]) -> None:
         """Take what the target shows instead of what was agreed; an account that is surely not there has no link."""
         asking = self._asking[rules.kind]
         linked = [c for c in candidates if c.record.link is not None]
         listed = await asking.listed([c.record.link.target_id for c in linked if c.record.link is not None])
+        self._looked_at += len(linked)
         for candidate in linked:
             link = candidate.record.link
             assert link is not None
@@ -116,7 +123,7 @@ class Gathering:
                     self._applier.vanished.add(link.target_id)
                     candidate.record = replace(candidate.record, link=None, verdict=Verdict.NEW)
                 case Failed():
-                    pass
+                    self._unseen += 1
 
 
 def _ids(value: str | list[str]) -> list[SourceId]:

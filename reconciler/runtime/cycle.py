@@ -437,7 +437,7 @@ class _Cycle:
         return CycleEnd(
             self._clock.now(),
             good,
-            compared=self._full,
+            compared=self._deciding.compared,
             judged=self._reading.all_complete if self._reading.ended and not unread else None,
             watermark=self._reading.watermark is not None,
             halted=applier.halted,

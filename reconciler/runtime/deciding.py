@@ -95,6 +95,11 @@ class Deciding:
         self._claimed_last: dict[tuple[Kind, str], SourceId] = {}
         """The names spoken for by those that are matched once more at the end."""
 
+    @property
+    def compared(self) -> bool:
+        """Whether the accounts of those who were decided on were compared with the target."""
+        return self._full and self._gathering.compared
+
     async def page(
         self,
         rules: KindRules,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.cycles.calendar import DAY
 from tests.cycles.company import GROUPS, Company, done
 from tests.servers.engine import Seen
 from tests.servers.faults import FOR_EVER, Status
@@ -54,6 +55,38 @@ async def test_what_a_full_cycle_saw_and_could_not_put_right_is_tried_again_by_t
     assert done(await company.cycle(full=True)) == {"failure": 2}
     assert done(await company.cycle()) == {"update": 1, "disable": 1}
     assert (server.user(ANN)["title"], server.user(BOB)["active"]) == ("Engineer", False)
+
+
+async def test_everything_is_compared_once_in_every_full_interval(company: Company, server: ScimServer) -> None:
+    company.full_interval = "7d"
+    company.people(*PEOPLE)
+    await company.cycle()
+    asked: list[bool] = []
+    for _ in range(15):
+        server.user(ANN)["title"] = "Queen"
+        server.clear_requests()
+        company.clock.turn(DAY)
+        await company.cycle()
+        asked.append(bool(server.requests))
+        assert (server.user(ANN)["title"] == "Engineer") is asked[-1]
+    assert [day for day, compared in enumerate(asked, 1) if compared] == [7, 14]
+
+
+async def test_a_comparison_that_failed_is_made_up_for_by_the_next_cycle(company: Company, server: ScimServer) -> None:
+    company.full_interval = "7d"
+    company.people(*PEOPLE)
+    await company.cycle()
+    server.user(ANN)["title"] = "Queen"
+    company.clock.turn(7 * DAY)
+    server.script.on("*", "", then=Status(503), times=FOR_EVER)
+    assert (await company.cycle()).state == "unreachable"
+    server.script.clear()
+    company.clock.turn(DAY)
+    assert done(await company.cycle()) == {"update": 1}
+    server.clear_requests()
+    company.clock.turn(DAY)
+    await company.cycle()
+    assert server.requests == []
 
 
 async def test_a_full_cycle_lists_and_does_not_ask_for_each(company: Company, server: ScimServer) -> None:
