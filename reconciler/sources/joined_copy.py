@@ -66,7 +66,7 @@ class Copy:
         self.path = path
         self.kept = False
         """Whether the next process finds what is written here."""
-        self._turn = 0
+        self._turn, self._first = 0, False
         self._db: sqlite3.Connection | None = None
 
     # --- open and close ------------------------------------------------------------------------------------------
@@ -166,6 +166,8 @@ class Copy:
 
     def begin(self) -> None:
         """Begin a turn: what changes from now on carries its number."""
+        # Who reads what the first turn brings reads all of it: nobody has to be told what it touched.
+        self._first = self.noted("turn") == "0"
         self._turn = int(self.noted("turn")) + 1
         self.note({"turn": str(self._turn)})
 
@@ -253,6 +255,8 @@ class Copy:
 
     def _touch(self, side: int, keys: Iterable[str | None]) -> None:
         """Note that whoever has these keys is another one now, and whoever refers to them refers to another one."""
+        if self._first:
+            return
         touched = [(key, self._turn) for key in keys if key is not None]
         self._used.executemany("INSERT OR IGNORE INTO touched VALUES (?, ?)", touched)
         self._used.execute(

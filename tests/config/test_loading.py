@@ -295,14 +295,6 @@ def test_assignments_of_the_table_and_of_the_file_are_added(tmp_path: Path) -> N
 
 
 WARNINGS: dict[str, tuple[str, list[str]]] = {
-    "what is not yet available": (
-        '[mail]\nhost = "h"\nfrom = "a@example.com"\n[sources.hr]\ntype = "joined"\nurl = "ldaps://dc.example"\nactive = "a"\n'
-        '[targets.entra]\ntype = "scim"\nurl = "http://127.0.0.1/"\n[jobs.hire]\nsource = "hr"\ntarget = "entra"\nfull_interval = "1d"\n'
-        'stop_after = "28d"\nnotify = ["it@example.com"]\n',
-        [
-            "[sources.hr] type: sources of type joined are not yet available: their jobs cannot run",
-        ],
-    ),
     "mails that nobody gets": (
         SOUND + '[mail]\nhost = "h"\nport = 465\nfrom = "a@example.com"\nca_file = "ca.pem"\n' + JOB,
         [

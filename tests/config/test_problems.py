@@ -337,7 +337,7 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         '[targets.b]\ntype = "scim"\nurl = "https://b.example?api_key=S3CRET"\n'
         'auth = { type = "basic", username = "u", password = 53 }\n'
         '[targets.c]\ntype = "rest"\nprofile = "aircall"\nauth = { type = "header", name = "X-Key", key = "S3CRET" }\n'
-        '[sources.d]\ntype = "joined"\nurl = "postgresql://u:S3CRET@db.example/x"\nbind_password = "S3CRET"\n',
+        '[sources.d]\ntype = "sql"\nurl = "postgresql://u:S3CRET@db.example/x"\nusers = "SELECT 1"\npassword = "S3CRET"\n',
         [
             "[state] url | a secret must not stand in an address | "
             "leave the password out and name its place in [state] password",
@@ -348,8 +348,8 @@ WRONG: dict[str, tuple[str, list[str]]] = {
             "[targets.b] url | a secret must not stand in an address | name its place in auth",
             "[targets.b] auth.password | must be a table | ",
             f"[targets.c] auth.key | {PLAIN} | {PLACES}",
-            "[sources.d] url | a secret must not stand in an address | ",
-            f"[sources.d] bind_password | {PLAIN} | {PLACES}",
+            "[sources.d] url | a secret must not stand in an address | leave the password out and name its place in password",
+            f"[sources.d] password | {PLAIN} | {PLACES}",
         ],
     ),
     "secrets in the place of their place": (
