@@ -6,13 +6,10 @@ import re
 import tomllib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from reconciler import config, vendors, wiring
-from reconciler.commands.wording import status_lines
-from reconciler.runtime.overview import job_overview
+from reconciler import config
 from tests.commands.shell import Shell
 from tests.cycles.calendar import DAY
 from tests.cycles.company import done
@@ -21,39 +18,8 @@ from tests.daemon.process import Daemon
 from tests.servers.aircall import Aircall
 from tests.servers.graph import GraphServer
 from tests.servers.slapd import BASE, READER, READER_PASSWORD, Slapd, group, person, running_slapd, user, why_no_slapd
-from tests.vendors.app import DOCS, App, page
-
-ANN, BOB, CLEO = "ann@example.com", "bob@example.com", "cleo@example.com"
-CONFIRM = "users deleted from Aircall cannot be recovered"
-ENGINEER = '{ attribute = "jobTitle", operator = "EQUALS", value = "Engineer" }'
-
-
-class Office(App):
-    """Files and a job whose rules a test writes in the words of the guide."""
-
-    def __init__(self, directory: Path, aircall: Aircall) -> None:
-        super().__init__(directory, aircall, "aircall")
-        self.auth = '{ type = "basic", username = "api-id", password = { file = "token" } }'
-        self.job = 'scope = "roles"\nroles = ["engineer"]'
-        self.roles = {"engineer": ENGINEER}
-        self.leavers = dict.fromkeys(("gone", "inactive", "role_lost", "out_of_scope"), "delete")
-        self.confirm = f'confirm_delete = "{CONFIRM}"'
-        self.teams = ""
-        self.more = ""
-        """Lines of [jobs.app.users]."""
-
-    def configure(self) -> Path:
-        roles = "".join(f"[roles.{name}]\nwhen = {when}\n" for name, when in self.roles.items())
-        causes = "".join(f'{cause} = "{action}"\n' for cause, action in self.leavers.items())
-        leaving = f"[jobs.app.deprovision]\n{causes}{self.confirm}\n"
-        self.tables = f"{self.more}\n{leaving}{self.teams}{roles}"
-        return super().configure()
-
-    async def status(self) -> str:
-        """Return what `reconciler status` says of the job."""
-        async with wiring.open_house(config.load(self.configure()), write=False) as house:
-            shown = await job_overview(house.store, house.plan("app"))
-        return "\n".join(status_lines({"daemon": None, "jobs": [shown]}, "2030-01-01T00:00:00.000Z"))
+from tests.vendors.app import DOCS, page
+from tests.vendors.calls import ANN, BOB, CLEO, CONFIRM, ENGINEER, Office, emails, staffed
 
 
 @pytest.fixture
@@ -64,16 +30,7 @@ async def aircall() -> AsyncIterator[Aircall]:
 
 @pytest.fixture
 def office(tmp_path: Path, aircall: Aircall) -> Office:
-    """Ann, Bob and Cleo, engineers; Ann and Bob are in Crew."""
-    made = Office(tmp_path, aircall)
-    made.employ("ann", "bob", "cleo")
-    made.group("g1", ["ann", "bob"], "Crew")
-    aircall.keep_time(made.clock.now)
-    return made
-
-
-def emails(aircall: Aircall) -> list[str]:
-    return sorted(str(one["email"]) for one in aircall.users.values())
+    return staffed(tmp_path, aircall)
 
 
 @pytest.mark.row("A1")
@@ -515,133 +472,3 @@ async def test_values_are_transformed_with_excel_style_functions(office: Office,
     ann = aircall.user(ANN)
     assert (ann["name"], ann["time_zone"]) == ("Anna Maria O'NEILL (Dev)", "Europe/Berlin")
     assert "Excel Style functions" in page("aircall")
-
-
-# --- what Aircall does besides -----------------------------------------------------------------------------------
-
-
-async def test_teams_follow_groups_and_keep_the_name_that_they_were_made_with(office: Office, aircall: Aircall) -> None:
-    office.teams = office.groups_table
-    assert done(await office.cycle()) == {"create": 4, "members_added": 2}
-    assert aircall.members_of("Crew") == {ANN, BOB}
-    office.groups["g1"]["members"] = ["bob", "cleo"]
-    assert done(await office.cycle()) == {"members_added": 1, "members_removed": 1}
-    assert aircall.members_of("Crew") == {BOB, CLEO}
-    office.groups["g1"]["displayName"] = "Team"
-    aircall.clear()
-    assert (done(await office.cycle()), aircall.sent) == ({}, [])
-    (renamed,) = [row for row in await office.log() if "does not rename groups" in str(row)]
-    assert renamed["kind"] == "group"
-
-
-async def test_a_team_that_is_there_is_taken_over_and_strangers_in_it_stay(office: Office, aircall: Aircall) -> None:
-    office.teams = office.groups_table
-    stranger = aircall.put("stranger@example.com")
-    aircall.team("Crew", stranger)
-    assert done(await office.cycle()) == {"create": 3, "adopt": 1, "members_added": 2}
-    assert aircall.members_of("Crew") == {ANN, BOB, "stranger@example.com"}
-
-
-async def test_never_more_requests_a_minute_than_the_company_may_send(office: Office, aircall: Aircall) -> None:
-    office.employ(*(f"person{number}" for number in range(100)))
-    office.job += "\ncreation_threshold = 1000"
-    report = await office.cycle()
-    assert (report.counts["create"], report.exit_code) == (103, 0)
-    assert aircall.throttled == 0
-    assert sum(office.clock.slept) > 100
-    assert len(aircall.asked) > 103
-
-
-async def test_where_the_limit_is_met_all_the_same_the_moment_that_aircall_names_is_waited_for(
-    office: Office, aircall: Aircall
-) -> None:
-    office.target_lines += "requests_per_second = 1000\n"
-    office.employ(*(f"person{number}" for number in range(100)))
-    office.job += "\ncreation_threshold = 1000"
-    report = await office.cycle()
-    assert (report.counts["create"], report.exit_code) == (103, 0), report.failures
-    assert 0 < aircall.throttled < 20
-    assert max(office.clock.slept) > 30
-    assert len(aircall.invited) == len(set(aircall.invited)) == 103
-
-
-async def test_a_create_whose_answer_was_lost_is_looked_for_and_never_sent_again(
-    office: Office, aircall: Aircall
-) -> None:
-    aircall.loses_answers = 1
-    await office.cycle()
-    await office.cycle()
-    assert emails(aircall) == [ANN, BOB, CLEO]
-    assert len(aircall.invited) == 3
-    aircall.clear()
-    assert (done(await office.cycle()), aircall.sent) == ({}, [])
-
-
-@pytest.mark.parametrize("can_change", [False, True])
-async def test_a_changed_address_is_sent_and_who_is_refused_holds_up_nobody(
-    tmp_path: Path, *, can_change: bool
-) -> None:
-    async with Aircall(email_can_change=can_change) as aircall:
-        office = Office(tmp_path, aircall)
-        office.employ("ann", "bob")
-        await office.cycle()
-        office.users["ann"]["mail"] = "anna@example.com"
-        office.users["bob"]["givenName"] = "Robert"
-        report = await office.cycle()
-        assert aircall.user(BOB)["name"] == "Robert Example"
-        if can_change:
-            assert emails(aircall) == ["anna@example.com", BOB]
-        else:
-            assert (emails(aircall), report.counts["failure"]) == ([ANN, BOB], 1)
-            assert "email is not a parameter of this request" in report.failures[0]["reason"]
-
-
-async def test_no_licence_is_left_for_one_and_the_reason_is_aircalls_own(tmp_path: Path) -> None:
-    async with Aircall(licences=1) as aircall:
-        office = Office(tmp_path, aircall)
-        office.employ("ann", "bob")
-        report = await office.cycle()
-        assert (len(aircall.users), report.counts["failure"]) == (1, 1)
-        assert "no licence is left" in report.failures[0]["reason"]
-
-
-@pytest.mark.parametrize(
-    ("change", "step", "said"),
-    [
-        (('username = "api-id"', 'username = "other"'), "sign-in", "Integrations & API > API Keys"),
-        (("/v1/nowhere", "/v1/nowhere"), "path", "https://api.aircall.io"),
-    ],
-)
-async def test_the_connection_test_tells_the_key_from_the_address(
-    change: tuple[str, str], step: str, said: str, office: Office, aircall: Aircall
-) -> None:
-    path = office.write()
-    shell = Shell(office.directory)
-    right = await shell("test", "app")
-    assert right.code == 0, right.out + right.err
-    text = path.read_text("utf-8")
-    wrong = text.replace(*change) if step == "sign-in" else text.replace(aircall.url, f"{aircall.url}/scim")
-    path.write_text(wrong, "utf-8")
-    ran = await shell("test", "app")
-    assert ran.code == 4
-    assert step in ran.out
-    assert said in ran.out + ran.err
-    assert aircall.token not in ran.out + ran.err
-
-
-async def test_a_wrong_key_makes_nobody_absent_and_nobody_is_deleted(office: Office, aircall: Aircall) -> None:
-    await office.cycle()
-    aircall.token = "another"  # the key was revoked
-    office.users["bob"]["accountEnabled"] = False
-    report = await office.cycle()
-    assert report.exit_code == 4
-    assert len(aircall.users) == 3
-    aircall.token = "api-token"
-    assert done(await office.cycle()) == {"delete": 1}
-
-
-def test_the_profile_says_how_well_each_fact_is_known() -> None:
-    described = config.described_profile("aircall", Path("/nowhere"))
-    tiers: dict[str, Any] = {one.tier: one for one in described.table.evidence}
-    assert {"stated", "vendor", "third_party", "assumed"} <= set(tiers)
-    assert "aircall" in vendors.names()
