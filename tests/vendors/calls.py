@@ -25,7 +25,8 @@ class Office(App):
         self.roles = {"engineer": ENGINEER}
         self.leavers = dict.fromkeys(("gone", "inactive", "role_lost", "out_of_scope"), "delete")
         self.confirm = f'confirm_delete = "{CONFIRM}"'
-        self.teams = ""
+        self.teams = self.parts = ""
+        """Tables: of the job's groups, and of sources that the job's source joins."""
         self.more = ""
         """Lines of [jobs.app.users]."""
 
@@ -33,7 +34,7 @@ class Office(App):
         roles = "".join(f"[roles.{name}]\nwhen = {when}\n" for name, when in self.roles.items())
         causes = "".join(f'{cause} = "{action}"\n' for cause, action in self.leavers.items())
         leaving = f"[jobs.app.deprovision]\n{causes}{self.confirm}\n"
-        self.tables = f"{self.more}\n{leaving}{self.teams}{roles}"
+        self.tables = f"{self.more}\n{leaving}{self.teams}{roles}{self.parts}"
         return super().configure()
 
     async def status(self) -> str:

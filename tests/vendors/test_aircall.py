@@ -406,15 +406,12 @@ def slapd(tmp_path: Path) -> Iterator[Slapd]:
         yield running
 
 
-@pytest.mark.row("A18")
-@pytest.mark.skipif(why_no_slapd() is not None, reason=why_no_slapd() or "")
-async def test_people_come_from_a_directory_by_attribute_and_group(
-    office: Office, aircall: Aircall, slapd: Slapd
-) -> None:
-    secret = office.directory / "password"
+def directory_source(folder: Path, slapd: Slapd) -> str:
+    """Return the table of a source that reads the directory."""
+    secret = folder / "password"
     secret.touch(mode=0o600)
     secret.write_text(READER_PASSWORD)
-    office.source = f"""
+    return f"""
 type = "ldap"
 url = "{slapd.tls_url}"
 ca_file = "{slapd.ca_file}"
@@ -422,6 +419,14 @@ bind = {{ type = "simple", dn = "{READER}", password = {{ file = "password" }} }
 base = "{BASE}"
 active = {{ from = "employeeType", is = ["active"] }}
 """
+
+
+@pytest.mark.row("A18")
+@pytest.mark.skipif(why_no_slapd() is not None, reason=why_no_slapd() or "")
+async def test_people_come_from_a_directory_by_attribute_and_group(
+    office: Office, aircall: Aircall, slapd: Slapd
+) -> None:
+    office.source = directory_source(office.directory, slapd)
     office.roles["engineer"] = (
         '{ all = [ { attribute = "title", operator = "EQUALS", value = "Engineer" }, { member_of = "callers" } ] }'
     )
@@ -455,6 +460,40 @@ async def test_people_come_from_entra_by_attribute_and_group(office: Office, air
         await entra.quit("callers", "bob")
         assert done(await office.cycle()) == {"delete": 1}
         assert emails(aircall) == [ANN]
+
+
+@pytest.mark.row("A18")
+@pytest.mark.skipif(why_no_slapd() is not None, reason=why_no_slapd() or "")
+async def test_people_of_a_hybrid_come_from_the_directory_and_from_entra_joined(
+    office: Office, aircall: Aircall, slapd: Slapd
+) -> None:
+    async with GraphServer() as graph:
+        entra = Tenant(office.directory, graph, aircall)
+        for who in ("ann", "bob"):
+            await entra.hire(who, text="Lead" if who == "ann" else "Chef")
+            graph.tenant.users[entra.ids[who]].update({"mail": f"{who}@example.test", "surname": f"{who} of Entra"})
+        office.source = """
+type = "joined"
+of = ["ad", "entra"]
+key = { ad = "mail", entra = "mail" }
+[sources.staff.attributes]
+jobTitle = ["entra"]
+surname = ["entra", "ad.sn"]
+"""
+        office.parts = f"[sources.ad]{directory_source(office.directory, slapd)}[sources.entra]{entra.company.source}"
+        office.roles["engineer"] = (
+            '{ any = [ { attribute = "jobTitle", operator = "EQUALS", value = "Lead" }, '
+            '{ all = [ { member_of = "callers" }, { attribute = "title", operator = "EQUALS", value = "Boss" } ] } ] }'
+        )
+        report = await office.cycle()
+        assert report.exit_code == 0, (report.failures, report.problems)
+        assert emails(aircall) == ["ann@example.test"]
+        assert aircall.user("ann@example.test")["name"] == "Ann ann of Entra"
+        await entra.change("bob", text="Lead")
+        assert done(await office.cycle()) == {"create": 1}
+        await entra.change("ann", text="Chef")
+        assert done(await office.cycle()) == {"delete": 1}
+        assert emails(aircall) == ["bob@example.test"]
 
 
 @pytest.mark.row("A19")
