@@ -15,6 +15,7 @@ from reconciler.core.model import Kind, Profile, Resource, TargetAttribute, Targ
 from reconciler.core.outcomes import Account, Failed, Fault
 from reconciler.core.paths import Reader
 from reconciler.dialects import refusals, rest
+from reconciler.dialects.identifiers import names_one
 from reconciler.dialects.rest import Listing
 from reconciler.net.statuses import fault_of
 
@@ -138,7 +139,7 @@ def account(item: Any, collection: Collection, by: Readers) -> Account | None:
     if not isinstance(item, dict):
         return None
     identifier = rest.id_of(item, collection.listing.id)
-    if identifier is None:
+    if identifier is None or not names_one(identifier):
         return None
     resource: Resource = {}
     for path, read in by:

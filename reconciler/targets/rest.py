@@ -119,6 +119,8 @@ class RestTarget:
                 yield page
                 return
             accounts = self._accounts(kind, collection, page)
+            if len(accounts) < len(page):
+                walk.problems["an item has an id that names no resource"] = None
             if accounts:
                 yield ListPage(accounts, walk.total)
         yield ListEnd(not walk.problems, "; ".join(walk.problems))

@@ -244,6 +244,16 @@ async def test_a_list_that_is_shorter_than_it_says_is_not_whole(at: Opened) -> N
     assert events[-1] == ListEnd(False, "1 came of 2 that there are")
 
 
+@pytest.mark.parametrize("key", [".", "..", " ", ""])
+async def test_an_id_that_names_no_resource_makes_a_list_that_is_not_whole(key: str, at: Opened) -> None:
+    at.desk.then(200, orjson.dumps({"people": [{"key": key, "email": "a"}, {"key": "p-1", "email": "b"}], "total": 2}))
+    pages = [event async for event in at.target.listing("user")]
+    assert isinstance(pages[0], ListPage)
+    assert [account.id for account in pages[0].accounts] == ["p-1"]
+    assert isinstance(pages[-1], ListEnd)
+    assert not pages[-1].complete
+
+
 @pytest.mark.parametrize(
     ("status", "body", "fault"),
     [
