@@ -48,6 +48,8 @@ class Tenant:
     passwords: dict[str, Json] = field(default_factory=dict)
     """What Graph never shows."""
     administrators: set[str] = field(default_factory=set)
+    throttled_reads: int = 0
+    """So many requests for a single user are answered with 429."""
     late_reads: int = 0
     """So many requests about a new user are answered with 404: not every replica knows of it yet."""
     page_max: int = 999
@@ -128,6 +130,9 @@ class Tenant:
                 return self._create(request)
             case "GET", ("users", number):
                 self._needs(*READS_USERS)
+                if self.throttled_reads:
+                    self.throttled_reads -= 1
+                    raise Refusal(429, "TooManyRequests", "Too many requests.", retry_after_seconds=3)
                 return 200, self._shown(self._seen(number), request)
             case "PATCH", ("users", number):
                 self._needs("User.ReadWrite.All")

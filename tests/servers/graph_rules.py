@@ -87,10 +87,12 @@ class Refusal(Exception):  # because it is an answer, not an error of the double
     details: tuple[Json, ...] = ()
     location: str = ""
     """Where the answer says to begin anew."""
+    retry_after_seconds: int = 0
 
     @property
     def headers(self) -> dict[str, str]:
-        return {"Location": self.location} if self.location else {}
+        waits = {"Retry-After": str(self.retry_after_seconds)} if self.retry_after_seconds else {}
+        return {"Location": self.location, **waits} if self.location else waits
 
     def document(self) -> Json:
         error: Json = {

@@ -137,6 +137,20 @@ async def test_whoever_asks_too_often_waits_as_long_as_is_said(office: Office, s
     assert office.server.requests["/v1.0/users/delta"] == 3
 
 
+async def test_parts_of_a_batch_that_are_throttled_are_asked_for_again(office: Office) -> None:
+    for n in range(30):
+        await office.hire(f"p{n}", text="Engineer")
+    before = await without_groups(office)
+    for n in range(30):
+        await office.change(f"p{n}", text="Lead")
+    office.server.clear()
+    office.tenant.throttled_reads = 3
+    seen = await without_groups(office, before.token)
+    assert seen.complete and {entry.attributes["jobTitle"] for entry in seen.users.values()} == {"Lead"}
+    assert len(seen.users) == 30
+    assert len(office.server.sent("GET", "$expand=manager")) == 33, "thirty, and three of them again"
+
+
 async def test_a_page_that_breaks_off_is_asked_for_again_and_in_the_end_it_is_no_page(office: Office) -> None:
     await office.hire("ann")
     office.server.cut = 2
