@@ -88,14 +88,15 @@ class ScimSource:
             shape = self._shape(kind, wanted)
         except NoPath:
             return {}
-        query = "excludedAttributes=members" if kind == "group" else ""
-        if self._server.can_select(kind):
-            query = shape.query()
+        whole = "excludedAttributes=members" if kind == "group" else ""
+        query = shape.query() if self._server.can_select(kind) else whole
         found: dict[SourceId, Entry | None] = {}
-        async for some in self._server.several(kind, ids, query):
-            for source_id, row in some:
-                if not isinstance(row, Unreadable):
-                    found[source_id] = None if row is None else shape.entry(row)
+        for asked in (query, whole) if query != whole else (whole,):
+            left = [one for one in ids if one not in found]
+            async for some in self._server.several(kind, left, asked):
+                for source_id, row in some:
+                    if not isinstance(row, Unreadable):
+                        found[source_id] = None if row is None else shape.entry(row)
         return found
 
     async def test(self) -> list[Diagnosis]:

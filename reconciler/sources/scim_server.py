@@ -26,6 +26,8 @@ _PAGE_GROUPS = 200
 _AT_ONCE = 50
 _SAYS_NOTHING = (Fault.NOT_FOUND, Fault.UNSUPPORTED, Fault.FORBIDDEN, Fault.INVALID, Fault.NOT_SCIM)
 """Faults of a document about the server that say just that it has none for us."""
+_SELECTION_REFUSED = (Fault.INVALID, Fault.UNSUPPORTED, Fault.SERVER_ERROR)
+"""Faults with which servers answer that choke on what they are asked for."""
 _OF_THE_WHOLE = (
     *(Fault.UNAUTHORIZED, Fault.FORBIDDEN, Fault.UNREACHABLE, Fault.INTERRUPTED, Fault.THROTTLED),
     *(Fault.SERVER_ERROR, Fault.NOT_FOUND, Fault.NOT_SCIM),
@@ -117,14 +119,32 @@ class Server:
     ) -> AsyncGenerator[list[Row]]:
         """Yield the resources of one list, each once. Raises Unreadable; what else speaks against it is a problem.
 
-        Where a whole page lacks something that was asked for, the same page is read without asking for anything: a
-        server that leaves out what it has is one that cannot be asked so.
+        A server that refuses to be asked for just something is asked for everything. Where a whole page lacks
+        something, it is read once more without asking for anything: a server that leaves out what it has is one that
+        cannot be asked so.
         """
         form = await self._form(kind, size)
-        if selection is None or self.can_select(selection.part) is False:
-            async for rows in self._all(kind, form, doing, query, problems):
+        if selection is not None and self.can_select(selection.part) is not False:
+            any_rows = False
+            try:
+                async with aclosing(self._selected(kind, form, doing, selection, query, problems)) as pages:
+                    async for rows in pages:
+                        any_rows = True
+                        yield rows
+                return
+            except Unreadable as refused:
+                kind_of = None if refused.fault is None else refused.fault.fault
+                if any_rows or self._selects is not None or kind_of not in _SELECTION_REFUSED:
+                    raise
+        async with aclosing(self._all(kind, form, doing, query, problems)) as pages:
+            async for rows in pages:
+                if selection is not None:
+                    self.selects[selection.part] = False
                 yield rows
-            return
+
+    async def _selected(
+        self, kind: Kind, form: Form, doing: str, selection: Selection, query: str, problems: Problems
+    ) -> AsyncGenerator[list[Row]]:
         selected = "&".join(part for part in (selection.query, query) if part)
         async with aclosing(self._all(kind, form, doing, selected, problems)) as pages:
             async for rows in pages:

@@ -113,6 +113,7 @@ async def test_everybody_comes_and_then_just_what_changed(company: Company, serv
 
 async def test_who_is_gone_is_seen_by_the_sweep_or_by_the_full_cycle(company: Company, people: People) -> None:
     people.hire(*(f"p{n}" for n in range(12)))
+    people.changed("p11")  # so that the newest of all is none of those who leave
     await company.cycle()
     del people.server.users[people.ids["p3"]]
     assert done(await company.cycle()) == {"disable": 1}

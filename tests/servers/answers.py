@@ -12,7 +12,7 @@ import orjson
 from tests.servers.checking import named
 from tests.servers.filters import Place, find_place
 from tests.servers.quirks import Quirks
-from tests.servers.refusals import Refusal
+from tests.servers.refusals import Refusal, invalid_value
 from tests.servers.schemas import LIST_RESPONSE, ResourceType
 
 Json = dict[str, Any]
@@ -108,6 +108,8 @@ def service_provider_config(quirks: Quirks) -> Json:
 def projected(shown: Json, resource_type: ResourceType, query: Mapping[str, str], quirks: Quirks) -> Json:
     """Leave the attributes that the query asks for, RFC 7644 §3.9; id and schemas always stay."""
     asked, left_out = _places(query, "attributes", resource_type), _places(query, "excludedAttributes", resource_type)
+    if any(named(str(place), quirks.selection_refused_for) for place in asked):
+        raise invalid_value("Cannot read properties of undefined (reading 'includes')")
     if asked:
         asked = [place for place in asked if not named(str(place), quirks.not_selected)]
         kept: Json = {name: shown[name] for name in ("schemas", "id") if name in shown}

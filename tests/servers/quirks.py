@@ -129,6 +129,8 @@ class Quirks:
     ignores_excluded_attributes: bool = False
     not_selected: tuple[str, ...] = ()
     """Leaves these attributes out where `attributes` asks for them."""
+    selection_refused_for: tuple[str, ...] = ()
+    """400 to a query whose `attributes` name one of these."""
     no_last_modified: bool = False
     """Resources have no meta.lastModified."""
     writes_without_left_out: bool = False

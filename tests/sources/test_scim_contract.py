@@ -153,6 +153,7 @@ class Scene:
         pytest.param({"ids": "reserved"}, id="odd ids"),
         pytest.param({"spc_missing": True}, id="says nothing of itself"),
         pytest.param({"not_selected": ("title", "name")}, id="does not select"),
+        pytest.param({"selection_refused_for": (ENTERPRISE,)}, id="refuses to select"),
     ]
 )
 def quirks(request: pytest.FixtureRequest) -> Quirks:
