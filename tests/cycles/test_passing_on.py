@@ -1,4 +1,4 @@
-"""Mended faults of ownership and cost: accounts pass to whom they belong, and a quiet cycle stays quiet."""
+"""Ownership and cost: accounts pass to whom they belong, and a quiet cycle stays quiet."""
 
 from __future__ import annotations
 
