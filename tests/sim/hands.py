@@ -234,6 +234,14 @@ async def approves(sim: Simulation) -> None:
     await sim.approve()
 
 
+async def rejects(sim: Simulation) -> None:
+    await sim.reject()
+
+
+async def binds_anew(sim: Simulation) -> None:
+    await sim.bind_anew()
+
+
 async def provisions(sim: Simulation) -> None:
     if (id_ := _somebody(sim)) is None:
         return

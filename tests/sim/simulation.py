@@ -16,9 +16,11 @@ from typing import Any
 import orjson
 import structlog
 
-from reconciler import config
+from reconciler import config, wiring
 from reconciler.core.restarting import RESTART
 from reconciler.errors import ReconcilerError
+from reconciler.net.client import Lanes
+from reconciler.ports import Decision
 from reconciler.runtime.desk import Desk
 from reconciler.runtime.events import Event
 from tests.servers.quirks import Quirks
@@ -28,7 +30,7 @@ from tests.sim.app import App
 from tests.sim.daemon import Daemon, MailServer
 from tests.sim.disk import Disk
 from tests.sim.hr import TOKEN, HrSystem
-from tests.sim.life import Calendar, Killed, chance, wait
+from tests.sim.life import Calendar, Killed, Life, LifeClock, LifeDice, chance, wait
 from tests.sim.loop import run_virtually
 from tests.sim.net import Limits, Network
 from tests.sim.rules import PROTECTED, SOURCE_HOST, TARGET_HOST
@@ -58,7 +60,7 @@ class Outcome:
 class Simulation:
     """Everything that a seed decides on, and what is done with it."""
 
-    def __init__(self, seed: int, directory: Path) -> None:
+    def __init__(self, seed: int | str, directory: Path) -> None:
         self.seed, self.directory = str(seed), directory
         self.dice = chance(f"{seed}/world")
         self.story, self.calendar = Story(), Calendar()
@@ -104,18 +106,17 @@ class Simulation:
 
     async def run(self) -> Outcome:
         """Live through it. Raises Broken where a promise was not kept."""
-        self._settle_in()
-        living = asyncio.get_running_loop().create_task(self._lives())
+        self.settle_in()
+        living = asyncio.get_running_loop().create_task(self.live())
         try:
             await self._chaos()
-            self._look()
-            await self._calm()
-            await self._converge()
-            self._look()
+            self.look()
+            await self.calm()
+            await self.converge()
+            self.look()
         finally:
-            self.over = True
-            await self._end(living)
-        self._look()
+            await self.end(living)
+        self.look()
         return Outcome(
             self.story.digest,
             self.story.lines,
@@ -126,7 +127,8 @@ class Simulation:
             self.weather.befell,
         )
 
-    def _settle_in(self) -> None:
+    def settle_in(self) -> None:
+        """Found the town, and write what the daemon reads."""
         token = self.directory / "token"
         token.touch(mode=0o600)
         token.write_text(TOKEN)
@@ -153,10 +155,10 @@ class Simulation:
         for moment in moments:
             await wait(moment - self.seconds())
             await hands.do_something(self)
-            self._look()
+            self.look()
         await wait(self.chaos_seconds - self.seconds())
 
-    async def _calm(self) -> None:
+    async def calm(self) -> None:
         """The faults stop: the network, the disk and the source are well, and everybody means what the rules say."""
         self.story.tell("CALM")
         self.disk.kill_in, self.disk.refuses, self.hr.twist = None, None, None
@@ -178,7 +180,8 @@ class Simulation:
         self.watch.mark()
         await self.idle()
 
-    async def _converge(self) -> None:
+    async def converge(self) -> None:
+        """Run cycles until the app is what the rules say. Raises Broken where that takes too many."""
         found = await self._settled(full=self.drifted or "nothing changed" in self.weather.befell)
         if found and all(" has userName " in one for one in found):
             # Those who stand in each other's way are tried again together, once both are due.
@@ -218,7 +221,8 @@ class Simulation:
             self.app.engine.quirks,
         )
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Raise Broken where a promise was not kept so far."""
         if self.watch.broken:
             raise Broken("\n".join(self.watch.broken))
         twice = [key for key, times in self.mails.taken.items() if times > 1]
@@ -227,7 +231,8 @@ class Simulation:
 
     # --- the daemon's lives ---
 
-    async def _lives(self) -> None:
+    async def live(self) -> None:
+        """Let the daemon live, again and again."""
         while not self.over:
             self.lives += 1
             daemon = Daemon(
@@ -273,9 +278,11 @@ class Simulation:
         if self.daemon is not None and self.daemon.life.alive:
             await self.daemon.tell(signal.SIGTERM)
 
-    async def _end(self, living: asyncio.Task[None]) -> None:
+    async def end(self, living: asyncio.Task[None]) -> None:
+        """Let the last life end as it should."""
+        self.over = True
         await self.terminate()
-        await asyncio.wait((living,), timeout=1000.0)
+        await asyncio.wait((living,), timeout=2000.0)
 
     def _hear(self, event: Event) -> None:
         if event.name == "cycle.progress":
@@ -335,10 +342,31 @@ class Simulation:
 
     async def approve(self) -> int:
         """Approve everything that is held; return how many operations that is."""
-        holds = await self.hand(lambda desk: desk.decide(JOB, None, "approved", by="calm"))
+        return await self._decide("approved")
+
+    async def reject(self) -> int:
+        """Reject everything that is held; return how many operations that is."""
+        return await self._decide("rejected")
+
+    async def _decide(self, decision: Decision) -> int:
+        holds = await self.hand(lambda desk: desk.decide(JOB, None, decision, by="somebody"))
         count = sum(len(hold.operations) for hold in holds) if isinstance(holds, list) else 0
-        self.watch.approved += count
+        self.watch.approved += count if decision == "approved" else 0
         return count
+
+    async def bind_anew(self) -> None:
+        """End the daemon, and say that source and target are still the same, as the command does."""
+        await self.terminate()
+        while self.daemon is not None:
+            await wait(0.5)
+        store = self.disk.open(Life(0), self.calendar.now())
+        clock, dice = LifeClock(self.calendar, Life(0)), LifeDice(self.seed)
+        house = wiring.House(self._load(), store, clock, dice, Lanes(), connect=partial(self.network.connect, Life(0)))
+        try:
+            async with house.world(JOB) as world:
+                await store.rebind(JOB, world.source.identity, world.target.identity, keep_links=True)
+        finally:
+            await store.close()
 
     async def let_everybody_back(self) -> None:
         """Leave those to the rules again who were taken out by hand."""
@@ -471,7 +499,7 @@ def simulate(seed: int) -> Outcome:
             simulation.log(event)
 
     try:
-        with _logging_to(log):
+        with logging_to(log):
             return run_virtually(work)
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt) or simulation is None:
@@ -482,7 +510,7 @@ def simulate(seed: int) -> Outcome:
 
 
 @contextmanager
-def _logging_to(take: Callable[[dict[str, Any]], object]) -> Iterator[None]:
+def logging_to(take: Callable[[dict[str, Any]], object]) -> Iterator[None]:
     """Let what is logged from warnings up go there, and nowhere else."""
 
     def tell(_: Any, __: str, event: Any) -> Any:
