@@ -47,6 +47,12 @@ def differences(
     return found
 
 
+def somebody_is_barred(town: Town, rules: Rules, users: Mapping[str, Account]) -> bool:
+    """Whether somebody cannot get a name that an account has which nobody renames."""
+    names = _Names(town, rules, users)
+    return any(names.bars(id_) for id_ in town.people)
+
+
 class _Names:
     """Who cannot get the name that is hers, because an account that nobody renames has it."""
 

@@ -146,6 +146,8 @@ class Simulation:
         self.write_config()
 
     def stranger(self, name: str) -> None:
+        if any(str(row["userName"]).lower() == name.lower() for row in self.app.users.values()):
+            return
         target_id = self.app.put("user", userName=name, active=True, title="Theirs")
         self.watch.foreign[target_id] = deepcopy(self.app.users[target_id])
 
@@ -183,12 +185,14 @@ class Simulation:
     async def converge(self) -> None:
         """Run cycles until the app is what the rules say. Raises Broken where that takes too many."""
         found = await self._settled(full=self.drifted or "nothing changed" in self.weather.befell)
-        if found and all(" has userName " in one for one in found):
+        if found and all(" has userName " in one or " has no account" in one for one in found):
             # Those who stand in each other's way are tried again together, once both are due.
             self.calendar.set_by_seconds += DAY + HOUR
             found = await self._settled(full=False)
         if found:
             raise Broken("\n".join([f"after {CYCLES_MAX} cycles in calm:", *found]))
+        if oracle.somebody_is_barred(self.town, self.rules, self.app.users):
+            return  # her name is tried again now and then
         await self.cycle()
         before = self.network.count(TARGET_HOST)
         await self.cycle()
@@ -425,6 +429,8 @@ def _quirks(dice: Any) -> Quirks:
     if quirks.ignores_filter or quirks.filter_refused:
         # Nothing that it says could prove that somebody is not there: it gets no accounts, by rule.
         quirks = replace(quirks, wrong_total_results=None, invisible_for_requests=0)
+    if quirks.conflict_status == 400:
+        quirks = replace(quirks, errors_without_scim_type=False, conflict_without_scim_type=False)
     if quirks.invisible_for_requests or quirks.filter_lies_empty:
         # Nobody could know that the group is there already: the app has to say so.
         quirks = replace(quirks, duplicate_groups="refused", created_without_id=False, created_without_body=False)

@@ -98,7 +98,7 @@ _ONLY_FOR: dict[str, Callable[[Request], bool]] = {
     "409": lambda request: request.method in ("POST", "PATCH"),
     "412": lambda request: request.method in ("PATCH", "DELETE"),
     "400": lambda request: request.method in ("POST", "PATCH"),
-    "nothing changed": lambda request: request.method == "PATCH",
+    "nothing changed": lambda request: request.method == "PATCH" and "/Users/" in request.url,
 }
 
 
