@@ -10,14 +10,14 @@ import anyio
 
 from reconciler.core import settling, telling
 from reconciler.core.decisions import Operation
-from reconciler.core.diffing import UNKEPT_MAX
-from reconciler.core.model import Change, Job, Kind, Profile, Resource, SourceId, TargetId
+from reconciler.core.model import Change, Job, Kind, Profile, SourceId, TargetId
 from reconciler.core.outcomes import Account, Done, Failed, Fault, Missing
 from reconciler.core.reasons import Reason
 from reconciler.core.records import LogRecord, Record, Verdict
 from reconciler.ports import Clock, Owner, PendingReference, Progress, Store, Target
 from reconciler.runtime.asking import Asking, refuses_us
 from reconciler.runtime.journal import Journal
+from reconciler.runtime.keeping import Keeping, as_changes, not_kept, shows_all
 from reconciler.runtime.spool import Spool
 from reconciler.runtime.turns import Hand
 
@@ -25,8 +25,6 @@ FAILURES_MAX = 1000
 """How many failures a summary names; all are counted, and in the log."""
 ROUNDS_MAX = 3
 """How often what met a taken name is sent again within one cycle."""
-FOLLOW_UPS_MAX = 10
-"""How often one path is patched right after a create because the target did not keep it."""
 
 LIVING = frozenset({Verdict.IN_SCOPE, Verdict.INACTIVE, Verdict.UNKNOWN, Verdict.NEW})
 
@@ -50,7 +48,7 @@ class Applier:
         self._job, self._profile, self._store, self._target = job, profile, store, target
         self._journal, self._spool, self._asking, self._clock = journal, spool, asking, clock
         self._progress, self._hand = progress, hand
-        self._follow_ups: Counter[str] = Counter()
+        self._keeping = Keeping(target, profile)
         self.stopped: Failed | None = None
         """Why nothing more is sent in this cycle."""
         self.halted = False
@@ -299,18 +297,18 @@ class Applier:
                 self._known[key] = account.id
             asked: Sequence[Change] = ()
             missing: Sequence[str] | None = ()
-            if not _shows_all(account, operation.resource):
-                asked = _as_changes(operation.resource)
-                missing = await self._follow_up(operation, asked, account)
+            if not shows_all(account, operation.resource):
+                asked = as_changes(operation.resource)
+                missing = await self._keeping.follow_up(operation, asked, account)
         else:
             asked = operation.changes
-            missing = await self._missing(operation, account)
+            missing = await self._keeping.missing(operation, account)
             if operation.word == "disable" and self._profile.active in (missing or ()):
                 why = "the target says that it disabled the account, and shows it active all the same"
                 await self.fail(operation, Failed(Fault.INVALID, why, code="DisableNotKept"), took_ms)
                 return
         counts = settling.counted(link_before, asked, missing, kind, self._profile)
-        warning = _not_kept(missing or (), counts)
+        warning = not_kept(missing or (), counts)
         verdict_before = operation.record.verdict
         record = settling.done(
             operation, account, self._job.deprovision.delete_after_seconds, self._profile.active, now
@@ -335,45 +333,6 @@ class Applier:
                 PendingReference(record.kind, record.source_id, p.path, p.kind, p.source_id) for p in operation.pending
             ]
         await self._journal.entry(record, log, pending=pending, touches_groups=touches_groups)
-
-    async def _missing(self, operation: Operation, shown: Account | None) -> tuple[str, ...] | None:
-        """Return what the target took and does not show; None where it showed nothing, and there is no cause to ask."""
-        record = operation.record
-        if not operation.changes or operation.word == "delete":
-            return None
-        if (shown is None or not shown.resource) and record.link is not None:
-            if not any(change.path in record.link.unkept for change in operation.changes):
-                return None
-            answer = await self._target.get(record.kind, record.link.target_id)
-            shown = answer if isinstance(answer, Account) else None
-        if shown is None or not shown.resource:
-            return None
-        return settling.unkept(operation.changes, shown, record.kind, self._profile)
-
-    async def _follow_up(self, operation: Operation, asked: Sequence[Change], account: Account) -> tuple[str, ...]:
-        """Patch at once what a create did not take; return what the target does not keep at all."""
-        missing = settling.unkept(asked, account, operation.record.kind, self._profile)
-        rest = tuple(
-            c._replace(old=account.resource.get(c.path))
-            for c in asked
-            if c.path in missing and self._follow_ups[c.path] < FOLLOW_UPS_MAX
-        )
-        if not rest:
-            return missing
-        for change in rest:
-            self._follow_ups[change.path] += 1
-        outcome = await self._target.update(operation.record.kind, account.id, rest, account.resource)
-        if isinstance(outcome, Failed):
-            return missing
-        shown = outcome.account
-        if shown is None or not shown.resource:
-            answer = await self._target.get(operation.record.kind, account.id)
-            shown = answer if isinstance(answer, Account) else None
-        if shown is None or not shown.resource:
-            return missing
-        sent = {change.path for change in rest}
-        still = settling.unkept(rest, shown, operation.record.kind, self._profile)
-        return (*still, *(path for path in missing if path not in sent))
 
     async def _vanished(self, operation: Operation, took_ms: int) -> None:
         """A linked account is not there: a negative operation is done by that, any other matches the entry again."""
@@ -490,28 +449,10 @@ def whose(owner: Owner, job: Job) -> Reason:
     return "DuplicateSourceEntries" if both_there else "AccountTaken"
 
 
-def _shows_all(account: Account, resource: Resource) -> bool:
-    """Whether an answer leaves nothing to ask: it shows every value that was sent, or nothing at all."""
-    shown = account.resource
-    return not shown or shown == resource or all(shown.get(path) == value for path, value in resource.items())
-
-
 def _is_known(record: Record) -> bool:
     """Whether an entry that failed had failed before."""
     return record.escrow is not None and record.escrow.failures > 1
 
 
-def _not_kept(paths: Sequence[str], counts: Mapping[str, int]) -> str:
-    if not paths:
-        return ""
-    text = f"the target does not keep: {', '.join(paths)}"
-    capped = [path for path in paths if counts.get(path, 0) >= UNKEPT_MAX]
-    return f"{text} ({', '.join(capped)}: not sent again until its value changes)" if capped else text
-
-
 _REACHES_NOTHING = (Fault.UNREACHABLE, Fault.UNAUTHORIZED, Fault.NOT_FOUND, Fault.THROTTLED)
 """What a smaller request meets just as well."""
-
-
-def _as_changes(resource: Mapping[str, object]) -> tuple[Change, ...]:
-    return tuple(Change(path, None, value) for path, value in resource.items())

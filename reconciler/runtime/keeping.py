@@ -1,0 +1,83 @@
+"""Looks whether a target keeps what it took: what it does not keep is sent once more, counted, and said."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from reconciler.core import settling
+from reconciler.core.decisions import Operation
+from reconciler.core.diffing import UNKEPT_MAX
+from reconciler.core.model import Change, Profile, Resource
+from reconciler.core.outcomes import Account, Failed
+from reconciler.ports import Target
+
+FOLLOW_UPS_MAX = 10
+"""How often one path is patched right after a create because the target did not keep it."""
+
+
+class Keeping:
+    """Compares what was sent with what the target shows, for one cycle."""
+
+    def __init__(self, target: Target, profile: Profile) -> None:
+        self._target, self._profile = target, profile
+        self._follow_ups: Counter[str] = Counter()
+
+    async def missing(self, operation: Operation, shown: Account | None) -> tuple[str, ...] | None:
+        """Return what the target took and does not show; None where it showed nothing, and there is no cause to ask."""
+        record = operation.record
+        if not operation.changes or operation.word == "delete":
+            return None
+        if (shown is None or not shown.resource) and record.link is not None:
+            if not any(change.path in record.link.unkept for change in operation.changes):
+                return None
+            answer = await self._target.get(record.kind, record.link.target_id)
+            shown = answer if isinstance(answer, Account) else None
+        if shown is None or not shown.resource:
+            return None
+        return settling.unkept(operation.changes, shown, record.kind, self._profile)
+
+    async def follow_up(self, operation: Operation, asked: Sequence[Change], account: Account) -> tuple[str, ...]:
+        """Patch at once what a create did not take; return what the target does not keep at all."""
+        missing = settling.unkept(asked, account, operation.record.kind, self._profile)
+        rest = tuple(
+            c._replace(old=account.resource.get(c.path))
+            for c in asked
+            if c.path in missing and self._follow_ups[c.path] < FOLLOW_UPS_MAX
+        )
+        if not rest:
+            return missing
+        for change in rest:
+            self._follow_ups[change.path] += 1
+        outcome = await self._target.update(operation.record.kind, account.id, rest, account.resource)
+        if isinstance(outcome, Failed):
+            return missing
+        shown = outcome.account
+        if shown is None or not shown.resource:
+            answer = await self._target.get(operation.record.kind, account.id)
+            shown = answer if isinstance(answer, Account) else None
+        if shown is None or not shown.resource:
+            return missing
+        sent = {change.path for change in rest}
+        still = settling.unkept(rest, shown, operation.record.kind, self._profile)
+        return (*still, *(path for path in missing if path not in sent))
+
+
+def shows_all(account: Account, resource: Resource) -> bool:
+    """Whether an answer leaves nothing to ask: it shows every value that was sent, or nothing at all."""
+    shown = account.resource
+    return not shown or shown == resource or all(shown.get(path) == value for path, value in resource.items())
+
+
+def not_kept(paths: Sequence[str], counts: Mapping[str, int]) -> str:
+    """Return in words what the target does not keep; empty where it keeps everything."""
+    if not paths:
+        return ""
+    text = f"the target does not keep: {', '.join(paths)}"
+    capped = [path for path in paths if counts.get(path, 0) >= UNKEPT_MAX]
+    return f"{text} ({', '.join(capped)}: not sent again until its value changes)" if capped else text
+
+
+def as_changes(resource: Mapping[str, object]) -> tuple[Change, ...]:
+    """Return a resource as changes from nothing."""
+    return tuple(Change(path, None, value) for path, value in resource.items())
