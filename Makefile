@@ -11,7 +11,8 @@ WARM   := $(BIN)/python -m compileall -q reconciler
 
 # Debian packages that some tests need; without them those tests are skipped, by name.
 DEBIAN_PACKAGES := postgresql mariadb-server systemd slapd openssl gcc libc6-dev python3-dev libldap-dev libsasl2-dev \
-	samba samba-ad-dc samba-ad-provision samba-dsdb-modules samba-vfs-modules winbind python3-samba nodejs npm
+	samba samba-ad-dc samba-ad-provision samba-dsdb-modules samba-vfs-modules winbind python3-samba \
+	$(if $(shell command -v npm),,nodejs npm)
 
 .DELETE_ON_ERROR:
 .PHONY: audit help demo ldap scimmy test lint types layers bench soak format packages lock
