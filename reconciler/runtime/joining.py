@@ -308,8 +308,10 @@ class Joining:
             return None
         if ledger and not shown:
             self._looked_empty.add(group)
-        lost = [one for one in ledger if one not in shown]
         delta = await self._store.member_delta(self._job_id, record.source_id)
+        # who is to be taken out is taken out also where nobody shows: it may be that members are hidden
+        leaving = {target_id for _, target_id in delta.remove} if not shown else set()
+        lost = [one for one in ledger if one not in shown and one not in leaving]
         there = [(source_id, target_id) for source_id, target_id in delta.add if target_id in shown]
         if lost or there:
             await self._journal.members(record.source_id, [], there, lost, settled=False)

@@ -174,6 +174,19 @@ async def test_a_group_that_was_deleted_or_renamed_at_the_target_is_put_right(
     assert len(server.members("Crew")) == len(server.members("Team")) == 4
 
 
+async def test_who_leaves_a_group_whose_members_are_hidden_is_taken_out_by_a_full_cycle_too(
+    company: Company, server: ScimServer
+) -> None:
+    server.quirks = Quirks(no_members_on_get=True)
+    company.tables = GROUPS
+    company.people(*PEOPLE)
+    company.group("g1", ["ann", "bob"], "Crew")
+    await company.cycle()
+    company.group("g1", ["ann"], "Crew")
+    await company.cycle(full=True)
+    assert server.members("Crew") == {server.user(ANN)["id"]}
+
+
 async def test_in_an_exact_group_protected_accounts_stay(company: Company, server: ScimServer) -> None:
     company.target_lines = 'protected = ["root@example.org"]'
     company.tables = GROUPS + 'members = "exact"\n'

@@ -113,6 +113,14 @@ class Watch:
         name = str(account["userName"]).lower()
         return next((id_ for id_, one in self._people.items() if name in one.names), "")
 
+    def _perhaps_owners(self, account: dict[str, Any]) -> list[Standing]:
+        """Return whose account this may be: of one that somebody else made, everybody who ever had its name."""
+        id_ = account.get("externalId")
+        if id_ is not None:
+            return [one for owner, one in self._people.items() if owner == str(id_)]
+        name = str(account["userName"]).lower()
+        return [one for one in self._people.values() if name in one.names]
+
     def _since(self) -> float:
         return min(self.begun, default=self._seconds()) - 1.0
 
@@ -172,7 +180,7 @@ class Watch:
         owner = self._people.get(id_)
         if owner is None:
             self.wrong(f"the account {target_id} of nobody was {word}")
-        elif owner.off < self._since():
+        elif all(one.off < self._since() for one in self._perhaps_owners(before)):
             self.wrong(f"{id_}'s account {target_id} was {word}, and {id_} should have been on all the time")
         self._takes_away(f"{id_} {word}")
 
