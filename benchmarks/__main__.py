@@ -1,6 +1,6 @@
 """`make bench`: prints a table of ratios, seconds and memory; never fails because a machine is slow.
 
-python -m benchmarks [--users N] [--rounds N] [--write docs/performance.md]
+python -m benchmarks [--only cycles|sources|triggers] [--users N] [--rounds N] [--write docs/performance.md]
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import os
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from benchmarks import language, runs
+from benchmarks import language, runs, sources, triggers
 from benchmarks.runs import Measured
 
 
@@ -22,19 +22,40 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Speed and memory of the main job.")
     parser.add_argument("--users", type=int, default=20_000, help="users of the initial cycle")
     parser.add_argument("--rounds", type=int, default=3, help="alternating rounds of the initial cycle")
+    parser.add_argument("--only", choices=("cycles", "sources", "triggers"), help="measure just these")
     parser.add_argument("--write", type=Path, help="write the table into this file, between its marks")
     given = parser.parse_args()
+    if given.only in (None, "cycles"):
+        finish(_cycles(given.users, given.rounds), given.write, "measured")
+    with tempfile.TemporaryDirectory(prefix="reconciler-bench-") as directory:
+        if given.only in (None, "sources"):
+            finish(shown(sources.measure(Path(directory), 50_000, 1)), given.write, "sources measured")
+        if given.only in (None, "triggers"):
+            finish(shown(triggers.measure(Path(directory))), given.write, "triggers measured")
+
+
+def finish(rows: list[tuple[str, str, str]], file: Path | None, marks: str) -> None:
+    if file is not None:
+        write(file, rows, marks)
+
+
+def shown(rows: Iterable[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    """Print each row as it comes; return them all."""
+    kept = []
+    for row in rows:
+        print("{:<62} {:>18}   {}".format(*row), flush=True)
+        kept.append(row)
+    return kept
+
+
+def _cycles(users: int, rounds: int) -> list[tuple[str, str, str]]:
     rows: list[tuple[str, str, str]] = []
     with tempfile.TemporaryDirectory(prefix="reconciler-bench-") as directory:
         for measure in (initial, unchanged, changed):
-            for row in measure(Path(directory), given.users, given.rounds):
-                rows.append(row)
-                print("{:<62} {:>18}   {}".format(*row), flush=True)
+            rows += shown(measure(Path(directory), users, rounds))
     took = language.microseconds_a_user()
-    rows.append(("12 typical mappings of one user, the language alone", f"{took:.1f} µs", "to reach: 8"))
-    print("{:<62} {:>18}   {}".format(*rows[-1]), flush=True)
-    if given.write:
-        write(given.write, rows)
+    rows += shown([("12 typical mappings of one user, the language alone", f"{took:.1f} µs", "to reach: 8")])
+    return rows
 
 
 def initial(directory: Path, users: int, rounds: int) -> list[tuple[str, str, str]]:
@@ -90,8 +111,8 @@ def changed(directory: Path, users: int, rounds: int) -> list[tuple[str, str, st
     ]
 
 
-def write(file: Path, rows: list[tuple[str, str, str]]) -> None:
-    """Put the table between the marks of the file."""
+def write(file: Path, rows: list[tuple[str, str, str]], marks: str) -> None:
+    """Put the table between the marks of the file: `<!-- measured -->`, or others, and the end after them."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     lines = [
         f"Measured on {os.cpu_count()} cores with {memory:.0f} GiB, Python {sys.version.split()[0]}, SQLite on disk.",
@@ -101,9 +122,9 @@ def write(file: Path, rows: list[tuple[str, str, str]]) -> None:
         *(f"| {what.strip()} | {value} | {note} |" for what, value, note in rows),
     ]
     text = file.read_text()
-    before, _, rest = text.partition("<!-- measured -->")
+    before, _, rest = text.partition(f"<!-- {marks} -->")
     _, _, after = rest.partition("<!-- end -->")
-    file.write_text(before + "<!-- measured -->\n" + "\n".join(lines) + "\n<!-- end -->" + after)
+    file.write_text(before + f"<!-- {marks} -->\n" + "\n".join(lines) + "\n<!-- end -->" + after)
 
 
 if __name__ == "__main__":

@@ -106,7 +106,9 @@ def initial_cycle(directory: Path, users: int) -> Measured:
 def bare_loop(directory: Path, users: int) -> Measured:
     """Post the bodies that the cycle posts, with nothing around; the seconds are the loop's own."""
     with _server() as port:
-        return _run([sys.executable, "-m", "benchmarks.bare", str(directory), str(port), str(CONCURRENCY)], directory)
+        return run_measured(
+            [sys.executable, "-m", "benchmarks.bare", str(directory), str(port), str(CONCURRENCY)], directory
+        )
 
 
 def settle(directory: Path) -> None:
@@ -133,20 +135,20 @@ def _whole_process(directory: Path, port: int) -> Measured:
     _configure(directory, port)
     command = [sys.executable, "-m", "benchmarks.inside", str(directory / "config.toml"), "cycle"]
     began = time.perf_counter()
-    measured = _run(command, directory)
+    measured = run_measured(command, directory)
     return Measured(time.perf_counter() - began, measured.mib, measured.requests)
 
 
 def _cycle(directory: Path, port: int, how: str) -> Measured:
     _configure(directory, port)
-    return _run([sys.executable, "-m", "benchmarks.inside", str(directory / "config.toml"), how], directory)
+    return run_measured([sys.executable, "-m", "benchmarks.inside", str(directory / "config.toml"), how], directory)
 
 
 def _configure(directory: Path, port: int) -> None:
     (directory / "config.toml").write_text(_CONFIG.format(port=port, concurrency=CONCURRENCY))
 
 
-def _run(command: list[str], directory: Path) -> Measured:
+def run_measured(command: list[str], directory: Path) -> Measured:
     done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode != 0:
         raise SystemExit(f"{' '.join(command[1:4])} failed:\n{done.stderr.decode()[-3000:]}")
