@@ -144,20 +144,7 @@ def scene(url: str) -> Iterator[Scene]:
     made.close()
 
 
-class TestSqlDelta(SourceContract):
-    """With a column that says when a row changed, and a sweep of the keys."""
-
-    @pytest.fixture
-    def scene(self, url: str) -> Iterator[Scene]:
-        made = Scene(url, changed="at")
-        yield made
-        made.close()
-
-    async def test_several_values_are_a_list(self, scene: contract.Scene) -> None:
-        """The other way of asking has the test."""
-
-
-class TestSql(SnapshotContract):
+class _Lists:
     async def test_several_values_are_a_list(self, scene: contract.Scene) -> None:
         """Only PostgreSQL has arrays; what looks like a list in a text stays a text."""
         assert isinstance(scene, Scene)
@@ -168,3 +155,17 @@ class TestSql(SnapshotContract):
         await source.close()
         expected = ["red", "green"] if on_postgresql else "red,green"
         assert seen.users[SourceId("1")].attributes["colours"] == expected
+
+
+class TestSqlDelta(_Lists, SourceContract):
+    """With a column that says when a row changed, and a sweep of the keys."""
+
+    @pytest.fixture
+    def scene(self, url: str) -> Iterator[Scene]:
+        made = Scene(url, changed="at")
+        yield made
+        made.close()
+
+
+class TestSql(_Lists, SnapshotContract):
+    """Every reading is a whole one."""
