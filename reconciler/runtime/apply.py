@@ -63,7 +63,7 @@ class Applier:
         self.in_doubt: set[tuple[Kind, SourceId]] = set()
         """Entries of whose create nobody knows whether it was done."""
         self.vanished: set[TargetId] = set()
-        """Ids that were linked and are not there: what still refers to them must refer to their entries' new ones."""
+        """Ids that were linked and are gone: what refers to them must refer to the new ones of their entries."""
         self.finished = 0
         self.lost_an_answer = False
         """Whether the answer to a create did not come, so that nobody knows whether it was done."""
@@ -319,6 +319,8 @@ class Applier:
         code: Reason = "ValueNotKept" if warning or not few_left else "ChangeLimitReached"
         warning = "; ".join(part for part in (warning, few_left) if part)
         link = record.link or link_before
+        if operation.word == "delete" and link_before is not None:
+            self.vanished.add(link_before.target_id)
         log = telling.sent(operation, None, link.target_id if link is not None else None, now, took_ms, warning, code)
         # what an update changes matters to no group; who may be a member of it depends on all the others
         moved = operation.word != "update" or record.verdict != verdict_before
@@ -337,6 +339,8 @@ class Applier:
     async def _vanished(self, operation: Operation, took_ms: int) -> None:
         """A linked account is not there: a negative operation is done by that, any other matches the entry again."""
         now = self._clock.now()
+        if operation.record.link is not None:
+            self.vanished.add(operation.record.link.target_id)
         record = replace(operation.record, link=None, attempted_at=None)
         if operation.negative:
             record.verdict, record.why, record.fingerprint = operation.verdict, operation.why, operation.fingerprint
@@ -349,8 +353,6 @@ class Applier:
         failure = Failed(Fault.NOT_FOUND, "the linked account is not there any more; the entry is matched again", 404)
         log = telling.sent(operation, failure, None, now, took_ms)
         await self._journal.entry(record, replace(log, status="warning"), pending=(), touches_groups=True)
-        if operation.record.link is not None:
-            self.vanished.add(operation.record.link.target_id)
         self.again.append((record.kind, record.source_id))
 
     async def _conflict(self, operation: Operation, failure: Failed, took_ms: int) -> None:

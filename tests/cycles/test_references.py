@@ -196,3 +196,26 @@ async def test_one_member_that_the_target_refuses_leaves_the_others_in(company: 
     assert len(server.members("Crew")) == 9
     server.script.clear()
     assert done(await company.cycle()) == {"members_added": 1}
+
+
+@pytest.mark.parametrize("by_somebody_else", [False, True])
+async def test_a_manager_who_was_deleted_and_comes_back_is_named_anew(
+    company: Company, server: ScimServer, by_somebody_else: bool
+) -> None:
+    """The reports did not change at all: it is the account that they name which became another one."""
+    company.job = 'scope = "all"\ndeletion_share = "100%"'
+    company.tables = '[jobs.app.deprovision]\ngone = "delete"\n'
+    company.person("ann", manager="boss")
+    company.people("boss")
+    await company.cycle()
+    boss = company.users.pop("boss")
+    if by_somebody_else:
+        del server.users[id_of(server, "boss")]
+    assert (await company.cycle()).counts["delete"] == 1
+    company.users["boss"] = boss
+    await company.cycle()
+    await company.cycle()
+    assert manager(server, "ann") == id_of(server, "boss")
+    server.clear_requests()
+    assert done(await company.cycle()) == {}
+    assert server.requests == []

@@ -8,22 +8,11 @@ from pathlib import Path
 ORDINARY = range(1, 301)
 """The seeds of every run of the tests."""
 FOUND = Path(__file__).with_name("seeds.txt")
-OPEN = Path(__file__).with_name("open.txt")
 
 
 def found() -> list[int]:
     """Return the seeds that once failed."""
-    return _read(FOUND)
-
-
-def ordinary() -> list[int]:
-    """Return the seeds of every run of the tests."""
-    left_open = _read(OPEN)
-    return [seed for seed in ORDINARY if seed not in left_open]
-
-
-def _read(path: Path) -> list[int]:
-    lines = (line.partition("#")[0].strip() for line in path.read_text().splitlines())
+    lines = (line.partition("#")[0].strip() for line in FOUND.read_text().splitlines())
     return [int(line) for line in lines if line]
 
 

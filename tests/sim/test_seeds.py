@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sim.seeds import found, in_parts, ordinary
+from tests.sim.seeds import ORDINARY, found, in_parts
 from tests.sim.simulation import simulate
 
 
-@pytest.mark.parametrize("seeds", in_parts(ordinary(), 10), ids=lambda seeds: f"{seeds[0]}-{seeds[-1]}")
+@pytest.mark.parametrize("seeds", in_parts(ORDINARY, 10), ids=lambda seeds: f"{seeds[0]}-{seeds[-1]}")
 def test_ordinary_seeds(seeds: list[int]) -> None:
     for seed in seeds:
         assert simulate(seed).cycles > 0
