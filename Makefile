@@ -14,6 +14,9 @@ DEBIAN_PACKAGES := postgresql mariadb-server systemd slapd openssl gcc libc6-dev
 	samba samba-ad-dc samba-ad-provision samba-dsdb-modules samba-vfs-modules winbind python3-samba \
 	$(if $(shell command -v npm),,nodejs npm)
 
+# Twice the cores of a small machine: half of the time a test waits for a server or for a process.
+WORKERS ?= 4
+
 .DELETE_ON_ERROR:
 .PHONY: audit help demo ldap scimmy test lint types layers bench soak format packages lock
 
@@ -38,7 +41,7 @@ else
 test: lint types layers
 endif
 	@! command -v npm >/dev/null || $(MAKE) --no-print-directory scimmy VENV=$(VENV) || echo "Without scimmy its tests are skipped." >&2
-	$(BIN)/python -m pytest $(if $(TESTS),,-n 2) $(if $(NO_SKIPS),-p tests.no_skips) $(PYTEST_OPTIONS) $(TESTS)
+	$(BIN)/python -m pytest $(if $(TESTS),,-n $(WORKERS)) $(if $(NO_SKIPS),-p tests.no_skips) $(PYTEST_OPTIONS) $(TESTS)
 
 lint: $(VENV)/.for-development
 	$(BIN)/ruff check .
