@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -14,13 +13,12 @@ from reconciler.core.decisions import Operation
 from reconciler.core.escrow import OF_AN_OUTAGE
 from reconciler.core.guarding import Guards
 from reconciler.core.health import CycleEnd, after_cycle, compares
-from reconciler.core.model import KINDS, Kind, TargetId
+from reconciler.core.model import KINDS, Kind
 from reconciler.core.notices import both
 from reconciler.core.outcomes import Failed
-from reconciler.core.records import Record
 from reconciler.core.singly import AssignedSingly
 from reconciler.core.standing import QuarantineReason, Standing
-from reconciler.ports import JobState, Seen, Tidying
+from reconciler.ports import JobState, Tidying
 from reconciler.runtime import health
 from reconciler.runtime.apply import Applier
 from reconciler.runtime.asking import Asking
@@ -35,7 +33,7 @@ from reconciler.runtime.journal import Journal
 from reconciler.runtime.leavers import Leavers
 from reconciler.runtime.overdue import tell_of_overdue
 from reconciler.runtime.pruning import prune
-from reconciler.runtime.reading import PAGE, Reader
+from reconciler.runtime.reading import Reader
 from reconciler.runtime.referring import Referring
 from reconciler.runtime.report import CycleReport, State, not_begun, not_run
 from reconciler.runtime.rules import KindRules
@@ -168,7 +166,7 @@ class _Cycle:
             await self._applier.settle_aside()
             await self._match_again()
             await self._journal.flush()
-            await self._look_again_at_who_points_to(self._applier.vanished, state)
+            await self._referring.look_again(self._applier.vanished)
             await self._join()
             await self._holding.keep(cycle_id, self._joining.held)
             tasks.cancel_scope.cancel()
@@ -244,6 +242,7 @@ class _Cycle:
         )
         self._referring = Referring(
             plan.job,
+            plan.profile,
             job_id,
             world.store,
             world.target,
@@ -341,24 +340,6 @@ class _Cycle:
                 await self._drain(partial(self._reader.fetch, self._rules[kind], ids))
         for kind, source_id in self._applier.again:
             self._applier.failed(source_id, "match", "InvalidAnchor", f"the {kind}'s account vanishes again and again")
-
-    async def _look_again_at_who_points_to(self, vanished: Collection[TargetId], state: JobState) -> None:
-        """Have the next cycle look at every entry whose agreed references name an account that is gone."""
-        for kind, rules in self._rules.items() if vanished else ():
-            paths = [m.to for m in rules.rules.mappings if self._plan.profile.attribute(kind, m.to).references]
-            after = 0
-            while paths and (rows := await self._store.unseen(state.job_id, kind, Seen(0), sys.maxsize, after, PAGE)):
-                after = rows[-1].row_id or 0
-                with self._hand.holding([record.key for record in rows]) as left_alone:
-                    await self._forget_who_points_to(vanished, [r for r in rows if r.key not in left_alone], paths)
-
-    async def _forget_who_points_to(
-        self, vanished: Collection[TargetId], rows: Sequence[Record], paths: Sequence[str]
-    ) -> None:
-        for record in rows:
-            if record.link is not None and _names_one_of(vanished, [record.link.agreed.get(p) for p in paths]):
-                await self._journal.entry(replace(record, fingerprint=None))
-        await self._journal.flush()
 
     async def _drain(self, produce: Callable[[], Awaitable[object]]) -> None:
         await drain(produce, self._spool, self._applier, concurrency=self._plan.concurrency)
@@ -488,7 +469,3 @@ class _Cycle:
             arithmetic=holding.arithmetic,
             only=self._canary.names,
         )
-
-
-def _names_one_of(ids: Collection[TargetId], references: Sequence[object]) -> bool:
-    return any(one in ids for value in references for one in (value if isinstance(value, list) else [value]))

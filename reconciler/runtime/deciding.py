@@ -24,7 +24,7 @@ from reconciler.core.model import (
     TargetId,
 )
 from reconciler.core.outcomes import Account, Failed
-from reconciler.core.records import Link, Record, Verdict
+from reconciler.core.records import Record, Verdict
 from reconciler.core.redaction import without
 from reconciler.core.scoping import InScope, Leaving, Standing, StandingUnknown, is_soft_deleted, judge, taken_out
 from reconciler.ports import Clock, Dice, Owner, PendingReference, Store, Target
@@ -36,6 +36,7 @@ from reconciler.runtime.guarding import Guarding
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.recovering import Recovering
 from reconciler.runtime.rules import KindRules
+from reconciler.runtime.taking_over import TakingOver
 from reconciler.runtime.turns import Hand
 
 NO_MEMBERSHIPS = Memberships()
@@ -78,7 +79,7 @@ class Deciding:
         self._journal, self._asking, self._applier, self._clock = journal, asking, applier, clock
         self._dice, self._send = dice, send
         self._source, self._full, self._hand, self._watch = source, full, hand, watch
-        self._takes_over = takes_over
+        self._taking_over = TakingOver(job, job_id, store, journal, clock, hand, takes_over=takes_over)
         self._guarding = guarding
         self.recovering = Recovering(profile, store, target, journal, asking, applier, clock)
         self._gathering = Gathering(profile, job_id, store, target, asking, applier)
@@ -422,7 +423,7 @@ class Deciding:
             for negative in self.negatives
         )
         left = same_person and (leaving or Verdict(owner.verdict) not in LIVING)
-        if left and await self._take_over(candidate, account, owner):
+        if left and await self._taking_over.take(candidate, account, owner, self.negatives):
             return True
         if same_person and (owner.job != self._job.name or isinstance(candidate.standing, Leaving)):
             await self._leave_to(candidate, account, owner)
@@ -446,44 +447,6 @@ class Deciding:
             return
         why = f"in scope through {standing.through}; the account {account.id} belongs to {who}"
         await self._leave(candidate, Leave(why, "OwnedByOtherJob", Verdict.IN_SCOPE, claims=account.id))
-
-    async def _take_over(self, candidate: Candidate, account: Account, owner: Owner) -> bool:
-        """Pass an account from a leaver to the same person; False while another job may still act on it.
-
-        The account has an owner whatever becomes of the operation that follows.
-        """
-        kind, now = candidate.record.kind, self._clock.now()
-        link = Link(account.id, "adopted", account.resource, now)
-        if owner.job != self._job.name:
-            if not await self._store.unlink(owner.job, kind, owner.source_id, idle_at=now):
-                return False
-            await self._pass_to(candidate, link)
-            return True
-        if not self._takes_over or self._hand.leaves_alone((kind, owner.source_id)):
-            return False
-        with self._hand.holding([(kind, owner.source_id)]):
-            await self._take_over_within(candidate, owner, link)
-        return True
-
-    async def _take_over_within(self, candidate: Candidate, owner: Owner, link: Link) -> None:
-        kind = candidate.record.kind
-        self.negatives = [
-            n for n in self.negatives if not (n.record.kind == kind and n.record.source_id == owner.source_id)
-        ]
-        held = (await self._store.records(self._job_id, kind, [owner.source_id])).get(owner.source_id)
-        if held is not None:
-            why = "the same person came back under a new id and has the account now"
-            gone = replace(held, link=None, verdict=Verdict.GONE, why=why, due_at=None, attempted_at=None)
-            await self._journal.entry(gone, touches_groups=True)
-            if held.link is not None:
-                before = held.link
-                link = replace(link, disabled_at=before.disabled_at, disabled_because=before.disabled_because)
-        await self._pass_to(candidate, link)
-
-    async def _pass_to(self, candidate: Candidate, link: Link) -> None:
-        candidate.record = replace(candidate.record, link=link, verdict=settling.came_back(candidate.record.verdict))
-        await self._journal.entry(replace(candidate.record, fingerprint=None))
-        await self._journal.flush()
 
 
 def _told(mapped: Mapped | None, why: str) -> str:

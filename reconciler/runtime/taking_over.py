@@ -1,0 +1,63 @@
+"""Passes an account from a leaver to the same person, who came back under a new id or belongs to another job now."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from reconciler.core import settling
+from reconciler.core.decisions import Operation
+from reconciler.core.model import Job
+from reconciler.core.outcomes import Account
+from reconciler.core.records import Link, Verdict
+from reconciler.ports import Clock, Owner, Store
+from reconciler.runtime.candidates import Candidate
+from reconciler.runtime.journal import Journal
+from reconciler.runtime.turns import Hand
+
+
+class TakingOver:
+    """Takes accounts over within one cycle of one job."""
+
+    def __init__(
+        self, job: Job, job_id: int, store: Store, journal: Journal, clock: Clock, hand: Hand, *, takes_over: bool
+    ) -> None:
+        """`takes_over`: accounts of leavers of this job may pass to the same person under a new id."""
+        self._job, self._job_id, self._store, self._journal = job, job_id, store, journal
+        self._clock, self._hand, self._takes_over = clock, hand, takes_over
+
+    async def take(self, candidate: Candidate, account: Account, owner: Owner, negatives: list[Operation]) -> bool:
+        """Pass an account from a leaver to the same person; False while another job may still act on it.
+
+        The account has an owner whatever becomes of the operation that follows. What was to be done to the leaver is
+        taken out of `negatives`.
+        """
+        kind, now = candidate.record.kind, self._clock.now()
+        link = Link(account.id, "adopted", account.resource, now)
+        if owner.job != self._job.name:
+            if not await self._store.unlink(owner.job, kind, owner.source_id, idle_at=now):
+                return False
+            await self._pass_to(candidate, link)
+            return True
+        if not self._takes_over or self._hand.leaves_alone((kind, owner.source_id)):
+            return False
+        with self._hand.holding([(kind, owner.source_id)]):
+            await self._take_within(candidate, owner, link, negatives)
+        return True
+
+    async def _take_within(self, candidate: Candidate, owner: Owner, link: Link, negatives: list[Operation]) -> None:
+        kind = candidate.record.kind
+        negatives[:] = [n for n in negatives if n.record.key != (kind, owner.source_id)]
+        held = (await self._store.records(self._job_id, kind, [owner.source_id])).get(owner.source_id)
+        if held is not None:
+            why = "the same person came back under a new id and has the account now"
+            gone = replace(held, link=None, verdict=Verdict.GONE, why=why, due_at=None, attempted_at=None)
+            await self._journal.entry(gone, touches_groups=True)
+            if held.link is not None:
+                before = held.link
+                link = replace(link, disabled_at=before.disabled_at, disabled_because=before.disabled_because)
+        await self._pass_to(candidate, link)
+
+    async def _pass_to(self, candidate: Candidate, link: Link) -> None:
+        candidate.record = replace(candidate.record, link=link, verdict=settling.came_back(candidate.record.verdict))
+        await self._journal.entry(replace(candidate.record, fingerprint=None))
+        await self._journal.flush()
