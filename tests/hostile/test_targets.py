@@ -34,15 +34,16 @@ class At:
 
 def company_at(directory: Path, port: int) -> Company:
     company = Company(directory, At(port))
-    company.target_lines = 'timeout = "0.4s"'
     company.people("ann")
     return company
 
 
-async def cycle_with(peer: Peer, directory: Path) -> tuple[CycleReport, str]:
+async def cycle_with(peer: Peer, directory: Path, *, impatient: bool = False) -> tuple[CycleReport, str]:
     """Run a cycle; return what it reports, and the words by which the peer must be named in it."""
     async with serving(peer.talk) as port:
-        return await asyncio.wait_for(company_at(directory, port).cycle(), FOREVER_SECONDS), f"127.0.0.1:{port}"
+        company = company_at(directory, port)
+        company.target_lines = 'timeout = "0.4s"' if impatient else ""
+        return await asyncio.wait_for(company.cycle(), FOREVER_SECONDS), f"127.0.0.1:{port}"
 
 
 def reasons(report: CycleReport) -> str:
@@ -51,7 +52,7 @@ def reasons(report: CycleReport) -> str:
 
 @pytest.mark.parametrize("answer", by_name(ENDLESS, SLOW))
 async def test_what_has_no_end_is_left_and_its_place_is_named(answer: Answer, tmp_path: Path) -> None:
-    report, place = await cycle_with(Peer(answer), tmp_path)
+    report, place = await cycle_with(Peer(answer), tmp_path, impatient=True)
     assert report.state == "unreachable"
     assert report.counts.keys() <= {"failure"}
     assert place in reasons(report)
@@ -69,7 +70,9 @@ async def test_what_is_no_answer_is_not_taken_for_one(answer: Answer, tmp_path: 
 async def test_a_bomb_takes_no_memory(answer: Answer, tmp_path: Path) -> None:
     """In a process that may have little: in our own nobody would see what it took."""
     async with serving(Peer(answer).talk) as port:
-        company_at(tmp_path, port).write()
+        company = company_at(tmp_path, port)
+        company.target_lines = 'timeout = "5s"'
+        company.write()
         ran = await bounded(tmp_path, "cycle", "app", "--json")
     assert ran.code == 4
     assert f"127.0.0.1:{port}" in " ".join(ran.json()["problems"])
