@@ -52,7 +52,7 @@ def not_scim(
     words = _words(body, refusals.object_of(body))
     what = "a web page that is not SCIM" if refusals.is_html(body) else "something that is not SCIM"
     if not body.strip():
-        what = "nothing, where SCIM has an answer"
+        what = "nothing at all, which is not SCIM"
     shown = f" ({words})" if words and refusals.is_html(body) else ""
     reason = f"{doing}: {who} answered {status} with {what}{shown}: is the url the SCIM base url?"
     return Failed(Fault.NOT_SCIM, hinted(reason, Fault.NOT_SCIM, hints), status)

@@ -87,7 +87,7 @@ class Terminal:
         self.process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "reconciler", *self._arguments),
             cwd=self._directory,
-            env=environment({"TERM": "xterm", "NO_COLOR": "1"}),
+            env=_environment(),
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
@@ -143,3 +143,9 @@ class Terminal:
 def _take_the_terminal() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment without the size of another terminal, which would count for more than our own."""
+    whole = environment({"TERM": "xterm", "NO_COLOR": "1"})
+    return {name: value for name, value in whole.items() if name not in ("COLUMNS", "LINES")}
