@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tests.servers.quirks import Quirks
-from tests.sim.rules import MANAGER, Rules
+from tests.sim.rules import MANAGER, PROTECTED, Rules
 from tests.sim.town import Row, Town
 
 Account = Mapping[str, Any]
@@ -158,6 +158,7 @@ def _groups(
             if m in mine and rules.should_be_on(m, town) and not names.bars(m)
         }
         may = {str(mine[m]["id"]) for m in row["members"] if m in mine}
+        may |= {id_ for id_, user in users.items() if str(user.get("userName", "")).lower() == PROTECTED}
         if not rules.exact_members:
             may |= foreign_members.get(str(having[0]["id"]), set())
         if not must <= there <= may:

@@ -203,14 +203,11 @@ class Simulation:
     async def _settled(self, *, full: bool) -> list[str]:
         """Run as many cycles as may be needed, with a person who approves; return what is not right then."""
         found: list[str] = []
-        compares = full
-        for _ in range(CYCLES_MAX):
-            await self.cycle(full=compares)
-            compares = False
+        for attempt in range(CYCLES_MAX):
+            await self.cycle(full=full and attempt == 0)
             for _ in range(4):
                 if not await self.approve():
                     break
-                compares = full  # whom nobody had decided on was left alone, so a comparison passed over her groups
                 await self.idle()
             found = self.differences()
             if not found:
