@@ -10,7 +10,7 @@ OURS   := $(PIP) install --quiet --no-deps --no-build-isolation --editable .
 WARM   := $(BIN)/python -m compileall -q reconciler
 
 # Debian packages that some tests need; without them those tests are skipped, by name.
-DEBIAN_PACKAGES := postgresql mariadb-server systemd slapd openssl gcc libc6-dev python3-dev libldap-dev libsasl2-dev \
+DEBIAN_PACKAGES := curl postgresql mariadb-server systemd slapd openssl gcc libc6-dev python3-dev libldap-dev libsasl2-dev \
 	samba samba-ad-dc samba-ad-provision samba-dsdb-modules samba-vfs-modules winbind python3-samba \
 	$(if $(shell command -v npm),,nodejs npm)
 

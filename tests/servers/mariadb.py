@@ -14,6 +14,7 @@ from shutil import which
 _SERVER = which("mariadbd") or "/usr/sbin/mariadbd"
 _INSTALL = which("mariadb-install-db")
 START_SECONDS_MAX = 60.0
+_POLL_SECONDS = 0.05
 
 
 def why_no_mariadb() -> str | None:
@@ -66,7 +67,7 @@ def _wait(server: subprocess.Popen[bytes], ready: Path, out: Path) -> None:
     while not ready.exists():
         if server.poll() is not None or time.monotonic() > give_up:
             raise RuntimeError(f"MariaDB did not start: {out.read_text(errors='replace')[-2000:]}")
-        time.sleep(0.05)  # noqa: TID251  # because it says nothing when it is ready
+        time.sleep(_POLL_SECONDS)  # noqa: TID251  # because it only leaves a file when it is ready, and tells nobody
 
 
 def _run(*command: str) -> None:
