@@ -19,14 +19,11 @@ from reconciler.runtime.asking import Asking, refuses_us
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.keeping import Keeping, as_changes, not_kept, shows_all
 from reconciler.runtime.spool import Spool
+from reconciler.runtime.taken_names import TakenNames
 from reconciler.runtime.turns import Hand
 
 FAILURES_MAX = 1000
 """How many failures a summary names; all are counted, and in the log."""
-ROUNDS_MAX = 3
-"""How often what met a taken name is sent again within one cycle."""
-
-LIVING = frozenset({Verdict.IN_SCOPE, Verdict.INACTIVE, Verdict.UNKNOWN, Verdict.NEW})
 
 
 class Applier:
@@ -49,6 +46,7 @@ class Applier:
         self._journal, self._spool, self._asking, self._clock = journal, spool, asking, clock
         self._progress, self._hand = progress, hand
         self._keeping = Keeping(target, profile)
+        self.taken_names = TakenNames(job, target, journal, asking, hand, self)
         self.stopped: Failed | None = None
         """Why nothing more is sent in this cycle."""
         self.halted = False
@@ -56,8 +54,6 @@ class Applier:
         self.unasked: Failed | None = None
         """Why nothing more is asked or created in this cycle; who has an account already is still brought right."""
         self.failures: list[dict[str, str]] = []
-        self.aside: list[Operation] = []
-        """Operations that met a name which may become free in this cycle."""
         self.again: list[tuple[Kind, SourceId]] = []
         """Entries whose account has vanished at the target: to be matched again."""
         self.in_doubt: set[tuple[Kind, SourceId]] = set()
@@ -262,7 +258,7 @@ class Applier:
             # before it is sent again, a list that is older than this is made anew
             self._asking[operation.record.kind].outdate()
             return outcome
-        if len(found) == 1 and not await self._owner(operation.record.kind, found[0]):
+        if len(found) == 1 and not await self.owner(operation.record.kind, found[0]):
             return Done(found[0])
         return Failed(Fault.CONFLICT, "an account with this name exists", outcome.status)
 
@@ -282,7 +278,8 @@ class Applier:
             operation.resource = {**operation.resource, **found}
             operation.pending = tuple(p for p in operation.pending if p.path not in found)
 
-    async def _owner(self, kind: Kind, account: Account) -> Owner | None:
+    async def owner(self, kind: Kind, account: Account) -> Owner | None:
+        """Return who has an account, of all that is written down by now."""
         await self._journal.flush()
         owners = await self._store.owners(self._target.identity, kind, [account.id])
         return owners.get(account.id)
@@ -363,92 +360,13 @@ class Applier:
             if not found:
                 self._asking[kind].doubt()
                 found = await self._asking[kind].ask_one(operation.match)
-            if isinstance(found, tuple) and len(found) == 1 and await self._owner(kind, found[0]) is None:
+            if isinstance(found, tuple) and len(found) == 1 and await self.owner(kind, found[0]) is None:
                 # a refusal has made nothing: what is found there was not made by us
                 operation.record.attempted_at = None
                 await self._journal.entry(replace(operation.record, fingerprint=None))
                 self.again.append((kind, operation.record.source_id))
                 return
-        self.aside.append(operation)
-
-    async def settle_aside(self) -> None:
-        """Send again what met a taken name, now that everything else has run; two who swap names end right."""
-        for _ in range(ROUNDS_MAX):
-            waiting, self.aside = self.aside, []
-            if not waiting or self.stopped is not None:
-                return
-            for operation in waiting:
-                await self.perform(operation)
-            if len(self.aside) == len(waiting) and not await self._break_a_ring():
-                break
-        waiting, self.aside = self.aside, []
-        for operation in waiting:
-            if not self._hand.leaves_alone(operation.record.key):
-                failure, owner = await self._explain(operation)
-                await self.fail(operation, failure, together_with=owner)
-
-    async def _break_a_ring(self) -> bool:
-        """Give one of those who wait for each other's names an interim name; return whether there was one."""
-        waiting, self.aside = self.aside, []
-        for index, operation in enumerate(waiting):
-            if self._hand.leaves_alone(operation.record.key):
-                continue
-            rename = next((c for c in operation.changes if c.path in dict(operation.match)), None)
-            link = operation.record.link
-            if rename is None or link is None or not isinstance(rename.new, str):
-                continue
-            if not await self._held_by_one_of(waiting, operation, rename):
-                continue
-            interim = Change(rename.path, rename.old, f"interim-{link.target_id[:8]}-{rename.new}")
-            with self._hand.holding([operation.record.key]) as left_alone:
-                if left_alone:
-                    continue
-                outcome = await self._target.update(operation.record.kind, link.target_id, [interim], link.agreed)
-                if isinstance(outcome, Failed):
-                    continue
-                link = replace(link, agreed={**link.agreed, interim.path: interim.new})
-                operation.record = replace(operation.record, link=link, fingerprint=None)
-                await self._journal.entry(operation.record)
-            operation.changes = tuple(c._replace(old=interim.new) if c is rename else c for c in operation.changes)
-            # the others first: the name that this one held is free now
-            self.aside = waiting[index + 1 :] + waiting[:index] + [operation]
-            break
-        else:
-            self.aside = waiting
-            return False
-        ready, self.aside = self.aside, []
-        for operation in ready:
-            await self.perform(operation)
-        return True
-
-    async def _held_by_one_of(self, waiting: Sequence[Operation], operation: Operation, rename: Change) -> bool:
-        links = [o.record.link for o in waiting if o.record.link is not None and o is not operation]
-        if any(str(link.agreed.get(rename.path)).lower() == str(rename.new).lower() for link in links):
-            return True  # as far as we know; a target that does not find its own names cannot say more
-        found = await self._asking[operation.record.kind].ask_one([(rename.path, str(rename.new))])
-        if isinstance(found, Failed):
-            return False
-        holders = {account.id for account in found}
-        return any(o.record.link is not None and o.record.link.target_id in holders for o in waiting)
-
-    async def _explain(self, operation: Operation) -> tuple[Failed, Owner | None]:
-        """Return why a name is not free, and who of this job has it."""
-        found = await self._asking[operation.record.kind].ask_one(operation.match)
-        if isinstance(found, Failed):
-            return found, None
-        for account in found:
-            owner = await self._owner(operation.record.kind, account)
-            if owner is not None and owner.source_id != operation.record.source_id:
-                why = f"the account {account.id} belongs to {owner.source_id} of job {owner.job}"
-                ours = owner if owner.job == self._job.name else None
-                return Failed(Fault.CONFLICT, why, 409, code=whose(owner, self._job)), ours
-        return Failed(Fault.CONFLICT, "the target says that the name is taken, and does not show by whom", 409), None
-
-
-def whose(owner: Owner, job: Job) -> Reason:
-    """Return why an account is not free: two entries of this job that are both there want it, or it is another's."""
-    both_there = owner.job == job.name and Verdict(owner.verdict) in LIVING
-    return "DuplicateSourceEntries" if both_there else "AccountTaken"
+        self.taken_names.aside.append(operation)
 
 
 def _is_known(record: Record) -> bool:

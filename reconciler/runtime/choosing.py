@@ -10,9 +10,7 @@ from reconciler.core.mapping import Mapped
 from reconciler.core.model import Kind, SourceId, TargetId
 from reconciler.core.outcomes import Failed
 from reconciler.runtime.asking import Asking, Question
-
-Claimed = dict[tuple[Kind, str], SourceId]
-"""(kind, path=value) → the entry that it is spoken for by."""
+from reconciler.runtime.claims import Claimed
 
 
 class Choosing(NamedTuple):

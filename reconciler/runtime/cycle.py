@@ -136,7 +136,7 @@ class _Cycle:
             await self._holding.begin()
             self._deciding.taken_out = self._holding.taken_out
             self._turns.cycle = UnderWay(
-                cycle_id, state, self._hand, self._deciding.claimed, write_down=self._journal.flush
+                cycle_id, state, self._hand, self._deciding.claims.claimed, write_down=self._journal.flush
             )
         try:
             try:
@@ -163,7 +163,7 @@ class _Cycle:
                 await self._let_negatives_go()
                 await self._deciding.send(await self._guarding.weigh())
                 self._spool.close()
-            await self._applier.settle_aside()
+            await self._applier.taken_names.settle()
             await self._match_again()
             await self._journal.flush()
             await self._referring.look_again(self._applier.vanished)

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Protocol
 
 from reconciler.core import leave_dates, settling, telling
 from reconciler.core.assignments import KnownGroups, Memberships
 from reconciler.core.decisions import Ask, Decision, Leave, Operation, Pending, Reject, verdict_of
-from reconciler.core.mapping import Mapped, Mapper
+from reconciler.core.mapping import Mapped
 from reconciler.core.model import (
-    Attributes,
     Entry,
     Identity,
     Job,
     Kind,
-    MemberOf,
     Profile,
     Resource,
     SourceId,
@@ -26,16 +23,19 @@ from reconciler.core.model import (
 from reconciler.core.outcomes import Account, Failed
 from reconciler.core.records import Record, Verdict
 from reconciler.core.redaction import without
-from reconciler.core.scoping import InScope, Leaving, Standing, StandingUnknown, is_soft_deleted, judge, taken_out
+from reconciler.core.scoping import InScope, Leaving, Standing, StandingUnknown, judge, taken_out
 from reconciler.ports import Clock, Dice, Owner, PendingReference, Store, Target
-from reconciler.runtime.apply import LIVING, Applier, whose
+from reconciler.runtime.apply import Applier
 from reconciler.runtime.asking import Asking, Question
 from reconciler.runtime.candidates import Candidate, Gathering
 from reconciler.runtime.choosing import Choosing, choose
+from reconciler.runtime.claims import Claims
+from reconciler.runtime.evaluating import Evaluating
 from reconciler.runtime.guarding import Guarding
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.recovering import Recovering
 from reconciler.runtime.rules import KindRules
+from reconciler.runtime.taken_names import LIVING, whose
 from reconciler.runtime.taking_over import TakingOver
 from reconciler.runtime.turns import Hand
 
@@ -77,7 +77,7 @@ class Deciding:
         """`takes_over`: accounts of leavers of this job may pass to the same person under a new id."""
         self._job, self._profile, self._job_id, self._store, self._target = job, profile, job_id, store, target
         self._journal, self._asking, self._applier, self._clock = journal, asking, applier, clock
-        self._dice, self._send = dice, send
+        self._send, self.evaluating = send, Evaluating(clock, dice)
         self._source, self._full, self._hand, self._watch = source, full, hand, watch
         self._taking_over = TakingOver(job, job_id, store, journal, clock, hand, takes_over=takes_over)
         self._guarding = guarding
@@ -91,10 +91,7 @@ class Deciding:
         """Entries whose account belongs to somebody who may be leaving in this cycle."""
         self.matched = 0
         """How many accounts were found to be somebody's in this cycle."""
-        self.claimed: dict[tuple[Kind, str], SourceId] = {}
-        """Names and accounts spoken for in this cycle, so that two entries of it never share one."""
-        self._claimed_last: dict[tuple[Kind, str], SourceId] = {}
-        """The names spoken for by those that are matched once more at the end."""
+        self.claims = Claims()
 
     @property
     def compared(self) -> bool:
@@ -155,9 +152,9 @@ class Deciding:
                 await self._unanswered(candidate, untold[record.source_id])
                 continue
             if isinstance(standing, InScope) or standing.entitled:
-                candidate.mapped = self._map(rules, candidate, groups)
+                candidate.mapped = self.evaluating.wanted(rules, candidate, groups)
             if rules.parting is not None and isinstance(standing, Leaving) and rules.planner.leaving.sets(standing):
-                candidate.parting = self.parting(rules.parting, entry.attributes)
+                candidate.parting = self.evaluating.parting(rules.parting, entry.attributes)
             candidates.append(candidate)
         await self._gathering.resolve_references(candidates)
         if self._full:
@@ -179,39 +176,6 @@ class Deciding:
                 free = [candidate for candidate in candidates if candidate.record.key not in left_alone]
                 await self._decide(rules, free, afresh=True, last=last)
 
-    def parting(self, mapper: Mapper, attributes: Attributes) -> Mapped:
-        """Return what is written into the account of somebody who leaves."""
-        computed = {**attributes, "IsSoftDeleted": "True"}
-        return mapper.wanted(computed, now=lambda: datetime.fromtimestamp(self._clock.now(), UTC), dice=self._dice)
-
-    def _map(self, rules: KindRules, candidate: Candidate, groups: KnownGroups) -> Mapped:
-        standing = candidate.standing
-        roles = standing.roles if isinstance(standing, InScope) else ()
-        attributes = {
-            **candidate.entry.attributes,
-            "IsSoftDeleted": "True" if is_soft_deleted(standing) else "False",
-            "appRoleAssignments": [{"value": r.value, "displayName": r.display_name} for r in roles],
-            "role": roles[0].value if roles else None,
-            "roles": [r.value for r in roles],
-        }
-
-        def member_of(membership: MemberOf) -> bool | None:
-            known = groups.holds(membership, candidate.memberships)
-            if known is None:
-                candidate.fingerprint = None
-            return known
-
-        mapped = rules.mapper.wanted(
-            attributes,
-            now=lambda: datetime.fromtimestamp(self._clock.now(), UTC),
-            dice=self._dice,
-            member_of=member_of if rules.mapper.groups else None,
-        )
-        if mapped.ignored and rules.mapper.volatile:
-            # what ignores somebody today may not tomorrow
-            candidate.fingerprint = None
-        return mapped
-
     async def _choose(
         self,
         rules: KindRules,
@@ -226,7 +190,7 @@ class Deciding:
                 if own is not None:
                     candidate.mapped.settle_choices(agreed)
                 open_.append(Choosing(candidate.entry.id, candidate.mapped, own))
-        failed = await choose(self._asking[rules.kind], rules.kind, open_, self.claimed, afresh=afresh)
+        failed = await choose(self._asking[rules.kind], rules.kind, open_, self.claims.claimed, afresh=afresh)
         for candidate, _, _ in entries:
             if candidate.entry.id in failed:
                 await self._unanswered(candidate, failed[candidate.entry.id])
@@ -341,7 +305,8 @@ class Deciding:
             return  # nothing is written down of them: they are asked for in the next cycle
         free = []
         for candidate, ask in asked:
-            if self._claim(rules.kind, candidate, ask, last=last):
+            asking, in_doubt = self._asking[rules.kind], self._applier.in_doubt
+            if self.claims.take(asking, rules.kind, candidate.entry.id, ask.match, in_doubt, last=last):
                 free.append((candidate, ask))
             elif last:
                 why = f"another entry of this cycle has the same {ask.match[0][0]}"
@@ -374,23 +339,6 @@ class Deciding:
                 self.matched += account is not None
                 await self._take(candidate, rules.planner.plan_matched(candidate.judged, account), positives)
 
-    def _claim(self, kind: Kind, candidate: Candidate, ask: Ask, *, last: bool) -> bool:
-        """Speak for the entry's names; False where another entry of this cycle has done so already.
-
-        At last a name is free again whose first speaker came to nothing, unless nobody knows what it came to.
-        """
-        own, claimed = candidate.entry.id, self._claimed_last if last else self.claimed
-        key_of = self._asking[kind].key
-        keys = [(kind, key_of(path, value)) for path, value in ask.match]
-        for key in keys:
-            if claimed.get(key, own) != own:
-                return False
-        if last and any((kind, self.claimed.get(key, own)) in self._applier.in_doubt - {(kind, own)} for key in keys):
-            return False
-        for key in keys:
-            claimed[key] = own
-        return True
-
     async def _unanswered(self, candidate: Candidate, failure: Failed) -> None:
         if self._applier.refused_a_question(failure):
             return
@@ -407,9 +355,9 @@ class Deciding:
         last: bool,
     ) -> bool:
         """Whether the account is free for this entry: one account, one owner."""
-        claim = (rules.kind, f"id={account.id}")
-        if self.claimed.setdefault(claim, candidate.entry.id) != candidate.entry.id:
-            why = f"the account {account.id} was matched by {self.claimed[claim]} already"
+        claim, claimed = (rules.kind, f"id={account.id}"), self.claims.claimed
+        if claimed.setdefault(claim, candidate.entry.id) != candidate.entry.id:
+            why = f"the account {account.id} was matched by {claimed[claim]} already"
             await self.reject(candidate, Reject("DuplicateSourceEntries", why))
             return False
         owner = owners.get(account.id)
@@ -429,7 +377,7 @@ class Deciding:
             await self._leave_to(candidate, account, owner)
             return False
         if not last:
-            del self.claimed[claim]
+            del claimed[claim]
             self.late.append((rules, candidate))
             return False
         why = f"the account {account.id} belongs to {owner.source_id}"

@@ -18,4 +18,4 @@ async def drain(produce: Callable[[], Awaitable[object]], spool: Spool, applier:
             workers.start_soon(applier.work)
         await produce()
         spool.close()
-    await applier.settle_aside()
+    await applier.taken_names.settle()

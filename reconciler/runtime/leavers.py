@@ -117,7 +117,7 @@ class Leavers:
             standing = replace(standing, forced=True)
         parting = None
         if rules.parting is not None and rules.planner.leaving.sets(standing):
-            parting = self._deciding.parting(rules.parting, {})
+            parting = self._deciding.evaluating.parting(rules.parting, {})
         decision = rules.planner.plan(Judged(record, standing, found=found, parting=parting), now)
         match decision:
             case Operation() if decision.negative:

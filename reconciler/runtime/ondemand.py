@@ -215,7 +215,7 @@ class _Visit:
             takes_over=self._cycle is None,
         )
         if self._cycle is not None:
-            self._deciding.claimed = self._cycle.claimed
+            self._deciding.claims.claimed = self._cycle.claimed
         self._joining = Joining(
             *(plan.job, job_id, world.store, world.target, self._journal, self._applier, world.clock, world.progress),
             self._holding,

@@ -10,6 +10,7 @@ import anyio
 
 from reconciler.core.model import Kind, SourceId
 from reconciler.ports import JobState
+from reconciler.runtime.claims import Claimed
 
 Key = tuple[Kind, SourceId]
 
@@ -84,7 +85,7 @@ class UnderWay:
     cycle_id: str
     state: JobState
     hand: Hand
-    claimed: dict[tuple[Kind, str], SourceId]
+    claimed: Claimed
     """The names and accounts that entries of the cycle speak for."""
     write_down: Callable[[], Awaitable[None]]
     """Commits what the cycle has found out so far."""

@@ -1,0 +1,132 @@
+"""Sends once more what met a taken name: it may have become free, and two who swap names come right in a ring."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from reconciler.core.decisions import Operation
+from reconciler.core.model import Change, Job, Kind
+from reconciler.core.outcomes import Account, Failed, Fault
+from reconciler.core.reasons import Reason
+from reconciler.core.records import Verdict
+from reconciler.ports import Owner, Target
+from reconciler.runtime.asking import Asking
+from reconciler.runtime.journal import Journal
+from reconciler.runtime.turns import Hand
+
+ROUNDS_MAX = 3
+"""How often what met a taken name is sent again within one cycle."""
+
+LIVING = frozenset({Verdict.IN_SCOPE, Verdict.INACTIVE, Verdict.UNKNOWN, Verdict.NEW})
+
+
+class Sender(Protocol):
+    """Sends one operation, and writes down what becomes of it."""
+
+    stopped: Failed | None
+
+    async def perform(self, operation: Operation) -> None: ...
+
+    async def fail(
+        self, operation: Operation, failure: Failed, took_ms: int = 0, *, together_with: Owner | None = None
+    ) -> None: ...
+
+    async def owner(self, kind: Kind, account: Account) -> Owner | None: ...
+
+
+class TakenNames:
+    """Keeps the operations that met a taken name, until everything else has run."""
+
+    def __init__(
+        self,
+        job: Job,
+        target: Target,
+        journal: Journal,
+        asking: Mapping[Kind, Asking],
+        hand: Hand,
+        sender: Sender,
+    ) -> None:
+        self._job, self._target, self._journal, self._asking, self._hand = job, target, journal, asking, hand
+        self._sender = sender
+        self.aside: list[Operation] = []
+
+    async def settle(self) -> None:
+        """Send again what met a taken name, now that everything else has run; two who swap names end right."""
+        for _ in range(ROUNDS_MAX):
+            waiting, self.aside = self.aside, []
+            if not waiting or self._sender.stopped is not None:
+                return
+            for operation in waiting:
+                await self._sender.perform(operation)
+            if len(self.aside) == len(waiting) and not await self._break_a_ring():
+                break
+        waiting, self.aside = self.aside, []
+        for operation in waiting:
+            if not self._hand.leaves_alone(operation.record.key):
+                failure, owner = await self._explain(operation)
+                await self._sender.fail(operation, failure, together_with=owner)
+
+    async def _break_a_ring(self) -> bool:
+        """Give one of those who wait for each other's names an interim name; return whether there was one."""
+        waiting, self.aside = self.aside, []
+        for index, operation in enumerate(waiting):
+            if self._hand.leaves_alone(operation.record.key):
+                continue
+            rename = next((c for c in operation.changes if c.path in dict(operation.match)), None)
+            link = operation.record.link
+            if rename is None or link is None or not isinstance(rename.new, str):
+                continue
+            if not await self._held_by_one_of(waiting, operation, rename):
+                continue
+            interim = Change(rename.path, rename.old, f"interim-{link.target_id[:8]}-{rename.new}")
+            with self._hand.holding([operation.record.key]) as left_alone:
+                if left_alone:
+                    continue
+                outcome = await self._target.update(operation.record.kind, link.target_id, [interim], link.agreed)
+                if isinstance(outcome, Failed):
+                    continue
+                link = replace(link, agreed={**link.agreed, interim.path: interim.new})
+                operation.record = replace(operation.record, link=link, fingerprint=None)
+                await self._journal.entry(operation.record)
+            operation.changes = tuple(c._replace(old=interim.new) if c is rename else c for c in operation.changes)
+            # the others first: the name that this one held is free now
+            self.aside = waiting[index + 1 :] + waiting[:index] + [operation]
+            break
+        else:
+            self.aside = waiting
+            return False
+        ready, self.aside = self.aside, []
+        for operation in ready:
+            await self._sender.perform(operation)
+        return True
+
+    async def _held_by_one_of(self, waiting: Sequence[Operation], operation: Operation, rename: Change) -> bool:
+        links = [o.record.link for o in waiting if o.record.link is not None and o is not operation]
+        if any(str(link.agreed.get(rename.path)).lower() == str(rename.new).lower() for link in links):
+            return True  # as far as we know; a target that does not find its own names cannot say more
+        found = await self._asking[operation.record.kind].ask_one([(rename.path, str(rename.new))])
+        if isinstance(found, Failed):
+            return False
+        holders = {account.id for account in found}
+        return any(o.record.link is not None and o.record.link.target_id in holders for o in waiting)
+
+    async def _explain(self, operation: Operation) -> tuple[Failed, Owner | None]:
+        """Return why a name is not free, and who of this job has it."""
+        found = await self._asking[operation.record.kind].ask_one(operation.match)
+        if isinstance(found, Failed):
+            return found, None
+        for account in found:
+            owner = await self._sender.owner(operation.record.kind, account)
+            if owner is not None and owner.source_id != operation.record.source_id:
+                why = f"the account {account.id} belongs to {owner.source_id} of job {owner.job}"
+                ours = owner if owner.job == self._job.name else None
+                return Failed(Fault.CONFLICT, why, 409, code=whose(owner, self._job)), ours
+        return Failed(Fault.CONFLICT, "the target says that the name is taken, and does not show by whom", 409), None
+
+
+def whose(owner: Owner, job: Job) -> Reason:
+    """Return why an account is not free: two entries of this job that are both there want it, or it is another's."""
+    both_there = owner.job == job.name and Verdict(owner.verdict) in LIVING
+    return "DuplicateSourceEntries" if both_there else "AccountTaken"
