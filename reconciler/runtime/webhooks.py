@@ -83,10 +83,11 @@ class Webhooks:
     def _was_seen(self, message: tuple[str, str], time: float, now: float) -> bool:
         if self._seen.get(message, 0.0) > now:
             return True
-        for known, until in list(self._seen.items()):
+        while self._seen:
+            oldest, until = next(iter(self._seen.items()))
             if until > now and len(self._seen) < REMEMBERED_MAX:
                 break
-            del self._seen[known]
+            del self._seen[oldest]
         self._seen[message] = time + TOLERANCE_SECONDS + 1.0
         return False
 

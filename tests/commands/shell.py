@@ -9,11 +9,13 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from tests.commands.warm import Running, WarmParent
 from tests.servers.faults import Delay, Played
 from tests.servers.scim import ScimServer
 
@@ -39,8 +41,8 @@ class Ran:
         return [orjson.loads(line) for line in self.out.splitlines()]
 
 
-class Shell:
-    """A place to type commands in."""
+class ColdShell:
+    """A place to type commands in: each starts Python and imports what it needs."""
 
     def __init__(self, directory: Path, **environment: str) -> None:
         self.directory = directory
@@ -52,7 +54,9 @@ class Shell:
         assert process.returncode is not None
         return Ran(process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
 
-    async def start(self, *arguments: str | Path, stderr: int = subprocess.PIPE) -> asyncio.subprocess.Process:
+    async def start(
+        self, *arguments: str | Path, stderr: int = subprocess.PIPE
+    ) -> asyncio.subprocess.Process | Running:
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "reconciler", *arguments),
             cwd=self.directory,
@@ -63,6 +67,26 @@ class Shell:
             # in the background of a shell Ctrl-C is ignored, and that is inherited
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
+
+
+class Shell(ColdShell):
+    """Forks each command from a process that has imported everything, but where the environment steers Python."""
+
+    async def start(
+        self, *arguments: str | Path, stderr: int = subprocess.PIPE
+    ) -> asyncio.subprocess.Process | Running:
+        if any(name.startswith(_STEERING_PYTHON) for name in self.environment):
+            return await super().start(*arguments, stderr=stderr)
+        words = [str(argument) for argument in arguments]
+        return await _warm_parent().start(words, self.directory, environment(self.environment), stderr)
+
+
+_STEERING_PYTHON = ("PYTHON", "LC_", "LANG", "SSL_")
+
+
+@cache
+def _warm_parent() -> WarmParent:
+    return WarmParent(environment({}))
 
 
 class Hanging:

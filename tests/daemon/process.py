@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from tests.commands.shell import Shell
+from tests.commands.shell import ColdShell, Shell
 
 DEADLINE_SECONDS = 45.0
 
@@ -18,10 +18,10 @@ DEADLINE_SECONDS = 45.0
 class Daemon:
     """The daemon, within `async with`; at its end it is killed if it still runs."""
 
-    def __init__(self, directory: Path, *options: str, **environment: str) -> None:
+    def __init__(self, directory: Path, *options: str, shell: type[ColdShell] = Shell, **environment: str) -> None:
         self.lines: list[str] = []
         """What it wrote to stderr so far."""
-        self._shell, self._options = Shell(directory, **environment), options
+        self._shell, self._options = shell(directory, **environment), options
         self._read = 0
 
     async def __aenter__(self) -> Daemon:
