@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -145,6 +146,16 @@ def load_profile(reference: str, directory: Path) -> Profile:
 
 def described_profile(reference: str, directory: Path) -> Described:
     """As load_profile, with everything that the profile tells people."""
+    return _described(reference, directory) if vendors.is_path(reference) else _shipped(reference)
+
+
+@cache
+def _shipped(name: str) -> Described:
+    """Return a profile that does not change while we run: each configuration asks for one or two, at each reload."""
+    return _described(name, Path())
+
+
+def _described(reference: str, directory: Path) -> Described:
     shape = shaped(ProfileTable, vendors.tables(reference, directory))
     label = str(directory / reference) if vendors.is_path(reference) else f"the profile {reference}"
     if shape.findings or shape.table is None:
