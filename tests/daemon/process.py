@@ -18,10 +18,12 @@ DEADLINE_SECONDS = 45.0
 class Daemon:
     """The daemon, within `async with`; at its end it is killed if it still runs."""
 
-    def __init__(self, directory: Path, *options: str, shell: type[ColdShell] = Shell, **environment: str) -> None:
+    shell: type[ColdShell] = Shell
+
+    def __init__(self, directory: Path, *options: str, **environment: str) -> None:
         self.lines: list[str] = []
         """What it wrote to stderr so far."""
-        self._shell, self._options = shell(directory, **environment), options
+        self._shell, self._options = self.shell(directory, **environment), options
         self._read = 0
 
     async def __aenter__(self) -> Daemon:
@@ -72,3 +74,9 @@ class Daemon:
             line = await self._process.stderr.readline()
             assert line, f"the daemon ended without {name} {fields}:\n" + "\n".join(self.lines)
             self.lines.append(line.decode().rstrip("\n"))
+
+
+class ColdDaemon(Daemon):
+    """Started as a user starts it: with Python and everything that it imports."""
+
+    shell = ColdShell

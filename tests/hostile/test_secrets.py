@@ -12,9 +12,9 @@ from urllib.parse import quote
 import orjson
 import pytest
 
-from tests.commands.shell import ColdShell, Shell
+from tests.commands.shell import Shell
 from tests.cycles.company import Company
-from tests.daemon.process import Daemon
+from tests.daemon.process import ColdDaemon
 from tests.hostile.peers import LISTED, Answer, Asked, Peer, says
 from tests.hostile.test_targets import At
 from tests.net.sockets import serving
@@ -123,7 +123,7 @@ async def test_no_command_shows_a_secret(place: Place) -> None:
 
 async def test_no_daemon_shows_a_secret(place: Place) -> None:
     """Not at its most talkative, not in its command line, not to those who ask it."""
-    async with Daemon(place.company.directory, "--log-level", "debug", shell=ColdShell) as daemon:
+    async with ColdDaemon(place.company.directory, "--log-level", "debug") as daemon:
         await daemon.event("cycle.finished")
         shown = command_line(daemon.pid)
         shell = Shell(place.company.directory)
