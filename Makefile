@@ -18,7 +18,7 @@ DEBIAN_PACKAGES := curl postgresql mariadb-server systemd slapd openssl gcc libc
 WORKERS ?= 4
 
 .DELETE_ON_ERROR:
-.PHONY: audit help demo ldap scimmy test lint types layers bench soak format packages lock
+.PHONY: audit audit-where-possible help demo ldap scimmy test lint types layers bench soak format packages lock
 
 help:
 	@echo "make demo                  set up, then show a directory and an app being kept equal"
@@ -27,7 +27,7 @@ help:
 	@echo "make scimmy                add a SCIM server from npm that the tests speak to (make test does it where npm is)"
 	@echo "make bench                 measure; see docs/performance.md"
 	@echo "make soak [SECONDS=3600]   simulate new seeds; those that fail are kept; see docs/correctness.md"
-	@echo "make audit                 ask for known vulnerabilities of what the locks name (needs the network)"
+	@echo "make audit                 ask for known vulnerabilities of what the locks name (make test does it where it can)"
 	@echo "make format                bring the code into shape"
 	@echo "make packages              the Debian packages for the tests that need some (as root)"
 	@echo "make lock                  renew requirements/*.txt from pyproject.toml"
@@ -38,7 +38,7 @@ demo: $(VENV)/.for-demo
 ifdef TESTS
 test: $(VENV)/.for-development
 else
-test: lint types layers
+test: lint types layers audit-where-possible
 endif
 	@! command -v npm >/dev/null || $(MAKE) --no-print-directory scimmy VENV=$(VENV) || echo "Without scimmy its tests are skipped." >&2
 	$(BIN)/python -m pytest $(if $(TESTS),,-n $(WORKERS)) $(if $(NO_SKIPS),-p tests.no_skips) $(PYTEST_OPTIONS) $(TESTS)
@@ -53,10 +53,20 @@ types: $(VENV)/.for-development
 layers: $(VENV)/.for-development
 	$(BIN)/lint-imports
 
-# Asks the network about known faults of what the locks name; pip-audit is not part of them.
-audit: $(VENV)/.for-development
-	@$(PIP) install --quiet --target $(VENV)/audit pip-audit
-	PYTHONPATH=$(VENV)/audit $(BIN)/python -m pip_audit --require-hashes --disable-pip -r requirements/container.txt
+# Asks a database on the network about known faults of what the locks name; pip-audit is not part of them.
+AUDITED_BY := api.osv.dev
+
+audit: $(VENV)/.for-audit
+	PYTHONPATH=$(VENV)/audit $(BIN)/python -m pip_audit --vulnerability-service osv --require-hashes --disable-pip -r requirements/container.txt
+
+$(VENV)/.for-audit: $(VENV)/.for-development
+	@$(PIP) install --quiet --upgrade --target $(VENV)/audit pip-audit
+	@touch $@
+
+audit-where-possible: $(VENV)/.for-development
+	@if $(BIN)/python -c 'import socket; socket.create_connection(("$(AUDITED_BY)", 443), 3)' 2>/dev/null; \
+		then $(MAKE) --no-print-directory audit VENV=$(VENV); \
+		else echo "$(AUDITED_BY) is out of reach: nobody is asked about vulnerabilities of the dependencies." >&2; fi
 
 bench: $(VENV)/.for-development
 	$(BIN)/python -m benchmarks $(BENCH_OPTIONS)
