@@ -14,7 +14,8 @@ from reconciler.sources import ldap_sync as sync
 from reconciler.sources.ldap_ad import ActiveDirectory
 from reconciler.sources.ldap_generic import GenericDirectory
 from reconciler.sources.ldap_layout import Changes, Layout
-from reconciler.sources.ldap_wire import Address, Bind, Refused, Wire
+from reconciler.sources.ldap_refusals import Address, Refused
+from reconciler.sources.ldap_wire import Bind, Wire
 
 _T = TypeVar("_T")
 
@@ -32,7 +33,7 @@ class LdapSource:
 
     def __init__(self, name: str, address: Address, bind: Bind, layout: Layout, *, changes: Changes = "auto") -> None:
         """`changes`: how the directory is asked for what changed; "none": everything is read always."""
-        self._wire = Wire(address, bind)
+        self._wire = Wire(address, bind, passes_over_references=layout.active_directory)
         self._address, self._bind, self._layout, self._changes = address, bind, layout, changes
         kind = ActiveDirectory if layout.active_directory else GenericDirectory
         self._directory: Directory = kind(self._wire, layout, changes=changes)

@@ -25,9 +25,10 @@ from reconciler.sources.ldap_reading import (
     memberships,
     read_all,
 )
+from reconciler.sources.ldap_refusals import Refused
 from reconciler.sources.ldap_token import Token
 from reconciler.sources.ldap_values import text_of, values_of
-from reconciler.sources.ldap_wire import BASE, Raw, Refused, Wire
+from reconciler.sources.ldap_wire import BASE, Raw, Wire
 
 DIRSYNC, USN = "dirsync", "usn"
 _CHANGES_MAX = 50_000

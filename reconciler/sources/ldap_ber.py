@@ -25,9 +25,16 @@ def parts(data: bytes) -> Iterator[tuple[int, bytes]]:
         at += length
 
 
+def first(data: bytes) -> tuple[int, bytes]:
+    """Return (tag, content) of the first value; raises ValueError where there is none."""
+    for part in parts(data):
+        return part
+    raise ValueError("there is no value")
+
+
 def inside(data: bytes) -> list[tuple[int, bytes]]:
     """Return what is in the one value that this is."""
-    return list(parts(next(parts(data))[1])) if data else []
+    return list(parts(first(data)[1])) if data else []
 
 
 def written(tag: int, content: bytes) -> bytes:

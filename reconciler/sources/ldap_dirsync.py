@@ -11,8 +11,9 @@ from ldap.controls import RequestControl, ResponseControl
 
 from reconciler.core.model import SourceId
 from reconciler.sources import ldap_ber as ber
+from reconciler.sources.ldap_refusals import Refused
 from reconciler.sources.ldap_values import values_of
-from reconciler.sources.ldap_wire import Refused, Wire
+from reconciler.sources.ldap_wire import Wire
 
 CONTROL = "1.2.840.113556.1.4.841"
 _OBJECT_SECURITY = 1

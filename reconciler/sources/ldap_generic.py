@@ -14,9 +14,10 @@ from reconciler.sources import ldap_sync as sync
 from reconciler.sources.ldap_layout import Changes, Layout
 from reconciler.sources.ldap_names import Names, canonical, is_below
 from reconciler.sources.ldap_reading import Part, Problems, Shaping, ends, fetched, membership_pages, read_all
+from reconciler.sources.ldap_refusals import Refused
 from reconciler.sources.ldap_token import Token
 from reconciler.sources.ldap_values import text_of, values_of
-from reconciler.sources.ldap_wire import Raw, Refused, Wire
+from reconciler.sources.ldap_wire import Raw, Wire
 
 SYNCREPL, SEARCH = "syncrepl", "search"
 _IN_FLIGHT = 200

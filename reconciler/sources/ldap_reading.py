@@ -14,12 +14,17 @@ from reconciler.core.outcomes import Failed
 from reconciler.dialects import ldap_filter
 from reconciler.ports import EntryPage, GroupMembers, MembershipPage, ReadEnd, ReadEvent, Wanted, Watermark
 from reconciler.sources.ldap_layout import IN_CHAIN, Layout
+from reconciler.sources.ldap_refusals import Refused
 from reconciler.sources.ldap_values import Reading, ranged, text_of
-from reconciler.sources.ldap_wire import BASE, Raw, Refused, Wire
+from reconciler.sources.ldap_wire import BASE, Raw, Wire
 
 PAGE_MEMBERS = 50_000
+MEMBERS_MAX = 5_000_000
+"""Of one group: they are in memory together."""
 GROUPS_PER_PAGE = 100
 _PROBLEMS_LISTED = 20
+_SHOWN_FOR_AN_ID = 10
+"""So many entries with one anchor are not more than a directory of a moment in which somebody is moved."""
 
 Part = Literal["memberships", "user", "group"]
 
@@ -52,6 +57,7 @@ class Problems:
             self.first.append(why)
 
     def refused(self, what: str, refused: Refused) -> None:
+        del self.first[_PROBLEMS_LISTED - 1 :]  # whatever was wrong with entries, this is why there are no more
         self.add(f"{what}: {refused.why}" + (f"; {refused.hint}" if refused.hint else ""))
         self.fault = self.fault or refused.fault
 
@@ -81,7 +87,11 @@ class Shaping:
             return []
         entries = []
         for raw, id_ in found:
-            attributes = reading.attributes(raw.attributes)
+            try:
+                attributes = reading.attributes(raw.attributes)
+            except (ValueError, OverflowError):
+                problems.add(f"{kind}s: {id_} has a value that its attribute cannot have")
+                continue
             if "id" in attributes:
                 attributes["id"] = id_
             if "dn" in attributes:
@@ -146,10 +156,13 @@ class Shaping:
                 return more
             if not more:
                 return Refused("the group went away while its members were read")
+            before = at
             further, at = ranged(more[0].attributes, self.layout.members)
-            if not further and at is not None:
-                return Refused("the directory gives an empty range of members")
+            if at is not None and (not further or at <= before):
+                return Refused("the directory gives ranges of members that lead nowhere")
             values += further
+            if len(values) > MEMBERS_MAX:
+                return Refused(f"the group has more than {MEMBERS_MAX:,} members")
         return self.resolver.ids(values)
 
     def _chain(self, raw: Raw) -> list[SourceId | None] | Refused:
@@ -255,6 +268,9 @@ def fetched(shaping: Shaping, kind: Kind, ids: Sequence[SourceId], wanted: Wante
                 problems.refused(f"{kind}s", answer)
             else:
                 entries += shaping.entries(kind, reading, answer, problems)
+            if len(entries) > _SHOWN_FOR_AN_ID * len(bunch):
+                problems.add(f"{kind}s: many more came than were asked for")
+                break
         found.update((entry.id, entry) for entry in entries)
         if not problems.count:
             found.update((id_, None) for id_ in bunch if id_ not in found)

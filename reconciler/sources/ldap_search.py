@@ -9,9 +9,10 @@ from reconciler.core.model import Kind, SourceId
 from reconciler.ports import PresentPage, ReadEvent
 from reconciler.sources.ldap_layout import Layout
 from reconciler.sources.ldap_reading import Problems
+from reconciler.sources.ldap_refusals import Refused
 from reconciler.sources.ldap_sync import NoDelta, Round
 from reconciler.sources.ldap_values import text_of, values_of
-from reconciler.sources.ldap_wire import Raw, Refused, Wire
+from reconciler.sources.ldap_wire import Raw, Wire
 
 MODIFIED = "modifyTimestamp"
 BEGINNING = "19700101000000Z"

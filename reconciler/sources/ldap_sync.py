@@ -13,8 +13,9 @@ from ldap.controls import RequestControl, ResponseControl
 from reconciler.core.model import SourceId
 from reconciler.sources import ldap_ber as ber
 from reconciler.sources.ldap_names import canonical, is_below
+from reconciler.sources.ldap_refusals import Refused
 from reconciler.sources.ldap_values import text_of, values_of
-from reconciler.sources.ldap_wire import Finished, Raw, Refused, Search, Wire
+from reconciler.sources.ldap_wire import Finished, Raw, Search, Wire
 
 REQUEST = "1.3.6.1.4.1.4203.1.9.1.1"
 _STATE, _DONE, _INFO = (f"{REQUEST[:-1]}{n}" for n in (2, 3, 4))
@@ -141,7 +142,11 @@ def changes(
                 found.gone -= found.changed.keys()
                 return found
             case (str() as name, bytes() as value):
-                if name == _INFO and not _note(value, found):
+                try:
+                    goes_on = name != _INFO or _note(value, found)
+                except ValueError:
+                    return NoDelta("the server's answer cannot be read")
+                if not goes_on:
                     return NoDelta("the server's log does not go back so far")
             case _:
                 for raw in answer:
@@ -199,7 +204,7 @@ def _now(wire: Wire, base: str) -> str | Refused | None:
 
 def _ends_refresh(value: bytes) -> bool:
     """Return whether an intermediate answer says that from now on only changes come."""
-    tag, content = next(ber.parts(value))
+    tag, content = ber.first(value)
     if tag not in (0xA1, 0xA2):
         return False
     return not any(one == ber.BOOLEAN and said == b"\0" for one, said in ber.parts(content))
@@ -207,7 +212,7 @@ def _ends_refresh(value: bytes) -> bool:
 
 def _says_gone(value: bytes) -> bool:
     """Return whether an intermediate answer names entries, and not just a new cookie."""
-    return next(ber.parts(value))[0] == 0xA3
+    return ber.first(value)[0] == 0xA3
 
 
 def _take(raw: Raw, found: Round) -> None:
@@ -222,7 +227,7 @@ def _take(raw: Raw, found: Round) -> None:
 
 def _note(value: bytes, found: Round) -> bool:
     """Take in an intermediate answer; return False where it is one of the entries that are still there."""
-    tag, content = next(ber.parts(value))
+    tag, content = ber.first(value)
     if tag == 0xA2:
         return False
     if tag != 0xA3:

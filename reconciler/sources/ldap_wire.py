@@ -5,9 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
-from urllib.parse import unquote, urlsplit
 
 import ldap
 import ldap.sasl
@@ -15,27 +13,14 @@ from ldap.controls import RequestControl
 from ldap.controls.libldap import SimplePagedResultsControl
 from ldap.ldapobject import SimpleLDAPObject
 
-from reconciler.core.outcomes import Failed, Fault
 from reconciler.errors import ConfigError
-from reconciler.sources.ldap_tls import why_not
+from reconciler.sources.ldap_answers import FAILURES, POLL_SECONDS, Answers, Pages
+from reconciler.sources.ldap_opening import broken_off, let_reads_end
+from reconciler.sources.ldap_refusals import Address, Refused, code_of, points_elsewhere, refusal
 
-POLL_SECONDS = 1.0
-"""How soon a connection that is being closed lets go of what it waits for."""
-_LOOK_SECONDS_MAX = 5.0
 _TLS_1_2 = 0x303
+_OF_GNUTLS = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 _KEEPALIVE = ((ldap.OPT_X_KEEPALIVE_IDLE, 60), (ldap.OPT_X_KEEPALIVE_INTERVAL, 10), (ldap.OPT_X_KEEPALIVE_PROBES, 3))
-_AD_SAYS = {
-    "525": "there is no such user",
-    "52e": "user name or password is wrong",
-    "530": "the user may not sign in at this time",
-    "531": "the user may not sign in from this machine",
-    "532": "the password has expired",
-    "533": "the account is disabled",
-    "701": "the account has expired",
-    "773": "the password must be changed first",
-    "775": "the account is locked",
-}
-
 BASE: Literal[0] = 0
 SUBTREE: Literal[2] = 2
 
@@ -51,22 +36,6 @@ class Raw(NamedTuple):
     def plain_dn(self) -> str:
         """Return the name without GUID and SID, which Active Directory puts in front of it where it is asked to."""
         return self.dn.rpartition(">;")[2]
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The directory did not do what was asked; `why` is a sentence without secrets."""
-
-    why: str
-    code: int | None = None
-    """The LDAP result code; None where no answer came at all."""
-    hint: str = ""
-    fault: Failed | None = None
-    """The directory as a whole cannot be worked with."""
-
-    @property
-    def nothing_there(self) -> bool:
-        return self.code == 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +66,6 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
-    """Where a directory is, and how the way there is protected."""
-
-    url: str
-    start_tls: bool = False
-    ca_file: Path | None = None
-    client_cert: Path | None = None
-    client_key: Path | None = None
-    timeout_seconds: float = 30.0
-
-
-@dataclass(frozen=True, slots=True)
 class SimpleBind:
     dn: str
     read_password: Callable[[], str]
@@ -132,9 +89,12 @@ Bind = SimpleBind | SaslBind | Anonymous
 class Wire:
     """One connection: opened at the first use, opened again after it broke. Every answer is a value."""
 
-    def __init__(self, address: Address, bind: Bind) -> None:
+    def __init__(self, address: Address, bind: Bind, *, passes_over_references: bool = False) -> None:
+        """`passes_over_references`: what another server has is none of ours, as between the domains of a forest."""
         self._address, self._bind = address, bind
+        self._passes_over_references = passes_over_references
         self._connection: SimpleLDAPObject | None = None
+        self._password = ""
         self._closing = threading.Event()
 
     def open(self) -> Refused | None:
@@ -142,12 +102,16 @@ class Wire:
         if self._connection is not None:
             return None
         step = "TLS" if self._address.start_tls else "connect"
+        # once for the way there, once for the answer to the bind
+        patience = 2 * self._address.timeout_seconds
         try:
             connection = self._connected()
-            if self._address.start_tls:
-                connection.start_tls_s()
-            step = "bind"
-            self._sign_in(connection)
+            with broken_off(patience, self._address.port, self._closing):
+                if self._address.start_tls:
+                    connection.start_tls_s()
+                step = "bind"
+                self._sign_in(connection)
+            let_reads_end(connection)
         except (ldap.LDAPError, OSError, ValueError, ConfigError) as error:
             return self._told(error, step)
         self._connection = connection
@@ -165,23 +129,31 @@ class Wire:
     ) -> Iterator[list[Raw] | Refused]:
         """Yield entries in lists; a Refused is the last thing, and says that these were not all."""
         paged = None if page_size is None else SimplePagedResultsControl(True, size=page_size, cookie="")
+        pages, elsewhere = Pages(), list[str]()
         while True:
             if refused := self.open():
                 yield refused
                 return
             asked = [*controls, paged] if paged is not None else list(controls)
+            at_end: Sequence[Any] = ()
             try:
                 number = self._used.search_ext(base, scope, text, list(attributes) or None, serverctrls=asked)
-                _, data, _, answered, _, _ = self._result(number)
-            except (ldap.LDAPError, _Stopped) as error:
+                for found, controls_there in self._answers.parts(number):
+                    at_end = controls_there
+                    elsewhere = elsewhere or [url for dn, urls in found if dn is None for url in urls]
+                    if entries := [Raw(dn, values) for dn, values in found if dn is not None]:
+                        pages.take([raw.dn for raw in entries])
+                        yield entries
+                cookies = [c.cookie for c in at_end if c.controlType == SimplePagedResultsControl.controlType]
+                if paged is None or not cookies or not cookies[0]:
+                    break
+                pages.turn()
+            except FAILURES as error:
                 yield self._told(error, "search")
                 return
-            if entries := [Raw(dn, found) for dn, found in data or () if dn is not None]:
-                yield entries
-            cookies = [c.cookie for c in answered if c.controlType == SimplePagedResultsControl.controlType]
-            if paged is None or not cookies or not cookies[0]:
-                return
             paged.cookie = cookies[0]
+        if elsewhere and not self._passes_over_references:
+            yield points_elsewhere(elsewhere, self._address, self._password)
 
     def ask(
         self,
@@ -197,8 +169,8 @@ class Wire:
             return refused
         try:
             number = self._used.search_ext(base, SUBTREE, text, list(attributes), serverctrls=list(controls))
-            _, data, _, controls_of_end, _, _ = self._result(number, resp_ctrl_classes=answers)
-        except (ldap.LDAPError, _Stopped) as error:
+            _, data, _, controls_of_end, _, _ = self._answers.wait(number, resp_ctrl_classes=answers)
+        except FAILURES as error:
             return self._told(error, "search")
         return [Raw(dn, found) for dn, found in data or () if dn is not None], controls_of_end
 
@@ -222,7 +194,7 @@ class Wire:
         try:
             number = self._used.search_ext(base, SUBTREE, text, list(attributes) or None, serverctrls=list(controls))
             while True:
-                kind, data, _, controls_of_end, _, _ = self._result(
+                kind, data, _, controls_of_end, _, _ = self._answers.wait(
                     number, every=False, add_intermediates=1, add_ctrls=1, resp_ctrl_classes=answers
                 )
                 if kind == ldap.RES_SEARCH_RESULT:
@@ -234,7 +206,10 @@ class Wire:
                         yield [Raw(*found)]
                     elif kind == ldap.RES_INTERMEDIATE:
                         yield found[0], found[1]
-        except (ldap.LDAPError, _Stopped) as error:
+                    elif kind == ldap.RES_SEARCH_REFERENCE and not self._passes_over_references:
+                        yield points_elsewhere(found[1], self._address, self._password)
+                        return
+        except FAILURES as error:
             number = None
             yield self._told(error, "search")
         finally:
@@ -265,11 +240,11 @@ class Wire:
                     yield None
                     continue
                 if kind == ldap.RES_SEARCH_RESULT:
-                    yield Refused("search: the directory ended it", 0)
+                    yield Refused(f"search {self._address.url}: the directory ended it", 0)
                     return
                 infos = [(found[0], found[1]) for found in data or () if kind == ldap.RES_INTERMEDIATE]
                 yield Heard(positions.get(number, 0), infos)
-        except ldap.LDAPError as error:
+        except FAILURES as error:
             yield self._told(error, "search")
 
     def one(self, dn: str, attributes: Sequence[str], text: str = "(objectClass=*)") -> Raw | Refused | None:
@@ -303,10 +278,10 @@ class Wire:
             try:
                 if self._connection is None:
                     raise ldap.SERVER_DOWN
-                _, data, _, _, _, _ = self._result(number)
+                _, data, _, _, _, _ = self._answers.wait(number)
             except (ldap.NO_SUCH_OBJECT, ldap.INVALID_DN_SYNTAX):
                 yield None
-            except (ldap.LDAPError, _Stopped) as error:
+            except FAILURES as error:
                 yield self._told(error, "search")
             else:
                 yield next((Raw(dn, found) for dn, found in data or () if dn is not None), None)
@@ -329,6 +304,10 @@ class Wire:
         assert self._connection is not None
         return self._connection
 
+    @property
+    def _answers(self) -> Answers:
+        return Answers(self._used, self._address.timeout_seconds, self._closing)
+
     def _connected(self) -> SimpleLDAPObject:
         address = self._address
         connection = ldap.initialize(address.url)
@@ -341,6 +320,8 @@ class Wire:
         if address.start_tls or address.url.startswith("ldaps:"):
             connection.set_option(ldap.OPT_X_TLS_REQUIRE_CERT, ldap.OPT_X_TLS_DEMAND)
             connection.set_option(ldap.OPT_X_TLS_PROTOCOL_MIN, _TLS_1_2)
+            if ldap.get_option(ldap.OPT_X_TLS_PACKAGE) == "GnuTLS":
+                connection.set_option(ldap.OPT_X_TLS_CIPHER_SUITE, _OF_GNUTLS)  # it does not know the line above
             files = (
                 (ldap.OPT_X_TLS_CACERTFILE, address.ca_file),
                 (ldap.OPT_X_TLS_CERTFILE, address.client_cert),
@@ -358,6 +339,7 @@ class Wire:
                 password = read()
                 if not password:
                     raise ValueError("the password is empty, which a directory takes for nobody in particular")
+                self._password = password
                 connection.simple_bind_s(dn, password)
             case SaslBind(mechanism=mechanism):
                 means = ldap.sasl.external() if mechanism == "EXTERNAL" else ldap.sasl.gssapi()
@@ -365,80 +347,8 @@ class Wire:
             case Anonymous():
                 connection.simple_bind_s("", "")
 
-    def _result(self, number: int, *, every: bool = True, **options: Any) -> Any:
-        """Wait for an answer; stop waiting when the time is over, or when somebody closes us."""
-        left = self._address.timeout_seconds
-        while not self._closing.is_set():
-            try:
-                return self._used.result4(number, int(every), timeout=min(left, POLL_SECONDS), **options)
-            except ldap.TIMEOUT:
-                left -= POLL_SECONDS
-                if left <= 0:
-                    self._used.abandon(number)
-                    raise
-        raise _Stopped
-
     def _told(self, error: Exception, step: str) -> Refused:
         """Return what happened as a sentence; forget the connection where it is of no more use."""
-        if not isinstance(error, ldap.LDAPError):
+        if step != "search" or code_of(error) is None:
             self.close()
-            text = f"{step}: {str(error) or 'it was stopped'}"
-            return Refused(text, fault=self._fault(error, step, text))
-        said = error.args[0] if error.args and isinstance(error.args[0], Mapping) else {}
-        code = said.get("result")
-        if step != "search" or not isinstance(code, int) or code < 0:
-            self.close()
-        words = str(said.get("desc") or type(error).__name__)
-        more = str(said.get("info") or "")
-        if step == "bind" and "data " in more:
-            more = _AD_SAYS.get(more.rpartition("data ")[2].split(",")[0].strip(" \0"), "")
-        if isinstance(error, ldap.SERVER_DOWN | ldap.CONNECT_ERROR) and step != "search":
-            more = self._why_no_connection()
-        text = f"{step}: {words}" + (f" ({more})" if more else "")
-        hint = self._hint(error, step, more)
-        fault = self._fault(error, step, f"{text}; {hint}" if hint else text)
-        return Refused(text, code if isinstance(code, int) and code >= 0 else None, hint, fault)
-
-    def _fault(self, error: Exception, step: str, text: str) -> Failed | None:
-        """Return what stands against the directory as a whole, None where it is just this search."""
-        match error:
-            case ldap.TIMEOUT() if step == "search":
-                fault = Fault.INTERRUPTED
-            case ldap.SERVER_DOWN() | ldap.CONNECT_ERROR() | ldap.TIMEOUT() | ldap.BUSY() | ldap.UNAVAILABLE():
-                fault = Fault.UNREACHABLE
-            case _ if step == "search":
-                return None
-            case _:
-                fault = Fault.UNAUTHORIZED if step == "bind" else Fault.UNREACHABLE
-        # libldap connects when it first has something to send
-        what = "connect" if fault is Fault.UNREACHABLE else step
-        return Failed(fault, text, request=f"{what} {self._address.url}")
-
-    def _why_no_connection(self) -> str:
-        address = self._address
-        if not address.start_tls and not address.url.startswith("ldaps:"):
-            return ""
-        patience = min(address.timeout_seconds, _LOOK_SECONDS_MAX)
-        return why_not(address.url, address.ca_file, start_tls=address.start_tls, timeout_seconds=patience)
-
-    def _hint(self, error: Exception, step: str, more: str) -> str:
-        host = urlsplit(self._address.url).hostname or unquote(self._address.url)
-        if "certificate" in more:
-            return f"does ca_file hold the authority of {host}'s certificate, and is the certificate for this name?"
-        match error:
-            case ldap.SERVER_DOWN() | ldap.TIMEOUT() | ldap.CONNECT_ERROR():
-                return f"is {host} running, and can it be reached from here?"
-            case ldap.STRONG_AUTH_REQUIRED():
-                return "the directory wants a protected connection: ldaps://, or start_tls = true"
-            case ldap.INVALID_CREDENTIALS():
-                return "check bind"
-            case ldap.SIZELIMIT_EXCEEDED():
-                return "the directory gives this user so many entries and no more: ask for a higher limit"
-            case ldap.INSUFFICIENT_ACCESS():
-                return "ask for the right to read this"
-            case _:
-                return ""
-
-
-class _Stopped(Exception):
-    """Somebody closed the source while it waited."""
+        return refusal(error, step, self._address, self._password)

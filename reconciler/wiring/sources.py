@@ -215,7 +215,8 @@ def _ldap_source(config: Config, settings: LdapSourceSettings) -> Source:
         # Only who reads a directory needs libldap.
         from reconciler.sources.ldap import LdapSource
         from reconciler.sources.ldap_layout import Layout, Place
-        from reconciler.sources.ldap_wire import Address, Anonymous, SaslBind, SimpleBind
+        from reconciler.sources.ldap_refusals import Address
+        from reconciler.sources.ldap_wire import Anonymous, SaslBind, SimpleBind
     except ModuleNotFoundError as error:
         problem = f"python-ldap is not installed ({error.name} is missing)"
         where = f"{config.path.name}: [sources.{settings.name}] type"

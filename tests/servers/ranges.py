@@ -12,15 +12,15 @@ import re
 import socketserver
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from reconciler.sources import ldap_ber as ber
+from tests.servers import ldap_messages as ldap
 
 BASE = "DC=example,DC=test"
 VALUES_MAX, ENTRIES_MAX = 1500, 1000
 _SIZE_LIMIT_EXCEEDED, _NO_SUCH_OBJECT = 4, 32
-_PAGED = b"1.2.840.113556.1.4.319"
 _RANGE = re.compile(r"(\w+);range=(\d+)-(\d+|\*)", re.IGNORECASE)
 
 
@@ -43,7 +43,7 @@ class Controller:
             return [] if gone else [self.group]
         return [self.group] if b"group" in filter_ else self.users
 
-    def attributes(self, row: tuple[uuid.UUID, str], asked: list[str]) -> dict[str, list[bytes]]:
+    def attributes(self, row: tuple[uuid.UUID, str], asked: Sequence[str]) -> dict[str, list[bytes]]:
         guid, dn = row
         found = {"objectGUID": [guid.bytes_le], "cn": [dn.partition(",")[0][3:].encode()]}
         if row == self.group:
@@ -72,76 +72,33 @@ class _Talk(socketserver.BaseRequestHandler):
         waiting = b""
         while data := self.request.recv(65536):
             waiting += data
-            while (message := _whole(waiting)) is not None:
-                taken, waiting = waiting[:message], waiting[message:]
+            while (length := ldap.whole(waiting)) is not None:
+                taken, waiting = waiting[:length], waiting[length:]
                 (_, number), (tag, content), *rest = ber.inside(taken)
-                if tag == 0x42:
+                if tag == ldap.UNBIND:
                     return
                 for answer, controls in self._answers(tag, content, rest[0][1] if rest else b""):
-                    whole = ber.written(ber.INTEGER, number) + answer + controls
-                    self.request.sendall(ber.written(ber.SEQUENCE, whole))
+                    self.request.sendall(ldap.message(number, answer, controls))
 
     def _answers(self, tag: int, content: bytes, controls: bytes) -> Iterator[tuple[bytes, bytes]]:
-        if tag == 0x60:
-            yield _result(0x61, 0), b""
-        if tag != 0x63:
+        if tag == ldap.BIND:
+            yield ldap.result(ldap.BOUND, 0), b""
+        if tag != ldap.SEARCH:
             return
         controller: Controller = self.server.controller  # type: ignore[attr-defined]  # set where it is made
-        parts = list(ber.parts(content))
-        base, (filter_tag, filter_), asked = parts[0][1].decode(), parts[6], parts[7][1]
-        names = [name.decode() for _, name in ber.parts(asked)]
-        rows = controller.rows(base, ber.written(filter_tag, filter_))
-        size, start = _page(controls)
+        asked = ldap.searched(content, controls)
+        rows, size, start = controller.rows(asked.base, asked.filter), asked.page_size, int(asked.cookie or 0)
         if not rows:
-            yield _result(0x65, _NO_SUCH_OBJECT), b""
+            yield ldap.result(ldap.DONE, _NO_SUCH_OBJECT), b""
             return
         page = rows[start : start + min(size or ENTRIES_MAX, ENTRIES_MAX)]
         for row in page:
-            yield _entry(row[1], controller.attributes(row, names)), b""
+            yield ldap.entry(row[1].encode(), controller.attributes(row, asked.names)), b""
         more = start + len(page) < len(rows)
         if size is None:
-            yield _result(0x65, _SIZE_LIMIT_EXCEEDED if more else 0), b""
+            yield ldap.result(ldap.DONE, _SIZE_LIMIT_EXCEEDED if more else 0), b""
         else:
-            cookie = str(start + len(page)).encode() if more else b""
-            value = ber.written(ber.SEQUENCE, ber.number(0) + ber.written(ber.OCTETS, cookie))
-            control = ber.written(ber.OCTETS, _PAGED) + ber.written(ber.OCTETS, value)
-            yield _result(0x65, 0), ber.written(0xA0, ber.written(ber.SEQUENCE, control))
-
-
-def _whole(data: bytes) -> int | None:
-    """Return how long the first message is; None where it has not come whole."""
-    if len(data) < 2:
-        return None
-    length, head = data[1], 2
-    if length & 0x80:
-        head += length & 0x7F
-        length = int.from_bytes(data[2:head], "big")
-    return head + length if len(data) >= head + length else None
-
-
-def _page(controls: bytes) -> tuple[int | None, int]:
-    for _, control in ber.parts(controls):
-        fields = list(ber.parts(control))
-        if fields[0][1] == _PAGED:
-            (_, size), (_, cookie) = ber.inside(fields[-1][1])
-            return int.from_bytes(size, "big"), int(cookie or 0)
-    return None, 0
-
-
-def _result(tag: int, code: int) -> bytes:
-    return ber.written(tag, ber.written(ber.ENUMERATED, bytes((code,))) + ber.written(ber.OCTETS, b"") * 2)
-
-
-def _entry(dn: str, attributes: dict[str, list[bytes]]) -> bytes:
-    listed = b"".join(
-        ber.written(
-            ber.SEQUENCE,
-            ber.written(ber.OCTETS, name.encode())
-            + ber.written(ber.SET, b"".join(ber.written(ber.OCTETS, value) for value in values)),
-        )
-        for name, values in attributes.items()
-    )
-    return ber.written(0x64, ber.written(ber.OCTETS, dn.encode()) + ber.written(ber.SEQUENCE, listed))
+            yield ldap.result(ldap.DONE, 0), ldap.paged(str(start + len(page)).encode() if more else b"")
 
 
 class _Server(socketserver.ThreadingTCPServer):

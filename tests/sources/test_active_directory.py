@@ -31,8 +31,9 @@ if why_no_samba() is not None:
 
 from reconciler.sources.ldap import LdapSource
 from reconciler.sources.ldap_layout import Changes, Layout, Place
+from reconciler.sources.ldap_refusals import Address
 from reconciler.sources.ldap_token import Token
-from reconciler.sources.ldap_wire import Address, SimpleBind
+from reconciler.sources.ldap_wire import SimpleBind
 
 LAYOUT = Layout(
     Place(PEOPLE, "(&(objectCategory=person)(objectClass=user))"),

@@ -11,6 +11,8 @@ import pytest
 from reconciler.core.model import SourceId
 from reconciler.core.outcomes import Fault
 from reconciler.ports import Source, Wanted
+from tests.hostile.directories import Directory
+from tests.net.sockets import serving
 from tests.servers.slapd import (
     GROUPS,
     PEOPLE,
@@ -31,8 +33,9 @@ if why_no_slapd() is not None:
 
 from reconciler.sources.ldap import LdapSource
 from reconciler.sources.ldap_layout import Changes, Layout, Place
+from reconciler.sources.ldap_refusals import Address
 from reconciler.sources.ldap_token import Token
-from reconciler.sources.ldap_wire import Address, Anonymous, Bind, SaslBind, SimpleBind
+from reconciler.sources.ldap_wire import Anonymous, Bind, SaslBind, SimpleBind
 
 LAYOUT = Layout(Place(PEOPLE, "(objectClass=inetOrgPerson)"), Place(GROUPS, "(objectClass=groupOfNames)"))
 ALL = Wanted(
@@ -259,6 +262,26 @@ async def test_a_limit_in_the_middle_of_the_pages_is_an_incomplete_reading(scene
         seen = await read(one, wanted)
     assert not seen.complete
     assert len(seen.users) == 20, "what was shown counts"
+
+
+async def test_a_referral_of_a_real_server_is_not_followed(scene: SlapdScene, tmp_path: Path) -> None:
+    """Neither one for a part of what is searched for, nor one for all of it, nor by who listens to the directory."""
+    before = await begun(scene)
+    elsewhere = Directory()
+    async with serving(elsewhere.talk) as port:
+        url = f"ldap://127.0.0.1:{port}/ou=away,{PEOPLE}"
+        scene.slapd.add((f"ou=away,{PEOPLE}", {"objectClass": ["referral", "extensibleObject"], "ref": [url]}))
+        for token in (None, before.token):
+            seen = await look(scene, token)
+            assert not seen.ends["user"].complete
+            assert f"refers to {url}" in " ".join(seen.ends["user"].problems)
+        other = Place("dc=elsewhere", "(objectClass=*)")
+        scene.slapd.reconfigure("sizelimit 500", f"sizelimit 500\nreferral ldap://127.0.0.1:{port}")
+        scene.layout = replace(LAYOUT, users=other)
+        seen = await look(scene)
+        assert not seen.ends["user"].complete and not seen.users
+        assert "Referral" in " ".join(seen.ends["user"].problems)
+    assert elsewhere.said == []
 
 
 async def test_an_anchor_that_may_not_be_read_is_an_incomplete_reading(scene: SlapdScene) -> None:

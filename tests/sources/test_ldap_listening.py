@@ -33,7 +33,8 @@ if why_no_slapd() is not None:
 
 from reconciler.sources.ldap import LdapSource
 from reconciler.sources.ldap_layout import Layout, Place
-from reconciler.sources.ldap_wire import Address, SimpleBind
+from reconciler.sources.ldap_refusals import Address
+from reconciler.sources.ldap_wire import SimpleBind
 
 LAYOUT = Layout(Place(PEOPLE, "(objectClass=inetOrgPerson)"), Place(GROUPS, "(objectClass=groupOfNames)"))
 ALL = Wanted(frozenset({"id", "displayName"}), frozenset({"cn"}), groups=True, memberships=True)
@@ -123,7 +124,7 @@ async def test_listening_asks_for_nobody(slapd: Slapd) -> None:
 async def test_a_directory_that_ends_is_an_end_with_a_reason(slapd: Slapd) -> None:
     async with listening(slapd) as listener:
         slapd.stop()
-        with pytest.raises(NotAnnounced, match="search: "):
+        with pytest.raises(NotAnnounced, match="search ldap"):
             await listener.told()
     with pytest.raises(NotAnnounced, match=r"is 127\.0\.0\.1 running"):
         await Listener(source(slapd)).told()

@@ -13,7 +13,8 @@ pytest.importorskip("ldap", reason="python-ldap is not installed (make ldap)")
 
 from reconciler.sources.ldap import LdapSource
 from reconciler.sources.ldap_layout import Layout, Place
-from reconciler.sources.ldap_wire import Address, Refused, SimpleBind, Wire
+from reconciler.sources.ldap_refusals import Address, Refused
+from reconciler.sources.ldap_wire import SimpleBind, Wire
 
 LAYOUT = Layout(
     Place(BASE, "(objectClass=user)"),
