@@ -88,10 +88,9 @@ def copy_state(source: Path, copy: Path) -> None:
             _create(unfinished)
             with closing(_connect(source, "ro")) as reading, closing(_connect(unfinished, "rw")) as writing:
                 reading.backup(writing)
-            handle = os.open(unfinished, os.O_RDONLY)
-            os.fsync(handle)
-            os.close(handle)
+            _sync(unfinished)
             unfinished.replace(copy)
+            _sync(copy.parent)  # its name is on the disk, too, before anything relies on it
         except sqlite3.Error as error:
             raise StateError(_sentence(str(copy), error)) from error
 
@@ -197,6 +196,14 @@ def _migrate_sqlite(connection: Connection, revisions: Revisions, place: str) ->
         migrate(connection, revisions)
         if connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
             raise StateError(f"{place}: the migration to {revisions.head} would lose rows; nothing was changed")
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _create(path: Path) -> None:
