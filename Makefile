@@ -26,7 +26,7 @@ help:
 	@echo "make ldap                  add what reads a directory (needs a compiler and libldap)"
 	@echo "make scimmy                add a SCIM server from npm that the tests speak to (make test does it where npm is)"
 	@echo "make bench                 measure; see docs/performance.md"
-	@echo "make soak [SECONDS=3600]   simulate new seeds; those that fail are kept; see docs/correctness.md"
+	@echo "make soak [SECONDS=3600]   kill at every place, then simulate new seeds; those that fail are kept; see docs/correctness.md"
 	@echo "make audit                 ask for known vulnerabilities of what the locks name (make test does it where it can)"
 	@echo "make format                bring the code into shape"
 	@echo "make packages              the Debian packages for the tests that need some (as root)"
@@ -71,10 +71,12 @@ audit-where-possible: $(VENV)/.for-development
 bench: $(VENV)/.for-development
 	$(BIN)/python -m benchmarks $(BENCH_OPTIONS)
 
-# New seeds on each core, for an hour; whoever fails is written into tests/sim/seeds.txt and runs in `make test` from then on.
+# A kill at each place where one can be (some minutes; CRASHES='"a busy cycle" migrations' for some of it), then
+# new seeds on each core, for an hour; whoever fails is written into tests/sim/seeds.txt and runs in `make test` from then on.
 SECONDS ?= 3600
 
 soak: $(VENV)/.for-development
+	$(BIN)/python -m tests.crash.soak $(CRASHES)
 	$(BIN)/python -m tests.sim.soak $(SECONDS)
 
 format: $(VENV)/.for-development

@@ -1,4 +1,4 @@
-"""The warm processes for all tests of kills: one for each of two cores."""
+"""The warm process for all tests of kills."""
 
 from collections.abc import Iterator
 
@@ -8,13 +8,7 @@ from tests.crash.warm import WarmProcess
 
 
 @pytest.fixture(scope="session")
-def warm_processes() -> Iterator[tuple[WarmProcess, WarmProcess]]:
-    processes = (WarmProcess(), WarmProcess())
-    yield processes
-    for process in processes:
-        process.stop()
-
-
-@pytest.fixture
-def warm(warm_processes: tuple[WarmProcess, WarmProcess]) -> WarmProcess:
-    return warm_processes[0]
+def warm() -> Iterator[WarmProcess]:
+    process = WarmProcess()
+    yield process
+    process.stop()

@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from tests.crash.test_kills import CARELESS, SetUp, busy_scene, first_scene
+from tests.crash.scenes import CARELESS, SetUp, busy_scene, first_scene
 from tests.crash.town import run_to_the_end
 from tests.crash.victim import Run
 from tests.crash.warm import WarmProcess

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.test_kills import CARELESS, SetUp, busy_scene, first_scene
+from tests.crash.scenes import CARELESS, SetUp, busy_scene, first_scene
 from tests.crash.warm import WarmProcess
 from tests.servers.scim import ScimServer
 

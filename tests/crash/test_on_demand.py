@@ -1,4 +1,4 @@
-"""A run on demand is killed at each commit and around each POST, with a daemon and without; nothing is lost by it."""
+"""A run on demand is cut off, with a daemon and without; nothing is lost by it, and nobody made twice."""
 
 from __future__ import annotations
 
@@ -9,29 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.commands.shell import Hanging, Shell
-from tests.crash.test_kills import AT_THE_START, CARELESS, SetUp, busy_scene, first_scene, kill_everywhere
+from tests.crash.scenes import CARELESS, CREW, SetUp, first_scene
 from tests.crash.town import Scene, known, made, run_to_the_end
-from tests.crash.victim import At, When
 from tests.crash.warm import WarmProcess
 from tests.daemon.process import Daemon
 from tests.servers.scim import ScimServer
-
-CREW = ("provision", "app", "g1")
-"""The first group, with everybody in it."""
-
-
-@pytest.mark.parametrize(("at", "when"), AT_THE_START)
-async def test_killed_while_the_first_are_provisioned(
-    at: At, when: When, tmp_path: Path, warm_processes: tuple[WarmProcess, WarmProcess]
-) -> None:
-    await kill_everywhere(first_scene, CARELESS, at, when, tmp_path, warm_processes, CREW)
-
-
-@pytest.mark.parametrize(("at", "when"), [("commit", "after"), ("change", "after")])
-async def test_killed_while_some_are_provisioned_on_a_busy_day(
-    at: At, when: When, tmp_path: Path, warm_processes: tuple[WarmProcess, WarmProcess]
-) -> None:
-    await kill_everywhere(busy_scene, CARELESS, at, when, tmp_path, warm_processes, CREW)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])

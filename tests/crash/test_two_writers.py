@@ -8,7 +8,7 @@ from pathlib import Path
 
 import anyio
 
-from tests.crash.test_kills import CARELESS, first_scene
+from tests.crash.scenes import CARELESS, first_scene
 from tests.crash.town import known, made
 from tests.crash.warm import ROOT, WarmProcess
 from tests.servers.faults import Delay

@@ -17,7 +17,7 @@ from reconciler.core.model import KINDS
 from reconciler.errors import StateError
 from reconciler.ports import LogQuery
 from tests.crash.victim import Kill, Outcome
-from tests.crash.warm import CYCLE, WarmProcess
+from tests.crash.warm import CYCLE, Victims, WarmProcess
 from tests.cycles.company import ATTRIBUTES, GROUPS, MANAGER, Company
 from tests.servers.engine import Json
 from tests.servers.scim import ScimServer
@@ -173,11 +173,19 @@ async def run_to_the_end(config_path: Path, server: ScimServer, warm: WarmProces
 
 
 async def survive(
-    scene: Scene, kill: Kill, warm: WarmProcess, expected: Ended, words: Sequence[str] = CYCLE
+    scene: Scene,
+    kill: Kill,
+    warm: WarmProcess,
+    expected: Ended,
+    words: Sequence[str] = CYCLE,
+    victims: Victims | None = None,
 ) -> Outcome:
-    """Run a command until the kill, then cycles to the end; assert that nothing was lost and nothing made twice."""
+    """Run a command until the kill, then cycles to the end; assert that nothing was lost and nothing made twice.
+
+    The command runs in a fork of the warm process, or where `victims` have it run.
+    """
     path = scene.set()
-    outcome = await warm.command(words, path, kill)
+    outcome = await (victims or warm).command(words, path, kill)
     before = await known(scene.config)
     ended = await run_to_the_end(path, scene.server, warm)
     after = await known(scene.config)

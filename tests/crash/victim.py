@@ -1,6 +1,7 @@
 """Runs `reconciler` in forks of one warm process, each of which kills itself where it is told to.
 
-A request is one line of JSON on standard input, its outcome one line on standard output. Nothing of the product knows
+A request is one line of JSON on standard input, its outcome one line on standard output. With a kill as its argument
+it is itself the process that is killed, and the words behind it are those of the command. Nothing of the product knows
 of this: the numbering sits in a subclass of sqlite3.Connection, the kills around POSTs in a wrapper of the exchange.
 """
 
@@ -18,7 +19,7 @@ import sqlite3
 import struct
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, field
 from io import StringIO
@@ -214,6 +215,14 @@ def commit_frames(wal: bytes) -> int:
     return sum(wal[at + 8 : at + 16] == salt and struct.unpack_from(">I", wal, at + 4)[0] > 0 for at in frames)
 
 
+def be_killed(kill: Kill, words: Sequence[str]) -> None:
+    """Be the command, and die of it at the place that is meant."""
+    sys.argv = ["reconciler", *words]
+    with os.fdopen(os.memfd_create("notes"), "w+b") as notes:
+        Reaper(Run(tuple(words), kill), Tally(), notes).install()
+        cli.main()
+
+
 # --- the warm process --------------------------------------------------------------------------------------------
 
 
@@ -303,4 +312,7 @@ def _be_the_command(run: Run, tally: Tally, stdout: _Pipe, stderr: _Pipe, notes:
 
 
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) > 1:
+        be_killed(Kill(**orjson.loads(sys.argv[1])), sys.argv[2:])
+    else:
+        main()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import orjson
 
@@ -15,6 +16,12 @@ from tests.crash.victim import Kill, Outcome, Run
 
 CYCLE = ("cycle", "app")
 ROOT = Path(__file__).parents[2]
+
+
+class Victims(Protocol):
+    """Runs a command until it ends, or to its death."""
+
+    async def command(self, words: Sequence[str], config: Path, kill: Kill | None = None) -> Outcome: ...
 
 
 class WarmProcess:

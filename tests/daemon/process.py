@@ -45,6 +45,10 @@ class Daemon:
         """Return the next event of this name and these fields; those before it are passed over."""
         return await asyncio.wait_for(self._next(name, fields), DEADLINE_SECONDS)
 
+    async def next_event(self) -> dict[str, Any]:
+        """Return the next event, whatever it is."""
+        return await asyncio.wait_for(self._next(None, {}), DEADLINE_SECONDS)
+
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
@@ -63,12 +67,12 @@ class Daemon:
         """Return every line so far; fails where one is not a JSON object."""
         return [orjson.loads(line) for line in self.lines]
 
-    async def _next(self, name: str, fields: dict[str, Any]) -> dict[str, Any]:
+    async def _next(self, name: str | None, fields: dict[str, Any]) -> dict[str, Any]:
         while True:
             while self._read < len(self.lines):
                 event: dict[str, Any] = orjson.loads(self.lines[self._read])
                 self._read += 1
-                if event["event"] == name and all(event.get(key) == value for key, value in fields.items()):
+                if name in (None, event["event"]) and all(event.get(key) == value for key, value in fields.items()):
                     return event
             assert self._process.stderr is not None
             line = await self._process.stderr.readline()

@@ -126,6 +126,7 @@ def acknowledged(path: Path, killer: Killer) -> tuple[int | None, bool]:
 
 def main() -> None:
     directory = Path(sys.argv[1])
+    asyncio.run(run(directory / "warm.db", lambda _: None))  # what this loads each child has from its beginning
     for when in ("before", "after"):
         at, killed = 0, True
         while killed:
