@@ -14,7 +14,7 @@ from tests.crash.victim import Run
 from tests.crash.warm import WarmProcess
 from tests.servers.scim import ScimServer
 
-STEP_BYTES = 64 * 1024
+STEP_BYTES = 160 * 1024
 
 
 @pytest.mark.parametrize("set_up", [first_scene, busy_scene])
