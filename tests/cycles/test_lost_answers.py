@@ -25,6 +25,12 @@ HOWS = pytest.mark.parametrize("how", ["gone", "out of scope"])
 WAYS = pytest.mark.parametrize("way", ["answer lost", "killed"])
 
 
+async def hire(company: Company) -> None:
+    company.tables = FILTER
+    company.people("ann", "bob")
+    await company.cycle()
+
+
 def leave(company: Company, how: str) -> None:
     if how == "gone":
         company.users.pop("ann", None)
@@ -72,9 +78,7 @@ async def quiet(company: Company, server: ScimServer) -> bool:
 async def test_who_leaves_again_after_an_enable_without_an_answer_is_disabled(
     company: Company, server: ScimServer, how: str, way: str
 ) -> None:
-    company.tables = FILTER
-    company.people("ann", "bob")
-    await company.cycle()
+    await hire(company)
     leave(company, how)
     await company.cycle()
     come_back(company)
@@ -91,9 +95,7 @@ async def test_who_leaves_again_after_an_enable_without_an_answer_is_disabled(
 async def test_who_comes_back_after_a_disable_without_an_answer_is_enabled(
     company: Company, server: ScimServer, how: str, way: str
 ) -> None:
-    company.tables = FILTER
-    company.people("ann", "bob")
-    await company.cycle()
+    await hire(company)
     leave(company, how)
     await cycle_whose_answer_is_lost(company, server, way)
     assert server.user("ann@example.com")["active"] is False
@@ -108,9 +110,7 @@ async def test_who_comes_back_after_a_disable_without_an_answer_is_enabled(
 async def test_a_disable_without_an_answer_is_deleted_in_time(
     company: Company, server: ScimServer, how: str, way: str
 ) -> None:
-    company.tables = FILTER
-    company.people("ann", "bob")
-    await company.cycle()
+    await hire(company)
     leave(company, how)
     await cycle_whose_answer_is_lost(company, server, way)
     await company.cycle()
