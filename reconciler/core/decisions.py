@@ -89,6 +89,8 @@ class Leave:
     """When the entry must be looked at again although nothing changes."""
     leaves_disabled: Cause | None = None
     """The mapping had disabled the account before its owner left: from now on it counts as disabled because of this."""
+    off_by_others: bool = False
+    """The account of a leaver is off, and it was not us who disabled it."""
     claims: TargetId | None = None
     """The account that another job has for this entry, and that is this job's when that one lets it go."""
 

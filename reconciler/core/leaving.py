@@ -153,7 +153,7 @@ class Deprovisioning:
         verdict = verdict_of(standing)
         already = f"{standing.why}; the account is disabled already"
         if link.disabled_at is None:
-            return Leave(already, "RedundantExport", verdict)
+            return Leave(already, "RedundantExport", verdict, off_by_others=True)
         begins = standing.cause if link.disabled_because not in CAUSES else None
         wait = self.job.deprovision.delete_after_seconds
         by_hand = standing.forced and standing.cause is Cause.INACTIVE  # nobody said that the person has left

@@ -25,6 +25,9 @@ class Verdict(StrEnum):
 
 Origin = Literal["created", "adopted", "manual"]
 
+BY_OTHERS = "others"
+"""In place of a cause: somebody else disabled the account of a leaver, so it is not ours to enable or to delete."""
+
 
 @dataclass(slots=True)
 class Link:
@@ -38,6 +41,7 @@ class Link:
     disabled_at: float | None = None
     """When we disabled it; only what we disabled is ever enabled again."""
     disabled_because: str = ""
+    """A cause, a verdict, or `BY_OTHERS`: then it is off, its owner has left, and we have not disabled it."""
     delete_at: float | None = None
     unkept: dict[str, int] = field(default_factory=dict)
     """Path → how often the target took the value and did not keep it."""

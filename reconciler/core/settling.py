@@ -10,7 +10,7 @@ from reconciler.core import diffing, escrow
 from reconciler.core.decisions import LEAVERS, Leave, Operation
 from reconciler.core.model import Change, Kind, Profile, Resource
 from reconciler.core.outcomes import Account, Failed
-from reconciler.core.records import Link, Record, Verdict
+from reconciler.core.records import BY_OTHERS, Link, Record, Verdict
 
 WHEN_ALL_ARE = math.inf
 """Due when everybody is looked at, as after a change of the rules: of who is gone no reading reminds."""
@@ -49,7 +49,7 @@ def done(
         record.link = replace(link, disabled_at=now, disabled_because=because, delete_at=None)
         if operation.cause is not None and delete_after_seconds is not None:
             record.link.delete_at = now + delete_after_seconds
-    elif link.disabled_at is not None and link.agreed.get(active) is not False:
+    elif (link.disabled_at is not None or link.disabled_because) and link.agreed.get(active) is not False:
         record.link = replace(link, disabled_at=None, disabled_because="", delete_at=None)
     record.due_at = earliest(record.link.delete_at, operation.due_at)
     if record.due_at is None and record.verdict is Verdict.GONE:
@@ -60,6 +60,8 @@ def done(
 def left(record: Record, decision: Leave, fingerprint: bytes | None, now: float) -> Record:
     """Return the record of an entry for which nothing had to be sent."""
     link = record.link
+    if link is not None and link.disabled_at is None and decision.off_by_others != (link.disabled_because == BY_OTHERS):
+        link = replace(link, disabled_because=BY_OTHERS if decision.off_by_others else "")
     if link is not None and link.disabled_at is not None:
         if decision.leaves_disabled is not None:
             link = replace(link, disabled_at=now, disabled_because=str(decision.leaves_disabled))

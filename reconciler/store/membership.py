@@ -30,7 +30,7 @@ from sqlalchemy import (
 
 from reconciler.core import escrow
 from reconciler.core.model import Kind, SourceId, TargetId
-from reconciler.core.records import Verdict
+from reconciler.core.records import BY_OTHERS, Verdict
 from reconciler.ports import GroupMembers, MemberDelta
 from reconciler.store.dialects import execute_many, given, in_turn, put_many
 from reconciler.store.tables import DIRTY, entries, ledger, memberships, staged_groups
@@ -357,7 +357,7 @@ def _standing(who: FromClause) -> Select[Any]:
         (one.c.target_id.is_(None), "left out"),
         (one.c.verdict.in_([Verdict.IN_SCOPE.value, Verdict.INACTIVE.value]), "wanted"),
         (one.c.verdict.in_([Verdict.UNKNOWN.value, Verdict.NEW.value]), "still"),
-        (one.c.disabled_at.is_(None), "still"),
+        (and_(one.c.disabled_at.is_(None), one.c.disabled_because.is_distinct_from(BY_OTHERS)), "still"),
         else_="left out",
     )
     return (

@@ -367,3 +367,36 @@ async def test_a_disable_that_the_target_only_claims_to_do_is_a_failure(company:
     for _ in range(5):
         report = await company.cycle()
         assert (report.exit_code, [failure["error_code"] for failure in report.failures]) == (1, ["DisableNotKept"])
+
+
+@pytest.mark.parametrize("leave", [gone, other_department])
+async def test_a_leaver_whom_somebody_else_disabled_leaves_the_groups_too_and_is_not_deleted(
+    company: Company, server: ScimServer, leave: Leave
+) -> None:
+    company.tables = FILTER + GROUPS
+    company.people(*EVERYBODY)
+    company.group("g1", ["ann", "bob"], "Crew")
+    await company.cycle()
+    server.user(ANN)["active"] = False
+    leave(company)
+    assert done(await company.cycle(full=True)) == {"members_removed": 1}
+    assert server.members("Crew") == {server.user("bob@example.com")["id"]}
+    company.clock.turn(31 * DAY)
+    assert done(await company.cycle()) == {}
+    company.people("ann")
+    assert done(await company.cycle()) == {"members_added": 1}
+    assert (await company.cycle(full=True)).state == "held", "who locked the account decides"
+    assert len(server.members("Crew")) == 2
+
+
+async def test_a_leaver_who_is_kept_stays_in_the_groups_whoever_disabled_her(
+    company: Company, server: ScimServer
+) -> None:
+    company.tables = '[jobs.app.deprovision]\ngone = "keep"\n' + GROUPS
+    company.people(*EVERYBODY)
+    company.group("g1", ["ann", "bob"], "Crew")
+    await company.cycle()
+    server.user(ANN)["active"] = False
+    gone(company)
+    assert done(await company.cycle(full=True)) == {}
+    assert len(server.members("Crew")) == 2

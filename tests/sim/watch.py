@@ -273,8 +273,11 @@ class Watch:
         """The log says what was done, and nothing else."""
         users = self.users()
         told = {id_ for _, _, _, target_id, source_id in rows for id_ in (target_id, source_id)}
-        for kind, operation, status, target_id, source_id in rows:
-            if status != "success" or kind != "user":
+        # who was taken out by hand before the cycle may be on again after it: the last word counts
+        last = {row[3]: row for row in rows if row[2] == "success"}
+        for row in rows:
+            kind, operation, status, target_id, source_id = row
+            if status != "success" or kind != "user" or (operation != "create" and row is not last[target_id]):
                 continue
             account = users.get(target_id)
             if operation == "create" and target_id not in self._made:
