@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from reconciler.core.model import (
     FromExpression,
     Kind,
     MappingSource,
+    MemberOf,
     ObjectRules,
     Profile,
     TargetAttribute,
@@ -410,3 +412,69 @@ def test_a_mapping_to_the_object_filter_says_who_is_left_out_and_writes_nothing(
     assert "objectFilter" not in mapped.on_create()[0]
     assert "objectFilter" not in mapped.on_update({})
     assert rules.wanted({**ANN, "jobTitle": "Guest"}).ignored
+
+
+# --- values that nobody else may have ------------------------------------------------------------------------------
+
+
+def chosen(apply: Apply = Apply.ALWAYS) -> Mapped:
+    """Somebody for whom three names are offered."""
+    text = 'SelectUniqueValue([givenName], Append([givenName], "1"), Append([givenName], "2"))'
+    return mapper(to("nickName", FromExpression(text), apply=apply), to("title", "jobTitle")).wanted(ANN)
+
+
+def test_what_must_be_unique_is_left_open() -> None:
+    mapped = chosen()
+    assert mapped.choices["nickName"].values == ("Ann", "Ann1", "Ann2")
+    assert mapped.values == {"title": "Developer"}
+    assert mapped.mapper.choosing == {"nickName": Apply.ALWAYS}
+
+
+@pytest.mark.parametrize(
+    ("apply", "agreed", "left_open", "value"),
+    [
+        (Apply.ALWAYS, {}, True, None),
+        (Apply.ALWAYS, {"nickName": "Ann1"}, False, "Ann1"),
+        (Apply.ALWAYS, {"nickName": "ann2"}, True, None),
+        (Apply.ALWAYS, {"nickName": "Zoe"}, True, None),
+        (Apply.CREATE, {}, False, None),
+        (Apply.CREATE, {"nickName": "Zoe"}, False, None),
+        (Apply.IF_EMPTY, {}, True, None),
+        (Apply.IF_EMPTY, {"nickName": "Zoe"}, False, None),
+        (Apply.IF_EMPTY, {"nickName": ""}, True, None),
+    ],
+)
+def test_a_value_once_chosen_stays_and_is_chosen_where_it_flows(
+    apply: Apply, agreed: dict[str, Any], left_open: bool, value: str | None
+) -> None:
+    mapped = chosen(apply)
+    mapped.settle_choices(agreed)
+    assert (("nickName" in mapped.choices), mapped.values.get("nickName")) == (left_open, value)
+
+
+def test_a_value_that_was_chosen_counts_and_one_that_was_given_up_is_a_failure() -> None:
+    mapped = chosen()
+    mapped.choose("nickName", "Ann2")
+    assert (mapped.values, mapped.choices) == ({"title": "Developer", "nickName": "Ann2"}, {})
+    mapped = chosen()
+    mapped.give_up("nickName")
+    said = "each of the 3 values that SelectUniqueValue offers is taken in the target"
+    assert mapped.choices == {}
+    assert mapped.failures == (Failure("nickName", "SelectUniqueValueExhausted", said),)
+    mapped = chosen()
+    mapped.choices["nickName"] = replace(mapped.choices["nickName"], problem="a fourth one has no value")
+    mapped.give_up("nickName")
+    assert mapped.failures == (Failure("nickName", "ExpressionFailed", "a fourth one has no value"),)
+
+
+def test_whether_somebody_is_in_a_group_is_asked_by_its_name() -> None:
+    asked: list[MemberOf] = []
+
+    def member_of(membership: MemberOf) -> bool | None:
+        asked.append(membership)
+        return True
+
+    rules = mapper(to("title", FromExpression('IIF(MemberOf("Crew"), "crew", "guest")')))
+    assert rules.groups == {MemberOf("Crew")}
+    assert rules.wanted(ANN, member_of=member_of).values == {"title": "crew"}
+    assert asked == [MemberOf("Crew")]

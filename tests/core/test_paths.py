@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from reconciler.core.paths import (
     parse,
     read,
     reader,
+    remove,
     write,
 )
 
@@ -302,3 +304,48 @@ def test_writes_that_do_not_clash_do_not_disturb_each_other(writes: list[tuple[P
             kept.append((path, value))
     for path, value in kept:
         assert read(body, path, reference=False) == value
+
+
+# --- taking out --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "left"),
+    [
+        ({"title": "x", "active": True}, "title", {"active": True}),
+        ({"TITLE": "x"}, "title", {}),
+        ({"active": True}, "title", {"active": True}),
+        ({"name": {"givenName": "A", "familyName": "B"}}, "name.givenName", {"name": {"familyName": "B"}}),
+        ({"Name": {"GivenName": "A"}}, "name.givenName", {}),
+        ({"name": "Ann"}, "name.givenName", {"name": "Ann"}),
+        ({}, "name.givenName", {}),
+        ({"emails": [{"type": "work", "value": "a"}]}, 'emails[type eq "work"].value', {}),
+        (
+            {"Emails": [{"Type": "WORK", "value": "a", "primary": True}, {"type": "home", "value": "b"}, "odd"]},
+            'emails[type eq "work"].value',
+            {"Emails": [{"type": "home", "value": "b"}, "odd"]},
+        ),
+        (
+            {"addresses": [{"type": "work", "street": "s", "country": "SE"}, {"type": "home", "street": "h"}, 7]},
+            'addresses[type eq "work"].street',
+            {"addresses": [{"type": "work", "country": "SE"}, {"type": "home", "street": "h"}, 7]},
+        ),
+        ({"emails": {"work": "a"}}, 'emails[type eq "work"].value', {"emails": {"work": "a"}}),
+        ({}, 'emails[type eq "work"].value', {}),
+        ({ENTERPRISE_SCHEMA: {"department": "x"}}, f"{ENTERPRISE_SCHEMA}:department", {}),
+        (
+            {ENTERPRISE_SCHEMA.upper(): {"Department": "x", "division": "y"}},
+            f"{ENTERPRISE_SCHEMA}:department",
+            {ENTERPRISE_SCHEMA.upper(): {"division": "y"}},
+        ),
+        ({ENTERPRISE_SCHEMA: "odd"}, f"{ENTERPRISE_SCHEMA}:department", {ENTERPRISE_SCHEMA: "odd"}),
+        ({}, f"{ENTERPRISE_SCHEMA}:department", {}),
+    ],
+)
+def test_what_is_taken_out_takes_with_it_what_is_left_empty(
+    body: dict[str, Any], path: str, left: dict[str, Any]
+) -> None:
+    by_text, by_path = deepcopy(body), deepcopy(body)
+    remove(by_text, path)
+    remove(by_path, parse(path))
+    assert (by_text, by_path) == (left, left)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reconciler.core.model import SafeguardLimits
-from reconciler.core.safeguards import Cleared, Held, member_verdict, verdict
+from reconciler.core.safeguards import Cleared, Held, creation_verdict, member_verdict, rename_verdict, verdict
 
 DEFAULT = SafeguardLimits()
 
@@ -69,3 +69,49 @@ def test_the_safeguard_of_one_groups_members(removals: int, size: int, held: boo
     answer = member_verdict(removals, size, DEFAULT)
     assert isinstance(answer, Held if held else Cleared)
     assert f"{removals} members to be removed, allowed {max(20, size // 2)}" in answer.arithmetic
+
+
+@pytest.mark.parametrize(
+    ("planned", "recent", "threshold", "held"),
+    [
+        (5, 0, None, False),
+        (5, 0, 5, False),
+        (6, 0, 5, True),
+        (3, 2, 5, False),
+        (3, 3, 5, True),
+        (0, 9, 5, False),  # nothing to hold
+        (1, 0, 0, True),
+    ],
+)
+def test_the_safeguard_of_new_accounts(planned: int, recent: int, threshold: int | None, held: bool) -> None:
+    answer = creation_verdict(planned, recent, SafeguardLimits(creation_threshold=threshold))
+    assert isinstance(answer, Held if held else Cleared)
+    assert answer.arithmetic == (
+        f"{planned + recent} accounts to be created ({planned} now, {recent} in the last 24 h), allowed {threshold}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("planned", "recent", "managed", "limits", "held"),
+    [
+        (5, 0, 0, DEFAULT, False),
+        (6, 0, 0, DEFAULT, True),
+        (10, 0, 100, DEFAULT, False),
+        (8, 3, 100, DEFAULT, True),
+        (0, 99, 100, DEFAULT, False),
+        (4, 0, 100, SafeguardLimits(rename_threshold=3), True),
+        (3, 0, 100, SafeguardLimits(rename_threshold=3), False),
+        (4, 0, 100, SafeguardLimits(deletion_threshold=3), False),  # that one is of disables
+    ],
+)
+def test_the_safeguard_of_names(planned: int, recent: int, managed: int, limits: SafeguardLimits, held: bool) -> None:
+    assert isinstance(rename_verdict(planned, recent, managed, limits), Held if held else Cleared)
+
+
+def test_the_arithmetic_of_the_others_is_told_too() -> None:
+    assert rename_verdict(4, 2, 123, SafeguardLimits(window_seconds=5400.0)).arithmetic == (
+        "6 to get another name (4 now, 2 in the last 1.5 h), allowed 12 = min(500, max(5, 0.1 of 123 managed = 12))"
+    )
+    assert member_verdict(21, 30, DEFAULT).arithmetic == (
+        "21 members to be removed, allowed 20 = max(20, 0.5 of 30 members = 15)"
+    )

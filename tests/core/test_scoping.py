@@ -9,6 +9,7 @@ import pytest
 from reconciler.core.assignments import KnownGroups, Memberships
 from reconciler.core.model import (
     ActiveRule,
+    AllOf,
     AppRole,
     AssignedGroup,
     AssignedUser,
@@ -24,7 +25,16 @@ from reconciler.core.model import (
     Scope,
     SourceId,
 )
-from reconciler.core.scoping import InScope, Leaving, ScopeRules, Standing, StandingUnknown, is_soft_deleted, judge
+from reconciler.core.scoping import (
+    InScope,
+    Leaving,
+    ScopeRules,
+    Standing,
+    StandingUnknown,
+    is_soft_deleted,
+    judge,
+    taken_out,
+)
 
 SALES = Clause("department", Operator.EQUALS, "Sales")
 SUPPORT = MemberOf("Support")
@@ -191,3 +201,23 @@ def test_the_rules_say_what_a_source_must_have_and_which_groups_to_look_up() -> 
     assert rules.group_names == ("APP-Phone", "Support")
     assert ScopeRules.compile(of, "group").reads == {"department"}
     assert ScopeRules.compile(of, "group").reads_if_present == {"displayName"}
+
+
+# --- by hand -----------------------------------------------------------------------------------------------------
+
+
+def test_who_was_taken_out_by_hand_is_off_whatever_the_source_says() -> None:
+    out = Leaving(Cause.INACTIVE, "taken out by hand by olga", forced=True)
+    for standing in (InScope("scope all"), StandingUnknown("not read"), Leaving(Cause.OUT_OF_SCOPE, "not assigned")):
+        assert taken_out(standing, "olga") == out
+    assert not out.entitled
+    gone = Leaving(Cause.GONE, "deleted in the source", purged=True)
+    assert taken_out(gone, "olga") == Leaving(Cause.GONE, "deleted in the source", purged=True, forced=True)
+
+
+def test_groups_that_mappings_ask_about_are_looked_up_too_each_once() -> None:
+    rules = ScopeRules.compile(job(AllOf((SUPPORT, MemberOf("Deep", nested=True)))), "user")
+    more = rules.asking_too([MemberOf("Zed"), MemberOf("Abc"), SUPPORT, MemberOf("Low", nested=True)])
+    assert (more.direct_groups, more.nested_groups) == (("Support", "Abc", "Zed"), ("Deep", "Low"))
+    assert more.group_names == ("Support", "Abc", "Zed", "Deep", "Low")
+    assert (rules.direct_groups, rules.nested_groups) == (("Support",), ("Deep",))

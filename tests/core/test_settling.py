@@ -163,3 +163,199 @@ def test_a_look_at_an_account_that_is_as_agreed_forgets_what_was_counted() -> No
     link = linked({"title": "Chief"}, unkept={"title": 2})
     seen = settling.compared(link, Account(TargetId("t1"), {"title": "CHIEF"}), "user", PROFILE)
     assert (seen.agreed, seen.unkept) == ({"title": "CHIEF"}, {})
+
+
+# --- what may have been done ---------------------------------------------------------------------------------------
+
+
+def test_what_is_about_to_be_sent_is_written_down_and_the_record_itself_is_left_alone() -> None:
+    create = operation("create")
+    create.match = (("userName", "ann"),)
+    record = settling.attempted(create, NOW)
+    assert (record.attempted_at, record.attempted_match, record.fingerprint) == (NOW, (("userName", "ann"),), None)
+    assert (record.off_since, record.link) == (None, None)
+    assert (create.record.attempted_at, create.record.fingerprint) == (None, b"before")
+
+
+def test_since_when_somebody_should_be_off_is_kept() -> None:
+    disable = operation("disable", Change("active", True, False), link=linked(), cause=Cause.GONE)
+    assert settling.attempted(disable, NOW).off_since == NOW
+    disable.record.off_since = NOW - DAY
+    assert settling.attempted(disable, NOW).off_since == NOW - DAY
+    assert settling.failed(disable, Failed(Fault.INVALID, "no"), NOW).off_since == NOW - DAY
+    assert settling.held(disable, NOW).off_since == NOW - DAY
+    assert settling.let_be(disable, "why", NOW).off_since == NOW - DAY
+    disable.record.off_since = None
+    for record in (
+        settling.failed(disable, Failed(Fault.INVALID, "no"), NOW),
+        settling.held(disable, NOW),
+        settling.let_be(disable, "why", NOW),
+    ):
+        assert record.off_since == NOW
+    update = operation("update", Change("title", None, "Chief"), link=linked())
+    update.record.off_since = NOW - DAY
+    assert settling.failed(update, Failed(Fault.INVALID, "no"), NOW).off_since is None
+    assert settling.let_be(update, "why", NOW).off_since is None
+
+
+@pytest.mark.parametrize(
+    ("before", "verdict", "after"),
+    [
+        (Verdict.GONE, Verdict.IN_SCOPE, Verdict.NEW),
+        (Verdict.INACTIVE, Verdict.IN_SCOPE, Verdict.NEW),
+        (Verdict.GONE, Verdict.GONE, Verdict.NEW),
+        (Verdict.INACTIVE, Verdict.INACTIVE, Verdict.INACTIVE),
+        (Verdict.UNKNOWN, Verdict.IN_SCOPE, Verdict.UNKNOWN),
+    ],
+)
+def test_who_is_attempted_is_looked_at_again(before: Verdict, verdict: Verdict, after: Verdict) -> None:
+    attempt = operation("update", link=linked())
+    attempt.record.verdict, attempt.verdict = before, verdict
+    assert settling.attempted(attempt, NOW).verdict is after
+
+
+def test_an_account_that_is_about_to_be_taken_over_is_linked_at_once() -> None:
+    adopt = operation("adopt")
+    adopt.account = Account(TargetId("t9"), {"userName": "ann"})
+    assert settling.attempted(adopt, NOW).link == Link(TargetId("t9"), "adopted", {"userName": "ann"}, NOW)
+    adopt.record.link = linked()
+    assert settling.attempted(adopt, NOW).link == linked()
+
+
+@pytest.mark.parametrize("in_doubt", [False, True])
+def test_a_refusal_ends_the_doubt_unless_an_earlier_try_is_in_doubt(in_doubt: bool) -> None:
+    create = operation("create")
+    create.match, create.in_doubt = (("userName", "ann"),), in_doubt
+    create.record.attempted_at, create.record.attempted_match = NOW - 1, (("userName", "old"),)
+    record = settling.failed(create, Failed(Fault.INVALID, "no"), NOW)
+    assert record.attempted_at == (NOW if in_doubt else None)
+    assert record.attempted_match == ((("userName", "ann"),) if in_doubt else ())
+
+
+def test_the_next_try_goes_by_what_a_comparison_has_shown() -> None:
+    update = operation("update", Change("title", "Shown", "Chief"), link=linked({"title": "Agreed", "active": True}))
+    record = settling.failed(update, Failed(Fault.INVALID, "no"), NOW)
+    assert record.link is not None
+    assert record.link.agreed == {"title": "Shown", "active": True}
+    disable = operation(
+        *("disable", Change("active", True, False)),
+        link=linked({"active": False}, disabled_at=NOW - DAY, disabled_because="gone", delete_at=NOW + DAY),
+        cause=Cause.GONE,
+    )
+    for record in (
+        settling.failed(disable, Failed(Fault.INVALID, "no"), NOW),
+        settling.held(disable, NOW),
+        settling.let_be(disable, "why", NOW),
+    ):
+        assert record.link == linked({"active": True}), "somebody had switched it on"
+
+
+def test_a_failure_in_scope_forgets_that_somebody_had_left_and_keeps_the_leave_date() -> None:
+    update = operation("update", Change("title", None, "Chief"), link=linked())
+    update.record.verdict, update.due_at = Verdict.GONE, NOW - 5
+    record = settling.failed(update, Failed(Fault.INVALID, "no"), NOW)
+    assert (record.verdict, record.due_at) == (Verdict.NEW, NOW - 5)
+    leaver = operation("disable", Change("active", True, False), link=linked(), cause=Cause.INACTIVE)
+    leaver.record.verdict = Verdict.GONE
+    assert settling.failed(leaver, Failed(Fault.INVALID, "no"), NOW).verdict is Verdict.GONE
+
+
+def test_what_is_held_is_found_by_the_next_cycle_too() -> None:
+    enable = operation("enable", Change("active", False, True), link=linked({"active": True}))
+    record = settling.held(enable, NOW)
+    assert (record.fingerprint, record.due_at, record.off_since) == (None, NOW, None)
+    assert record.link is not None
+    assert record.link.agreed == {"active": False}, "as it was shown"
+    assert settling.held(operation("create"), NOW).link is None
+
+
+def test_what_a_person_rejected_stays_as_it_is() -> None:
+    link = linked(delete_at=NOW + DAY)
+    disable = operation("disable", Change("active", True, False), link=link, cause=Cause.INACTIVE)
+    disable.due_at, disable.record.escrow = NOW + 5, Escrow(1, NOW, "Timeout", "")
+    record = settling.let_be(disable, "rejected by olga", NOW)
+    assert (record.verdict, record.why, record.fingerprint) == (Verdict.INACTIVE, "rejected by olga", b"now")
+    assert (record.due_at, record.escrow, record.link) == (NOW + 5, None, linked())
+    disable.verdict = Verdict.GONE
+    assert settling.let_be(disable, "why", NOW).due_at == settling.WHEN_ALL_ARE
+    assert settling.let_be(operation("create"), "why", NOW).link is None
+
+
+def test_who_cannot_be_looked_at_is_sent_a_disable_whatever_was_sent_before() -> None:
+    link = linked({"active": False, "title": "x"}, disabled_at=NOW, disabled_because="gone", delete_at=NOW + DAY)
+    record = settling.not_shown(Record("user", SourceId("s1"), link=link, attempted_at=NOW), "active")
+    assert (record.link, record.attempted_at) == (linked({"title": "x"}), NOW)
+
+
+@pytest.mark.parametrize(
+    ("was", "shows", "disabled_at", "because"),
+    [
+        ({"active": True}, {"active": False}, NOW - 60, ""),
+        ({}, {"active": False}, NOW - 60, ""),
+        ({"active": False}, {"active": False}, NOW - DAY, "gone"),
+        ({"active": False}, {"active": True}, None, ""),
+        ({"active": False}, {}, None, ""),
+    ],
+)
+def test_what_a_look_shows_counts(was: Resource, shows: Resource, disabled_at: float | None, because: str) -> None:
+    link = linked(was, disabled_at=NOW - DAY, disabled_because="gone", delete_at=NOW + DAY)
+    record = settling.looked_at(Record("user", SourceId("s1"), link=link, attempted_at=NOW - 60), shows, "active")
+    assert record.link is not None
+    assert (record.attempted_at, record.link.agreed) == (None, shows)
+    assert (record.link.disabled_at, record.link.disabled_because) == (disabled_at, because)
+    assert record.link.delete_at == (NOW + DAY if because else None)
+
+
+# --- what may be changed so and so often -------------------------------------------------------------------------
+
+
+NUMBERED = Profile("example", {"userName": TargetAttribute("userName", max_changes=5)}, {})
+
+
+def test_changes_of_what_may_be_changed_so_and_so_often_are_counted() -> None:
+    record = Record("user", SourceId("s1"), link=linked(changed={"userName": 2}))
+    changes = (Change("userName", "a", "b"), Change("title", "a", "b"))
+    counted, said = settling.numbered(record, changes, NUMBERED)
+    assert counted.link is not None
+    assert (counted.link.changed, said) == ({"userName": 3}, "")
+    counted, said = settling.numbered(counted, changes, NUMBERED)
+    assert said == "userName was changed 4 times, and the target allows 5"
+    first, said = settling.numbered(record, (Change("userName", None, "b"),), NUMBERED)
+    assert (first, said) == (record, ""), "the first value is no change"
+    assert settling.numbered(Record("user", SourceId("s1")), changes, NUMBERED) == (
+        Record("user", SourceId("s1")),
+        "",
+    )
+
+
+def test_what_is_left_as_it_is_waits_for_what_the_decision_says() -> None:
+    link = linked({"active": False}, disabled_at=NOW - DAY, disabled_because="gone", delete_at=NOW + DAY)
+    record = Record("user", SourceId("s1"), link=link, escrow=Escrow(1, NOW, "X", ""), off_since=NOW - 9)
+    decision = Leave("why", "RedundantExport", Verdict.GONE, due_at=NOW + 5, claims=TargetId("t7"))
+    left = settling.left(record, decision, b"now", NOW)
+    assert left.link is not None
+    assert (left.link.delete_at, left.due_at, left.claims) == (NOW + 5, NOW + 5, "t7")
+    assert (left.escrow, left.off_since, left.why, left.verdict) == (None, None, "why", Verdict.GONE)
+    always = settling.left(record, Leave("why", "Gone", Verdict.GONE, due_at=settling.WHEN_ALL_ARE), None, NOW)
+    assert always.link is not None
+    assert (always.link.delete_at, always.fingerprint) == (None, None)
+    grace = settling.left(record, Leave("why", "GracePeriod", Verdict.GONE, due_at=NOW + 5), None, NOW)
+    assert grace.off_since == NOW - 9
+    record.off_since = None
+    assert settling.left(record, Leave("why", "GracePeriod", Verdict.GONE), None, NOW).off_since == NOW
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"), [(None, None, None), (1.0, None, 1.0), (None, 2.0, 2.0), (1.0, 2.0, 1.0)]
+)
+def test_the_earlier_of_two_moments(first: float | None, second: float | None, expected: float | None) -> None:
+    assert settling.earliest(first, second) == expected
+
+
+def test_who_is_gone_is_due_when_everybody_is_looked_at() -> None:
+    gone = operation("disable", Change("active", True, False), link=linked(), cause=Cause.GONE)
+    gone.verdict = Verdict.GONE
+    assert after(gone, delete_after=None).due_at == settling.WHEN_ALL_ARE
+    dated = operation("update", Change("title", None, "x"), link=linked())
+    dated.due_at = NOW + 7
+    assert after(dated).due_at == NOW + 7
