@@ -116,6 +116,16 @@ async def test_the_date_is_kept_through_updates_and_failures(company: Company, s
     assert server.user(ANN)["active"] is False
 
 
+async def test_the_date_is_kept_through_an_update_alone(company: Company, server: ScimServer) -> None:
+    dated(company)
+    company.users["ann"]["leaveDate"] = day = in_days(company, 3)
+    await company.cycle()
+    company.users["ann"]["jobTitle"] = "Manager"
+    assert done(await company.cycle()) == {"update": 1}
+    company.clock.turn(until_the_day_after(company, day))
+    assert done(await company.cycle()) == {"disable": 1}
+
+
 async def test_grace_is_added(company: Company) -> None:
     dated(company, more='disable_after = "2d"\n')
     company.users["ann"]["leaveDate"] = day = in_days(company, 1)

@@ -175,6 +175,7 @@ async def test_a_change_of_an_inactive_person_does_not_put_off_the_delete(compan
     company.clock.turn(20 * DAY)
     company.users["ann"]["jobTitle"] = "Alumna"
     assert done(await company.cycle()) == {"update": 1}
+    assert done(await company.cycle(full=True)) == {}, "whoever is looked at does not go before the time"
     company.clock.turn(10 * DAY)
     assert done(await company.cycle()) == {"delete": 1}
 
@@ -285,6 +286,15 @@ async def test_a_protected_account_is_never_touched(company: Company, server: Sc
     del company.users["ann"]
     assert done(await company.cycle()) == {}
     assert (server.user(ANN)["active"], server.user(ANN)["title"]) == (True, "Queen")
+    company.target_lines = f'protected = ["Ann@example.com", "{server.user("bob@example.com")["id"]}"]'
+    company.users["bob"].update(accountEnabled=False, jobTitle="King")
+    server.clear_requests()
+    assert done(await company.cycle()) == {}
+    assert server.requests == [], "also an account that we made ourselves, once it is named by its id"
+    company.target_lines = 'protected = ["BOB@example.com"]'
+    del company.users["bob"]
+    assert done(await company.cycle()) == {}
+    assert server.requests == [], "or by its name"
 
 
 # --- groups ------------------------------------------------------------------------------------------------------

@@ -132,6 +132,23 @@ async def test_what_cannot_be_read_is_no_leaver(company: Company, server: ScimSe
     assert all(account["active"] for account in server.users.values())
 
 
+async def test_what_a_page_held_that_could_not_be_read_is_taken_in_by_the_next_cycle(
+    company: Company, server: ScimServer, hr: AlexisHR
+) -> None:
+    staff(hr, 110)
+    await company.cycle()
+    hr.clock += timedelta(days=1)
+    hr.put("employee", "e109", active=False)
+    hr.clock += timedelta(days=1)
+    for n in range(100):
+        hr.put("employee", f"e{n:03}", title="Chief")
+    hr.then(400, b'{"statusCode":400}', after=2)
+    report = await company.cycle()
+    assert (report.state, done(report)) == ("incomplete", {})
+    assert done(await company.cycle()) == {"update": 100, "disable": 1}, "what was read is no newer than what was done"
+    assert server.user("e109@example.com")["active"] is False
+
+
 async def test_a_list_that_moves_while_it_is_read_makes_nobody_a_leaver(
     company: Company, server: ScimServer, hr: AlexisHR
 ) -> None:

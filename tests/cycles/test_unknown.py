@@ -119,6 +119,24 @@ def groups_empty(company: Company) -> None:
     company.allow_empty = []
 
 
+async def test_who_left_the_scope_leaves_the_groups_once_these_are_read_whole(
+    company: Company, server: ScimServer
+) -> None:
+    company.tables = f"""{GROUPS}
+[jobs.app.users.filter]
+all = [ {{ attribute = "department", operator = "EQUALS", value = "Development" }} ]
+"""
+    company.people(*PEOPLE)
+    company.group("g1", PEOPLE, "Crew")
+    await company.cycle()
+    company.users["dan"]["department"] = "Sales"
+    company.write()
+    groups_cut(company)
+    assert done(await company.cycle(write=False)) == {"disable": 1}, "what her own record says is done"
+    assert len(server.members("Crew")) == 4
+    assert done(await company.cycle()) == {"members_removed": 1}
+
+
 def members_unreadable(company: Company) -> None:
     company.groups["g2"]["members"] = "ann, bob"
     company.write()

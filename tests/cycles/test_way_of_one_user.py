@@ -150,6 +150,13 @@ async def test_leavers_wait_for_the_whole_reading_and_go_before_the_creates(tmp_
     company.people("new")
     report = await company.cycle()
     assert done(report) == {"create": 1, "disable": 1}
+    del company.users["p4"]
+    company.concurrency = 1
+    company.people(*(f"new{number}" for number in range(150)))
+    server.clear_requests()
+    assert done(await company.cycle()) == {"create": 150, "disable": 1}
+    sent = [seen.method for seen in server.requests if seen.method != "GET"]
+    assert sent.index("PATCH") < 75, "most of the creates still wait when the reading has ended"
 
 
 @pytest.mark.parametrize("quirks", [Quirks(), Quirks(filter_refused=400), Quirks(ignores_filter=True)])
