@@ -18,7 +18,7 @@ DEBIAN_PACKAGES := curl postgresql mariadb-server systemd slapd openssl gcc libc
 WORKERS ?= 4
 
 .DELETE_ON_ERROR:
-.PHONY: audit audit-where-possible help demo ldap scimmy test lint types layers bench soak format packages lock
+.PHONY: audit audit-where-possible help demo ldap scimmy test lint types layers bench soak mutants format packages lock
 
 help:
 	@echo "make demo                  set up, then show a directory and an app being kept equal"
@@ -27,6 +27,7 @@ help:
 	@echo "make scimmy                add a SCIM server from npm that the tests speak to (make test does it where npm is)"
 	@echo "make bench                 measure; see docs/performance.md"
 	@echo "make soak [SECONDS=3600]   kill at every place, then simulate new seeds; those that fail are kept; see docs/correctness.md"
+	@echo "make mutants [ALL=1]       make deliberate bugs, show that tests see them; see docs/correctness.md"
 	@echo "make audit                 ask for known vulnerabilities of what the locks name (make test does it where it can)"
 	@echo "make format                bring the code into shape"
 	@echo "make packages              the Debian packages for the tests that need some (as root)"
@@ -79,6 +80,12 @@ soak: $(VENV)/.for-development
 	$(BIN)/python -m tests.crash.soak $(CRASHES)
 	$(BIN)/python -m tests.sim.soak $(SECONDS)
 
+# Bugs written by hand, then a sample of those that mutmut makes: SAMPLE=600 for more, SEED=7 for the same again.
+MUTANTS_OPTIONS ?= $(if $(ALL),--all) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
+
+mutants: $(VENV)/.for-mutants
+	$(BIN)/python -m tests.mutants $(MUTANTS_OPTIONS)
+
 format: $(VENV)/.for-development
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -111,6 +118,10 @@ ldap: $(VENV)/.for-ldap
 $(VENV)/.for-ldap: requirements/ldap.txt requirements/ldap-build.txt $(VENV)/.for-development
 	@$(LOCKED) -r requirements/ldap-build.txt
 	@$(LOCKED) --no-binary python-ldap --no-build-isolation -r requirements/ldap.txt
+	@touch $@
+
+$(VENV)/.for-mutants: requirements/mutants.txt $(VENV)/.for-development
+	@$(LOCKED) -r requirements/mutants.txt
 	@touch $@
 
 # A SCIM server from npm, in the same environment; without npm its tests are skipped, by name.
@@ -148,5 +159,6 @@ lock: $(VENV)/.made
 	$(COMPILE) pyproject.toml --extra demo -c requirements/dev.txt -o requirements/demo.txt
 	$(COMPILE) pyproject.toml --extra ldap -c requirements/dev.txt -o requirements/ldap.txt
 	$(COMPILE) requirements/ldap-build.in -c requirements/dev.txt -o requirements/ldap-build.txt
+	$(COMPILE) requirements/mutants.in -c requirements/dev.txt -o requirements/mutants.txt
 	$(COMPILE) requirements/build.in --group build -c requirements/dev.txt -o requirements/build.txt
 	$(COMPILE) requirements/lock.in -o requirements/lock.txt

@@ -40,6 +40,7 @@ def test_every_lock_is_there() -> None:
         "ldap-build.txt",
         "ldap.txt",
         "lock.txt",
+        "mutants.txt",
         "run.txt",
     ]
 

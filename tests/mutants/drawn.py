@@ -6,15 +6,17 @@ import ast
 import difflib
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
 import tomllib
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from time import monotonic
 
 from tests.mutants.bugs import HERE, ROOT
 
@@ -23,6 +25,7 @@ SHARE_MIN = 0.90
 COPIED = ("reconciler", "tests", "docs", "pyproject.toml", "config.example.toml")
 _FEW = "reconciler.core.limits.*"
 """What is tried to have all mutants made."""
+SHOWN_SECONDS = 60.0
 _STAMP = "made-from"
 _KILLED = ("killed", "timeout", "segfault")
 
@@ -62,7 +65,12 @@ class Drawn:
 
     def run(self, names: Sequence[str], children: int = 1) -> None:
         """Try these mutants, or all that were not tried yet where none is named."""
-        subprocess.run(self._mutmut("run", "--max-children", str(children), *names), cwd=self._place, check=True)
+        command = self._mutmut("run", "--max-children", str(children), *names)
+        with subprocess.Popen(command, cwd=self._place, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            last = _only_now_and_then(process.stdout)
+        if process.returncode != 0:
+            raise subprocess.CalledProcessError(process.returncode, command[:5], "\n".join(last))
 
     def fates(self) -> dict[str, str]:
         """Return what became of every mutant, in mutmut's words."""
@@ -82,7 +90,7 @@ class Drawn:
         original = f"{function.partition('__mutmut_')[0]}__mutmut_orig"
         was, now = (_lines(functions[one]) for one in (original, function))
         changed = [line for line in difflib.ndiff(was, now) if line[:2] in ("- ", "+ ")]
-        place = function.partition("__mutmut_")[0].removeprefix("x").strip("_ǁ").replace("ǁ", ".")
+        place = re.sub("^x(_|ǁ)", "", function.partition("__mutmut_")[0]).replace("ǁ", ".")
         return Mutant(
             f"{module.removeprefix('reconciler.')}.{place}",
             " ".join(line[2:].strip() for line in changed if line[0] == "-"),
@@ -91,6 +99,18 @@ class Drawn:
 
     def _mutmut(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "mutmut", *words]
+
+
+def _only_now_and_then(lines: Iterable[str]) -> Sequence[str]:
+    """Show what mutmut says of its progress once a minute, and not ten times a second; return its last words."""
+    last: deque[str] = deque(maxlen=40)
+    shown_at = monotonic()
+    for line in filter(None, map(str.strip, lines)):
+        last.append(line)
+        if monotonic() - shown_at >= SHOWN_SECONDS:
+            shown_at = monotonic()
+            print(f"  {line}", flush=True)
+    return last
 
 
 def sample(names: Iterable[str], size: int, seed: int) -> list[str]:

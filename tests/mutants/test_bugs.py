@@ -15,7 +15,7 @@ BUGS = all_bugs()
 
 
 @cache
-def tests_in(path: Path) -> frozenset[str]:
+def names_in(path: Path) -> frozenset[str]:
     """The names of the test functions of a file, also of those in classes."""
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
     found = [node.name for node in ast.walk(ast.parse((ROOT / path).read_text())) if isinstance(node, functions)]
@@ -27,7 +27,7 @@ def test_a_deliberate_bug_can_be_made_and_its_test_is_there(bug: Bug) -> None:
     assert bug.written_into((ROOT / bug.path).read_text()) != ""
     assert bug.old != bug.new
     assert bug.promise
-    assert bug.test_name in tests_in(bug.test_path)
+    assert bug.test_name in names_in(bug.test_path)
 
 
 def test_each_has_a_name_and_a_promise_of_its_own() -> None:

@@ -1,0 +1,38 @@
+"""What mutmut needs of pytest: room for its calls, and to know which functions run while tests are still collected.
+
+A function that runs when a module is imported (a table that is built, a value that a test is parametrized with) runs in
+no test. mutmut would count it to the test that happens to be the first; here every test of its room counts.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+sys.setrecursionlimit(5 * sys.getrecursionlimit())  # each function that may be changed costs three calls and not one
+
+_at_import: set[str] = set()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    if os.environ.get("MUTANT_UNDER_TEST") == "stats":
+        from mutmut.state import state
+
+        _at_import.update(state()._stats)
+        state()._stats.clear()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    if os.environ.get("MUTANT_UNDER_TEST") == "stats":
+        from mutmut.state import state
+
+        known = state()
+        for function in sorted(_at_import):
+            room = f"tests/{function.split('.')[1]}/"
+            known.tests_by_mangled_function_name[function] |= {
+                test for test in known.duration_by_test if test.startswith(room)
+            }
