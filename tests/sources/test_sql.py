@@ -18,7 +18,8 @@ from reconciler.errors import ConfigError, Problem
 from reconciler.ports import EntryPage, MembershipPage, PresentPage, ReadEnd, ReadEvent, Wanted, Watermark
 from reconciler.runtime.clock import SystemClock
 from reconciler.sources import sql_values
-from reconciler.sources.sql import Queries, SqlSource
+from reconciler.sources.sql import SqlSource
+from reconciler.sources.sql_part import Queries
 from tests.store.conftest import postgresql
 
 __all__ = ["postgresql"]
