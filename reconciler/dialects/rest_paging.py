@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from reconciler.core.met import Keys
 from reconciler.dialects import rest
 from reconciler.dialects.rest import Listing, Unreadable
 
@@ -15,7 +16,18 @@ class Walk:
     """What was asked of a list, and what is asked next. Nobody is believed to be absent while there are `problems`."""
 
     __slots__ = (
-        *("_asked", "_base", "_count", "_cursors", "_listing", "_pages", "_pages_max", "_position", "_seen"),
+        *(
+            "_asked",
+            "_base",
+            "_count",
+            "_cursors",
+            "_different",
+            "_listing",
+            "_pages",
+            "_pages_max",
+            "_position",
+            "_seen",
+        ),
         *("_total", "_variables", "counts_repeats", "problems", "url"),
     )
 
@@ -29,8 +41,10 @@ class Walk:
         pages_max: int = PAGES_MAX,
     ) -> None:
         self._base, self._listing, self._variables, self._pages_max = base, listing, variables, pages_max
-        self._seen, self._cursors = set[str](), set[str]()
+        self._seen, self._cursors = Keys(), set[str]()
         self._pages, self._count, self._position = 0, 0, listing.paging.first
+        self._different = 0
+        """How many ids came, each counted once."""
         self._total: int | None = None
         self.problems: dict[str, None] = {}
         """What speaks against the list being whole."""
@@ -65,20 +79,19 @@ class Walk:
         ids = [rest.id_of(item, listing.id) for item in items]
         if not all(ids):
             self._note(f"an item has neither text nor a whole number as '{listing.id}'")
-        fresh = []
-        for item, one in zip(items, ids, strict=True):
-            if one is not None and one not in self._seen:
-                self._seen.add(one)  # at once: somebody may come twice on one page
-                fresh.append(item)
-        named = sum(one is not None for one in ids)
+        known = [(item, one) for item, one in zip(items, ids, strict=True) if one is not None]
+        repeated = set(self._seen.add([one for _, one in known]))  # also who comes twice on one page
+        fresh = [item for position, (item, _) in enumerate(known) if position not in repeated]
+        self._different += len(fresh)
+        named = len(known)
         if len(fresh) < named and self.counts_repeats:
             self._note("somebody came twice: the list moved while it was read, or its pages repeat")
             if named == len(items) and not fresh:
                 raise Unreadable("a page came twice: the system does not go on where it is asked to")
         self._count += len(items)
         self.url = self._following(content, len(items), link, self.url)
-        if self.url is None and self._total is not None and len(self._seen) < self._total:
-            self._note(f"{len(self._seen)} came of {self._total} that there are")
+        if self.url is None and self._total is not None and self._different < self._total:
+            self._note(f"{self._different} came of {self._total} that there are")
         return fresh
 
     def _following(self, content: Any, came: int, link: str | None, url: str) -> str | None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass, field, replace
-from hashlib import blake2b
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-import orjson
-
-from reconciler.core.model import PSEUDO_ATTRIBUTES, Entry, Identity, Kind, SourceId
+from reconciler.core.met import Keys
+from reconciler.core.model import Entry, Identity, Kind, SourceId
 from reconciler.core.outcomes import Failed, Fault
 from reconciler.dialects import rest
 from reconciler.dialects.rest import Assigned, Description, Entries, KeySecret, Listing, Unreadable
@@ -32,6 +30,9 @@ from reconciler.ports import (
     Watermark,
     chunks,
 )
+from reconciler.sources.rest_joined import Joined
+from reconciler.sources.rest_shape import Shape
+from reconciler.sources.rest_token import Token
 
 PAGE = 1000
 FETCHED_ONE_BY_ONE = 25
@@ -41,9 +42,6 @@ _OF_THE_WHOLE = frozenset(
     {Fault.UNAUTHORIZED, Fault.FORBIDDEN, Fault.NOT_FOUND, Fault.NOT_SCIM, Fault.SERVER_ERROR, Fault.THROTTLED}
 )
 """What a status says of the system as a whole, where it answers the list of users so."""
-_NOT_FIELDS = PSEUDO_ATTRIBUTES | {"objectId"}
-_TRIED = {"userPrincipalName", "userName", "mail", "displayName"}
-"""What rules look at where it is there."""
 
 
 class RestSource:
@@ -96,13 +94,13 @@ class RestSource:
         problems = _Problems(self._name, f"{kind}s")
         found: dict[SourceId, Entry | None] = {}
         try:
-            shape = await self._shape(kind, entries, wanted)
-            if entries.one is not None and len(ids) <= FETCHED_ONE_BY_ONE:
-                for one in ids:
-                    item = await self._one(entries, one)
-                    found[one] = None if item is None else shape.entry(item)
-            else:
-                await self._fetch_many(entries, shape, set(ids), found, problems)
+            async with self._shape(kind, entries, wanted) as (shape, _):
+                if entries.one is not None and len(ids) <= FETCHED_ONE_BY_ONE:
+                    for one in ids:
+                        item = await self._one(entries, one)
+                        found[one] = None if item is None else shape.entries([item])[0]
+                else:
+                    await self._fetch_many(entries, shape, set(ids), found, problems)
         except Unreadable as unreadable:
             problems.add(unreadable.why)
         if entries.one is None or len(ids) > FETCHED_ONE_BY_ONE:
@@ -132,33 +130,41 @@ class RestSource:
 
     # --- entries -----------------------------------------------------------------------------------------------------
 
-    async def _read_entries(self, kind: Kind, wanted: Wanted, token: _Token) -> AsyncGenerator[ReadEvent]:
+    async def _read_entries(self, kind: Kind, wanted: Wanted, token: Token) -> AsyncGenerator[ReadEvent]:
         problems, delta = _Problems(self._name, f"{kind}s"), False
         entries = self._entries(kind)
         if entries is None:
             problems.add("the description has none")
         else:
             try:
-                shape = await self._shape(kind, entries, wanted)
-                mark = token.marks.get(kind)
-                token.joined[kind] = shape.joined_digest
-                # What hangs on an entry is no change of its own: a department that is renamed changes everybody in it.
-                delta = entries.since is not None and mark is not None and token.kept_joined(kind)
-                waiting: list[Entry] = []
-                async for page in self._pages_of(entries, mark if delta else None, problems):
-                    if entries.since is not None:
-                        token.note(kind, page, entries.since, self._clock.now() + _DAY_SECONDS)
-                    waiting += [shape.entry(item) for item in shape.judged(page)]
-                    while len(waiting) >= PAGE:
-                        yield EntryPage(kind, waiting[:PAGE])
-                        waiting = waiting[PAGE:]
-                if waiting:
-                    yield EntryPage(kind, waiting)
-                elif not delta and not shape.any and f"{kind}s" not in self._allow_empty:
-                    problems.add(f'there is nobody (where that is right: allow_empty = ["{kind}s"])')
+                async with self._shape(kind, entries, wanted) as (shape, joined):
+                    mark = token.marks.get(kind)
+                    token.joined[kind] = joined
+                    # What hangs on an entry is no change of its own: a department that is renamed changes all in it.
+                    delta = entries.since is not None and mark is not None and token.kept_joined(kind)
+                    async with aclosing(self._entry_pages(kind, entries, shape, token, delta, problems)) as pages:
+                        async for page in pages:
+                            yield page
+                    if not delta and not shape.any and f"{kind}s" not in self._allow_empty:
+                        problems.add(f'there is nobody (where that is right: allow_empty = ["{kind}s"])')
             except Unreadable as unreadable:
                 problems.unreadable(unreadable)
         yield problems.end(kind, delta=delta)
+
+    async def _entry_pages(
+        self, kind: Kind, entries: Entries, shape: Shape, token: Token, delta: bool, problems: _Problems
+    ) -> AsyncGenerator[EntryPage]:
+        waiting: list[Entry] = []
+        async with aclosing(self._pages_of(entries, token.marks[kind] if delta else None, problems)) as pages:
+            async for page in pages:
+                if entries.since is not None:
+                    token.note(kind, page, entries.since, self._clock.now() + _DAY_SECONDS)
+                waiting += shape.entries(shape.judged(page))
+                while len(waiting) >= PAGE:
+                    yield EntryPage(kind, waiting[:PAGE])
+                    waiting = waiting[PAGE:]
+        if waiting:
+            yield EntryPage(kind, waiting)
 
     async def _pages_of(
         self, entries: Entries, mark: float | None, problems: _Problems
@@ -168,35 +174,29 @@ class RestSource:
             async for page in self._pages(entries.listing, self._variables, {}, problems):
                 yield page
             return
-        met: set[str] = set()
+        met = Keys()
         variables = {**self._variables, "since": rest.written(mark - self._overlap_seconds, entries.since.format)}
         for query in entries.since.queries:
             async for page in self._pages(entries.listing, variables, query, problems):
-                fresh = [item for item in page if rest.id_of(item, entries.listing.id) not in met]
-                met.update(one for item in fresh if (one := rest.id_of(item, entries.listing.id)) is not None)
-                yield fresh
+                repeated = set(met.add([rest.id_of(item, entries.listing.id) or "" for item in page]))
+                yield [item for position, item in enumerate(page) if position not in repeated]
 
-    async def _shape(self, kind: Kind, entries: Entries, wanted: Wanted) -> _Shape:
-        joined: dict[str, dict[str, Any]] = {}
+    @asynccontextmanager
+    async def _shape(self, kind: Kind, entries: Entries, wanted: Wanted) -> AsyncGenerator[tuple[Shape, str]]:
+        """Give what makes entries, after the lists were read that hang on them, with what tells these from others."""
         names = wanted.user_attributes if kind == "user" else wanted.group_attributes
-        shape = _Shape(kind, entries, names - _NOT_FIELDS, joined)
-        for join in entries.joins:
-            if not any(take.path.split(".")[0] == join.name for take in shape.takes.values()):
-                continue
-            by: dict[str, Any] = {}
-            problems = _Problems(self._name, join.name)
-            async for page in self._pages(join.listing, self._variables, {}, problems):
-                for item in page:
-                    key = rest.id_of(item, join.by)
-                    if key is not None and join.many:
-                        by.setdefault(key, []).append(item)
-                    elif key is not None:
-                        by[key] = item
-            if problems.found:
-                raise Unreadable(next(iter(problems.found)))
-            joined[join.name] = by
-        shape.joined_digest = blake2b(orjson.dumps(joined, option=orjson.OPT_SORT_KEYS), digest_size=8).hexdigest()
-        return shape
+        with Joined() as joined:
+            shape = Shape(kind, entries, names, joined)
+            for join in shape.joins:
+                problems = _Problems(self._name, join.name)
+                async for page in self._pages(join.listing, self._variables, {}, problems):
+                    keys = [rest.id_of(item, join.by) for item in page]
+                    joined.add(
+                        join.name, [(key, item) for key, item in zip(keys, page, strict=True) if key is not None]
+                    )
+                if problems.found:
+                    raise Unreadable(next(iter(problems.found)))
+            yield shape, joined.digest()
 
     async def _one(self, entries: Entries, one: SourceId) -> dict[str, Any] | None:
         assert entries.one is not None
@@ -212,20 +212,18 @@ class RestSource:
     async def _fetch_many(
         self,
         entries: Entries,
-        shape: _Shape,
+        shape: Shape,
         missing: set[SourceId],
         found: dict[SourceId, Entry | None],
         problems: _Problems,
     ) -> None:
         async for page in self._pages(entries.listing, self._variables, {}, problems):
-            for item in shape.judged(page):
-                entry = shape.entry(item)
-                if entry.id in missing:
-                    found[entry.id] = entry
+            asked = [item for item in shape.judged(page) if rest.id_of(item, entries.listing.id) in missing]
+            found.update((entry.id, entry) for entry in shape.entries(asked))
 
     # --- memberships -------------------------------------------------------------------------------------------------
 
-    async def _read_memberships(self, token: _Token) -> AsyncGenerator[ReadEvent]:
+    async def _read_memberships(self, token: Token) -> AsyncGenerator[ReadEvent]:
         groups = self._description.groups
         problems = _Problems(self._name, "memberships")
         try:
@@ -243,7 +241,7 @@ class RestSource:
         yield problems.end("memberships")
 
     async def _read_groups(
-        self, groups: Entries, members: Listing, token: _Token, problems: _Problems
+        self, groups: Entries, members: Listing, token: Token, problems: _Problems
     ) -> AsyncGenerator[MembershipPage]:
         """Give the members of each group whose list changed; of the others, that they are there."""
         kept, take = token.marks.get("members"), groups.attributes.get("displayName", rest.Take("displayName"))
@@ -326,83 +324,8 @@ class RestSource:
     def _entries(self, kind: Kind) -> Entries | None:
         return self._description.users if kind == "user" else self._description.groups
 
-    def _token(self, since: str | None) -> _Token:
-        """Return the marks of a watermark; none where it belongs to another system or another description."""
-        about = repr((self.identity, self._description, sorted(self._variables.items())))
-        token = _Token(blake2b(about.encode(), digest_size=8).hexdigest())
-        try:
-            kept = orjson.loads(since) if since is not None else None
-        except orjson.JSONDecodeError:
-            kept = None
-        if isinstance(kept, dict) and kept.get("of") == token.of:
-            token.marks = dict(kept["marks"])
-            token.joined_before = dict(kept["joined"])
-        return token
-
-
-class _Shape:
-    """Makes entries of items."""
-
-    def __init__(self, kind: Kind, entries: Entries, names: frozenset[str], joined: dict[str, dict[str, Any]]) -> None:
-        self._kind, self._entries, self._joined = kind, entries, joined
-        described = entries.attributes
-        self._open = frozenset(names - described.keys())
-        """Attributes that nobody described: fields of this name, which the first page must have."""
-        self.takes = {name: described.get(name, rest.Take(name)) for name in names | (_TRIED & described.keys())}
-        self.any = False
-        self.joined_digest = ""
-
-    def judged(self, page: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return the page. Raises Unreadable where the first lacks what rules read and nobody described."""
-        if page and not self.any:
-            self.any = True
-            missing = sorted(name for name in self._open if not any(rest.has(item, name) for item in page))
-            if missing:
-                raise Unreadable(f"there is no {', '.join(missing)}: describe it in [sources.X.attributes]")
-        return page
-
-    def entry(self, item: dict[str, Any]) -> Entry:
-        whole = item
-        if self._joined:
-            whole = dict(item)
-            for join in self._entries.joins:
-                if join.name in self._joined:
-                    key = rest.id_of(item, join.on)
-                    nothing: Any = [] if join.many else None
-                    whole[join.name] = self._joined[join.name].get(key, nothing) if key is not None else nothing
-        source_id = rest.id_of(item, self._entries.listing.id)
-        assert source_id is not None
-        attributes = {name: rest.taken(whole, take) for name, take in self.takes.items()}
-        gone = False
-        if self._entries.deleted is not None:
-            gone = str(rest.value_at(item, self._entries.deleted)) in self._entries.deleted_is
-        return Entry(self._kind, SourceId(source_id), attributes, gone=gone)
-
-
-@dataclass(slots=True)
-class _Token:
-    """The watermark: how far each list was read, and what hung on the entries then."""
-
-    of: str
-    marks: dict[str, float] = field(default_factory=dict)
-    newest: dict[str, float] = field(default_factory=dict)
-    joined_before: dict[str, str] = field(default_factory=dict)
-    joined: dict[str, str] = field(default_factory=dict)
-
-    def kept_joined(self, kind: Kind) -> bool:
-        return self.joined.get(kind) == self.joined_before.get(kind)
-
-    def note(self, kind: Kind, page: Sequence[Mapping[str, Any]], since: rest.Since, until: float) -> None:
-        for item in page:
-            at = rest.moment_of(rest.value_at(item, since.changed), since.format)
-            if at is None:
-                raise Unreadable(f"an item has no moment at '{since.changed}'")
-            if at <= until:
-                self.newest[kind] = max(at, self.newest.get(kind, 0.0))
-
-    def text(self) -> str:
-        joined = {**self.joined_before, **self.joined}
-        return orjson.dumps({"of": self.of, "marks": {**self.marks, **self.newest}, "joined": joined}).decode()
+    def _token(self, since: str | None) -> Token:
+        return Token.read(since, repr((self.identity, self._description, sorted(self._variables.items()))))
 
 
 class _Problems:

@@ -1,0 +1,69 @@
+"""Keeps the lists that hang on the entries of a REST source, by what joins them, until the entries come."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterable, Mapping
+from hashlib import blake2b
+from types import TracebackType
+from typing import Any, Self
+
+import orjson
+
+from reconciler.dialects.rest import Unreadable
+
+_CACHE_KIB = 16 * 1024
+
+
+class Joined:
+    """Items by list and key, in the order in which they came. On disk: two million employments stay small.
+
+    To be used in a `with`. Raises Unreadable where there is no room.
+    """
+
+    __slots__ = ("_count", "_database")
+
+    def __init__(self) -> None:
+        # An empty name is SQLite's own temporary file, which goes with the connection.
+        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._count = 0
+
+    def __enter__(self) -> Self:
+        self._database.execute("PRAGMA journal_mode=OFF")
+        self._database.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+        self._database.execute(
+            "CREATE TABLE items (list TEXT, key TEXT, n INTEGER, body BLOB, PRIMARY KEY (list, key, n)) WITHOUT ROWID"
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._database.close()
+
+    def add(self, name: str, items: Iterable[tuple[str, Any]]) -> None:
+        """Add items of a list by their keys."""
+        rows = [(name, key, self._count + n, orjson.dumps(item)) for n, (key, item) in enumerate(items)]
+        self._count += len(rows)
+        try:
+            self._database.execute("BEGIN")
+            self._database.executemany("INSERT INTO items VALUES (?, ?, ?, ?)", rows)
+            self._database.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise Unreadable(f"it cannot be kept ({error}): is there room in the temporary directory?") from error
+
+    def among(self, name: str, keys: Collection[str]) -> Mapping[str, list[Any]]:
+        """Return the items of a list that have one of these keys."""
+        found: dict[str, list[Any]] = {}
+        asked = orjson.dumps(list(keys)).decode()
+        query = "SELECT key, body FROM items WHERE list = ? AND key IN (SELECT value FROM json_each(?)) ORDER BY key, n"
+        for key, body in self._database.execute(query, (name, asked)):
+            found.setdefault(key, []).append(orjson.loads(body))
+        return found
+
+    def digest(self) -> str:
+        """Return what is the same when each list says the same of each key."""
+        digest = blake2b(digest_size=8)
+        for name, key, body in self._database.execute("SELECT list, key, body FROM items ORDER BY list, key, n"):
+            digest.update(orjson.dumps([name, key, len(body)]) + body)
+        return digest.hexdigest()

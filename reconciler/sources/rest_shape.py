@@ -1,0 +1,61 @@
+"""Makes entries of the items of a system with a REST API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from reconciler.core.model import PSEUDO_ATTRIBUTES, Entry, Kind, SourceId
+from reconciler.dialects import rest
+from reconciler.dialects.rest import Entries, Unreadable
+from reconciler.sources.rest_joined import Joined
+
+_NOT_FIELDS = PSEUDO_ATTRIBUTES | {"objectId"}
+_TRIED = {"userPrincipalName", "userName", "mail", "displayName"}
+"""What rules look at where it is there."""
+
+
+class Shape:
+    """What attributes are taken from where. `joined` holds the lists of `joins` when the first entry is made."""
+
+    __slots__ = ("_entries", "_joined", "_kind", "_open", "any", "joins", "takes")
+
+    def __init__(self, kind: Kind, entries: Entries, wanted: frozenset[str], joined: Joined) -> None:
+        self._kind, self._entries, self._joined = kind, entries, joined
+        names, described = wanted - _NOT_FIELDS, {"id": rest.Take(entries.listing.id), **entries.attributes}
+        self._open = frozenset(names - described.keys())
+        """Attributes that nobody described: fields of this name, which the first page must have."""
+        self.takes = {name: described.get(name, rest.Take(name)) for name in names | (_TRIED & described.keys())}
+        used = {take.path.split(".")[0] for take in self.takes.values()}
+        self.joins = [join for join in entries.joins if join.name in used]
+        self.any = False
+
+    def judged(self, page: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the page. Raises Unreadable where the first lacks what rules read and nobody described."""
+        if page and not self.any:
+            self.any = True
+            missing = sorted(name for name in self._open if not any(rest.has(item, name) for item in page))
+            if missing:
+                raise Unreadable(f"there is no {', '.join(missing)}: describe it in [sources.X.attributes]")
+        return page
+
+    def entries(self, items: Sequence[Mapping[str, Any]]) -> list[Entry]:
+        """Return an entry for each item, with what hangs on it."""
+        hung: list[dict[str, Any]] = [{} for _ in items]
+        for join in self.joins:
+            keys = [rest.id_of(item, join.on) for item in items]
+            found = self._joined.among(join.name, {key for key in keys if key is not None})
+            for on_it, key in zip(hung, keys, strict=True):
+                its = found.get(key, []) if key is not None else []
+                # of several, where there is to be one, the last counts
+                on_it[join.name] = its if join.many else its[-1] if its else None
+        return [self._entry({**item, **on_it} if on_it else item) for item, on_it in zip(items, hung, strict=True)]
+
+    def _entry(self, item: Mapping[str, Any]) -> Entry:
+        source_id = rest.id_of(item, self._entries.listing.id)
+        assert source_id is not None
+        attributes = {name: rest.taken(item, take) for name, take in self.takes.items()}
+        gone = False
+        if self._entries.deleted is not None:
+            gone = str(rest.value_at(item, self._entries.deleted)) in self._entries.deleted_is
+        return Entry(self._kind, SourceId(source_id), attributes, gone=gone)
