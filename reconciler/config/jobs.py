@@ -17,6 +17,7 @@ from reconciler.config.report import Report
 from reconciler.config.settings import (
     FileSourceSettings,
     GraphSourceSettings,
+    JoinedSourceSettings,
     LdapSourceSettings,
     SourceSettings,
     SqlSourceSettings,
@@ -110,7 +111,7 @@ def jobs_of(
         )
         _told(job, table.mail, place, report)
         _nobody(job, made, source, place, report)
-        _app(made, source, place, report)
+        _app(made, source, sources, place, report)
         _canary(made, place, report)
         _groups_unread(made, source, place, report)
         _sign_in(job, made, place, report)
@@ -245,13 +246,19 @@ def _nobody(job: JobTable, made: Job, source: SourceSettings | None, place: Plac
         report.warning((*place, "scope" if "scope" in job.model_fields_set else "assigned"), problem)
 
 
-def _app(made: Job, source: SourceSettings | None, place: Place, report: Report) -> None:
+def _app(
+    made: Job, source: SourceSettings | None, sources: Mapping[str, SourceSettings], place: Place, report: Report
+) -> None:
     """Note an app whose assignments nobody can be asked for, or that would decide nothing."""
     at: Place = (*place, "service_principal")
     if made.service_principal is None:
         return
+    hint = "leave it out"
+    if isinstance(source, JoinedSourceSettings):
+        hint = f"the first that {source.name} joins must be one, or leave it out"
+        source = sources.get(source.of[0])
     if source is not None and not isinstance(source, GraphSourceSettings):
-        report.problem(at, "only a source of type graph knows assignments to an app", "leave it out")
+        report.problem(at, "only a source of type graph knows assignments to an app", hint)
     elif made.scope is not Scope.ASSIGNED:
         report.problem(at, f'decides nothing with scope = "{made.scope}"', 'scope = "assigned"')
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import orjson
 
+from reconciler.core.given import GivenAssignment
 from reconciler.core.model import Entry, Identity, Kind, SourceId
 from reconciler.core.outcomes import Failed
 from reconciler.ports import (
@@ -25,19 +26,18 @@ from reconciler.ports import (
     ReadEnd,
     ReadEvent,
     Source,
+    Tidying,
     Wanted,
     Watermark,
     chunks,
 )
+from reconciler.ports.source import Part as PartOfReading
+from reconciler.sources import joined_listening as listening
 from reconciler.sources.joined_copy import EVERYTHING, Copy, Part, Row, Since
 from reconciler.sources.joined_merging import Joining, Merger, key_of, names_in
 
 _T = TypeVar("_T")
-_PARTS: Mapping[Literal["memberships", "user", "group"], Part] = {
-    "memberships": "members",
-    "user": "user",
-    "group": "group",
-}
+_PARTS: Mapping[PartOfReading, Part] = {"memberships": "members", "user": "user", "group": "group"}
 _PAGE_MEMBERS = 50_000
 
 
@@ -45,8 +45,10 @@ _PAGE_MEMBERS = 50_000
 class _Round:
     """What has become of reading the parts."""
 
-    ends: dict[Literal["memberships", "user", "group"], ReadEnd] = field(default_factory=dict)
+    ends: dict[PartOfReading, ReadEnd] = field(default_factory=dict)
     """Of the first part."""
+    assignments: list[GivenAssignment] = field(default_factory=list)
+    """Who is assigned to the app by the first part's word. Nothing of it is kept: it is always told whole."""
     trusted: list[bool] = field(default_factory=list)
     """Of each part, whether its users were read to their end."""
     problems: dict[int, list[str]] = field(default_factory=dict)
@@ -56,7 +58,7 @@ class _Round:
 
 
 class JoinedSource:
-    """Several sources joined by a key. The first says who exists; groups and memberships are its own, too."""
+    """Several sources joined by a key. The first says who exists; groups, memberships and assignments are its own."""
 
     def __init__(self, name: str, parts: Sequence[Source], joining: Joining, *, copy: Path | None = None) -> None:
         """`copy`: where what the parts said last is kept for the next reading; None: everything is read each time."""
@@ -89,6 +91,10 @@ class JoinedSource:
             yield Watermark(since)
             return
         merger = Merger(self._copy, self._joining, self._round.trusted, wanted)
+        if wanted.app is not None:
+            for assignments in chunks(self._round.assignments, 1000):
+                yield AssignmentPage(assignments)
+            yield self._round.ends["assignments"]
         if wanted.memberships:
             async for event in self._memberships(reach):
                 yield event
@@ -109,7 +115,7 @@ class JoinedSource:
             return {}
         if self._fresh is None or not wanted.user_attributes <= self._fresh.user_attributes:
             try:
-                await self._brought_up_to_date(wanted, None, reading=False)
+                await self._brought_up_to_date(replace(wanted, app=None), None, reading=False)
             except (sqlite3.Error, OSError):
                 return {}
         found: dict[SourceId, Entry | None] = {}
@@ -131,6 +137,14 @@ class JoinedSource:
         for name, part in zip(self._joining.names, self._sources, strict=True):
             lines += [replace(line, step=f"{name}: {line.step}") for line in await part.test()]
         return lines
+
+    def changes(self) -> AsyncGenerator[None, None]:
+        """See `ports.Announcing.changes`. Each part that announces anything is listened to."""
+        return listening.changes(self._name, dict(zip(self._joining.names, self._sources, strict=True)))
+
+    async def settled(self) -> list[str]:
+        """See `ports.Tidying`. Each part puts away what is its own."""
+        return [why for part in self._sources if isinstance(part, Tidying) for why in await part.settled()]
 
     async def close(self) -> None:
         """Close every part, and the copy."""
@@ -176,8 +190,10 @@ class JoinedSource:
             await self._take(side, self._sources[side], asked[side], tokens[side] or None)
 
     async def _take(self, side: int, part: Source, wanted: Wanted, token: str | None) -> None:
-        name, ends = self._joining.names[side], dict[Literal["memberships", "user", "group"], ReadEnd]()
+        name, ends = self._joining.names[side], dict[PartOfReading, ReadEnd]()
         new: str | None = None
+        if side == 0:
+            self._round.assignments = []
         async for event in part.read(wanted, token):
             match event:
                 case EntryPage(kind=kind, entries=entries):
@@ -190,15 +206,15 @@ class JoinedSource:
                         more = await part.fetch(kind, unknown, wanted)
                         await self._take_entries(side, kind, [one for one in more.values() if one is not None], wanted)
                 case ReadEnd(part=which, complete=complete, delta=delta):
-                    assert which != "assignments"
                     ends[which] = event
-                    if complete and not delta:
+                    if complete and not delta and which in _PARTS:
                         gone = await self._in_thread(self._copy.sweep, side, _PARTS[which])
                         self._round.changed[side] += gone if which != "memberships" else 0
                 case Watermark(token=given):
                     new = given
-                case AssignmentPage():
-                    raise AssertionError("no part is asked for the assignments to an app")
+                case AssignmentPage(assignments=assignments):
+                    assert side == 0, "no other part is asked for the assignments to an app"
+                    self._round.assignments += assignments
         self._round.trusted[side] = "user" in ends and ends["user"].complete
         if side == 0:
             self._round.ends = ends
@@ -313,7 +329,8 @@ class JoinedSource:
 
     def _cannot(self, wanted: Wanted, error: Exception) -> Iterator[ReadEnd]:
         why = f"{self._name}: what the parts said last cannot be kept ({error}); is there room in its directory?"
-        asked: tuple[tuple[Literal["memberships", "user", "group"], bool], ...] = (
+        asked: tuple[tuple[PartOfReading, bool], ...] = (
+            ("assignments", wanted.app is not None),
             ("memberships", wanted.memberships),
             ("user", wanted.users),
             ("group", wanted.groups),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import orjson
@@ -52,7 +52,7 @@ class Joining:
         }
         asked.add(self.keys[side])
         if side == 0:
-            return Wanted(frozenset(asked), wanted.group_attributes, True, wanted.groups, wanted.memberships)
+            return replace(wanted, user_attributes=frozenset(asked), users=True)
         return Wanted(frozenset(asked), frozenset())
 
     def described(self) -> str:

@@ -13,6 +13,7 @@ from reconciler.config import (
     FederatedProof,
     GraphSourceSettings,
     GraphTargetSettings,
+    JoinedSourceSettings,
     SecretProof,
 )
 from reconciler.core.model import KINDS
@@ -24,6 +25,7 @@ from reconciler.runtime.rules import KindRules, wanted_of
 from reconciler.sources.graph import GraphSource
 from reconciler.wiring.connecting import Connect
 from reconciler.wiring.credentials import reader
+from reconciler.wiring.joining import joining_of
 
 CONCURRENCY = 4
 """How many requests of one source are in flight at most."""
@@ -91,7 +93,11 @@ def _asked(config: Config, name: str) -> Sequence[Wanted]:
     """Return what the jobs of a source ask of it, for a test of its permissions."""
     asked = []
     for job in config.jobs.values():
-        if job.source == name:
+        source = config.sources[job.source]
+        if job.source == name or (isinstance(source, JoinedSourceSettings) and name in source.of):
             compiled = [KindRules.compile(job, kind, config.job_profiles[job.name]) for kind in KINDS]
-            asked.append(wanted_of({rules.kind: rules for rules in compiled if rules is not None}))
+            wanted = wanted_of({rules.kind: rules for rules in compiled if rules is not None})
+            if isinstance(source, JoinedSourceSettings):
+                wanted = joining_of(source).wanted_of(source.of.index(name), wanted)
+            asked.append(wanted)
     return asked

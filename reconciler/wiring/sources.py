@@ -30,13 +30,14 @@ from reconciler.sources.file_changes import ChangeFiles
 from reconciler.sources.file_rows import Format
 from reconciler.sources.file_watch import Watched
 from reconciler.sources.joined import JoinedSource
-from reconciler.sources.joined_merging import Joining, Origin
 from reconciler.sources.rest import RestSource
 from reconciler.sources.scim import ScimSource
-from reconciler.sources.sql import Queries, SqlSource
+from reconciler.sources.sql import SqlSource
+from reconciler.sources.sql_part import Queries
 from reconciler.wiring.connecting import REAL, Connect
 from reconciler.wiring.credentials import reader, signing
 from reconciler.wiring.graph import graph_source
+from reconciler.wiring.joining import joining_of
 
 
 def build_source(
@@ -86,7 +87,7 @@ def build_source(
             return graph_source(config, settings, clock, dice, lanes, connect)
         case JoinedSourceSettings():
             parts = [build_source(config, part, clock, dice, lanes, connect) for part in settings.of]
-            return JoinedSource(name, parts, _joining(settings), copy=copy)
+            return JoinedSource(name, parts, joining_of(settings), copy=copy)
         case _:
             assert_never(settings)
 
@@ -133,20 +134,6 @@ def _file_source(settings: FileSourceSettings, clock: Clock) -> Source:
     assert source is not None
     named = [place for place in (settings.users, settings.groups, settings.changes) if place is not None]
     return Watched(source, named)
-
-
-def _joining(settings: JoinedSourceSettings) -> Joining:
-    return Joining(
-        settings.of,
-        settings.keys,
-        {
-            attribute: tuple(Origin(settings.of.index(part), name) for part, name in origins)
-            for attribute, origins in settings.attributes.items()
-        },
-        references=settings.references,
-        ignore_case=settings.ignore_case,
-        everywhere=settings.everywhere,
-    )
 
 
 def _rest_source(settings: RestSourceSettings, clock: Clock, dice: Dice, lanes: Lanes, connect: Connect) -> Source:
