@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 from reconciler.core.model import Entry, Identity, Kind, SourceId
 from reconciler.errors import NotAnnounced
 from reconciler.ports import Diagnosis, ReadEvent, Wanted
+from reconciler.sources import ldap_notify as notify
 from reconciler.sources import ldap_sync as sync
 from reconciler.sources.ldap_ad import ActiveDirectory
 from reconciler.sources.ldap_generic import GenericDirectory
@@ -57,12 +58,10 @@ class LdapSource:
     async def changes(self) -> AsyncGenerator[None, None]:
         """See `ports.Announcing.changes`. Listens on a connection and in a thread of its own."""
         layout, where = self._layout, self.identity.place
-        if layout.active_directory:
-            raise NotAnnounced(f"{where}: Active Directory is not listened to; it is read at the job's interval")
         wire = Wire(self._address, self._bind)
         places = [(place.base, place.filter) for place in (layout.users, layout.groups)]
         thread = ThreadPoolExecutor(1, thread_name_prefix="ldap-listening")
-        heard = sync.listen(wire, places)
+        heard = notify.listen(wire) if layout.active_directory else sync.listen(wire, places)
         loop = asyncio.get_running_loop()
         try:
             while (said := await loop.run_in_executor(thread, next, heard, None)) is not None:

@@ -15,6 +15,7 @@ from reconciler.sources import ldap_ber as ber
 from reconciler.sources import ldap_dirsync as dirsync
 from reconciler.sources import ldap_search as search
 from reconciler.sources.ldap_layout import Changes, Layout, tracked
+from reconciler.sources.ldap_notify import SHOW_DELETED
 from reconciler.sources.ldap_reading import (
     Part,
     Problems,
@@ -33,7 +34,6 @@ from reconciler.sources.ldap_wire import BASE, Raw, Wire
 DIRSYNC, USN = "dirsync", "usn"
 _CHANGES_MAX = 50_000
 _EXTENDED_NAMES = "1.2.840.113556.1.4.529"
-_SHOW_DELETED = "1.2.840.113556.1.4.417"
 _GUID = re.compile(rb"<GUID=([0-9a-fA-F-]{36})>")
 _WORDS = "(|(objectClass=user)(objectClass=group))"
 """Of a deleted object little more is left than its class."""
@@ -167,7 +167,7 @@ class ActiveDirectory:
             return None
         ids: set[SourceId] = set()
         text = f"(&(uSNChanged>={int(usn) + 1}){_WORDS})"
-        deleted = RequestControl(_SHOW_DELETED, True, None)
+        deleted = RequestControl(SHOW_DELETED, True, None)
         for answer in self._wire.search(
             *(server.root, text, ["objectGUID"]), controls=[deleted], page_size=self._layout.page_size
         ):
@@ -181,7 +181,7 @@ class ActiveDirectory:
 
     def _shows_deleted(self, root: str) -> bool:
         """Whether we may see deleted objects: who may not is told of no deletion, and not told that he is not."""
-        deleted = RequestControl(_SHOW_DELETED, True, None)
+        deleted = RequestControl(SHOW_DELETED, True, None)
         for answer in self._wire.search(
             f"CN=Deleted Objects,{root}", "(objectClass=*)", ["objectGUID"], scope=BASE, controls=[deleted]
         ):

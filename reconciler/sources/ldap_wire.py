@@ -63,6 +63,7 @@ class Heard:
     """Of the search, as they were given."""
     infos: Sequence[tuple[str, bytes]]
     """The intermediate answers among it, as (name, value)."""
+    entries: Sequence[Raw] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,10 +217,13 @@ class Wire:
             if number is not None and self._connection is not None:
                 self._connection.abandon(number)
 
-    def follow(self, searches: Sequence[Search], answers: Mapping[str, type[Any]]) -> Iterator[Heard | Refused | None]:
+    def follow(
+        self, searches: Sequence[Search], answers: Mapping[str, type[Any]], *, taken: bool = False
+    ) -> Iterator[Heard | Refused | None]:
         """Yield what searches that never end answer, as it comes; None where nothing came for a moment.
 
-        A Refused is the last thing. Whoever stops to listen closes the connection.
+        A Refused is the last thing. Whoever stops to listen closes the connection. With `taken` nothing is yielded
+        before the directory has answered what was asked after the searches: it has taken them by then.
         """
         if refused := self.open():
             yield refused
@@ -231,6 +235,9 @@ class Wire:
                 ): position
                 for position, one in enumerate(searches)
             }
+            if taken:
+                asked = self._used.search_ext("", BASE, "(objectClass=*)", ["1.1"])
+                self._answers.wait(asked)
             while not self._closing.is_set():
                 try:
                     kind, data, number, _, _, _ = self._used.result4(
@@ -243,7 +250,8 @@ class Wire:
                     yield Refused(f"search {self._address.url}: the directory ended it", 0)
                     return
                 infos = [(found[0], found[1]) for found in data or () if kind == ldap.RES_INTERMEDIATE]
-                yield Heard(positions.get(number, 0), infos)
+                entries = [Raw(*found) for found in data or () if kind == ldap.RES_SEARCH_ENTRY]
+                yield Heard(positions.get(number, 0), infos, entries)
         except FAILURES as error:
             yield self._told(error, "search")
 
