@@ -97,7 +97,7 @@ class ChangeFiles:
         try:
             look = await self._do(self._kept.look)
             try:
-                if not await self._do(lambda: look.count(kind)):
+                if not await self._do(lambda: look.any(kind)):
                     return {}
                 rows = await self._do(partial(look.among, kind, ids))
             finally:
@@ -286,7 +286,7 @@ class ChangeFiles:
 
     def _lacking(self, look: Reading, kind: Kind, wanted: Wanted) -> str:
         """Return why nothing of a kind can be used; empty where it can."""
-        if not look.count(kind):
+        if not look.any(kind):
             what = f"{kind}s"
             return (
                 ""

@@ -106,8 +106,13 @@ class Reading:
     def columns(self, kind: Kind) -> frozenset[str]:
         return _columns(self._database, kind)
 
+    def any(self, kind: Kind) -> bool:
+        """Whether there is anybody who is not gone."""
+        asked = "SELECT EXISTS (SELECT 1 FROM entries WHERE kind = ? AND row IS NOT NULL)"
+        return bool(self._database.execute(asked, (kind,)).fetchone()[0])
+
     def count(self, kind: Kind) -> int:
-        """Return how many there are who are not gone."""
+        """Return how many there are who are not gone; all of them are looked at for it."""
         asked = "SELECT count(*) FROM entries WHERE kind = ? AND row IS NOT NULL"
         return int(self._database.execute(asked, (kind,)).fetchone()[0])
 
