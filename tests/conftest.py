@@ -3,10 +3,13 @@
 import asyncio
 import os
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.servers.mariadb import running_mariadb, why_no_mariadb
 from tests.servers.real import RealScimServer, scim2_server, scimmy, why_no_scimmy
 from tests.servers.samba import Samba, running_samba, why_no_samba
 
@@ -44,6 +47,15 @@ def _running_samba(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Samba]:
     worker = int("".join(filter(str.isdigit, os.environ.get("PYTEST_XDIST_WORKER", ""))) or 0)
     with running_samba(tmp_path_factory.mktemp("samba"), f"127.0.0.{61 + worker}") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[str]:
+    """The URL of a database of a MariaDB server. Never in virtual time."""
+    if why := why_no_mariadb():
+        pytest.skip(why)
+    with TemporaryDirectory() as directory, running_mariadb(Path(directory)) as url:
+        yield url
 
 
 @pytest.fixture

@@ -98,6 +98,15 @@ def test_every_key_is_explained(table: str) -> None:
     assert [key for key in tables()[table] if f"`{key}`" not in text] == []
 
 
+@pytest.mark.parametrize("page", sorted((Path(__file__).parents[2] / "docs" / "sources").glob("*.md")), ids=str)
+def test_the_page_of_each_source_has_a_configuration_permissions_and_what_it_cannot_see(page: Path) -> None:
+    text = page.read_text("utf-8")
+    assert "```toml\n[state]" in text
+    for heading in ("Permissions", "What it cannot see"):
+        [said] = re.findall(rf"^## {heading}.*\n\n(.+)", text, re.MULTILINE)
+        assert said
+
+
 def test_every_operator_is_explained() -> None:
     assert [operator for operator in Operator if f"`{operator}`" not in section("## Conditions")] == []
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sqlite3
+import tomllib
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,8 +15,11 @@ from typing import Any, Protocol
 import pytest
 
 from reconciler import config, wiring
+from reconciler.core.model import KINDS
+from reconciler.ports import Watermark
 from reconciler.runtime.cycle import run_cycle
 from reconciler.runtime.report import CycleReport
+from reconciler.runtime.rules import KindRules, wanted_of
 from tests.cycles.calendar import Calendar, NoLuck
 from tests.cycles.company import done
 from tests.servers import samba as ad
@@ -202,6 +208,18 @@ attributes = [ {{ to = "displayName", from = "cn", match = 1 }}, {{ to = "member
             return await run_cycle(house.plan("app"), world, full=full)
 
 
+async def forget_what_was_told(directory: Path) -> None:
+    """Put the newest token in the place of the job's: as after a server that forgot to tell of what was before."""
+    loaded = config.load(directory / "config.toml")
+    async with wiring.open_house(loaded, write=True) as house, house.world("app") as world:
+        compiled = [KindRules.compile(loaded.jobs["app"], kind, house.plan("app").profile) for kind in KINDS]
+        wanted = wanted_of({rules.kind: rules for rules in compiled if rules is not None})
+        [token] = [event.token async for event in world.source.read(wanted, None) if isinstance(event, Watermark)]
+    with sqlite3.connect(directory / "state.db") as state:
+        state.execute("UPDATE jobs SET watermark = ?", (token,))
+    state.close()
+
+
 async def test_a_year_in_an_office(tmp_path: Path, office: Office, real_scim_server: RealScimServer) -> None:
     clock, app = Calendar(), App(real_scim_server)
 
@@ -230,3 +248,61 @@ async def test_a_year_in_an_office(tmp_path: Path, office: Office, real_scim_ser
     assert (app.active(), app.team("crew")) == ({"boss", "cleo", "dan"}, set())
     assert await passes() == {}
     assert await passes(full=True) == {}, "a comparison of everything finds nothing that a delta had left out"
+
+
+async def test_a_comparison_of_everything_says_what_the_directory_had_not_told(
+    tmp_path: Path, office: Office, real_scim_server: RealScimServer
+) -> None:
+    clock = Calendar()
+    for who in ("ann", "bob"):
+        office.hire(who)
+    office.team("crew", "ann")
+    await cycle(tmp_path, office, real_scim_server, clock, full=False)
+    for who in ("ann", "bob"):
+        office.promote(who)
+    await forget_what_was_told(tmp_path)
+    assert done(await cycle(tmp_path, office, real_scim_server, clock, full=False)) == {}
+    report = await cycle(tmp_path, office, real_scim_server, clock, full=True)
+    assert done(report) == {"update": 2}
+    assert any("had left out 2 users" in problem for problem in report.problems), report.problems
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "sources" / "ldap.md"
+
+
+async def test_the_configuration_of_the_page_runs(
+    tmp_path: Path, office: Office, real_scim_server: RealScimServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, generic, _, domain, *_ = PAGE.read_text("utf-8").replace("```toml\n", "```").split("```")
+    written = generic
+    if "active_directory" in office.source:
+        source = generic[generic.index("[sources.staff]") : generic.index("[targets.phone]")]
+        written = generic.replace(source, domain.replace("base =", 'ca_file = "ca.pem"\nbase =', 1))
+    said = tomllib.loads(office.source)
+    shutil.copy(said["ca_file"], tmp_path / "ca.pem")
+    for real, here in (
+        ("ldaps://directory.example.com", said["url"]),
+        ("ldaps://dc1.example.com", said["url"]),
+        ("cn=reconciler,ou=system,dc=example,dc=com", said["bind"]["dn"]),
+        ("reconciler@example.com", said["bind"]["dn"]),
+        ("dc=example,dc=com", "dc=example,dc=test"),
+        ("https://phone.example.com/scim", real_scim_server.url),
+    ):
+        written = written.replace(real, here)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    for name, secret in (("phone-token", real_scim_server.token), ("ldap", office.password)):
+        (tmp_path / name).touch(mode=0o600)
+        (tmp_path / name).write_text(secret)
+    office.hire("boss")
+    office.hire("ann", "boss")
+    office.hire("outsider")
+    office.team("APP-Phone", "boss", "ann")
+    path = tmp_path / "config.toml"
+    path.write_text(written)
+    async with wiring.open_house(config.load(path), write=True) as house, house.world("phone") as world:
+        lines = await world.source.test()
+        assert all(line.ok for line in lines), lines
+        report = await run_cycle(house.plan("phone"), world)
+    app = App(real_scim_server)
+    assert (report.problems, done(report)) == ([], {"create": 2})
+    assert (app.active(), app.manager("ann")) == ({"boss", "ann"}, "boss")

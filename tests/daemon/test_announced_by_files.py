@@ -39,3 +39,33 @@ async def test_a_new_export_and_a_change_file_are_read_at_once(tmp_path: Path, a
         assert app.user("bob@example.com")["active"] is False
         assert await daemon.stop() == 0
     assert [path.name for path in (tmp_path / "done").iterdir()] == ["1.jsonl"]
+
+
+async def test_a_part_of_a_joined_source_is_read_at_once(tmp_path: Path, app: ScimServer) -> None:
+    company = Company(tmp_path, app)
+    company.job += '\ninterval = "12h"\ntriggers = { announced = true, debounce = "0.1s" }'
+    titles = tmp_path / "hr.csv"
+    hr = '[sources.hr]\ntype = "file"\nusers = "hr.csv"\n'
+    company.tables = f'[control]\nsocket = "control.sock"\n[sources.files]\n{company._files()}\n{hr}'
+    company.source = """
+type = "joined"
+of = ["files", "hr"]
+key = { files = "employeeId", hr = "id" }
+attributes = { jobTitle = ["hr.title", "files"] }
+active = "accountEnabled"
+"""
+    company.people("ann", "bob")
+    titles.write_text("id,title\nE-ann,Clerk\n")
+    company.write()
+    async with Daemon(tmp_path) as daemon:
+        await daemon.event("source.heard", source="staff")
+        await daemon.event("cycle.finished", kind="initial")
+        unfinished = tmp_path / "unfinished"
+        unfinished.write_text("id,title\nE-ann,Chief\n")
+        unfinished.replace(titles)
+        await daemon.event("cycle.finished", update=1)
+        assert app.user("ann@example.com")["title"] == "Chief"
+        del company.users["bob"]
+        company.write()
+        await daemon.event("cycle.finished", disable=1)
+        assert await daemon.stop() == 0

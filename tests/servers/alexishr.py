@@ -60,6 +60,8 @@ class AlexisHR(HttpDouble):
         self.token = token
         self.rows: dict[str, dict[str, Json]] = {resource: {} for resource in FIELDS}
         self.clock = datetime(2026, 1, 1, 8)  # moved by tests
+        self.page_max = 100
+        """How many a page has at most, whatever is asked for: the documentation does not say."""
 
     def put(self, resource: str, id_: str, **fields: object) -> None:
         """Write what a person writes in the application; `updated` moves with it, of this row only."""
@@ -116,7 +118,7 @@ class AlexisHR(HttpDouble):
                 rows = [row for row in rows if _passes(row, resource, found[1], found[2] or "eq", value)]
             else:
                 raise _refused(400, f"unknown parameter {name}")
-        page = [{field: row[field] for field in fields} for row in rows[offset : offset + limit]]
+        page = [{field: row[field] for field in fields} for row in rows[offset : offset + min(limit, self.page_max)]]
         return {"status": "success", "data": page, "total": len(rows)}
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -29,9 +29,17 @@ class RealScimServer:
     on a POST to /empty.
     """
 
-    def __init__(self, name: str, command: Callable[[int], Sequence[str | Path]], token: str = "real-token") -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Callable[[int], Sequence[str | Path]],
+        token: str = "real-token",
+        *,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.name, self.token = name, token
         self.url = ""
+        self._environment = dict(environment or {})
         self._command = command
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -42,7 +50,7 @@ class RealScimServer:
             self._process = subprocess.Popen(
                 self._command(listening.fileno()),
                 cwd=_HERE.parents[1],
-                env={**os.environ, "SCIM_TOKEN": self.token},
+                env={**os.environ, "SCIM_TOKEN": self.token, **self._environment},
                 pass_fds=[listening.fileno()],
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
@@ -83,9 +91,13 @@ class RealScimServer:
         self.stop()
 
 
-def scim2_server() -> RealScimServer:
-    """Return scim2-server, not started."""
-    return RealScimServer("scim2-server", lambda number: [sys.executable, "-m", "tests.servers.scim2_app", str(number)])
+def scim2_server(people: int = 0) -> RealScimServer:
+    """Return scim2-server, not started; it begins with so many users."""
+    return RealScimServer(
+        "scim2-server",
+        lambda number: [sys.executable, "-m", "tests.servers.scim2_app", str(number)],
+        environment={"SCIM_PEOPLE": str(people)},
+    )
 
 
 def scim2_server_by_cursor() -> RealScimServer:

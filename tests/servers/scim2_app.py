@@ -1,16 +1,18 @@
 """Runs scim2-server's own ASGI application with its in-memory storage, on a listening socket that it inherits.
 
-Start it as `python -m tests.servers.scim2_app DESCRIPTOR [cursors]` with the token in SCIM_TOKEN.
+Start it as `python -m tests.servers.scim2_app DESCRIPTOR [cursors]` with the token in SCIM_TOKEN, and in SCIM_PEOPLE
+how many users it begins with.
 """
 
 import os
 import socket
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 import uvicorn
-from scim2_models import Pagination, ScimProvider, UnauthorizedException
+from scim2_models import EnterpriseUser, Meta, Pagination, Resource, ScimProvider, UnauthorizedException, User
 from scim2_server.applications.asgi import ASGIApplication
 from scim2_server.memory import AsyncInMemoryStorage, InMemoryStorage
 from scim2_server.requests import ScimRequest
@@ -47,6 +49,9 @@ class Emptied:
     def __init__(self, application: ASGIApplication, storage: AsyncInMemoryStorage) -> None:
         self._application, self._storage = application, storage
 
+    def begin_with(self, storage: InMemoryStorage) -> None:
+        self._storage.storage = storage
+
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == EMPTY_PATH:
             self._storage.storage = InMemoryStorage()
@@ -72,12 +77,26 @@ def application(token: str, *, cursors: bool = False) -> Emptied:
     return Emptied(TokenApplication(storage, provider, token), storage)
 
 
+def staffed(count: int) -> InMemoryStorage:
+    """Return a storage with so many users, of whom one changed just now. By requests they would take minutes."""
+    storage = InMemoryStorage()
+    users: list[Resource[Any]] = []
+    for number in range(count):
+        name = f"user{number}"
+        one = User[EnterpriseUser](id=name, user_name=f"{name}@example.com", display_name=name, title="Engineer")
+        changed = storage.clock() - timedelta(days=1 if number else 0)
+        one.meta = Meta(resource_type="User", created=changed, last_modified=changed, version=storage.next_version())
+        users.append(one)
+    storage.resources = users
+    return storage
+
+
 def main() -> None:
     listening = socket.socket(fileno=int(sys.argv[1]))
-    config = uvicorn.Config(
-        application(os.environ["SCIM_TOKEN"], cursors="cursors" in sys.argv), log_level="warning", lifespan="off"
-    )
-    uvicorn.Server(config).run(sockets=[listening])
+    served = application(os.environ["SCIM_TOKEN"], cursors="cursors" in sys.argv)
+    if people := int(os.environ.get("SCIM_PEOPLE", "0")):
+        served.begin_with(staffed(people))
+    uvicorn.Server(uvicorn.Config(served, log_level="warning", lifespan="off")).run(sockets=[listening])
 
 
 if __name__ == "__main__":

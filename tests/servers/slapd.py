@@ -204,6 +204,12 @@ class Slapd:
         [(_, found)] = self.admin.search_s(dn, 0, attrlist=["entryUUID"])
         return str(found["entryUUID"][0].decode())
 
+    def statistics(self) -> dict[str, int]:
+        """Return what the server says that it has sent so far: entries and bytes, by name."""
+        found = self.admin.search_s("cn=Statistics,cn=Monitor", 1, attrlist=["cn", "monitorCounter"])
+        counted = {of["cn"][0].decode(): int(of["monitorCounter"][0]) for _, of in found}
+        return {name: counted[name] for name in ("Entries", "Bytes")}
+
     def _certify_client(self, key: Path) -> None:
         """Make a certificate for SASL EXTERNAL, signed with the server's own key."""
         client_key, request = self.directory / "client.key", self.directory / "client.csr"
@@ -262,6 +268,8 @@ sortvals member memberOf
 access to attrs=userPassword by anonymous auth by * none
 access to dn.exact="" by * read
 access to * by users read
+
+database monitor
 
 database mdb
 suffix cn=accesslog

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import gzip
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from reconciler.core.met import Keys
+from tests.sources.weighing import weighed
 
 READ_AND_WEIGH = """
 import asyncio, sys
@@ -43,9 +42,7 @@ async def read(path):
     return entries
 
 entries = asyncio.run(read(Path(sys.argv[1])))
-# Not ru_maxrss: Linux starts it at the size of the process that forked, here the one that runs the tests.
-(peak,) = (line.split()[1] for line in Path("/proc/self/status").open() if line.startswith("VmHWM:"))
-print(entries, peak)
+print(entries)
 """
 
 
@@ -60,8 +57,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, name: str) -> None:
         (tmp_path / "kept.db").unlink(missing_ok=True)
         written = "".join(text(name, rows)).encode("cp1252" if ".cp1252." in name else "utf-8")
         path.write_bytes(gzip.compress(written, 1) if name.endswith(".gz") else written)
-        done = subprocess.run([sys.executable, "-c", READ_AND_WEIGH, path], capture_output=True, check=True, text=True)
-        read, peaks[rows] = map(int, done.stdout.split())
+        read, peaks[rows] = weighed(READ_AND_WEIGH, path)
         assert read == rows
     assert peaks[200_000] <= 1.3 * peaks[50_000]
 

@@ -2,125 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from reconciler.core.model import SourceId
 from reconciler.core.outcomes import Fault
-from reconciler.ports import Source, Wanted
+from reconciler.ports import Wanted
 from tests.hostile.directories import Directory
 from tests.net.sockets import serving
-from tests.servers.slapd import (
-    GROUPS,
-    PEOPLE,
-    READER,
-    READER_PASSWORD,
-    Slapd,
-    group,
-    person,
-    running_slapd,
-    team,
-    user,
-    why_no_slapd,
-)
+from tests.servers.slapd import PEOPLE, READER, READER_PASSWORD, Slapd, group, person, running_slapd, user
 from tests.sources.contract import Seen, SourceContract, look, opened, read
-
-if why_no_slapd() is not None:
-    pytest.skip(why_no_slapd() or "", allow_module_level=True)
-
-from reconciler.sources.ldap import LdapSource
-from reconciler.sources.ldap_layout import Changes, Layout, Place
-from reconciler.sources.ldap_refusals import Address
-from reconciler.sources.ldap_token import Token
-from reconciler.sources.ldap_wire import Anonymous, Bind, SaslBind, SimpleBind
-
-LAYOUT = Layout(Place(PEOPLE, "(objectClass=inetOrgPerson)"), Place(GROUPS, "(objectClass=groupOfNames)"))
-ALL = Wanted(
-    frozenset({"id", "uid", "title", "mail", "manager", "description", "displayName"}),
-    frozenset({"cn"}),
-    users=True,
-    groups=True,
-    memberships=True,
+from tests.sources.slapd_scene import (
+    ALL,
+    LAYOUT,
+    Address,
+    Anonymous,
+    Bind,
+    Layout,
+    LdapSource,
+    Place,
+    SaslBind,
+    SimpleBind,
+    SlapdScene,
+    Token,
 )
-
-
-class SlapdScene:
-    """People and teams in a slapd of their own."""
-
-    wanted = ALL
-    repeats = False
-    text, several, reference = "displayName", "description", "manager"
-
-    def __init__(self, slapd: Slapd) -> None:
-        self.slapd = slapd
-        self.layout = LAYOUT
-        self.changes: Changes = "auto"
-        self._ids: dict[str, SourceId] = {}
-
-    def open(self) -> Source:
-        bind = SimpleBind(READER, lambda: READER_PASSWORD)
-        return LdapSource(
-            "staff", Address(self.slapd.tls_url, ca_file=self.slapd.ca_file), bind, self.layout, changes=self.changes
-        )
-
-    def id_of(self, who: str) -> SourceId:
-        return self._ids[who]
-
-    async def hire(self, who: str, *, text: str = "", several: Sequence[str] = (), boss: str | None = None) -> None:
-        more: dict[str, str | Sequence[str]] = {"description": several} if several else {}
-        if boss is not None:
-            more["manager"] = person(boss)
-        self.slapd.add(user(who, displayName=text, **more))
-        self._ids[who] = SourceId(self.slapd.uuid(person(who)))
-
-    async def change(self, who: str, *, text: str) -> None:
-        self.slapd.set(person(who), displayName=text)
-
-    async def dismiss(self, who: str) -> None:
-        self.slapd.delete(person(who))
-
-    async def found(self, name: str, *members: str) -> None:
-        self.slapd.add(group(name, list(map(person, members))))
-        self._ids[name] = SourceId(self.slapd.uuid(team(name)))
-
-    async def enter(self, name: str, who: str) -> None:
-        self.slapd.join(name, person(who))
-
-    async def quit(self, name: str, who: str) -> None:
-        self.slapd.leave(name, person(who))
-
-    async def disband(self, name: str) -> None:
-        self.slapd.delete(team(name))
-
-    async def foreign_tokens(self, token: str) -> Sequence[str]:
-        ours = Token.read(token)
-        assert ours is not None
-        cookie = ours.cookies["user"]
-        wrong = ["", "not a cookie", "rid=000"]
-        if self.changes == "auto":
-            wrong.append(cookie.replace("csn=20", "csn=29"))
-        others = [
-            replace(ours, server="another"),
-            replace(ours, question="another"),
-            replace(ours, way="another"),
-            replace(ours, cookies={}),
-            *(replace(ours, cookies={**ours.cookies, "user": one}) for one in wrong),
-        ]
-        return [
-            "",
-            "{}",
-            cookie,
-            token[:-2],
-            token.replace(cookie, cookie.replace("20", "19")),
-            *(one.written() for one in others),
-        ]
-
-    async def fail_midway(self) -> None:
-        """From now on the reader is given one entry and no more."""
-        self.slapd.limit_reader("size=1")
 
 
 @pytest.fixture

@@ -11,34 +11,10 @@ from pathlib import Path
 import pytest
 
 from reconciler.errors import NotAnnounced
-from reconciler.ports import Wanted
-from tests.servers.slapd import (
-    BASE,
-    GROUPS,
-    PEOPLE,
-    READER,
-    READER_PASSWORD,
-    Slapd,
-    group,
-    person,
-    running_slapd,
-    team,
-    user,
-    why_no_slapd,
-)
-from tests.sources.contract import read
-
-if why_no_slapd() is not None:
-    pytest.skip(why_no_slapd() or "", allow_module_level=True)
-
-from reconciler.sources.ldap import LdapSource
-from reconciler.sources.ldap_layout import Layout, Place
-from reconciler.sources.ldap_refusals import Address
-from reconciler.sources.ldap_wire import SimpleBind
-
-LAYOUT = Layout(Place(PEOPLE, "(objectClass=inetOrgPerson)"), Place(GROUPS, "(objectClass=groupOfNames)"))
-ALL = Wanted(frozenset({"id", "displayName"}), frozenset({"cn"}), groups=True, memberships=True)
-SOON_SECONDS = 20.0
+from tests.servers.slapd import BASE, Slapd, group, person, running_slapd, team, user
+from tests.sources.hearing import SOON_SECONDS, Listener, listening_to
+from tests.sources.looking import read
+from tests.sources.slapd_scene import ALL, reading
 
 
 @pytest.fixture
@@ -48,34 +24,10 @@ def slapd(tmp_path: Path) -> Iterator[Slapd]:
         yield server
 
 
-def source(slapd: Slapd) -> LdapSource:
-    address = Address(slapd.tls_url, ca_file=slapd.ca_file)
-    return LdapSource("staff", address, SimpleBind(READER, lambda: READER_PASSWORD), LAYOUT)
-
-
-class Listener:
-    """Counts what a source announces."""
-
-    def __init__(self, opened: LdapSource) -> None:
-        self._changes = opened.changes()
-
-    async def told(self) -> None:
-        await asyncio.wait_for(anext(self._changes), SOON_SECONDS)
-
-    async def close(self) -> None:
-        await self._changes.aclose()
-
-
 @asynccontextmanager
 async def listening(slapd: Slapd) -> AsyncIterator[Listener]:
-    opened = source(slapd)
-    listener = Listener(opened)
-    try:
-        await listener.told()
+    async with listening_to(reading(slapd)) as listener:
         yield listener
-    finally:
-        await listener.close()
-        await opened.close()
 
 
 CHANGES: dict[str, Callable[[Slapd], None]] = {
@@ -127,7 +79,7 @@ async def test_a_directory_that_ends_is_an_end_with_a_reason(slapd: Slapd) -> No
         with pytest.raises(NotAnnounced, match="search ldap"):
             await listener.told()
     with pytest.raises(NotAnnounced, match=r"is 127\.0\.0\.1 running"):
-        await Listener(source(slapd)).told()
+        await Listener(reading(slapd)).told()
     slapd.start()
     async with listening(slapd) as listener:
         slapd.set(person("ann"), displayName="Anna")
@@ -139,7 +91,7 @@ async def test_a_directory_without_syncprov_says_what_it_lacks(tmp_path: Path) -
         running_slapd(tmp_path / "plain", [user("ann")], session_log="", syncprov=False) as plain,
         pytest.raises(NotAnnounced, match="overlay syncprov"),
     ):
-        await Listener(source(plain)).told()
+        await Listener(reading(plain)).told()
 
 
 async def test_who_listens_no_more_leaves_no_thread_behind(slapd: Slapd) -> None:
@@ -153,7 +105,7 @@ async def test_who_listens_no_more_leaves_no_thread_behind(slapd: Slapd) -> None
 
 async def test_a_reading_goes_on_beside_it(slapd: Slapd) -> None:
     async with listening(slapd) as listener:
-        opened = source(slapd)
+        opened = reading(slapd)
         try:
             assert (await read(opened, ALL)).complete
             slapd.set(person("ann"), displayName="Anna")

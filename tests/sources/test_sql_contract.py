@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import orjson
 import pytest
@@ -13,8 +12,8 @@ from sqlalchemy import create_engine, make_url, text
 from reconciler.core.model import SourceId
 from reconciler.ports import Wanted
 from reconciler.runtime.clock import SystemClock
-from reconciler.sources.sql import Queries, SqlSource
-from tests.servers.mariadb import running_mariadb, why_no_mariadb
+from reconciler.sources.sql import SqlSource
+from reconciler.sources.sql_part import Queries
 from tests.sources import contract
 from tests.sources.contract import SnapshotContract, SourceContract, read
 from tests.store.conftest import postgresql
@@ -122,14 +121,6 @@ class Scene:
 
     def close(self) -> None:
         self._engine.dispose()
-
-
-@pytest.fixture(scope="session")
-def mariadb() -> Iterator[str]:
-    if why := why_no_mariadb():
-        pytest.skip(why)
-    with TemporaryDirectory() as directory, running_mariadb(Path(directory)) as url:
-        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
