@@ -1,6 +1,6 @@
 """`make bench`: prints a table of ratios, seconds and memory; never fails because a machine is slow.
 
-python -m benchmarks [--only cycles|sources|triggers] [--users N] [--rounds N] [--write docs/performance.md]
+python -m benchmarks [--only cycles|sources|triggers] [--users N] [--people N] [--rounds N] [--write FILE]
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ def main() -> None:
     """Run everything once and print the table."""
     parser = argparse.ArgumentParser(description="Speed and memory of the main job.")
     parser.add_argument("--users", type=int, default=20_000, help="users of the initial cycle")
+    parser.add_argument("--people", type=int, default=50_000, help="users of each source that is read")
     parser.add_argument("--rounds", type=int, default=3, help="alternating rounds of the initial cycle")
     parser.add_argument("--only", choices=("cycles", "sources", "triggers"), help="measure just these")
     parser.add_argument("--write", type=Path, help="write the table into this file, between its marks")
@@ -29,7 +30,7 @@ def main() -> None:
         finish(_cycles(given.users, given.rounds), given.write, "measured")
     with tempfile.TemporaryDirectory(prefix="reconciler-bench-") as directory:
         if given.only in (None, "sources"):
-            finish(shown(sources.measure(Path(directory), 50_000, 1)), given.write, "sources measured")
+            finish(shown(sources.measure(Path(directory), given.people, 1)), given.write, "sources measured")
         if given.only in (None, "triggers"):
             finish(shown(triggers.measure(Path(directory))), given.write, "triggers measured")
 

@@ -8,52 +8,67 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import subprocess
 import sys
 import tempfile
+import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
 from sqlalchemy import create_engine, text
 
-from benchmarks.runs import Measured, run_measured
 from tests.servers.okta import Okta
 from tests.servers.real import scim2_server
 from tests.servers.slapd import PEOPLE, READER, READER_PASSWORD, person, running_slapd, user, why_no_slapd
 from tests.store.servers import running_postgresql, why_no_postgresql
 
 Rows = list[tuple[str, str, str]]
+Scene = Callable[[Path, int], Iterator[tuple[str, Callable[[], None]]]]
+"""Gives the table of a source of so many people, and what changes a hundred of them."""
 CHANGED = 100
 _SQL = 'SELECT id, mail, name AS "displayName", title, at, gone FROM people'
 
 
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What one reading cost."""
+
+    seconds: float
+    mib: float
+    entries: float
+    requests: float
+    received_bytes: float
+
+
 def measure(directory: Path, users: int, rounds: int) -> Iterator[tuple[str, str, str]]:
     """Measure every kind of source that can be measured here, in a directory of `users` and one of a fifth of them."""
-    few = users // 5
-    kinds: list[tuple[str, Callable[[Path, int], Iterator[tuple[str, Callable[[], None]]]], str]] = [
+    kinds: list[tuple[str, Scene, str]] = [
         ("file", _file, ""),
+        ("change files", _change_files, ""),
         ("SQLite", _sqlite, ""),
         ("PostgreSQL", _postgresql, why_no_postgresql() or ""),
         ("LDAP (slapd, TLS)", _ldap, why_no_slapd() or ""),
+        ("REST (okta, a double in Python)", _okta, ""),
+        ("SCIM (scim2-server)", _scim, ""),
     ]
-    for name, scene, why_not in kinds:
+    for number, (name, scene, why_not) in enumerate(kinds):
         if why_not:
             yield f"source {name}", "not measured", why_not
             continue
-        full, delta = _both(directory / name[:4], users, scene, rounds)
-        _, delta_of_few = _both(directory / f"{name[:4]}-few", few, scene, rounds)
+        full, delta = _both(directory / str(number), users, scene, rounds)
         yield from _rows(name, users, full, delta)
         if name != "file":
-            growth = delta.seconds / delta_of_few.seconds
-            yield f"  its delta beside that of {few:,} users", f"{growth:.2f}", "1: no growth"
-    yield from _rest(directory / "rest", users)
-    yield from _scim(directory / "scim", users // 25)
+            few = users // 5
+            _, delta_of_few = _both(directory / f"{number}-few", few, scene, rounds)
+            yield from _growth(few, delta, delta_of_few)
 
 
-def _rows(name: str, users: int, full: Measured, delta: Measured) -> Rows:
-    told = "everybody is read again" if delta.requests >= users else f"{delta.requests:.0f} entries shown"
+def _rows(name: str, users: int, full: Read, delta: Read) -> Rows:
+    told = "everybody is read again" if delta.entries >= users else f"{delta.entries:.0f} entries shown"
     return [
         (f"source {name}: {users:,} users in full", f"{users / full.seconds:,.0f} a second", f"{full.seconds:.2f} s"),
         ("  peak memory of the process", f"{full.mib:.0f} MiB", ""),
@@ -61,12 +76,17 @@ def _rows(name: str, users: int, full: Measured, delta: Measured) -> Rows:
     ]
 
 
-def _both(
-    directory: Path,
-    users: int,
-    scene: Callable[[Path, int], Iterator[tuple[str, Callable[[], None]]]],
-    rounds: int,
-) -> tuple[Measured, Measured]:
+def _growth(few: int, delta: Read, delta_of_few: Read) -> Rows:
+    seconds = f"{delta.seconds / delta_of_few.seconds:.2f}"
+    rows = [(f"  its delta beside that of {few:,} users", seconds, "in seconds; 1: no growth")]
+    if delta.requests:
+        received = f"{delta_of_few.received_bytes / 1024:,.0f} and {delta.received_bytes / 1024:,.0f} KiB"
+        requests = f"{delta_of_few.requests:.0f} and {delta.requests:.0f} requests"
+        rows.append(("  what it asked for, and was sent", requests, received))
+    return rows
+
+
+def _both(directory: Path, users: int, scene: Scene, rounds: int) -> tuple[Read, Read]:
     """Return the best full reading of some, and the best reading of what changed."""
     directory.mkdir(parents=True)
     with contextmanager(scene)(directory, users) as (table, change):
@@ -81,8 +101,12 @@ def _both(
     return min(full, key=lambda one: one.seconds), min(delta, key=lambda one: one.seconds)
 
 
-def _reading(path: Path, token: Path) -> Measured:
-    return run_measured([sys.executable, "-m", "benchmarks.reading", str(path), str(token)], path.parent)
+def _reading(path: Path, token: Path) -> Read:
+    command = [sys.executable, "-m", "benchmarks.reading", str(path), str(token)]
+    done = subprocess.run(command, capture_output=True, check=False)
+    if done.returncode != 0:
+        raise SystemExit(f"reading {path} failed:\n{done.stderr.decode()[-3000:]}")
+    return Read(**orjson.loads(done.stdout))
 
 
 def _file(directory: Path, users: int) -> Iterator[tuple[str, Callable[[], None]]]:
@@ -95,6 +119,20 @@ def _file(directory: Path, users: int) -> Iterator[tuple[str, Callable[[], None]
 
     write("Engineer")
     yield 'type = "file"\nusers = "users.jsonl"', lambda: write("Chief")
+
+
+def _change_files(directory: Path, users: int) -> Iterator[tuple[str, Callable[[], None]]]:
+    with (directory / "users.jsonl").open("wb") as file:
+        file.writelines(orjson.dumps(one) + b"\n" for one in _people(users))
+    (directory / "inbox").mkdir()
+    numbers = iter(range(1, 1000))
+
+    def change() -> None:
+        number = next(numbers)
+        rows = ({**_person(one, f"Title {number}"), "operation": "upsert"} for one in range(CHANGED))
+        (directory / "inbox" / f"{number}.jsonl").write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+
+    yield 'type = "file"\nusers = "users.jsonl"\nchanges = "inbox/*.jsonl"', change
 
 
 def _sqlite(directory: Path, users: int) -> Iterator[tuple[str, Callable[[], None]]]:
@@ -161,33 +199,38 @@ def _ldap(directory: Path, users: int) -> Iterator[tuple[str, Callable[[], None]
         )
 
 
-def _rest(directory: Path, users: int) -> Rows:
-    """Measure by the shipped description of Okta, from a double of its API in this process."""
-    measured: dict[int, tuple[Measured, Measured]] = {}
-    for count in (users // 5, users):
-        place = directory / str(count)
-        place.mkdir(parents=True)
-        measured[count] = asyncio.run(_okta(place, count))
-    full, delta = measured[users]
-    growth = delta.seconds / measured[users // 5][1].seconds
-    return [
-        *_rows("REST (okta, a double in Python)", users, full, delta),
-        (f"  its delta beside that of {users // 5:,} users", f"{growth:.2f}", "the double looks at everybody"),
-    ]
+def _okta(directory: Path, users: int) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Give the shipped description of Okta, and a double of its API in this process."""
+    okta = Okta()
+    for number in range(users):
+        okta.hire(f"p{number}", title="Engineer", displayName=f"P {number}")
+    titles = iter(range(1000))
 
-
-async def _okta(place: Path, users: int) -> tuple[Measured, Measured]:
-    async with Okta() as okta:
-        for number in range(users):
-            okta.hire(f"p{number}", title="Engineer", displayName=f"P {number}")
-        auth = _secret(place, okta.token)
-        path = place / "config.toml"
-        table = f'type = "okta"\nurl = "{okta.url}"\noverlap = "1s"\nauth = {auth}'
-        path.write_text(f'[sources.staff]\n{table}\n[sources.staff.attributes]\ntitle = "profile.title"\n')
-        full = await asyncio.to_thread(_reading, path, place / "token")
+    def change() -> None:
+        title = f"Title {next(titles)}"
         for number in range(CHANGED):
-            okta.change(f"p{number}", title="Chief")
-        return full, await asyncio.to_thread(_reading, path, place / "token")
+            okta.change(f"p{number}", title=title)
+
+    with _serving(okta):
+        auth = _secret(directory, okta.token)
+        table = f'type = "okta"\nurl = "{okta.url}"\noverlap = "1s"\nauth = {auth}\nrequests_per_second = 10000'
+        yield f'{table}\n[sources.staff.attributes]\ntitle = "profile.title"', change
+
+
+@contextmanager
+def _serving(double: Okta) -> Iterator[None]:
+    """Serve from a thread of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    asyncio.run_coroutine_threadsafe(double.__aenter__(), loop).result()
+    try:
+        yield
+    finally:
+        asyncio.run_coroutine_threadsafe(double.__aexit__(None, None, None), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
 
 
 def _secret(place: Path, secret: str) -> str:
@@ -197,34 +240,29 @@ def _secret(place: Path, secret: str) -> str:
     return '{ type = "bearer", token = { file = "secret" } }'
 
 
-def _scim(directory: Path, users: int) -> Rows:
-    """Measure against scim2-server, which is made for tests: it takes too long to fill with more."""
-    directory.mkdir()
-    server = scim2_server()
+def _scim(directory: Path, users: int) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Give scim2-server, which is made for tests: for each page it looks at everybody, which takes nearly all the time.
+
+    Without a sweep: the ids of all are a page for each thousand.
+    """
+    server = scim2_server(users)
     server.start()
+    titles = iter(range(1000))
+
+    def change() -> None:
+        replaced = {"op": "replace", "path": "title", "value": f"Title {next(titles)}"}
+        schemas = ["urn:ietf:params:scim:api:messages:2.0:PatchOp"]
+        body = json.dumps({"schemas": schemas, "Operations": [replaced]}).encode()
+        headers = {"Authorization": f"Bearer {server.token}", "Content-Type": "application/scim+json"}
+        for number in range(CHANGED):
+            place = f"{server.url}/Users/user{number}"
+            urllib.request.urlopen(urllib.request.Request(place, body, headers, method="PATCH"), timeout=20).close()
+
     try:
-        for number in range(users):
-            one = _person(number, "Engineer")
-            body = {
-                "userName": one["mail"],
-                "displayName": one["displayName"],
-                "title": one["title"],
-                "externalId": one["id"],
-            }
-            headers = {"Authorization": f"Bearer {server.token}", "Content-Type": "application/scim+json"}
-            sent = json.dumps({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], **body}).encode()
-            request = urllib.request.Request(f"{server.url}/Users", sent, headers, method="POST")
-            urllib.request.urlopen(request, timeout=20).close()
         auth = _secret(directory, server.token)
-        path = directory / "config.toml"
-        path.write_text(f'[sources.staff]\ntype = "scim"\nurl = "{server.url}"\nauth = {auth}\n')
-        full = _reading(path, directory / "token")
+        yield f'type = "scim"\nurl = "{server.url}"\nauth = {auth}\nsweep = false\noverlap = "1s"', change
     finally:
         server.stop()
-    rate = f"{full.requests / full.seconds:,.0f} a second"
-    return [
-        (f"source SCIM (scim2-server): {users:,} users in full", rate, f"{full.mib:.0f} MiB; the server is the limit")
-    ]
 
 
 def _people(users: int) -> Iterator[dict[str, object]]:
