@@ -1,7 +1,7 @@
 """What mutmut needs of pytest: room for its calls, and to know which functions run while tests are still collected.
 
 A function that runs when a module is imported (a table that is built, a value that a test is parametrized with) runs in
-no test. mutmut would count it to the test that happens to be the first; here every test of its room counts.
+no test. mutmut would count it to the test that happens to be the first; here all quick tests of its room count.
 """
 
 from __future__ import annotations
@@ -10,8 +10,17 @@ import os
 import sys
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+QUICK_SECONDS = 0.1
 
 sys.setrecursionlimit(5 * sys.getrecursionlimit())  # each function that may be changed costs three calls and not one
+
+# The same examples for every mutant, and a slow machine is no kill.
+settings.register_profile(
+    "mutants", deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
+settings.load_profile("mutants")
 
 _at_import: set[str] = set()
 
@@ -31,8 +40,7 @@ def pytest_sessionfinish() -> None:
         from mutmut.state import state
 
         known = state()
+        quick = [test for test, seconds in known.duration_by_test.items() if seconds < QUICK_SECONDS]
         for function in sorted(_at_import):
             room = f"tests/{function.split('.')[1]}/"
-            known.tests_by_mangled_function_name[function] |= {
-                test for test in known.duration_by_test if test.startswith(room)
-            }
+            known.tests_by_mangled_function_name[function] |= {test for test in quick if test.startswith(room)}

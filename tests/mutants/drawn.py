@@ -27,7 +27,8 @@ _FEW = "reconciler.core.limits.*"
 """What is tried to have all mutants made."""
 SHOWN_SECONDS = 60.0
 _STAMP = "made-from"
-_KILLED = ("killed", "timeout", "segfault")
+_KILLED = ("killed", "timeout", "segfault", "check was interrupted by user")
+"""The last one is mutmut's word for tests that could not even be collected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,23 @@ class Drawn:
         stamp.write_text(now)
 
     def run(self, names: Sequence[str], children: int = 1) -> None:
-        """Try these mutants, or all that were not tried yet where none is named."""
+        """Try these mutants, or all that were not tried yet where none is named; and who survives, once more.
+
+        The first time mutants are tried in forks of a process that has imported everything, which is quick, and what
+        runs at import is not mutated there. So the second time each is imported anew.
+        """
+        self._run(names, children, "fork")
+        fates = self.fates()
+        again = survivors({name: fates[name] for name in names or fates if fates[name] != "no tests"})
+        if again and names != [_FEW]:
+            print(f"  {len(again)} survive in a fork; they are tried once more from the import on", flush=True)
+            self._run(again, children, "forkserver")
+
+    def _run(self, names: Sequence[str], children: int, isolation: str) -> None:
+        settings = self._place / "pyproject.toml"
+        settings.write_text(
+            re.sub("(?m)^process_isolation = .*$", f'process_isolation = "{isolation}"', settings.read_text())
+        )
         command = self._mutmut("run", "--max-children", str(children), *names)
         with subprocess.Popen(command, cwd=self._place, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
