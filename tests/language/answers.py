@@ -17,6 +17,7 @@ from reconciler.language import Context, compile_expression, excel_syntax, synta
 from reconciler.language.catalogue import FUNCTIONS as ENTRA_FUNCTIONS
 from reconciler.language.excel import FUNCTIONS as EXCEL_FUNCTIONS
 from reconciler.language.tree import Call, walk
+from tests.language.odd import sections
 from tests.language.test_examples import EXAMPLES
 from tests.language.test_excel import NOW, TABLES, WORKED, Counting
 from tests.language.test_functions import NULL_RULES, ORDINARY
@@ -60,12 +61,15 @@ ODD = ("[nothing]", '""', "[text]", "[truth]", "[list]", "[day]", "[half]", "[le
 
 
 def functions() -> list[tuple[str, str]]:
-    """The functions, each as dialect and name."""
-    return [*(("entra", name) for name in ENTRA_FUNCTIONS), *(("excel", name) for name in EXCEL_FUNCTIONS)]
+    """The functions, each as dialect and name; and what whole expressions are about."""
+    of_entra, of_excel = [("entra", name) for name in ENTRA_FUNCTIONS], [("excel", name) for name in EXCEL_FUNCTIONS]
+    return [*of_entra, *of_excel, *(("whole", name) for name in sections())]
 
 
 def answers(dialect: str, name: str) -> list[str]:
     """Return a line for each answer of a call: what is written, what may stand for the mark, what it comes to."""
+    if dialect == "whole":
+        return [f"{text} -> {answer(text, {})}" for text in sections()[name]]
     lines: dict[str, None] = {}
     for text, others, attributes in _varied(dialect, name):
         by_answer: dict[str, list[str]] = {}

@@ -1,0 +1,335 @@
+"""Whole expressions on the edges of the language: dates and their formats, patterns, what cannot be read at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+_WRITTEN = (
+    *("2026-03-09", "2026/3/9 4:05", "2026.03.09T16:05:06.1234567Z", "3/9/2026 4:05:06 PM", "03-09-2026 12:00 am"),
+    *(
+        "9 March 2026",
+        "Mon, 09-Mar-2026 04:05:06 GMT",
+        "March 9, 2026",
+        "Mon March 9 2026 4:05 pm +02:00",
+        " 2026-03-09 ",
+    ),
+    *("2026-03-09T00:00+14", "2026-03-09T00:00-1430", "2026-03-09 13:00 PM", "2026-03-09 0:00 AM", "2026-02-30"),
+    *(
+        "2026-03-09T00:00+15",
+        "2026-03-09T00:00+1400",
+        "2026-03-09T00:00+0160",
+        "0001-01-01T00:00+01",
+        "9999-12-31T23:59-1",
+    ),
+    *("2026-13-01", "20260309", "March 2026", "1 Foo 2026", "2026-3-9 24:00", "2026-3-9 23:60", "2026-03-09 1:02:03,5"),
+)
+_MOMENTS = (
+    "2026-03-09T04:05:06.070809Z",
+    "2026-12-31T23:59:59.0Z",
+    "2026-01-01T12:00:00.5",
+    "2026-06-15T00:30:00.0+02:00",
+)
+_IN_FULL = "yyyy-MM-ddTHH:mm:ss.FFFFFFFK"
+_FORMATS = (
+    *("d", "D", "f", "F", "g", "G", "m", "M", "o", "O", "r", "R", "s", "t", "T", "u", "y", "Y", "q", "%d", "%h", "%K"),
+    *("d dd ddd dddd ddddd", "M MM MMM MMMM", "y yy yyy yyyy yyyyy yyyyyy", "h hh H HH", "m mm s ss", "t tt", "g gg"),
+    *(
+        "f ff fff ffff fffff ffffff fffffff",
+        "F FF FFF FFFF FFFFF FFFFFF FFFFFFF",
+        "ffffffff",
+        "FFFFFFFF",
+        "KK",
+        "z zz zzz",
+    ),
+    *("yyyy-MM-dd'T'HH:mm:ss.fffK", 'yyyy"y"', "\\\\d\\\\M", "'open", "yyyyMMdd", ""),
+)
+_READ = (
+    ("yyyyMMdd", "20260309"),
+    ("yyyyMMdd", "2026039"),
+    ("yyyyMMdd", "20261301"),
+    ("d/M/yyyy", "9/3/2026"),
+    ("d/M/yyyy", "09/03/2026"),
+    ("dd/MM/yyyy", "9/3/2026"),
+    ("d MMM yyyy", "9 Mar 2026"),
+    ("d MMMM yyyy", "9 march 2026"),
+    ("dddd d MMMM", "Monday 9 March"),
+    ("ddd d MMM", "Mon 29 Feb"),
+    ("yy-M-d", "49-1-2"),
+    ("yy-M-d", "50-1-2"),
+    ("%y", "7"),
+    ("yyy-MM", "026-01"),
+    ("yyyyy-MM", "02026-01"),
+    ("h:mm tt", "12:05 AM"),
+    ("h:mm tt", "12:05 pm"),
+    ("h:mm tt", "13:05 PM"),
+    ("h:mm t", "1:05 P"),
+    ("hh:mm", "12:05"),
+    ("hh:mm", "11:05"),
+    ("HH:mm:ss.fff", "23:59:58.123"),
+    ("HH:mm:ss.FFF", "23:59:58."),
+    ("HH:mm:ss.ff", "23:59:58.1"),
+    ("yyyy-MM-ddTHH:mm:sszzz", "2026-03-09T04:05:06+02:00"),
+    ("yyyy-MM-ddTHH:mm:sszz", "2026-03-09T04:05:06+2"),
+    ("yyyy-MM-ddTHH:mm:ssK", "2026-03-09T04:05:06Z"),
+    ("yyyy-MM-ddTHH:mm:ssK", "2026-03-09T04:05:06-0330"),
+    ("yyyy-MM-ddTHH:mm:ssK", "2026-03-09T04:05:06"),
+    ("yyyy-MM-ddTHH:mm:ssZ", "2026-03-09T04:05:06Z"),
+    ("yyyy  MM", "2026    03"),
+    ("yyyy MM yyyy", "2026 03 2026"),
+    ("yyyy MM yyyy", "2026 03 2027"),
+    ("yyyy g", "2026 A.D."),
+    ("HH 'Uhr'", "23 uhr"),
+    ("o", "2026-03-09T04:05:06.1234567Z"),
+    ("yyyyMMdd", " 20260309 "),
+)
+_PATTERNS = (
+    *(
+        "a+",
+        "(a)(?<n>n)",
+        "(?<n>n)(a)",
+        "(?'n'n)",
+        "(?<é>n)",
+        "(?i)A",
+        "(?i:A)n",
+        "a(?i)N|N",
+        "(?-i)a",
+        "(?n)a",
+        "(?s-m:a)",
+    ),
+    *(
+        "(?#note)a",
+        "(?#note",
+        "(n)?(?(1)a|b)",
+        "(?(2)a|b)",
+        "(?=a)",
+        "(?!a)",
+        "(?<=a)n",
+        "(?<!a)n",
+        "(?>a)",
+        "(?P<n>a)",
+        "(a",
+        "a)",
+    ),
+    *(
+        "a|b|c",
+        "*a",
+        "^*",
+        "a{2}",
+        "a{2,1}",
+        "a{1,2}?",
+        "a{,2}",
+        "a{1,",
+        "a**",
+        "a++",
+        "a+?n",
+        "a{2}{3}",
+        "(a+)+$",
+        "(a|b)*c",
+    ),
+    *(
+        "[a-n]",
+        "[^a]",
+        "[]a]",
+        "[^]a]",
+        "[a",
+        "[a-]",
+        "[a-z-[n]]",
+        "[a-z-[n]x]",
+        "[\\\\d-[5]]",
+        "[\\\\p{Lu}]",
+        "[&|~^-]",
+        "[[:alpha:]]",
+    ),
+    *(
+        "\\\\p{Lu}",
+        "\\\\P{L}",
+        "\\\\p{IsGreek}",
+        "\\\\p{IsCyrillic}",
+        "\\\\p{Latin}",
+        "\\\\d\\\\D\\\\w",
+        "\\\\e",
+        "\\\\a",
+        "\\\\x41",
+        "\\\\u0041",
+        "\\\\x4",
+    ),
+    *(
+        "\\\\y",
+        "\\\\",
+        "[\\\\b]",
+        "\\\\bA",
+        "\\\\BA",
+        "\\\\AA",
+        "e\\\\z",
+        "e\\\\Z",
+        "\\\\Gn",
+        "(n)\\\\1",
+        "(?<q>n)\\\\k<q>",
+        "(?<q>n)\\\\k'q'",
+        "\\\\2",
+    ),
+    *("{", "}", "a{x}", "$", "^", "^An", "o{0,70000}", "(?:o?){3}", "((a)(b))?", "(?<a>A)(n)(?<b>n)"),
+)
+_CUT = (
+    *(
+        "",
+        " ",
+        "(",
+        ")",
+        "()",
+        "(1",
+        "(1;2)",
+        "[",
+        "[]",
+        "[ ]",
+        "[a",
+        "[a b]",
+        '"',
+        '"a',
+        '"a"b',
+        "'a'",
+        "“a”",
+        "1a",
+        "1.",
+        ".5",
+        "-",
+        "+1",
+    ),
+    *(
+        "--1",
+        "1 2",
+        "1,2",
+        "1 =",
+        "1 = = 2",
+        "1 <> 2",
+        "1 >= 2 <= 3",
+        "1 = 2 = 3",
+        "1 & ",
+        "& 1",
+        "&HFF",
+        "&H",
+        "&HFF&",
+        "1 + ",
+        "1 - -1",
+        "2 - 1",
+    ),
+    *(
+        "F(",
+        "F()",
+        "Len(",
+        "Len(,)",
+        "Len(1",
+        "Len(1;2)",
+        "Len(1))",
+        "Len 1",
+        "len(1)",
+        "Lenn(1)",
+        "Xyzzy(1)",
+        "vbTextCompare",
+        "IgnoreFlow",
+    ),
+    *(
+        "True",
+        "TRUE",
+        "{1}",
+        "#N/A",
+        "$A$1",
+        "A1",
+        "1;2",
+        "1%",
+        "50%%",
+        "2^3^2",
+        "-2^2",
+        "1E3",
+        "1E999",
+        "1e5x",
+        "Regions[code]",
+        "Regions[",
+        "@",
+    ),
+    *(
+        "1 + 2 * 3",
+        "(1 + 2) * 3",
+        "1 / 0",
+        '"a" & 1 & "b"',
+        '"a""b"',
+        r'"a\"b"',
+        "9" * 301,
+        "1." + "0" * 300,
+        "(" * 80 + "1" + ")" * 80,
+    ),
+    *(
+        "IGNOREATTRIBUTEFLOW",
+        "IgnoreObjectFlow",
+        "TRUE()",
+        "PI",
+        "PI()",
+        "SUM",
+        "Sum(1,2)",
+        "VLOOKUP(1)",
+        "INDIRECT(1)",
+        "CELL()",
+        "3 4",
+        "a b",
+    ),
+)
+_TEXTS = ("0", "0.5", "-0.5", "12", "-1234.567", "1234567.891", "0.001", "1E15", "2.5", "3.5", "-0.004")
+_CELLS = (
+    *("0", "0.0", "0.00", "#", "#,##0", "#,##0.00", "#.##", "0%", "0.0%", "000", "0000.0#", '0 "pieces"', '"x"', "@"),
+    *(
+        "0.00;-0.00",
+        "General",
+        "yyyy-mm-dd",
+        "d/m/yy",
+        "h:mm AM/PM",
+        "hh:mm:ss",
+        "mmm",
+        "mmmm",
+        "ddd",
+        "dddd",
+        "[h]",
+        "0E+00",
+        "_0",
+        "m:ss",
+    ),
+)
+
+
+def _entra(text: str) -> str:
+    return '"' + text.replace('"', '\\"') + '"'
+
+
+def _excel(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
+
+
+def sections() -> Mapping[str, Sequence[str]]:
+    """Return the expressions, by what they are about."""
+    return {name: list(found) for name, found in _sections()}
+
+
+def _sections() -> Iterator[tuple[str, Iterator[str]]]:
+    yield "dates that are written", (f"UtcDateTime({_entra(one)})" for one in _WRITTEN)
+    zones = ("Europe/Stockholm", "America/St_Johns", "Nowhere/Else", "")
+    yield "dates of a zone", (f"UtcDateTime({_entra(one)}, {_entra(zone)})" for one in _WRITTEN[:8] for zone in zones)
+    yield (
+        "dates that are printed",
+        (f'FormatDateTime("{one}", , "{_IN_FULL}", {_entra(f)})' for f in _FORMATS for one in _MOMENTS),
+    )
+    yield "dates that are read", (f'FormatDateTime("{t}", , "{f}", "yyyy-MM-dd HH:mm:ss.ffK")' for f, t in _READ)
+    yield (
+        "dates that are counted",
+        (
+            f'{function}("{one}")'
+            for function in ("CDate", "NumFromDate", "DateFromNum", "FormatFileTime")
+            for one in (*_WRITTEN[:6], "0", "-1", "116444736000000000", "2650467743999999999", "2650467744000000000")
+        ),
+    )
+    yield "patterns", (f'RegexMatch("Ann Anna 5", "{one}")' for one in _PATTERNS)
+    yield "replacing", (f'Replace("Ann Anna 5", , "{one}", , "<$0>", , )' for one in _PATTERNS)
+    references = ("$0", "$1", "${n}", "$n", "$$", "$9", "${9}", "$&", "$`", "$'", "$+", "$_", "\\\\1", "[$1]")
+    yield "replaced by", (f'Replace("Ann", , "(?<n>n)(n)", , "{one}", , )' for one in references)
+    yield "what cannot be read", iter(_CUT)
+    yield "formulas that cannot be read", (f"={one}" for one in _CUT)
+    yield "numbers in formulas", (f"=TEXT({n}, {_excel(cell)})" for cell in _CELLS for n in _TEXTS)
+    yield "dates in formulas", (f'=TEXT("{one}", {_excel(cell)})' for cell in _CELLS for one in _MOMENTS)
