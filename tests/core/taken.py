@@ -1,4 +1,4 @@
-"""Writes down what each type of attribute makes of each value, and which values are the same: python -m tests.core.taken."""
+"""Writes down what each attribute makes of each value, and which values are the same: python -m tests.core.taken."""
 
 from __future__ import annotations
 
