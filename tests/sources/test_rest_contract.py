@@ -27,6 +27,7 @@ class _Rest(ABC):
 
     repeats = True
     reference = "manager"
+    wanted: Wanted
 
     def __init__(self, directory: Path, double: HttpDouble, table: str, secret: str) -> None:
         self._directory, self._table = directory, table
@@ -41,6 +42,9 @@ class _Rest(ABC):
         return wiring.build_source(config.load(path), "staff", SystemClock())
 
     @abstractmethod
+    async def hire(self, who: str, *, text: str = "", several: Sequence[str] = (), boss: str | None = None) -> None: ...
+
+    @abstractmethod
     def goes_on(self, request: web.Request) -> bool:
         """Whether a request asks for a page of users after the first."""
 
@@ -51,6 +55,19 @@ class _Rest(ABC):
             if self.goes_on(request):
                 raise Refused(400, {"message": "try another time"})
             return await whole(request)
+
+        self._double.answer = answer  # type: ignore[method-assign]  # because a server breaks while it is asked
+
+    def cut_pages(self) -> None:
+        """From now on each page after the first ends in its middle."""
+        whole = self._double.answer
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            given = await whole(request)
+            if self.goes_on(request):
+                assert isinstance(given, web.Response) and isinstance(given.body, bytes)
+                given.body = given.body[: len(given.body) // 2]
+            return given
 
         self._double.answer = answer  # type: ignore[method-assign]  # because a server breaks while it is asked
 
@@ -199,7 +216,18 @@ class AlexisScene(_Rest):
         return request.path == "/v1/employee" and request.query.get("offset", "0") != "0"
 
 
-class TestOkta(SourceContract):
+class _Cut:
+    async def test_a_page_that_ends_in_its_middle_is_no_short_one(self, scene: _Rest) -> None:
+        for who in ("ann", "bob", "cleo"):
+            await scene.hire(who, text="x")
+        before = await look(scene)
+        scene.cut_pages()
+        seen = await look(scene)
+        assert not seen.ends["user"].complete and not seen.left("user", before)
+        assert "no JSON" in seen.ends["user"].problems[0]
+
+
+class TestOkta(_Cut, SourceContract):
     @pytest.fixture
     async def scene(self, tmp_path: Path) -> AsyncIterator[OktaScene]:
         async with Okta() as okta:
@@ -214,14 +242,14 @@ class TestOkta(SourceContract):
         assert (await look(scene)).left("user", before) == {scene.id_of("ann")}
 
 
-class TestDescribed(SourceContract):
+class TestDescribed(_Cut, SourceContract):
     @pytest.fixture
     async def scene(self, tmp_path: Path) -> AsyncIterator[RosterScene]:
         async with Roster() as roster:
             yield RosterScene(tmp_path, roster)
 
 
-class TestAlexisHr(ChangesOfPeopleContract):
+class TestAlexisHr(_Cut, ChangesOfPeopleContract):
     @pytest.fixture
     async def scene(self, tmp_path: Path) -> AsyncIterator[AlexisScene]:
         async with AlexisHR() as hr:
