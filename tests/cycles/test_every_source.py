@@ -1,9 +1,9 @@
-"""The same story from databases and systems with a REST API to a SCIM server that nobody here wrote: scim2-server."""
+"""The same story from databases, REST and SCIM to a server that nobody here wrote: scim2-server."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from tests.servers.alexishr import AlexisHR
 from tests.servers.okta import Okta
 from tests.servers.real import RealScimServer
 from tests.servers.roster import DESCRIPTION, Roster
+from tests.servers.scim import ScimServer
 from tests.store.conftest import postgresql
 
 __all__ = ["postgresql"]
@@ -208,7 +209,51 @@ class AlexisPeople:
         raise NotImplementedError
 
 
-KINDS = ("sqlite", "postgresql", "mariadb", "okta", "rest", "alexishr")
+class ScimPeople:
+    has_teams = tells_of_deletions = True
+
+    def __init__(self, server: ScimServer) -> None:
+        self._server = server
+        self.table = f'type = "scim"\nurl = "{server.url}"\n{TOKEN}overlap = "1s"\nallow_empty = ["groups"]\n'
+        self._ids: dict[str, str] = {}
+        self._gone: dict[str, Any] = {}
+        self._at = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def id_of(self, who: str) -> str:
+        return self._ids[who]
+
+    def write(self, who: str, *, told: bool = True, **fields: Any) -> None:
+        mail = f"{who}@x.test"
+        if who not in self._ids:
+            self._ids[who] = self._server.put("user", userName=mail, title="Engineer", active=True)
+            fields = {"mail": mail, **fields}
+        elif who in self._gone:
+            self._server.users[self._ids[who]] = self._gone.pop(who)
+        row = self._server.users[self._ids[who]]
+        row.update({name: value for name, value in fields.items() if name in ("title", "active")})
+        if "mail" in fields:
+            row["emails"] = [{"value": fields["mail"], "type": "work"}]
+        if "boss" in fields:
+            row[ENTERPRISE] = {"manager": {"value": self._ids[fields["boss"]]}}
+        if told:
+            self._touch(row)
+
+    def delete(self, who: str) -> None:
+        self._gone[who] = self._server.users.pop(self._ids[who])
+
+    def team(self, name: str, *members: str) -> None:
+        if name not in self._ids:
+            self._ids[name] = self._server.put("group", displayName=name)
+        row = self._server.groups[self._ids[name]]
+        row["members"] = [{"value": self._ids[member]} for member in members]
+        self._touch(row)
+
+    def _touch(self, row: dict[str, Any]) -> None:
+        self._at += timedelta(hours=1)
+        row["meta"]["lastModified"] = self._at.isoformat()
+
+
+KINDS = ("sqlite", "postgresql", "mariadb", "okta", "rest", "alexishr", "scim")
 
 
 @pytest.fixture(params=KINDS)
@@ -223,6 +268,10 @@ async def system(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
             async with Okta() as okta:
                 secret(tmp_path, "source-token", okta.token)
                 yield OktaPeople(okta)
+        case "scim":
+            async with ScimServer(token="source-token") as server:
+                secret(tmp_path, "source-token", server.token)
+                yield ScimPeople(server)
         case "rest":
             async with Roster() as roster:
                 secret(tmp_path, "source-token", roster.key)
