@@ -20,6 +20,7 @@ from reconciler.ports import Watermark
 from reconciler.runtime.cycle import run_cycle
 from reconciler.runtime.report import CycleReport
 from reconciler.runtime.rules import KindRules, wanted_of
+from tests.cycles import pages
 from tests.cycles.calendar import Calendar, NoLuck
 from tests.cycles.company import done
 from tests.servers import samba as ad
@@ -267,42 +268,31 @@ async def test_a_comparison_of_everything_says_what_the_directory_had_not_told(
     assert any("had left out 2 users" in problem for problem in report.problems), report.problems
 
 
-PAGE = Path(__file__).parents[2] / "docs" / "sources" / "ldap.md"
-
-
 async def test_the_configuration_of_the_page_runs(
     tmp_path: Path, office: Office, real_scim_server: RealScimServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, generic, _, domain, *_ = PAGE.read_text("utf-8").replace("```toml\n", "```").split("```")
+    generic, domain = pages.shown("ldap")
     written = generic
     if "active_directory" in office.source:
         source = generic[generic.index("[sources.staff]") : generic.index("[targets.phone]")]
         written = generic.replace(source, domain.replace("base =", 'ca_file = "ca.pem"\nbase =', 1))
     said = tomllib.loads(office.source)
     shutil.copy(said["ca_file"], tmp_path / "ca.pem")
-    for real, here in (
-        ("ldaps://directory.example.com", said["url"]),
-        ("ldaps://dc1.example.com", said["url"]),
-        ("cn=reconciler,ou=system,dc=example,dc=com", said["bind"]["dn"]),
-        ("reconciler@example.com", said["bind"]["dn"]),
-        ("dc=example,dc=com", "dc=example,dc=test"),
-        ("https://phone.example.com/scim", real_scim_server.url),
-    ):
-        written = written.replace(real, here)
+    here = {
+        "ldaps://directory.example.com": said["url"],
+        "ldaps://dc1.example.com": said["url"],
+        "cn=reconciler,ou=system,dc=example,dc=com": said["bind"]["dn"],
+        "reconciler@example.com": said["bind"]["dn"],
+        "dc=example,dc=com": "dc=example,dc=test",
+        pages.PHONE: real_scim_server.url,
+    }
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
-    for name, secret in (("phone-token", real_scim_server.token), ("ldap", office.password)):
-        (tmp_path / name).touch(mode=0o600)
-        (tmp_path / name).write_text(secret)
     office.hire("boss")
     office.hire("ann", "boss")
     office.hire("outsider")
     office.team("APP-Phone", "boss", "ann")
-    path = tmp_path / "config.toml"
-    path.write_text(written)
-    async with wiring.open_house(config.load(path), write=True) as house, house.world("phone") as world:
-        lines = await world.source.test()
-        assert all(line.ok for line in lines), lines
-        report = await run_cycle(house.plan("phone"), world)
+    secrets = {"phone-token": real_scim_server.token, "ldap": office.password}
+    report = await pages.first_cycle(tmp_path, written, here, secrets)
     app = App(real_scim_server)
-    assert (report.problems, done(report)) == ([], {"create": 2})
+    assert done(report) == {"create": 2}
     assert (app.active(), app.manager("ann")) == ({"boss", "ann"}, "boss")

@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from tests.cycles.company import GROUPS, MANAGER, Company, done
+from tests.cycles.pages import keep
 from tests.cycles.test_real_server import ENTERPRISE, App
-from tests.cycles.test_rest_sources import secret
 from tests.servers.alexishr import AlexisHR
 from tests.servers.okta import Okta
 from tests.servers.real import RealScimServer
@@ -266,19 +266,19 @@ async def system(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
             database.close()
         case "okta":
             async with Okta() as okta:
-                secret(tmp_path, "source-token", okta.token)
+                keep(tmp_path, "source-token", okta.token)
                 yield OktaPeople(okta)
         case "scim":
             async with ScimServer(token="source-token") as server:
-                secret(tmp_path, "source-token", server.token)
+                keep(tmp_path, "source-token", server.token)
                 yield ScimPeople(server)
         case "rest":
             async with Roster() as roster:
-                secret(tmp_path, "source-token", roster.key)
+                keep(tmp_path, "source-token", roster.key)
                 yield RosterPeople(tmp_path, roster)
         case _:
             async with AlexisHR() as hr:
-                secret(tmp_path, "source-token", hr.token)
+                keep(tmp_path, "source-token", hr.token)
                 yield AlexisPeople(hr)
 
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler import config, wiring
-from reconciler.runtime.cycle import run_cycle
+from tests.cycles import pages
 from tests.cycles.calendar import DAY
 from tests.cycles.company import GROUPS, Company, done
 from tests.servers.faults import FOR_EVER, Status, Unauthorized
@@ -176,11 +175,7 @@ async def test_a_snapshot_from_time_to_time_and_changes_between(
 async def test_the_configurations_of_the_page_are_ones_that_run(
     tmp_path: Path, server: ScimServer, number: int
 ) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "sources" / "file.md").read_text("utf-8")
-    written = page.split("```toml\n")[number + 1].split("```", 1)[0]
-    token = tmp_path / "phone-token"
-    token.touch(mode=0o600)
-    token.write_text(server.token)
+    page = (pages.SOURCES / "file.md").read_text("utf-8")
     people = '{"id": "e-7", "userPrincipalName": "ann@example.com", "displayName": "Ann", "accountEnabled": true}\n'
     (tmp_path / "users.jsonl").write_text(people)
     (tmp_path / "groups.jsonl").write_text('{"id": "g", "displayName": "G", "members": []}\n')
@@ -189,10 +184,8 @@ async def test_the_configurations_of_the_page_are_ones_that_run(
     (tmp_path / "full" / "users-1.csv").write_text("id;userPrincipalName;displayName\ne-9;bob@example.com;Bob\n")
     example = page.split("```\noperation", 1)[1].split("```", 1)[0]
     (tmp_path / "inbox" / "1.csv").write_text(f"operation{example}", "cp1252")
-    path = tmp_path / "page.toml"
-    path.write_text(written.replace("https://phone.example.com/scim", server.url))
-    async with wiring.open_house(config.load(path), write=True) as house, house.world("phone") as world:
-        assert all(line.ok for line in await world.source.test())
-        report = await run_cycle(house.plan("phone"), world)
-    assert (report.problems, done(report)) == ([], {"create": 1})
+    report = await pages.first_cycle(
+        tmp_path, pages.shown("file")[number], {pages.PHONE: server.url}, {"phone-token": server.token}
+    )
+    assert done(report) == {"create": 1}
     assert server.user("ann@example.com")["displayName"] == ("Ann" if number == 0 else "Ann Ångström")

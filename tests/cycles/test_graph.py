@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler import config, wiring
-from reconciler.runtime.cycle import run_cycle
+from tests.cycles import pages
 from tests.cycles.company import done
 from tests.cycles.entra import AGENT, APP, CHIEF, Tenant
 from tests.servers.graph import SECRET, GraphServer
@@ -220,18 +219,12 @@ async def test_from_a_tenant_to_a_server_that_nobody_here_wrote(
 async def test_the_configuration_of_the_page_is_one_that_runs(
     tmp_path: Path, entra: Tenant, server: ScimServer
 ) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "sources" / "graph.md").read_text("utf-8")
-    written = page.split("```toml\n", 1)[1].split("```", 1)[0]
-    entra.keep("entra.secret", SECRET)
-    entra.keep("phone-token", server.token)
-    here = f'type = "graph"\nurl = "{entra.server.url}"\nlogin_url = "{entra.server.origin}"\n'
-    path = tmp_path / "config.toml"
-    path.write_text(written.replace("https://phone.example.com/scim", server.url).replace('type = "graph"\n', here))
-    async with wiring.open_house(config.load(path), write=True) as house, house.world("phone") as world:
-        lines = await world.source.test()
-        assert all(line.ok for line in lines), lines
-        report = await run_cycle(house.plan("phone"), world)
-    assert (report.problems, done(report)) == ([], {"create": 5, "members_added": 3})
+    [written] = pages.shown("graph")
+    of_the_double = f'type = "graph"\nurl = "{entra.server.url}"\nlogin_url = "{entra.server.origin}"\n'
+    here = {pages.PHONE: server.url, 'type = "graph"\n': of_the_double}
+    secrets = {"entra.secret": SECRET, "phone-token": server.token}
+    report = await pages.first_cycle(tmp_path, written, here, secrets)
+    assert done(report) == {"create": 5, "members_added": 3}
 
 
 async def test_on_demand_people_are_found_by_name_and_judged_by_their_assignments(

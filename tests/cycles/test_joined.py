@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
-from reconciler import config, wiring
-from reconciler.runtime.cycle import run_cycle
+from tests.cycles import pages
 from tests.cycles.company import GROUPS, MANAGER, Company, done
 from tests.cycles.test_real_server import App
 from tests.servers.real import RealScimServer
@@ -254,29 +253,18 @@ users_base = "{PEOPLE}"
             ):
                 connection.execute(text(statement))
         engine.dispose()
-        (tmp_path / "secrets").mkdir()
-        secrets = {"directory": READER_PASSWORD, "hr": "trusted anyway", "../phone-token": real_scim_server.token}
-        for name, secret in secrets.items():
-            (tmp_path / "secrets" / name).touch(mode=0o600)
-            (tmp_path / "secrets" / name).write_text(secret)
         (tmp_path / "ca.pem").write_bytes(slapd.ca_file.read_bytes())
-        page = (Path(__file__).parents[2] / "docs" / "sources" / "joined.md").read_text("utf-8")
-        written = page.split("```toml\n", 1)[1].split("```", 1)[0]
-        for real, here in (
-            ("ldaps://directory.example.com", slapd.tls_url),
-            ("cn=reader,dc=example,dc=com", READER),
-            ("dc=example,dc=com", BASE),
-            ("postgresql+psycopg://reader@hr.example.com/hr", postgresql.replace("://", "+psycopg://")),
-            ("https://phone.example.com/scim", real_scim_server.url),
-        ):
-            written = written.replace(real, here)
-        path = tmp_path / "config.toml"
-        path.write_text(written)
-        async with wiring.open_house(config.load(path), write=True) as house, house.world("phone") as world:
-            lines = await world.source.test()
-            assert all(line.ok for line in lines), lines
-            report = await run_cycle(house.plan("phone"), world)
-        assert (report.problems, done(report)) == ([], {"create": 2})
+        [written] = pages.shown("joined")
+        here = {
+            "ldaps://directory.example.com": slapd.tls_url,
+            "cn=reader,dc=example,dc=com": READER,
+            "dc=example,dc=com": BASE,
+            "postgresql+psycopg://reader@hr.example.com/hr": postgresql.replace("://", "+psycopg://"),
+            pages.PHONE: real_scim_server.url,
+        }
+        secrets = {"secrets/directory": READER_PASSWORD, "secrets/hr": "trusted anyway"}
+        report = await pages.first_cycle(tmp_path, written, here, {**secrets, "phone-token": real_scim_server.token})
+        assert done(report) == {"create": 2}
         found = {one["userName"].partition("@")[0]: one for one in app.users().values()}
         assert (found["boss"]["title"], found["bob"]["title"]) == ("Chief", "Clerk"), "ann has left by HR's word"
         assert found["bob"][ENTERPRISE]["manager"]["value"] == found["boss"]["id"]

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from reconciler import config, wiring
-from reconciler.runtime.cycle import run_cycle
+from tests.cycles import pages
 from tests.cycles.calendar import DAY
 from tests.cycles.company import GROUPS, MANAGER, Company, done
+from tests.cycles.pages import keep
 from tests.servers.alexishr import SENSITIVE, AlexisHR
 from tests.servers.okta import Okta
 from tests.servers.scim import ScimServer
@@ -28,19 +28,13 @@ NAMES = f"""
 """
 
 
-def secret(directory: Path, name: str, value: str) -> None:
-    path = directory / name
-    path.touch(mode=0o600)
-    path.write_text(value)
-
-
 # --- AlexisHR --------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 async def hr(company: Company) -> AsyncIterator[AlexisHR]:
     async with AlexisHR() as running:
-        secret(company.directory, "hr-token", running.token)
+        keep(company.directory, "hr-token", running.token)
         company.attributes = NAMES.replace('from = "id"', 'from = "employeeId"')
         company.source = f"""
 type = "alexishr"
@@ -179,7 +173,7 @@ async def test_a_token_that_died_is_said(company: Company, hr: AlexisHR) -> None
     assert quarantine is not None
     assert (quarantine.rule, quarantine.source) == ("the source staff refuses the credentials", "staff")
     assert (quarantine.error_code, quarantine.request) == ("Unauthorized", "GET /v1/department")
-    secret(company.directory, "hr-token", hr.token)
+    keep(company.directory, "hr-token", hr.token)
     report = await company.cycle()
     assert (report.state, done(report)) == ("active", {"create": 3})
     assert (await company.standing()).quarantine is None
@@ -191,7 +185,7 @@ async def test_a_token_that_died_is_said(company: Company, hr: AlexisHR) -> None
 @pytest.fixture
 async def okta(company: Company) -> AsyncIterator[Okta]:
     async with Okta() as running:
-        secret(company.directory, "okta-token", running.token)
+        keep(company.directory, "okta-token", running.token)
         company.attributes = NAMES
         company.source = f"""
 type = "okta"
@@ -364,28 +358,20 @@ async def test_a_failed_create_is_fetched_by_itself(company: Company, server: Sc
 
 @pytest.mark.parametrize("name", ["alexishr", "okta", "rest"])
 async def test_the_configuration_of_each_page_runs(tmp_path: Path, server: ScimServer, name: str) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "sources" / f"{name}.md").read_text("utf-8")
-    written = page.split("```toml\n", 1)[1].split("```", 1)[0]
+    written, *descriptions = pages.shown(name)
     async with AlexisHR() as hr, Okta() as okta:
         staff(hr, 3)
         okta.apps["0oa1"] = {}
         people(okta, 3)
         okta.found("g1", "APP-Phone", "u0", "u1", "u2")
-        address = okta.url if name == "okta" else f"{hr.url}/v1"
-        secret(tmp_path, "phone-token", server.token)
-        secret(tmp_path, "source-token", okta.token if name == "okta" else hr.token)
-        if name == "rest":
-            (tmp_path / "people.toml").write_text(page.split("```toml\n", 2)[2].split("```", 1)[0])
-        for real, here in (
-            ("https://phone.example.com/scim", server.url),
-            ("https://example.okta.com", address),
-            ("https://api.alexishr.com/v1", address),
-            ("https://hr.example.com/v1", address),
-        ):
-            written = written.replace(real, here)
-        path = tmp_path / "config.toml"
-        path.write_text(written)
-        async with wiring.open_house(config.load(path), write=True) as house, house.world("phone") as world:
-            assert all(line.ok for line in await world.source.test())
-            report = await run_cycle(house.plan("phone"), world)
-    assert (report.problems, done(report)) == ([], {"create": 3})
+        for description in descriptions:
+            (tmp_path / "people.toml").write_text(description)
+        here = {
+            pages.PHONE: server.url,
+            "https://example.okta.com": okta.url,
+            "https://api.alexishr.com/v1": f"{hr.url}/v1",
+            "https://hr.example.com/v1": f"{hr.url}/v1",
+        }
+        secrets = {"phone-token": server.token, "source-token": okta.token if name == "okta" else hr.token}
+        report = await pages.first_cycle(tmp_path, written, here, secrets)
+    assert done(report) == {"create": 3}

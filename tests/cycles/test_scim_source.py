@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from reconciler import config, wiring
-from reconciler.runtime.cycle import run_cycle
+from tests.cycles import pages
 from tests.cycles.calendar import DAY
 from tests.cycles.company import GROUPS, MANAGER, Company, done
 from tests.cycles.test_real_server import App
@@ -342,19 +341,10 @@ async def test_from_the_double_to_a_real_server_and_back_from_the_real_one(
 async def test_the_configuration_of_the_page_is_one_that_runs(
     tmp_path: Path, server: ScimServer, people: People
 ) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "sources" / "scim.md").read_text("utf-8")
-    written = page.split("```toml\n", 1)[1].split("```", 1)[0]
+    [written] = pages.shown("scim")
     people.hire("ann", "bob", "cleo", emails=[{"value": "x@example.com", "primary": True}])
     people.team("APP-Phone", "ann", "bob")
-    phone = tmp_path / "phone-token"
-    phone.touch(mode=0o600)
-    phone.write_text(server.token)
-    path = tmp_path / "page.toml"
-    text = written.replace("https://hr.example.com/scim/v2", people.server.url)
-    path.write_text(text.replace("https://phone.example.com/scim", server.url))
-    async with wiring.open_house(config.load(path), write=True) as house, house.world("phone") as world:
-        lines = await world.source.test()
-        assert all(line.ok for line in lines), lines
-        report = await run_cycle(house.plan("phone"), world)
-    assert (report.problems, done(report)) == ([], {"create": 2})
+    here = {pages.PHONE: server.url, "https://hr.example.com/scim/v2": people.server.url}
+    report = await pages.first_cycle(tmp_path, written, here, {"phone-token": server.token})
+    assert done(report) == {"create": 2}
     assert server.user("ann@example.com")["emails"][0]["value"] == "x@example.com"

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from reconciler import config, wiring
-from reconciler.runtime.cycle import run_cycle
+from tests.cycles import pages
 from tests.cycles.calendar import DAY
 from tests.cycles.company import Company, done
 from tests.servers.scim import ScimServer
@@ -269,8 +268,7 @@ async def test_another_query_makes_the_watermark_worthless_and_nobody_is_gone_be
 
 
 async def test_the_configuration_of_the_page_is_one_that_runs(tmp_path: Path, server: ScimServer) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "sources" / "sql.md").read_text("utf-8")
-    written = page.split("```toml\n", 1)[1].split("```", 1)[0]
+    [written] = pages.shown("sql")
     hr = Database(f"sqlite:///{tmp_path}/hr.db")
     hr.run("ALTER TABLE people ADD COLUMN boss INTEGER", "INSERT INTO teams VALUES (1, 'APP-Phone')")
     for id_ in (1, 2, 3):
@@ -280,19 +278,9 @@ async def test_the_configuration_of_the_page_is_one_that_runs(tmp_path: Path, se
         )
     hr.run("INSERT INTO team_members VALUES (1, 1), (1, 2)")
     hr.close()
-    token = tmp_path / "token"
-    token.touch(mode=0o600)
-    token.write_text(server.token)
-    path = tmp_path / "config.toml"
-    path.write_text(
-        written.replace("https://phone.example.com/scim", server.url).replace(
-            '{ env = "PHONE_TOKEN" }', '{ file = "token" }'
-        )
-    )
-    async with wiring.open_house(config.load(path), write=True) as house, house.world("phone") as world:
-        assert all(line.ok for line in await world.source.test())
-        report = await run_cycle(house.plan("phone"), world)
-    assert (report.problems, done(report)) == ([], {"create": 2})
+    here = {pages.PHONE: server.url, '{ env = "PHONE_TOKEN" }': '{ file = "phone-token" }'}
+    report = await pages.first_cycle(tmp_path, written, here, {"phone-token": server.token})
+    assert done(report) == {"create": 2}
 
 
 async def test_a_full_cycle_says_what_the_watermark_had_missed(company: Company, database: Database) -> None:

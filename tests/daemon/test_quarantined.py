@@ -13,7 +13,8 @@ from reconciler.ports import LogQuery
 from reconciler.runtime.desk import Desk, Restarted
 from reconciler.runtime.overview import job_overview, moment
 from tests.cycles.company import Company
-from tests.cycles.test_rest_sources import NAMES, secret, staff
+from tests.cycles.pages import keep
+from tests.cycles.test_rest_sources import NAMES, staff
 from tests.daemon.office import Office, opened
 from tests.net.doubles import EPOCH
 from tests.servers.alexishr import AlexisHR
@@ -83,7 +84,7 @@ async def test_a_job_that_is_in_quarantine_for_stop_after_stops_with_one_mail_un
 @pytest.fixture
 async def hr(company: Company) -> AsyncIterator[AlexisHR]:
     async with AlexisHR() as running:
-        secret(company.directory, "hr-token", running.token)
+        keep(company.directory, "hr-token", running.token)
         company.attributes = NAMES.replace('from = "id"', 'from = "employeeId"')
         company.source = f"""
 type = "alexishr"
