@@ -196,7 +196,7 @@ class RestSource:
                     )
                 if problems.found:
                     raise Unreadable(next(iter(problems.found)))
-            yield shape, joined.digest()
+            yield shape, await joined.digest()
 
     async def _one(self, entries: Entries, one: SourceId) -> dict[str, Any] | None:
         assert entries.one is not None

@@ -8,11 +8,13 @@ from hashlib import blake2b
 from types import TracebackType
 from typing import Any, Self
 
+import anyio.lowlevel
 import orjson
 
 from reconciler.dialects.rest import Unreadable
 
 _CACHE_KIB = 16 * 1024
+_AT_ONCE = 5000
 
 
 class Joined:
@@ -61,9 +63,12 @@ class Joined:
             found.setdefault(key, []).append(orjson.loads(body))
         return found
 
-    def digest(self) -> str:
-        """Return what is the same when each list says the same of each key."""
+    async def digest(self) -> str:
+        """Return what is the same when each list says the same of each key; others may work in between."""
         digest = blake2b(digest_size=8)
-        for name, key, body in self._database.execute("SELECT list, key, body FROM items ORDER BY list, key, n"):
-            digest.update(orjson.dumps([name, key, len(body)]) + body)
+        rows = self._database.execute("SELECT list, key, body FROM items ORDER BY list, key, n")
+        while some := rows.fetchmany(_AT_ONCE):
+            for name, key, body in some:
+                digest.update(orjson.dumps([name, key, len(body)]) + body)
+            await anyio.lowlevel.checkpoint()
         return digest.hexdigest()
