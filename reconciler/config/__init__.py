@@ -17,32 +17,34 @@ from reconciler.config.adapters import (
     targets_of,
     webhooks_of,
 )
+from reconciler.config.auth_settings import (
+    Auth,
+    BasicAuth,
+    BearerAuth,
+    CertificateProof,
+    FederatedProof,
+    KeyAuth,
+    OAuthSettings,
+    Proof,
+    SecretProof,
+)
 from reconciler.config.jobs import jobs_of
 from reconciler.config.profiles import Described, described_profile, load_profile
 from reconciler.config.reading import read
 from reconciler.config.report import Report
 from reconciler.config.settings import (
-    Auth,
-    BasicAuth,
-    BearerAuth,
-    CertificateProof,
     Config,
     ControlSettings,
-    FederatedProof,
     FileSourceSettings,
     GraphSourceSettings,
     GraphTargetSettings,
     JoinedSourceSettings,
-    KeyAuth,
     LdapSourceSettings,
     MailSettings,
-    OAuthSettings,
-    Proof,
     RestSourceSettings,
     RestTargetSettings,
     ScimSourceSettings,
     ScimTargetSettings,
-    SecretProof,
     SimpleBindSettings,
     SourceSettings,
     SqlSourceSettings,

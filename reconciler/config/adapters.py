@@ -14,6 +14,7 @@ from reconciler.config.addresses import auth_at
 from reconciler.config.addresses import holds_secret as _holds_secret
 from reconciler.config.addresses import host_of as _host
 from reconciler.config.addresses import split_at as _split
+from reconciler.config.auth_settings import Auth
 from reconciler.config.file_source import file_source
 from reconciler.config.file_table import FileSourceTable
 from reconciler.config.graph_settings import graph_source, graph_target
@@ -35,7 +36,6 @@ from reconciler.config.rest_target_table import RestTargetTable
 from reconciler.config.scim_source import scim_source
 from reconciler.config.scim_table import ScimSourceTable
 from reconciler.config.settings import (
-    Auth,
     ControlSettings,
     GraphTargetSettings,
     MailSettings,
@@ -248,6 +248,7 @@ def _scim_target(name: str, table: ScimTargetTable, profile: Profile | None, rep
         client_key=_existing(table.client_key, (*place, "client_key"), report),
         proxy=None if table.proxy is None else _address(table.proxy, (*place, "proxy"), report),
         timeout_seconds=seconds(table.timeout),
+        entries_max=table.max_entries,
         protected=tuple(table.protected),
         patch=None if table.patch is None else PatchDialect(table.patch),
         credential_expires=table.credential_expires,

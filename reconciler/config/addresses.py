@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
+from reconciler.config.auth_settings import Auth, BasicAuth, BearerAuth, OAuthSettings
 from reconciler.config.auth_tables import AuthTable, BasicTable, BearerTable, OAuthTable
 from reconciler.config.places import is_loopback, secret_at
 from reconciler.config.reading import Place
 from reconciler.config.report import Report
-from reconciler.config.settings import Auth, BasicAuth, BearerAuth, OAuthSettings
 
 SECRET_KEY = re.compile(
     r"(?:^|_|-)(?:password|passwd|passphrase|secret|token|credentials?|api_?key|private_?key)$", re.I

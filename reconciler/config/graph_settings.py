@@ -7,19 +7,13 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from reconciler.config.addresses import address_at
+from reconciler.config.auth_settings import CertificateProof, FederatedProof, Proof, SecretProof
 from reconciler.config.conversion import active_of
 from reconciler.config.graph_tables import GraphSourceTable, GraphTargetTable, TenantTable
 from reconciler.config.places import existing_file, secret_at
 from reconciler.config.reading import Place
 from reconciler.config.report import Report
-from reconciler.config.settings import (
-    CertificateProof,
-    FederatedProof,
-    GraphSourceSettings,
-    GraphTargetSettings,
-    Proof,
-    SecretProof,
-)
+from reconciler.config.settings import GraphSourceSettings, GraphTargetSettings
 from reconciler.config.values import seconds
 from reconciler.core.model import Profile
 
@@ -37,6 +31,7 @@ def graph_source(name: str, table: GraphSourceTable, report: Report) -> GraphSou
         allow_empty=frozenset(table.allow_empty),
         requests_per_second=table.requests_per_second,
         timeout_seconds=seconds(table.timeout),
+        entries_max=table.max_entries,
         ca_file=existing_file(table.ca_file, (*place, "ca_file"), report),
         proxy=None if table.proxy is None else address_at(table.proxy, (*place, "proxy"), report),
         active=active_of(table.active),
@@ -61,6 +56,7 @@ def graph_target(name: str, table: GraphTargetTable, profile: Profile | None, re
         ca_file=existing_file(table.ca_file, (*place, "ca_file"), report),
         proxy=None if table.proxy is None else address_at(table.proxy, (*place, "proxy"), report),
         timeout_seconds=seconds(table.timeout),
+        entries_max=table.max_entries,
         protected=tuple(table.protected),
         credential_expires=table.credential_expires,
     )

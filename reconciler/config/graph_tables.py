@@ -9,7 +9,14 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from reconciler.config.active_table import Active
-from reconciler.config.values import Period, SecretField, Table, Text, refusal
+from reconciler.config.values import (
+    MaxEntries,
+    Period,
+    SecretField,
+    Table,
+    Text,
+    refusal,
+)
 
 _PROOFS = ("client_secret", "certificate", "federated_token_file")
 
@@ -42,6 +49,7 @@ class TenantTable(Table):
     requests_per_second: float | None = Field(
         default=None, gt=0, allow_inf_nan=False, description="The most requests a second."
     )
+    max_entries: MaxEntries = None
     ca_file: Text | None = Field(default=None, description="Certificates (PEM) to trust instead of the system's.")
     proxy: Text | None = Field(default=None, description="The HTTP proxy, http://HOST:PORT.")
 

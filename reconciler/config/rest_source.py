@@ -7,6 +7,7 @@ from typing import get_args
 
 from reconciler import vendors
 from reconciler.config.addresses import address_at, auth_at, host_of
+from reconciler.config.auth_settings import KeyAuth, RestAuth
 from reconciler.config.auth_tables import KeyTable
 from reconciler.config.conversion import active_of
 from reconciler.config.places import existing_file, is_loopback, secret_at
@@ -20,7 +21,7 @@ from reconciler.config.rest_table import (
     RestSourceTable,
     TakeTable,
 )
-from reconciler.config.settings import KeyAuth, RestAuth, RestSourceSettings
+from reconciler.config.settings import RestSourceSettings
 from reconciler.config.shape import shaped
 from reconciler.config.values import seconds
 from reconciler.dialects import rest
@@ -59,6 +60,7 @@ def rest_source(name: str, table: RestSourceTable, report: Report) -> RestSource
         allow_empty=frozenset(table.allow_empty),
         requests_per_second=limit,
         timeout_seconds=seconds(table.timeout),
+        entries_max=table.max_entries,
         ca_file=existing_file(table.ca_file, (*place, "ca_file"), report),
         proxy=None if table.proxy is None else address_at(table.proxy, (*place, "proxy"), report),
         active=active_of(table.active or (described.active if described is not None else None)),

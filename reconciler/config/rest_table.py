@@ -8,7 +8,13 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from reconciler.config.active_table import Active
 from reconciler.config.auth_tables import BasicTable, BearerTable, KeyTable, OAuthTable
-from reconciler.config.values import Period, Table, Text, refusal
+from reconciler.config.values import (
+    MaxEntries,
+    Period,
+    Table,
+    Text,
+    refusal,
+)
 from reconciler.vendors import source_names
 
 RestAuthTable = Annotated[BearerTable | BasicTable | OAuthTable | KeyTable, Field(discriminator="type")]
@@ -167,6 +173,7 @@ class RestSourceTable(Table):
         default=None, gt=0, allow_inf_nan=False, description="The most requests a second. Default: the description's."
     )
     timeout: Period = Field(default="30s", description="How long one request may take.")
+    max_entries: MaxEntries = None
     ca_file: Text | None = Field(default=None, description="Certificates (PEM) to trust instead of the system's.")
     proxy: Text | None = Field(default=None, description="The HTTP proxy, http://HOST:PORT.")
     person: Text | None = Field(

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from reconciler.config.addresses import address_at, auth_at, host_of
+from reconciler.config.auth_settings import KeyAuth, RestAuth
 from reconciler.config.auth_tables import KeyTable
 from reconciler.config.places import existing_file, is_loopback, secret_at
 from reconciler.config.profiles import Described
@@ -23,7 +24,7 @@ from reconciler.config.rest_target_table import (
     RestTable,
     RestTargetTable,
 )
-from reconciler.config.settings import KeyAuth, RestAuth, RestTargetSettings
+from reconciler.config.settings import RestTargetSettings
 from reconciler.config.values import seconds
 from reconciler.core.outcomes import Fault
 from reconciler.dialects.refusals import DETAIL_NAMES
@@ -52,6 +53,7 @@ def rest_target(name: str, table: RestTargetTable, described: Described | None, 
         concurrency=table.concurrency,
         requests_per_second=table.requests_per_second or (profile.requests_per_second if profile is not None else None),
         timeout_seconds=seconds(table.timeout),
+        entries_max=table.max_entries,
         ca_file=existing_file(table.ca_file, (*place, "ca_file"), report),
         proxy=None if table.proxy is None else address_at(table.proxy, (*place, "proxy"), report),
         protected=tuple(table.protected),

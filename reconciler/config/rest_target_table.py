@@ -10,7 +10,14 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from reconciler.config.rest_table import ListTable, PagingTable, RestAuthTable
-from reconciler.config.values import Period, Table, TargetPath, Text, refusal
+from reconciler.config.values import (
+    MaxEntries,
+    Period,
+    Table,
+    TargetPath,
+    Text,
+    refusal,
+)
 from reconciler.core.paths import PathError, parse
 
 Fault = Literal[
@@ -166,6 +173,7 @@ class RestTargetTable(Table):
         default=None, gt=0, allow_inf_nan=False, description="The most requests a second. Default: the profile's."
     )
     timeout: Period = Field(default="20s", description="How long one request may take; pages three times as long.")
+    max_entries: MaxEntries = None
     ca_file: Text | None = Field(default=None, description="Certificates (PEM) to trust instead of the system's.")
     proxy: Text | None = Field(default=None, description="The HTTP proxy, http://HOST:PORT.")
     protected: list[Text] = Field(

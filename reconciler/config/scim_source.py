@@ -49,6 +49,7 @@ def scim_source(name: str, table: ScimSourceTable, report: Report) -> ScimSource
         concurrency=table.concurrency,
         requests_per_second=table.requests_per_second,
         timeout_seconds=seconds(table.timeout),
+        entries_max=table.max_entries,
         ca_file=existing_file(table.ca_file, (*place, "ca_file"), report),
         client_cert=existing_file(table.client_cert, (*place, "client_cert"), report),
         client_key=existing_file(table.client_key, (*place, "client_key"), report),

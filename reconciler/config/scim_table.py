@@ -8,7 +8,12 @@ from pydantic import Field
 
 from reconciler.config.active_table import Active
 from reconciler.config.auth_tables import AuthTable
-from reconciler.config.values import Period, Table, Text
+from reconciler.config.values import (
+    MaxEntries,
+    Period,
+    Table,
+    Text,
+)
 
 
 class ScimSourceTable(Table):
@@ -51,6 +56,7 @@ class ScimSourceTable(Table):
         default=None, gt=0, allow_inf_nan=False, description="The most requests a second."
     )
     timeout: Period = Field(default="30s", description="How long one resource may take; a page thrice that.")
+    max_entries: MaxEntries = None
     ca_file: Text | None = Field(default=None, description="Certificates (PEM) to trust instead of the system's.")
     client_cert: Text | None = Field(default=None, description="Our certificate (PEM), where the server wants one.")
     client_key: Text | None = Field(default=None, description="Its key, where it is in a file of its own.")

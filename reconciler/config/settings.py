@@ -10,6 +10,7 @@ from typing import Literal
 
 from sqlalchemy import URL
 
+from reconciler.config.auth_settings import Auth, Proof, RestAuth
 from reconciler.core.model import ActiveRule, Job, PatchDialect, Profile
 from reconciler.dialects.rest import Description
 from reconciler.dialects.rest_operations import Api
@@ -140,15 +141,6 @@ class SqlSourceSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class KeyAuth:
-    """A key in a header of its own, or in the query."""
-
-    place: Literal["header", "query"]
-    key_name: str
-    secret: Secret
-
-
-@dataclass(frozen=True, slots=True)
 class RestSourceSettings:
     """A source that is read over REST by a description."""
 
@@ -164,6 +156,8 @@ class RestSourceSettings:
     allow_empty: frozenset[Literal["users", "groups"]] = frozenset()
     requests_per_second: float | None = None
     timeout_seconds: float = 30.0
+    entries_max: int | None = None
+    """More entries than this in one list, and it is taken for one without an end; None: `dialects.length` says."""
     ca_file: Path | None = None
     proxy: str | None = None
     active: ActiveRule | None = None
@@ -191,38 +185,13 @@ class ScimSourceSettings:
     concurrency: int = 4
     requests_per_second: float | None = None
     timeout_seconds: float = 30.0
+    entries_max: int | None = None
     ca_file: Path | None = None
     client_cert: Path | None = None
     client_key: Path | None = None
     proxy: str | None = None
     active: ActiveRule | None = None
     person: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SecretProof:
-    """A client secret says who we are."""
-
-    secret: Secret
-
-
-@dataclass(frozen=True, slots=True)
-class CertificateProof:
-    """A statement signed with the key of a certificate says who we are: PEM with both."""
-
-    pem: Secret
-
-
-@dataclass(frozen=True, slots=True)
-class FederatedProof:
-    """A token of another issuer says who we are; it is kept fresh in a file."""
-
-    path: Path
-    where: str
-    """The place in the configuration that names it, for error texts."""
-
-
-Proof = SecretProof | CertificateProof | FederatedProof
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +207,7 @@ class GraphSourceSettings:
     allow_empty: frozenset[Literal["users", "groups"]] = frozenset()
     requests_per_second: float | None = None
     timeout_seconds: float = 30.0
+    entries_max: int | None = None
     ca_file: Path | None = None
     proxy: str | None = None
     active: ActiveRule | None = None
@@ -274,33 +244,6 @@ SourceSettings = (
 
 
 @dataclass(frozen=True, slots=True)
-class BearerAuth:
-    secret: Secret
-
-
-@dataclass(frozen=True, slots=True)
-class BasicAuth:
-    username: str
-    secret: Secret
-
-
-@dataclass(frozen=True, slots=True)
-class OAuthSettings:
-    """OAuth 2.0 client credentials (RFC 6749 §4.4)."""
-
-    token_url: str
-    client_id: str
-    secret: Secret
-    scope: str | None = None
-    client_auth: Literal["basic", "body"] = "basic"
-    """Where the client's id and secret go: the Authorization header, or the form."""
-
-
-Auth = BearerAuth | BasicAuth | OAuthSettings
-RestAuth = BearerAuth | BasicAuth | OAuthSettings | KeyAuth
-
-
-@dataclass(frozen=True, slots=True)
 class ScimTargetSettings:
     """A target that speaks SCIM 2.0. `url` has no slash at its end; its query, if any, is kept."""
 
@@ -317,6 +260,7 @@ class ScimTargetSettings:
     client_key: Path | None = None
     proxy: str | None = None
     timeout_seconds: float = 20.0
+    entries_max: int | None = None
     protected: tuple[str, ...] = ()
     patch: PatchDialect | None = None
     """Overrides the profile's PATCH dialect (it already stands in `Config.profiles`)."""
@@ -341,6 +285,7 @@ class GraphTargetSettings:
     ca_file: Path | None = None
     proxy: str | None = None
     timeout_seconds: float = 20.0
+    entries_max: int | None = None
     protected: tuple[str, ...] = ()
     credential_expires: date | None = None
 
@@ -362,6 +307,7 @@ class RestTargetSettings:
     ca_file: Path | None = None
     proxy: str | None = None
     timeout_seconds: float = 20.0
+    entries_max: int | None = None
     protected: tuple[str, ...] = ()
     credential_expires: date | None = None
     tenant: str | None = None

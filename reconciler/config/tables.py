@@ -20,6 +20,7 @@ from reconciler.config.sql_table import SqlSourceTable
 from reconciler.config.values import (
     DurationOrNever,
     MailAddress,
+    MaxEntries,
     Name,
     Period,
     Scalar,
@@ -122,6 +123,7 @@ class ScimTargetTable(Table):
     timeout: Period = Field(
         default="20s", description="How long one request may take; pages and groups three times as long."
     )
+    max_entries: MaxEntries = None
     ca_file: Text | None = Field(default=None, description="Certificates (PEM) to trust instead of the system's.")
     client_cert: Text | None = Field(default=None, description="Our certificate (PEM), where the app wants one.")
     client_key: Text | None = Field(

@@ -164,6 +164,14 @@ DurationOrNever = Annotated[
 Share = Annotated[str, AfterValidator(_share), Field(json_schema_extra={"examples": ["10%"]})]
 Timezone = Annotated[str, AfterValidator(_timezone), Field(json_schema_extra={"examples": ["Europe/Berlin"]})]
 TargetPath = Annotated[str, AfterValidator(_path)]
+MaxEntries = Annotated[
+    int | None,
+    Field(
+        ge=1,
+        description="The most entries of one list: a longer one is taken for one without an end. "
+        "Default: ten times as many as the system says there are; a million where it does not say.",
+    ),
+]
 Expression = Annotated[str, AfterValidator(_expression)]
 AppId = Annotated[str, AfterValidator(_app_id)]
 Who = Annotated[str, AfterValidator(_who), Field(json_schema_extra={"examples": ["group:it"]})]

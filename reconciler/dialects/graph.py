@@ -16,6 +16,7 @@ from reconciler.core.diffing import is_empty
 from reconciler.core.model import Kind, Profile, Resource, TargetId
 from reconciler.core.outcomes import Account, Failed, Fault
 from reconciler.core.reasons import Reason
+from reconciler.dialects import refusals
 from reconciler.dialects.identifiers import names_one
 from reconciler.net.statuses import fault_of
 
@@ -213,7 +214,7 @@ def failed(
     """Return the fault that an answer means; `doing` says what was asked ("creating a user")."""
     error = json_object(content).get("error")
     error = error if isinstance(error, dict) else {}
-    message = _SPACES.sub(" ", str(error.get("message") or ""))[:_WORDS_MAX].strip()
+    message = _message(error)
     fault = fault_of(status, asks_to_wait=wait_seconds is not None) or Fault.NOT_SCIM
     reason_code: Reason | None = None
     attribute = _named(error)
@@ -240,6 +241,20 @@ def failed(
     return Failed(fault, reason, status, wait_seconds, attribute, reason_code or "", request_id=named[:100])
 
 
+def hidden_refusal(status: int, content: bytes, *, doing: str, asked: str) -> Failed | None:
+    """Return what is wrong with an answer that says it succeeded: a web page, or an error inside; None: nothing."""
+    error = json_object(content).get("error") if b'"error"' in content else None
+    if error:
+        message = _message(error) if isinstance(error, dict) else ""
+        conflict = isinstance(error, dict) and _is_conflict(error, message)
+        reason = f"{doing}: Graph answered {status} with an error inside" + (f": {message}" if message else "")
+        return Failed(Fault.CONFLICT if conflict else Fault.NOT_SCIM, reason, status, request=asked)
+    if refusals.is_html(content):
+        reason = f"{doing}: the answer is a web page (a login?): what answers is not Graph: check the url"
+        return Failed(Fault.NOT_SCIM, reason, status, request=asked)
+    return None
+
+
 def granted_permissions(header: str) -> frozenset[str] | None:
     """Return the application permissions in a token, None where it cannot be read: its form is no promise."""
     parts = header.removeprefix("Bearer ").split(".")
@@ -259,6 +274,10 @@ def says_already_there(content: bytes) -> bool:
     """Whether a refusal says that the reference to be added exists."""
     error = json_object(content).get("error")
     return isinstance(error, dict) and "references already exist" in str(error.get("message") or "").lower()
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    return _SPACES.sub(" ", str(error.get("message") or ""))[:_WORDS_MAX].strip()
 
 
 def _is_conflict(error: Mapping[str, Any], message: str) -> bool:

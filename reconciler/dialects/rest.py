@@ -125,7 +125,6 @@ class Description:
     groups: Entries | None = None
     assigned: tuple[Assigned, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
-    pages_max: int = 100_000
 
     def entries(self, part: Part) -> Entries | None:
         return self.users if part == "users" else self.groups

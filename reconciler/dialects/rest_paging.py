@@ -7,27 +7,15 @@ from typing import Any
 
 from reconciler.core.met import Keys
 from reconciler.dialects import rest
+from reconciler.dialects.length import Length
 from reconciler.dialects.rest import Listing, Unreadable
-
-PAGES_MAX = 100_000
 
 
 class Walk:
     """What was asked of a list, and what is asked next. Nobody is believed to be absent while there are `problems`."""
 
     __slots__ = (
-        *(
-            "_asked",
-            "_base",
-            "_count",
-            "_cursors",
-            "_different",
-            "_listing",
-            "_pages",
-            "_pages_max",
-            "_position",
-            "_seen",
-        ),
+        *("_asked", "_base", "_came", "_count", "_cursors", "_length", "_listing", "_position", "_seen"),
         *("_total", "_variables", "counts_repeats", "problems", "url"),
     )
 
@@ -38,13 +26,11 @@ class Walk:
         variables: Mapping[str, str],
         query: Mapping[str, str] | None = None,
         *,
-        pages_max: int = PAGES_MAX,
+        entries_max: int | None = None,
     ) -> None:
-        self._base, self._listing, self._variables, self._pages_max = base, listing, variables, pages_max
-        self._seen, self._cursors = Keys(), set[str]()
-        self._pages, self._count, self._position = 0, 0, listing.paging.first
-        self._different = 0
-        """How many ids came, each counted once."""
+        self._base, self._listing, self._variables, self._length = base, listing, variables, Length(entries_max)
+        self._seen, self._cursors = Keys(), Keys()
+        self._came, self._count, self._position = 0, 0, listing.paging.first
         self._total: int | None = None
         self.problems: dict[str, None] = {}
         """What speaks against the list being whole."""
@@ -68,9 +54,6 @@ class Walk:
         """Return the items of the page at `url`, each once, and go on to the next. Raises Unreadable."""
         assert self.url is not None, "the list has ended"
         listing, paging = self._listing, self._listing.paging
-        if self._pages >= self._pages_max:
-            raise Unreadable(f"more than {self._pages_max} pages: is that the end that is looked for?")
-        self._pages += 1
         content, items = rest.items_of(body, listing)
         now = rest.total_of(content, paging)
         if self._total is not None and now != self._total:
@@ -79,19 +62,22 @@ class Walk:
         ids = [rest.id_of(item, listing.id) for item in items]
         if not all(ids):
             self._note(f"an item has neither text nor a whole number as '{listing.id}'")
-        known = [(item, one) for item, one in zip(items, ids, strict=True) if one is not None]
-        repeated = set(self._seen.add([one for _, one in known]))  # also who comes twice on one page
-        fresh = [item for position, (item, _) in enumerate(known) if position not in repeated]
-        self._different += len(fresh)
-        named = len(known)
-        if len(fresh) < named and self.counts_repeats:
+        named = [(item, one) for item, one in zip(items, ids, strict=True) if one is not None]
+        repeated = set(self._seen.add([one for _, one in named]))
+        fresh = [item for position, (item, _) in enumerate(named) if position not in repeated]
+        if repeated and self.counts_repeats:
             self._note("somebody came twice: the list moved while it was read, or its pages repeat")
-            if named == len(items) and not fresh:
+            if len(named) == len(items) and not fresh:
                 raise Unreadable("a page came twice: the system does not go on where it is asked to")
         self._count += len(items)
+        self._came += len(fresh)
         self.url = self._following(content, len(items), link, self.url)
-        if self.url is None and self._total is not None and self._different < self._total:
-            self._note(f"{self._different} came of {self._total} that there are")
+        too_long = self._length.grew(len(fresh), self._total) if self.url is not None else ""
+        if too_long:
+            self.url = None
+            self._note(too_long)
+        elif self.url is None and self._total is not None and self._came < self._total:
+            self._note(f"{self._came} came of {self._total} that there are")
         return fresh
 
     def _following(self, content: Any, came: int, link: str | None, url: str) -> str | None:
@@ -114,9 +100,8 @@ class Walk:
                 cursor = _cursor(rest.value_at(content, paging.next or ""))
         if cursor is None:
             return None
-        if cursor in self._cursors:
+        if self._cursors.add([cursor]):
             raise Unreadable("the same next page came twice: the system goes in circles")
-        self._cursors.add(cursor)
         if paging.kind == "cursor":
             assert paging.parameter is not None
             asked = {**self._asked, paging.parameter: cursor}

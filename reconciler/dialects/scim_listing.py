@@ -106,11 +106,12 @@ class _Listing:
 
     async def begin(self, form: Form) -> dict[str, Any] | Failed:
         self._form = form
-        self.paging = Paging(form.count, by_cursor=form.by_cursor)
+        self.paging = Paging(form.count, by_cursor=form.by_cursor, entries_max=self._wire.entries_max)
         return await self.ask(self.paging.first())
 
     async def begin_again(self) -> dict[str, Any] | Failed:
-        self.paging = Paging(self.paging.count, by_cursor=True, before=self.paging)
+        most = self._wire.entries_max
+        self.paging = Paging(self.paging.count, by_cursor=True, before=self.paging, entries_max=most)
         return await self.ask(self.paging.first())
 
     async def ask(self, place: str) -> dict[str, Any] | Failed:

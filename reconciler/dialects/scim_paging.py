@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from reconciler.core.met import Keys
 from reconciler.core.outcomes import ListEnd
+from reconciler.dialects.length import Length
 
 _BARREN_PAGES_MAX = 10
 
@@ -30,16 +31,24 @@ class Paging:
     """The state of one listing, by index until the server hands out cursors."""
 
     __slots__ = (
-        *("_barren", "_before", "_count", "_cursors", "_ids", "_nameless", "_seen", "_start", "_total"),
-        "_total_is_stable",
+        *("_barren", "_before", "_count", "_cursors", "_ids", "_length", "_nameless", "_seen", "_start"),
+        *("_total", "_total_is_stable"),
     )
 
-    def __init__(self, count: int | None, *, by_cursor: bool = False, before: Paging | None = None) -> None:
+    def __init__(
+        self,
+        count: int | None,
+        *,
+        by_cursor: bool = False,
+        before: Paging | None = None,
+        entries_max: int | None = None,
+    ) -> None:
         """`count` is the wished page size, None to leave it to the server; `by_cursor` begins with a cursor.
 
         `before` is a listing that broke off: what it brought is counted again and not given again.
         """
         self._count = count
+        self._length = Length(entries_max)
         self._cursors = Keys()
         self._ids = Keys()
         self._before = before
@@ -91,6 +100,8 @@ class Paging:
         fresh = self._fresh(named)
         self._seen += len(fresh)
         then = self._then(content.get("nextCursor"), len(rows) if isinstance(rows, list) else 0, any_new=bool(fresh))
+        if isinstance(then, str) and (too_long := self._length.grew(len(fresh), self._total)):
+            then = ListEnd(False, too_long)
         if self._before is not None:
             fresh = [(identifier, row) for identifier, row in fresh if identifier not in self._before]
         return Page([row for _, row in fresh], then)

@@ -25,7 +25,7 @@ _WRITING = {"Accept": _ACCEPT, "Content-Type": "application/scim+json"}
 class Wire:
     """One SCIM base URL, spoken to through one client."""
 
-    __slots__ = ("_base", "_flags", "_hints", "_who", "client", "timeout_seconds")
+    __slots__ = ("_base", "_flags", "_hints", "_who", "client", "entries_max", "timeout_seconds")
 
     def __init__(
         self,
@@ -35,16 +35,18 @@ class Wire:
         *,
         hints: Mapping[str, str] | None = None,
         who: str = "the target",
+        entries_max: int | None = None,
     ) -> None:
         """`url` may end with a slash, and may carry flags as a query: they stay at the end of every request's URL.
 
-        `hints` are the profile's words for an administrator, by fault; `who` is what reasons call the other side.
+        `hints` are the profile's words for an administrator, by fault; `who` is what reasons call the other side;
+        a list with more than `entries_max` entries has no end (see `Length`).
         """
         base, _, flags = url.partition("?")
         self._base, self._flags = base.rstrip("/"), flags
         self._hints, self._who = hints, who
         self.client = client
-        self.timeout_seconds = timeout_seconds
+        self.timeout_seconds, self.entries_max = timeout_seconds, entries_max
 
     def url(self, kind: Kind, target_id: str | None = None, query: str = "") -> str:
         """Return the encoded URL of an endpoint or of one resource; `query` is encoded already."""

@@ -39,9 +39,10 @@ class GraphSource:
         timeout_seconds: float = 30.0,
         allow_empty: frozenset[str] = frozenset(),
         asked: Sequence[Wanted] = (),
+        entries_max: int | None = None,
     ) -> None:
         self._name, self._client, self._allow_empty, self._asked = name, client, allow_empty, asked
-        self._wire = GraphWire(client, clock, url, timeout_seconds)
+        self._wire = GraphWire(client, clock, url, timeout_seconds, entries_max=entries_max)
         self._rounds = Rounds(self._wire)
         self.identity = Identity("graph", url, tenant.lower())
 

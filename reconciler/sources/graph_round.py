@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from reconciler.dialects import graph_reading
+from reconciler.dialects.graph_paging import elsewhere
 from reconciler.ports.source import Part
 from reconciler.sources.graph_spool import Spool
 from reconciler.sources.graph_wire import GraphWire, StartOver, Unreadable, rows_of
@@ -81,34 +82,38 @@ class Rounds:
 
         Raises Unreadable, where anything of the round is.
         """
-        path, delta, begun_anew = link or first, link is not None, False
-        met: set[bytes] = set()
-        while True:
+        way, delta, begun_anew = self._wire.way(link or first), link is not None, False
+        while way.path is not None:
             try:
-                content = await self._wire.get(path, doing=doing)
+                content = await self._wire.get(way.path, doing=doing)
             except StartOver:
-                if begun_anew or (path == first and not delta):
+                if begun_anew or (way.path == first and not delta):
                     raise Unreadable(f"{doing}: Graph says again and again that everything must be read anew") from None
                 spool.clear()
-                met.clear()
-                path, delta, begun_anew = first, False, True
+                way, delta, begun_anew = self._wire.way(first), False, True
                 continue
-            for row in rows_of(content, doing=doing):
+            rows = rows_of(content, doing=doing)
+            for row in rows:
                 id_ = row.get("id")
                 if not isinstance(id_, str) or not id_:
                     raise Unreadable(f"{doing}: a row has no id")
                 spool.put(id_, orjson.dumps([id_, shorten(row)]))
-            following = self._wire.following(content, "@odata.nextLink", path, doing=doing)
-            if following is None:
-                end = self._wire.following(content, "@odata.deltaLink", path, doing=doing)
-                if end is None:
-                    raise Unreadable(f"{doing}: a page says neither how it goes on nor that it is the last one")
-                return Round(spool, delta, end)
-            digest = blake2b(following.encode(), digest_size=8).digest()
-            if digest in met:
-                raise Unreadable(f"{doing}: a page came twice: the list has no end")
-            met.add(digest)
-            path = following
+            astray = way.go_on(content, len(rows))
+            if astray is not None:
+                raise Unreadable(f"{doing}: {astray.reason}")
+        if way.problems:
+            raise Unreadable(f"{doing}: {next(iter(way.problems))}")
+        return Round(spool, delta, self._end(content, doing))
+
+    def _end(self, content: Mapping[str, Any], doing: str) -> str:
+        """Return what the next round begins with: the path of the link on the last page."""
+        link = content.get("@odata.deltaLink")
+        if link is None:
+            raise Unreadable(f"{doing}: a page says neither how it goes on nor that it is the last one")
+        path = graph_reading.path_of(link, self._wire.url)
+        if path is None:
+            raise Unreadable(f"{doing}: {elsewhere(self._wire.url)}")
+        return path
 
 
 def _digest(question: str) -> str:

@@ -13,6 +13,7 @@ from reconciler.core.retrying import parse_retry_after
 from reconciler.dialects import graph, graph_reading
 from reconciler.dialects.graph import Call
 from reconciler.dialects.graph_batching import Batching
+from reconciler.dialects.graph_paging import Way
 from reconciler.net.client import Client
 from reconciler.ports import Clock, Request, Response, chunks
 
@@ -51,10 +52,12 @@ class StartOver(Exception):
 class GraphWire:
     """One Graph, in one version, read through one client. No link leads to another host."""
 
-    __slots__ = ("_batches", "_clock", "_timeout_seconds", "client", "url")
+    __slots__ = ("_batches", "_clock", "_entries_max", "_timeout_seconds", "client", "url")
 
-    def __init__(self, client: Client, clock: Clock, url: str, timeout_seconds: float) -> None:
-        self.client, self.url = client, url
+    def __init__(
+        self, client: Client, clock: Clock, url: str, timeout_seconds: float, *, entries_max: int | None = None
+    ) -> None:
+        self.client, self.url, self._entries_max = client, url, entries_max
         self._clock, self._timeout_seconds = clock, timeout_seconds
         self._batches = Batching(client, clock, url, at_once=_BATCHES_AT_ONCE, timeout_seconds=timeout_seconds)
 
@@ -72,23 +75,18 @@ class GraphWire:
 
     async def pages(self, first: str, *, doing: str) -> AsyncGenerator[list[dict[str, Any]]]:
         """Yield the rows of a list, page by page, to its end."""
-        path: str | None = first
-        while path is not None:
-            content = await self.get(path, doing=doing)
-            yield rows_of(content, doing=doing)
-            path = self.following(content, "@odata.nextLink", path, doing=doing)
+        way = self.way(first)
+        while way.path is not None:
+            rows = way.take(await self.get(way.path, doing=doing))
+            if isinstance(rows, Failed):
+                raise Unreadable(f"{doing}: {rows.reason}")
+            yield rows
+        if way.problems:
+            raise Unreadable(f"{doing}: {next(iter(way.problems))}")
 
-    def following(self, content: dict[str, Any], name: str, before: str, *, doing: str) -> str | None:
-        """Return the path of a link in an answer, None where it has none of this name."""
-        link = content.get(name)
-        if link is None:
-            return None
-        path = graph_reading.path_of(link, self.url)
-        if path is None:
-            raise Unreadable(f"{doing}: a link leads to another place than {self.url}: our token does not go there")
-        if path == before and name == "@odata.nextLink":
-            raise Unreadable(f"{doing}: the next page is the same page again: the list has no end")
-        return path
+    def way(self, first: str) -> Way:
+        """Return the way through a list that begins with this path."""
+        return Way(self.url, first, entries_max=self._entries_max)
 
     async def each(self, paths: Sequence[str], *, doing: str) -> list[dict[str, Any] | Failed]:
         """Return what each path leads to, twenty in a request."""

@@ -61,11 +61,12 @@ class RestSource:
         overlap_seconds: float = 600.0,
         timeout_seconds: float = 30.0,
         allow_empty: frozenset[str] = frozenset(),
+        entries_max: int | None = None,
     ) -> None:
         self._name, self._description, self._url, self._client, self._clock = name, description, url, client, clock
         self._variables = dict(parameters or {})
         self._key, self._overlap_seconds, self._timeout_seconds = key, overlap_seconds, timeout_seconds
-        self._allow_empty = allow_empty
+        self._allow_empty, self._entries_max = allow_empty, entries_max
         self.identity = Identity(type_, url, description.users.listing.id)
 
     @property
@@ -287,7 +288,7 @@ class RestSource:
         self, listing: Listing, variables: Mapping[str, str], query: Mapping[str, str], problems: _Problems
     ) -> AsyncGenerator[list[dict[str, Any]]]:
         """Yield the pages of one list to its end. Raises Unreadable; what else speaks against it goes to `problems`."""
-        walk = Walk(self._url, listing, variables, query, pages_max=self._description.pages_max)
+        walk = Walk(self._url, listing, variables, query, entries_max=self._entries_max)
         while walk.url is not None:
             answer = self._usable(
                 await self._ask(walk.url), walk.url, of_users=listing is self._description.users.listing

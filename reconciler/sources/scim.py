@@ -53,13 +53,14 @@ class ScimSource:
         members_max: int | None = None,
         allow_empty: frozenset[str] = frozenset(),
         timeout_seconds: float = 30.0,
+        entries_max: int | None = None,
     ) -> None:
         """`named` are names of rules for paths of the server; the other settings are as in the documentation."""
         self._name, self._client, self._clock = name, client, clock
         self._named, self._changes, self._sweep = dict(named or {}), changes, sweep
         self._overlap_seconds, self._allow_empty = overlap_seconds, allow_empty
         self._members_from, self._members_max = members_from, members_max
-        wire = Wire(client, url, timeout_seconds, who="the source")
+        wire = Wire(client, url, timeout_seconds, who="the source", entries_max=entries_max)
         selects = {"auto": None, "always": True, "never": False}[select]
         self._server = Server(wire, paging=paging, page_size=page_size, selects=selects)
         self.identity = Identity("scim", url.partition("?")[0].rstrip("/"), "id")

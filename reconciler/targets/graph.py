@@ -17,9 +17,11 @@ from reconciler.targets import graph_connection
 from reconciler.targets.graph_creating import Creating
 from reconciler.targets.graph_domains import Domains
 from reconciler.targets.graph_members import Membership
-from reconciler.targets.graph_wire import Wire, rows_of
+from reconciler.targets.graph_wire import Wire
 
 TIMEOUT_SECONDS = 20.0
+_FOUND_PAGES_MAX = 10
+"""Who gives more pages to a question does not choose by it."""
 
 
 class GraphTarget:
@@ -45,10 +47,11 @@ class GraphTarget:
         paths: Mapping[Kind, Sequence[str]],
         identity: Identity | None = None,
         timeout_seconds: float = TIMEOUT_SECONDS,
+        entries_max: int | None = None,
     ) -> None:
         self._client, self._profile, self._paths = client, profile, paths
         self._identity = identity or Identity("graph", url, name)
-        self._wire = Wire(client, clock, url, profile, timeout_seconds)
+        self._wire = Wire(client, clock, url, profile, timeout_seconds, entries_max=entries_max)
         self._readers = {kind: graph.readers(kind, paths.get(kind, ()), profile) for kind in graph.COLLECTIONS}
         self._domains = Domains(self._wire, profile)
         self._creating = Creating(self._wire, profile, self._readers)
@@ -74,7 +77,7 @@ class GraphTarget:
         how = self._readers[kind]
         condition = graph.equals(path, value, multivalued=attribute.multivalued)
         call = Call("GET", f"{graph.COLLECTIONS[kind]}?{how.query}&$filter={condition}")
-        rows = await self._wire.pages(call, doing=f"asking for a {kind} by {path}")
+        rows = await self._wire.pages(call, doing=f"asking for a {kind} by {path}", pages_max=_FOUND_PAGES_MAX)
         if isinstance(rows, Failed):
             return rows
         wanted = value if attribute.case_exact else value.casefold()
@@ -92,25 +95,19 @@ class GraphTarget:
         total = None
         if not isinstance(counted, Failed) and counted.body.strip(b"\xef\xbb\xbf ").isdigit():
             total = int(counted.body.strip(b"\xef\xbb\xbf "))
-        call: Call | None = Call("GET", f"{collection}?{self._readers[kind].query}&$top={self._profile.page_size}")
-        while call is not None:
-            content = await self._wire.read(call, doing=doing)
-            if isinstance(content, Failed):
-                yield content
+        first = f"{collection}?{self._readers[kind].query}&$top={self._profile.page_size}"
+        way = self._wire.way(first, total)
+        while way.path is not None:
+            rows = await self._wire.page(way, doing=doing)
+            if isinstance(rows, Failed):
+                yield rows
                 return
-            rows = rows_of(content)
             accounts = self._accounts(kind, rows)
-            if not isinstance(content.get("value"), list) or len(accounts) < len(rows):
-                yield ListEnd(False, "a page is not what Graph would answer")
-                return
+            if len(accounts) < len(rows):
+                way.problems["a row has an id that names no resource"] = None
             if accounts:
                 yield ListPage(accounts, total)
-            following = self._wire.following(content, call)
-            if isinstance(following, Failed):
-                yield following
-                return
-            call = following
-        yield ListEnd(True)
+        yield ListEnd(not way.problems, "; ".join(way.problems))
 
     async def get(self, kind: Kind, target_id: TargetId) -> Account | Missing | Failed:
         call = Call("GET", graph.one_path(kind, target_id, query=self._readers[kind].query))
@@ -118,7 +115,8 @@ class GraphTarget:
         if isinstance(content, Failed):
             return Missing() if content.fault is Fault.NOT_FOUND else content
         for account in self._accounts(kind, [content]):
-            return account
+            if account.id.casefold() == target_id.casefold():
+                return account
         return Failed(Fault.NOT_SCIM, f"reading a {kind}: what answers is not Graph: check the url")
 
     async def create(self, kind: Kind, resource: Resource) -> Done | Failed:

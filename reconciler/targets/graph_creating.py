@@ -94,6 +94,8 @@ class Creating:
         rows = await self._wire.read(Call("GET", graph.deleted(name, mail), None, graph.EVENTUAL), doing=doing)
         if isinstance(rows, Failed):
             return None if rows.fault in (Fault.FORBIDDEN, Fault.INVALID) else rows
+        if not isinstance(rows.get("value"), list):
+            return Failed(Fault.NOT_SCIM, f"{doing}: a page is not what Graph would answer")
         found = [row for row in rows_of(rows) if graph.was_called(row, name, mail)]
         if len(found) != 1:
             return None

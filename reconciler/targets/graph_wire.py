@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
 from reconciler.core.model import Profile
 from reconciler.core.outcomes import Failed, Fault
@@ -13,6 +12,7 @@ from reconciler.core.retrying import parse_retry_after
 from reconciler.dialects import graph
 from reconciler.dialects.graph import Call
 from reconciler.dialects.graph_batching import Batching
+from reconciler.dialects.graph_paging import Way
 from reconciler.net.client import Client
 from reconciler.ports import Clock, Request, Response
 
@@ -26,10 +26,22 @@ _PATIENCE_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 class Wire:
     """One Graph, in one version, spoken to through one client."""
 
-    __slots__ = ("_born", "_clock", "_hints", "_reads", "_timeout_seconds", "_writes", "client", "url")
+    __slots__ = (
+        *("_born", "_clock", "_entries_max", "_hints", "_reads", "_timeout_seconds", "_writes"),
+        *("client", "url"),
+    )
 
-    def __init__(self, client: Client, clock: Clock, url: str, profile: Profile, timeout_seconds: float) -> None:
-        self.client, self.url = client, url
+    def __init__(
+        self,
+        client: Client,
+        clock: Clock,
+        url: str,
+        profile: Profile,
+        timeout_seconds: float,
+        *,
+        entries_max: int | None = None,
+    ) -> None:
+        self.client, self.url, self._entries_max = client, url, entries_max
         self._clock, self._hints, self._timeout_seconds = clock, profile.hints, timeout_seconds
         self._reads = Batching(client, clock, url, at_once=REQUESTS_AT_ONCE, timeout_seconds=timeout_seconds)
         self._writes = Batching(
@@ -80,32 +92,44 @@ class Wire:
         done = await self._patiently(send, about)
         return done if isinstance(done, Failed) else answers
 
-    async def pages(self, first: Call, *, doing: str) -> Sequence[dict[str, Any]] | Failed:
-        """Return the rows of all pages of a short list."""
+    async def pages(
+        self, first: Call, *, doing: str, pages_max: int | None = None
+    ) -> Sequence[dict[str, Any]] | Failed:
+        """Return the rows of all pages of a list; of one that is not read to its end, or not whole, nothing.
+
+        With more than `pages_max` it is UNSUPPORTED: an answer of which Graph does not choose.
+        """
         rows: list[dict[str, Any]] = []
-        call: Call | None = first
-        while call is not None:
-            content = await self.read(call, doing=doing)
-            if isinstance(content, Failed):
-                return content
-            rows += rows_of(content)
-            following = self.following(content, call)
-            if isinstance(following, Failed):
-                return following
-            call = following
+        way, pages = self.way(first.path), 0
+        while way.path is not None:
+            if pages == pages_max:
+                reason = f"{doing}: Graph answers with everybody, the question does not choose there"
+                return Failed(Fault.UNSUPPORTED, reason, 200, request=asked(first))
+            page = await self.page(way, doing=doing)
+            if isinstance(page, Failed):
+                return page
+            rows += page
+            pages += 1
+        if way.problems:
+            reason = f"{doing}: {next(iter(way.problems))}"
+            return Failed(Fault.NOT_SCIM, reason, 200, code="UnusableAnswer", request=asked(first))
         return rows
 
-    def following(self, content: Mapping[str, Any], before: Call) -> Call | Failed | None:
-        """Return what asks for the next page, None after the last; the token goes to no other host."""
-        link = content.get("@odata.nextLink")
-        if not isinstance(link, str) or not link:
-            return None
-        if urlsplit(link)[:2] != urlsplit(self.url)[:2] or not link.startswith(self.url):
-            return Failed(Fault.NOT_SCIM, "the next page is said to be on another host: it is not asked for")
-        following = Call("GET", link.removeprefix(self.url), None, before.headers)
-        if following.path == before.path:
-            return Failed(Fault.NOT_SCIM, "the next page is the same page again: the list has no end")
-        return following
+    def way(self, first: str, told: int | None = None) -> Way:
+        """Return the way through a list that begins with this path."""
+        return Way(self.url, first, told=told, entries_max=self._entries_max)
+
+    async def page(self, way: Way, *, doing: str) -> list[dict[str, Any]] | Failed:
+        """Return the rows of the next page of a list."""
+        assert way.path is not None
+        call = Call("GET", way.path)
+        content = await self.read(call, doing=doing)
+        if isinstance(content, Failed):
+            return content
+        rows = way.take(content)
+        if not isinstance(rows, Failed):
+            return rows
+        return replace(rows, reason=f"{doing}: {rows.reason}", status=200, request=asked(call))
 
     async def alone(self, call: Call, *, doing: str) -> Response | Failed:
         """Send a reading once, without a retry and without company: for a test of the connection."""
@@ -118,8 +142,10 @@ class Wire:
     ) -> Response | Failed:
         if isinstance(outcome, Failed):
             return replace(outcome, reason=f"{doing}: {outcome.reason}", request=asked(call))
-        if 200 <= outcome.status < 300 or (forgives is not None and forgives(outcome.body)):
+        if forgives is not None and forgives(outcome.body):
             return outcome
+        if 200 <= outcome.status < 300:
+            return graph.hidden_refusal(outcome.status, outcome.body, doing=doing, asked=asked(call)) or outcome
         header = outcome.headers.get("retry-after")
         wait_seconds = parse_retry_after(header, self._clock.now()) if header else None
         failure = graph.failed(outcome.status, outcome.body, doing=doing, wait_seconds=wait_seconds, hints=self._hints)

@@ -47,11 +47,20 @@ class RestTarget:
         parameters: Mapping[str, str] | None = None,
         key: KeySecret | None = None,
         timeout_seconds: float = TIMEOUT_SECONDS,
+        entries_max: int | None = None,
     ) -> None:
         self._client, self._profile, self._paths, self.api = client, profile, paths, api
         self._identity = identity or Identity("rest", url, name)
         self._wire = Wire(
-            client, clock, url, api, profile, parameters=parameters or {}, key=key, timeout_seconds=timeout_seconds
+            client,
+            clock,
+            url,
+            api,
+            profile,
+            parameters=parameters or {},
+            key=key,
+            timeout_seconds=timeout_seconds,
+            entries_max=entries_max,
         )
         self._readers: dict[Kind, rest_operations.Readers] = {}
         for kind in _KINDS:

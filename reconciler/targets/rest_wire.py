@@ -27,8 +27,8 @@ class Wire:
     """One app at one address, spoken to through one client."""
 
     __slots__ = (
-        *("_clock", "_key", "_parameters", "_profile", "_timeout_seconds", "_vouched_until", "_vouching"),
-        *("api", "client", "url"),
+        *("_clock", "_entries_max", "_key", "_parameters", "_profile", "_timeout_seconds", "_vouched_until"),
+        *("_vouching", "api", "client", "url"),
     )
 
     def __init__(
@@ -42,10 +42,11 @@ class Wire:
         parameters: Mapping[str, str],
         key: KeySecret | None,
         timeout_seconds: float,
+        entries_max: int | None = None,
     ) -> None:
         self.client, self.url, self.api = client, url, api
         self._clock, self._profile, self._parameters, self._key = clock, profile, parameters, key
-        self._timeout_seconds = timeout_seconds
+        self._timeout_seconds, self._entries_max = timeout_seconds, entries_max
         self._vouched_until: dict[Kind, float] = {}
         self._vouching = anyio.Lock()
 
@@ -137,7 +138,8 @@ class Wire:
 
     def walk(self, listing: Listing, values: Mapping[str, str] | None = None) -> Walk:
         """Return the way through a list."""
-        return Walk(self.url, listing, {**self._parameters, **(values or {})})
+        variables = {**self._parameters, **(values or {})}
+        return Walk(self.url, listing, variables, entries_max=self._entries_max)
 
     async def vouched(self, kind: Kind, refusal: Failed) -> Failed:
         """Return the 404 of a resource if its list answers as it should, else what that answers.

@@ -45,10 +45,11 @@ class ScimTarget:
         identity: Identity | None = None,
         facts: dict[str, Any] | None = None,
         timeout_seconds: float = TIMEOUT_SECONDS,
+        entries_max: int | None = None,
     ) -> None:
         self._client, self._profile = client, profile
         self._identity = identity or Identity("scim", url.partition("?")[0].rstrip("/"), name)
-        self._wire = Wire(client, url, timeout_seconds, hints=profile.hints)
+        self._wire = Wire(client, url, timeout_seconds, hints=profile.hints, entries_max=entries_max)
         self._facts = Facts(self._wire, profile, facts)
         self._readers = {kind: scim.readers(kind, paths.get(kind, ()), profile) for kind in ENDPOINTS}
         self._bodies = {kind: scim.BodyWriter(kind, profile) for kind in ENDPOINTS}

@@ -49,6 +49,7 @@ def graph_source(
         client=Client(exchange, clock, dice, lane=lane, auth=sign_in(settings, exchange, clock, dice)),
         clock=clock,
         timeout_seconds=settings.timeout_seconds,
+        entries_max=settings.entries_max,
         allow_empty=frozenset(settings.allow_empty),
         asked=_asked(config, settings.name),
     )

@@ -160,6 +160,7 @@ def _rest_source(settings: RestSourceSettings, clock: Clock, dice: Dice, lanes: 
         key=key,
         overlap_seconds=settings.overlap_seconds,
         timeout_seconds=settings.timeout_seconds,
+        entries_max=settings.entries_max,
         allow_empty=frozenset(settings.allow_empty),
     )
 
@@ -194,6 +195,7 @@ def _scim_source(settings: ScimSourceSettings, clock: Clock, dice: Dice, lanes: 
         members_max=settings.members_max,
         allow_empty=frozenset(settings.allow_empty),
         timeout_seconds=settings.timeout_seconds,
+        entries_max=settings.entries_max,
     )
 
 

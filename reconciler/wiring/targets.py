@@ -71,6 +71,7 @@ def build_target(
         identity=target_identity(config, job_name),
         facts=facts,
         timeout_seconds=settings.timeout_seconds,
+        entries_max=settings.entries_max,
     )
 
 
@@ -105,6 +106,7 @@ def _build_graph(
         paths=_mapped_paths(config, job_name),
         identity=target_identity(config, job_name),
         timeout_seconds=settings.timeout_seconds,
+        entries_max=settings.entries_max,
     )
 
 
@@ -145,6 +147,7 @@ def _build_rest(
         parameters=settings.parameters,
         key=key,
         timeout_seconds=settings.timeout_seconds,
+        entries_max=settings.entries_max,
     )
 
 

@@ -6,25 +6,33 @@ not by time, and knows no clock, so that it runs in virtual time too.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import orjson
 from aiohttp import web
 
+from tests.servers.answers import Answer as Plain
+from tests.servers.engine import Seen
+from tests.servers.faults import CutBody, DropAfterCommit, ErrorInside200, Script, Status, Unauthorized
+from tests.servers.faults import Throttle as Throttled
 from tests.servers.graph_engine import Tenant
 from tests.servers.graph_proof import mistrusted
 from tests.servers.graph_request import GraphRequest, parsed_query
 from tests.servers.graph_rules import Json, Refusal, bad, denied
+from tests.servers.playing import dropped, played, scripted
 
 CLIENT_ID = "11111111-2222-3333-4444-555555555555"
 SECRET = "graph-double-secret"
 TENANT = "example.onmicrosoft.com"
 BATCH_MAX = 20
+_JSON = "application/json"
 Answer = tuple[int, Any, dict[str, str]]
 """Status, body, headers."""
 
@@ -61,6 +69,8 @@ class GraphServer:
     """How many HTTP requests came, by path without query: /$batch is one, whatever is in it."""
     batches: list[int] = field(default_factory=list)
     """How many calls each batch had."""
+    script: Script = field(default_factory=Script)
+    """What goes wrong with requests, and with calls in a batch (where a lost one is a 504); paths begin at /users."""
     throttle: Throttle | None = None
     cut: int = 0
     """So many pages of delta queries break off in the middle."""
@@ -132,11 +142,21 @@ class GraphServer:
         except orjson.JSONDecodeError:
             return _json(400, bad("Unable to read JSON request payload.", "BadRequest").document())
         headers = {name.lower(): value for name, value in request.headers.items()}
-        if path == "/v1.0/$batch":
-            return self._batch(request, body)
-        status, shown, more = self._call(
-            request.method, request.raw_path.removeprefix("/v1.0"), body, headers, in_batch=False
-        )
+        url = request.raw_path.removeprefix("/v1.0")
+        fault = self.script.take(_seen(request.method, url, body, headers, raw))
+        if (request.method, path) == ("POST", "/v1.0/$batch"):
+            if fault is not None:
+                return await played(request, fault, lambda: self._batch(body), _refusal, _JSON)
+            answer = self._batch(body)
+            if self.drop_batches:
+                self.drop_batches -= 1
+                return dropped(request)
+            return web.Response(status=answer.status, body=answer.body, content_type=_JSON)
+        if fault is not None:
+            return await played(
+                request, fault, lambda: self._alone(request.method, url, body, headers), _refusal, _JSON
+            )
+        status, shown, more = self._call(request.method, url, body, headers)
         if self.cut and "/delta" in path and status == 200:
             self.cut -= 1
             return await _cut_off(request, orjson.dumps(shown))
@@ -178,25 +198,24 @@ class GraphServer:
         parts = (orjson.dumps({"alg": "none"}), orjson.dumps(claims), b"signature")
         return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
 
-    def _batch(self, request: web.Request, body: Any) -> web.StreamResponse:
+    def _alone(self, method: str, url: str, body: Any, headers: dict[str, str]) -> Plain:
+        status, shown, more = self._call(method, url, body, headers)
+        return _plain(status, shown, more)
+
+    def _batch(self, body: Any) -> Plain:
         rows = body.get("requests") if isinstance(body, dict) else None
-        if request.method != "POST" or not isinstance(rows, list) or not rows:
-            return _json(400, bad("Invalid batch payload format.", "BadRequest").document())
+        if not isinstance(rows, list) or not rows:
+            return _plain(400, bad("Invalid batch payload format.", "BadRequest").document())
         if len(rows) > BATCH_MAX:
             message = f"Number of batch request steps exceeds the maximum value of {BATCH_MAX}."
-            return _json(400, bad(message, "MaximumValueExceeded").document())
+            return _plain(400, bad(message, "MaximumValueExceeded").document())
         numbers = [str(row.get("id")) for row in rows]
         if len(set(numbers)) != len(numbers):
-            return _json(400, bad("Request Id in batch payload is not unique.", "BadRequest").document())
+            return _plain(400, bad("Request Id in batch payload is not unique.", "BadRequest").document())
         self.batches.append(len(rows))
         answers: dict[str, Answer] = {}
         for row in rows:
             answers[str(row["id"])] = self._batched(row, answers)
-        if self.drop_batches:
-            self.drop_batches -= 1
-            if request.transport is not None:
-                request.transport.close()
-            return web.Response(status=500)
         responses = []
         for number in reversed(numbers):  # in any order, the documentation says
             status, shown, headers = answers[number]
@@ -204,7 +223,7 @@ class GraphServer:
             if shown is not None:
                 one["body"] = shown
             responses.append(one)
-        return _json(200, {"responses": responses})
+        return _plain(200, {"responses": responses})
 
     def _batched(self, row: Json, before: dict[str, Answer]) -> Answer:
         for needed in row.get("dependsOn", []):
@@ -216,10 +235,24 @@ class GraphServer:
         headers = {str(name).lower(): str(value) for name, value in row.get("headers", {}).items()}
         if row.get("body") is not None and "application/json" not in headers.get("content-type", ""):
             return 400, bad("A body needs a Content-Type header.", "BadRequest").document(), {}
-        return self._call(row["method"], url, row.get("body"), headers, in_batch=True)
+        fault = self.script.take(_seen(row["method"], url, row.get("body"), headers, b""))
+        done = None
+        if fault is None or isinstance(fault, DropAfterCommit | CutBody) or (isinstance(fault, Status) and fault.done):
+            done = self._call(row["method"], url, row.get("body"), headers, in_batch=True)
+        match fault:
+            case None:
+                assert done is not None
+                return done
+            case ErrorInside200(code):
+                return 200, _refusal(code), {}
+            case Status() | Throttled() | Unauthorized():
+                answer = scripted(fault, _refusal, _JSON)
+                return answer.status, _parsed(answer.body), dict(answer.headers)
+            case _:
+                return 504, _refusal(504), {}
 
     def _call(
-        self, method: str, url: str, body: Any, headers: dict[str, str], *, in_batch: bool
+        self, method: str, url: str, body: Any, headers: dict[str, str], *, in_batch: bool = False
     ) -> tuple[int, Any, dict[str, str]]:
         parts = urlsplit(url)
         self.calls.append(Sent(method, url, body, headers, in_batch))
@@ -249,6 +282,29 @@ async def _cut_off(request: web.Request, body: bytes) -> web.StreamResponse:
     assert request.transport is not None
     request.transport.close()
     return response
+
+
+def _seen(method: str, url: str, body: Any, headers: dict[str, str], raw: bytes) -> Seen:
+    parts = urlsplit(url)
+    path = unquote(parts.path)
+    segments = tuple(unquote(one) for one in parts.path.split("/") if one)
+    at = asyncio.get_running_loop().time()
+    return Seen(method, path, parsed_query(parts.query), body, headers, at, segments, raw, parts.path)
+
+
+def _refusal(status: int) -> Json:
+    return Refusal(status, "generalException", "The request was not done.").document()
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return body.decode(errors="replace")  # a body of a batch that is no JSON is a text in it
+
+
+def _plain(status: int, content: Any, headers: dict[str, str] | None = None) -> Plain:
+    return Plain(status, b"" if content is None else orjson.dumps(content), {"Content-Type": _JSON, **(headers or {})})
 
 
 def _json(status: int, content: Any, headers: dict[str, str] | None = None) -> web.Response:

@@ -18,24 +18,14 @@ from aiohttp import web
 from tests.servers import answers
 from tests.servers.answers import Answer
 from tests.servers.engine import Engine, House, Json, Seen
-from tests.servers.faults import (
-    CutBody,
-    Delay,
-    Drop,
-    DropAfterCommit,
-    ErrorInside200,
-    Script,
-    ServerFault,
-    Status,
-    Throttle,
-    Unauthorized,
-    WrongJson,
-)
+from tests.servers.faults import Script, ServerFault
+from tests.servers.playing import dropped, played, wait
 from tests.servers.quirks import Quirks
 from tests.servers.refusals import Refusal
 from tests.servers.schemas import GROUPS, USERS, ResourceType
 
 BASE_PATH = "/scim/v2"
+_WORDS = "the request was not done"
 LOOP_ZERO = datetime(2026, 1, 1, tzinfo=UTC)
 """What the server takes for the time when the loop's clock stands at zero."""
 
@@ -169,7 +159,7 @@ class ScimServer:
         try:
             most = self.quirks.requests_at_once_max
             if most is not None and self._in_flight > most:
-                return _dropped(request)
+                return dropped(request)
             await self._take_time(seen)
             return await self._answer(request, seen, self.script.take(seen))
         finally:
@@ -181,35 +171,17 @@ class ScimServer:
             members = self.groups.get(seen.segments[1], {}).get("members") or []
             seconds += self.quirks.seconds_per_member * len(members)
         if seconds:
-            await _wait(seconds)
+            await wait(seconds)
 
     async def _answer(self, request: web.Request, seen: Seen, fault: ServerFault | None) -> web.StreamResponse:
-        match fault:
-            case None:
-                return self._response(self._done(seen))
-            case Drop():
-                return _dropped(request)
-            case DropAfterCommit():
-                self._done(seen)
-                return _dropped(request)
-            case CutBody():
-                return await _cut(request, self._done(seen))
-            case Delay(seconds, done=True):
-                answer = self._done(seen)
-                await _wait(seconds)
-                return self._response(answer)
-            case Delay(seconds):
-                await _wait(seconds)
-                return self._response(self._done(seen))
-            case Status(done=True):
-                self._done(seen)
-                return self._response(_scripted(fault))
-            case WrongJson(body):
-                return self._response(Answer(self._done(seen).status, body, {"Content-Type": answers.SCIM_JSON}))
-            case ErrorInside200(code):
-                return self._response(answers.json(200, Refusal(code, "the request was not done").document()))
-            case Status() | Throttle() | Unauthorized():
-                return self._response(_scripted(fault))
+        if fault is None:
+            return self._response(self._done(seen))
+        answer = await played(
+            request, fault, lambda: self._done(seen), lambda code: Refusal(code, _WORDS).document(), answers.SCIM_JSON
+        )
+        if self.quirks.closes_connections:
+            answer.force_close()
+        return answer
 
     def _done(self, seen: Seen) -> Answer:
         return self._engine.handle(seen)
@@ -254,38 +226,3 @@ def _parsed(raw: bytes) -> Any:
         return orjson.loads(raw) if raw else None
     except orjson.JSONDecodeError:
         return raw
-
-
-def _scripted(fault: Status | Throttle | Unauthorized) -> Answer:
-    match fault:
-        case Unauthorized():
-            return answers.json(401, Refusal(401, "the token has expired").document())
-        case Throttle(seconds, date, status):
-            after = date if date is not None else None if seconds is None else str(seconds)
-            headers = {} if after is None else {"Retry-After": after}
-            return answers.json(status, Refusal(status, "too many requests").document(), headers)
-        case Status(code, headers, bytes(body)):
-            return Answer(code, body, headers)
-        case Status(code, headers, body):
-            return answers.json(code, Refusal(code, "scripted").document() if body is None else body, headers)
-
-
-def _dropped(request: web.Request) -> web.Response:
-    if request.transport is not None:
-        request.transport.close()
-    return web.Response(status=500)
-
-
-async def _cut(request: web.Request, answer: Answer) -> web.StreamResponse:
-    length = max(2, len(answer.body))
-    headers = {"Content-Type": answers.SCIM_JSON, **answer.headers, "Content-Length": str(length)}
-    response = web.StreamResponse(status=200 if answer.status == 204 else answer.status, headers=headers)
-    await response.prepare(request)
-    await response.write(answer.body[: length // 2] or b"{")
-    if request.transport is not None:
-        request.transport.close()
-    return response
-
-
-async def _wait(seconds: float) -> None:
-    await asyncio.sleep(seconds)  # noqa: TID251  # the double lives on the loop's clock, it has no other

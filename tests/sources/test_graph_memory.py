@@ -42,7 +42,7 @@ async def tenant(request):
 
 async def read():
     client = Client(tenant, Calendar(), NoLuck(), lane=Lane(1, None))
-    source = GraphSource("office", url=URL, tenant="t", client=client, clock=Calendar())
+    source = GraphSource("office", url=URL, tenant="t", client=client, clock=Calendar(), entries_max=4 * PEOPLE)
     entries = members = groups = 0
     wanted = Wanted(frozenset({"jobTitle", "manager"}), frozenset(), memberships=True)
     async for event in source.read(wanted, None):
