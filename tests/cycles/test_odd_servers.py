@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -101,8 +102,16 @@ MANY = ("13", "14", "like AWS")
 """Where it is about many: more than a page, more than a batch of members."""
 
 
+@pytest.fixture
+async def open_company(company: Company) -> AsyncIterator[Company]:
+    """A company whose state stays open: what is odd here is the server, and it is told nothing of processes."""
+    async with company.staying_open():
+        yield company
+
+
 @pytest.mark.parametrize("name", ODD)
-async def test_half_a_year(company: Company, server: ScimServer, name: str) -> None:
+async def test_half_a_year(open_company: Company, server: ScimServer, name: str) -> None:
+    company = open_company
     server.quirks = ODD[name]
     company.concurrency = 4
     company.job = 'scope = "all"\ndeletion_share = "100%"'

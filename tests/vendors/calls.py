@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reconciler import config, wiring
+from reconciler import config
 from reconciler.commands.wording import status_lines
 from reconciler.runtime.overview import job_overview
 from tests.servers.aircall import Aircall
@@ -39,7 +39,7 @@ class Office(App):
 
     async def status(self) -> str:
         """Return what `reconciler status` says of the job."""
-        async with wiring.open_house(config.load(self.configure()), write=False) as house:
+        async with self.opened(config.load(self.configure()), write=False) as house:
             shown = await job_overview(house.store, house.plan("app"))
         return "\n".join(status_lines({"daemon": None, "jobs": [shown]}, "2030-01-01T00:00:00.000Z"))
 

@@ -29,8 +29,10 @@ async def aircall() -> AsyncIterator[Aircall]:
 
 
 @pytest.fixture
-def office(tmp_path: Path, aircall: Aircall) -> Office:
-    return staffed(tmp_path, aircall)
+async def office(tmp_path: Path, aircall: Aircall) -> AsyncIterator[Office]:
+    made = staffed(tmp_path, aircall)
+    async with made.staying_open():
+        yield made
 
 
 @pytest.mark.row("A1")
@@ -211,7 +213,8 @@ async def test_a_change_of_role_deprovisions_nobody_where_that_is_wished_and_sta
     assert "kept" not in await office.status()
 
 
-async def test_the_daemon_tells_of_accounts_that_are_kept(office: Office, aircall: Aircall) -> None:
+async def test_the_daemon_tells_of_accounts_that_are_kept(tmp_path: Path, aircall: Aircall) -> None:
+    office = staffed(tmp_path, aircall)
     office.leavers["role_lost"] = "keep"
     office.source_lines = '\n[control]\nsocket = "control.sock"\n'
     office.target_lines += "requests_per_second = 100\n"
