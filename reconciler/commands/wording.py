@@ -97,6 +97,8 @@ def _details(job: Json, now: str) -> Iterator[str]:
     if job["kept"]["count"]:
         causes = ", ".join(f"{cause} {count}" for cause, count in job["kept"]["because"].items())
         yield f"accounts of leavers that are kept: {job['kept']['count']} ({causes})"
+    if job["deletes_withheld"]:
+        yield "nobody is deleted, delete_after or not: the job does not repeat confirm_delete"
     if job["escrow"]["count"]:
         yield f"waiting after a failure: {job['escrow']['count']}, the oldest failed {ago(job['escrow']['since'], now)}"
     if job["pending_references"]:

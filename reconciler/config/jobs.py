@@ -129,9 +129,14 @@ def _with_deletes(profile: Profile, job: JobTable, place: Place, report: Report)
     if table.confirm_delete is not None:
         report.problem(at, "is not what the profile wants to be repeated", f'"{words}"')
     causes = (table.gone, table.inactive, table.role_lost, table.out_of_scope)
-    if "delete" in causes and "delete" in job.users.actions and table.confirm_delete is None:
+    later = table.delete_after != "never" and profile.can_disable
+    if table.confirm_delete is None and "delete" in job.users.actions:
         problem, hint = "is missing: nobody is deleted without it", f'confirm_delete = "{words}"'
-        (report.problem if job.enabled else report.warning)(at, problem, hint)
+        if "delete" in causes or (later and "delete_after" in table.model_fields_set):
+            (report.problem if job.enabled else report.warning)(at, problem, hint)
+        elif later:
+            problem += f", not {table.delete_after} after the disable either (delete_after)"
+            report.warning(at, problem, f'{hint}, or delete_after = "never" where nobody is to be')
     return replace(profile, can_delete=False)
 
 

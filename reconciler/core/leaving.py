@@ -22,6 +22,16 @@ def kept_causes(job: Job, profile: Profile) -> tuple[Cause, ...]:
     return tuple(cause for cause in Cause if deprovisioning.keeps(job.deprovision.action(cause)))
 
 
+def withholds_deletes(job: Job, profile: Profile) -> bool:
+    """Whether disabled accounts would be deleted in time, and are not: the job does not say what the profile wants.
+
+    `profile` is the job's, which cannot delete until it does.
+    """
+    if job.users is None or job.deprovision.delete_after_seconds is None or Action.DELETE not in job.users.actions:
+        return False
+    return profile.confirm_delete is not None and profile.can_disable and not profile.can_delete
+
+
 @dataclass(frozen=True, slots=True)
 class Deprovisioning:
     """What the rules of one job do with the accounts of one kind when their owners leave."""
@@ -157,6 +167,8 @@ class Deprovisioning:
         begins = standing.cause if link.disabled_because not in CAUSES else None
         wait = self.job.deprovision.delete_after_seconds
         by_hand = standing.forced and standing.cause is Cause.INACTIVE  # nobody said that the person has left
+        if self.rules.kind == "user" and withholds_deletes(self.job, self.profile):
+            already = f"{already} and is not deleted: confirm_delete is missing"
         if wait is None or by_hand or not self._may_delete:
             return Leave(already, "RedundantExport", verdict, leaves_disabled=begins)
         delete_at = wait + (now if begins is not None else link.disabled_at)

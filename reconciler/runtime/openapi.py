@@ -203,6 +203,7 @@ SCHEMAS: Json = {
         escrow=_object(count=_WHOLE, since=_maybe(_MOMENT)),
         should_be_off=_object(count=_WHOLE, since=_maybe(_MOMENT)),
         kept=_object(count=_WHOLE, because={"type": "object", "additionalProperties": _WHOLE}),
+        deletes_withheld=_FLAG,
         pending_references=_WHOLE,
         mails=_object(waiting=_WHOLE, given_up=_WHOLE, problem=_TEXT),
     ),

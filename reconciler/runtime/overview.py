@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from reconciler.core.leaving import kept_causes
+from reconciler.core.leaving import kept_causes, withholds_deletes
 from reconciler.core.model import Triggers
 from reconciler.core.standing import Pause, Quarantine, Standing
 from reconciler.ports import Hold, Store
@@ -66,6 +66,7 @@ async def job_overview(
         "escrow": {"count": figures.escrow, "since": moment(figures.escrow_since)},
         "should_be_off": {"count": figures.should_be_off, "since": moment(figures.should_be_off_since)},
         "kept": _kept(plan, figures.left_on),
+        "deletes_withheld": withholds_deletes(job, plan.profile),
         "pending_references": figures.pending_references,
         "mails": {
             "waiting": figures.mails_waiting,
