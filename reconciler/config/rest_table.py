@@ -158,7 +158,9 @@ class RestSourceTable(Table):
     """People and groups of a system that is described as data."""
 
     type: DescribedType
-    description: Text | None = Field(default=None, description="The file of the description, with type rest.")
+    description: Text | None = Field(
+        default=None, description="The file of the description: with type rest, or in place of the shipped one."
+    )
     url: Text | None = Field(default=None, description="The system's address. Default: the description's.")
     auth: RestAuthTable | None = Field(default=None, description="How requests are authorised.")
     parameters: dict[Text, Text] = Field(default_factory=dict, description="What the description leaves open.")
@@ -185,6 +187,6 @@ class RestSourceTable(Table):
 
     @model_validator(mode="after")
     def _described(self) -> RestSourceTable:
-        if (self.type == "rest") != (self.description is not None):
-            raise refusal("description goes with type rest, and with no other", "the path of a TOML file")
+        if self.type == "rest" and self.description is None:
+            raise refusal("type rest goes by a description", 'description = "hr.toml"')
         return self

@@ -39,10 +39,17 @@ def source_names() -> tuple[str, ...]:
 def source_tables(reference: str | Path) -> dict[str, Any]:
     """Return the tables of a description of a source: a shipped one by name, or a file; not judged yet.
 
-    Raises ConfigError.
+    A file may extend a shipped one. Raises ConfigError.
     """
     if isinstance(reference, Path):
-        return _parsed(str(reference), str(reference))
+        own = _parsed(str(reference), str(reference))
+        extends = own.pop("extends", None)
+        if extends is None:
+            return own
+        if extends not in source_names():
+            known = ", ".join(source_names())
+            raise ConfigError(Problem(f"{reference}: extends", "is no shipped description", f"known: {known}"))
+        return _merged(source_tables(str(extends)), own)
     return tomllib.loads((_shipped() / "sources" / f"{reference}.toml").read_text("utf-8"))
 
 
