@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import anyio
 import orjson
@@ -29,6 +29,11 @@ _EARLIER_SECONDS = 60.0
 """An access token is renewed so long before it expires, or at a tenth of its life where that is shorter."""
 _LIFE_SECONDS = 3600.0
 """The life of a token that does not say when it expires."""
+_LIFE_SECONDS_MIN = 10.0
+"""A token is used for so long at least, unless it is refused: one that is said to live less would be fetched again for
+each request."""
+_TOKEN_LENGTH_MAX = 64 * 1024
+"""A longer one fits into the headers of no request."""
 
 
 class Auth(Protocol):
@@ -99,11 +104,13 @@ class ClientCredentials:
     __slots__ = (
         "_client_id",
         "_clock",
+        "_deadline_seconds",
         "_exchange",
         "_expires",
         "_extra",
         "_fetching",
         "_header",
+        "_place",
         "_read",
         "_scopes",
         "_send",
@@ -121,8 +128,11 @@ class ClientCredentials:
         scopes: tuple[str, ...] = (),
         send: Literal["header", "body", "both", "assertion"] = "header",
         extra: Mapping[str, str] | None = None,
+        deadline_seconds: float = TOKEN_DEADLINE_SECONDS,
     ) -> None:
         self._exchange, self._clock = exchange, clock
+        self._deadline_seconds = min(deadline_seconds, TOKEN_DEADLINE_SECONDS)
+        self._place = f"token endpoint {urlsplit(token_url).netloc.rpartition('@')[2]}"
         self._token_url, self._client_id, self._read = token_url, client_id, read_secret
         self._scopes, self._send, self._extra = scopes, send, dict(extra or {})
         self._header: str | None = None
@@ -151,16 +161,19 @@ class ClientCredentials:
             return secret
         answer = await self._exchange(self._request(secret))
         if isinstance(answer, Failed):
-            return Failed(answer.fault, f"token endpoint: {answer.reason}", answer.status)
+            # whatever became of this question, the request that the token is for was not sent
+            nothing_sent = Fault.UNREACHABLE if answer.fault is Fault.INTERRUPTED else answer.fault
+            return Failed(nothing_sent, f"{self._place}: {answer.reason}", answer.status)
         fault = fault_of(answer.status, asks_to_wait="retry-after" in answer.headers)
         content = _object(answer.body)
         if fault is not None:
             return self._refused(fault, answer.status, content, answer.headers.get("retry-after"))
         token = content.get("access_token")
-        if not isinstance(token, str) or not token or not token.isprintable():
-            reason = "the token endpoint answered without an access_token: check token_url"
+        wrong = _unusable(token)
+        if wrong:
+            reason = f"the {self._place} answered {answer.status}{_code(content)} {wrong}: check token_url"
             return Failed(Fault.UNAUTHORIZED, reason, answer.status)
-        life = _seconds(content.get("expires_in"))
+        life = max(_seconds(content.get("expires_in")), _LIFE_SECONDS_MIN)
         self._expires = self._clock.monotonic() + life - min(_EARLIER_SECONDS, life / 10)
         self._header = f"Bearer {token}"
         return self._header
@@ -172,22 +185,34 @@ class ClientCredentials:
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
         if self._send == "assertion":
             form |= {"client_id": self._client_id, "client_assertion_type": ASSERTION_TYPE, "client_assertion": secret}
-            return Request("POST", self._token_url, headers, urlencode(form).encode(), TOKEN_DEADLINE_SECONDS)
+            return Request("POST", self._token_url, headers, urlencode(form).encode(), self._deadline_seconds)
         if self._send != "body":
             headers["Authorization"] = _basic(quote(self._client_id, safe=""), quote(secret, safe=""))
         if self._send != "header":
             form |= {"client_id": self._client_id, "client_secret": secret}
         body = urlencode(form).encode()
-        return Request("POST", self._token_url, headers, body, TOKEN_DEADLINE_SECONDS)
+        return Request("POST", self._token_url, headers, body, self._deadline_seconds)
 
     def _refused(self, fault: Fault, status: int, content: Mapping[str, Any], retry_after: str | None) -> Failed:
-        code = content.get("error")
-        words = f" ({code})" if isinstance(code, str) and code.isascii() and len(code) < 60 else ""
-        reason = f"the token endpoint answered {status}{words}"
+        reason = f"the {self._place} answered {status}{_code(content)}"
         if fault is Fault.THROTTLED or fault is Fault.SERVER_ERROR:
             asked_seconds = parse_retry_after(retry_after, self._clock.now()) if retry_after else None
             return Failed(fault, reason, status, asked_seconds)
         return Failed(Fault.UNAUTHORIZED, f"{reason}: check token_url, client_id, the secret and the scopes", status)
+
+
+def _unusable(token: object) -> str:
+    """Return what is wrong with a token as the value of a header (RFC 6750 §2.1); empty: nothing."""
+    if not isinstance(token, str) or not token:
+        return "without an access_token"
+    if not token.isascii() or not token.isprintable() or " " in token:
+        return "with an access_token that has line breaks or other characters that no token has"
+    return "with an access_token that is too long" if len(token) > _TOKEN_LENGTH_MAX else ""
+
+
+def _code(content: Mapping[str, Any]) -> str:
+    code = content.get("error")
+    return f" ({code})" if isinstance(code, str) and code.isascii() and code.isprintable() and len(code) < 60 else ""
 
 
 class _Rereadable(Protocol):

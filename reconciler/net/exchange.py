@@ -7,6 +7,7 @@ after that is INTERRUPTED. No text here ever holds a path, a query or a body: th
 from __future__ import annotations
 
 import io
+import re
 import ssl
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +26,8 @@ CONNECT_SECONDS = 8.0
 _IDLE_SECONDS = 1.5
 """How long an idle connection is kept: a server that closes it while a POST is on its way leaves it unknown whether
 it was done, and common servers close theirs after 2 to 5 s."""
+_UNENCODED = re.compile(r"[\x00-\x20\x7f]")
+"""What no URL has: in a link that somebody else wrote it would begin another header, or another request."""
 _BODY_BYTES_MAX = 32 * 1024 * 1024
 _COPIED_BODY_BYTES_MAX = 1024 * 1024
 """A longer request body is handed over as a stream: aiohttp would block the loop while it writes it."""
@@ -165,6 +168,8 @@ def _headers(answer: aiohttp.ClientResponse) -> dict[str, str]:
 
 @lru_cache(maxsize=256)
 def _encoded(url: str) -> URL:
+    if _UNENCODED.search(url):
+        raise ValueError("a blank or a control character")
     encoded = URL(url, encoded=True)
     if not encoded.raw_host:
         raise ValueError("no host")

@@ -13,8 +13,14 @@ from reconciler.secrets import Secret
 
 
 def signing(
-    auth: configuration.Auth | None, exchange: Exchange, clock: Clock, *, scheme: str = "Bearer"
+    auth: configuration.Auth | None,
+    exchange: Exchange,
+    clock: Clock,
+    *,
+    timeout_seconds: float,
+    scheme: str = "Bearer",
 ) -> Auth | None:
+    """Return what signs requests; a token endpoint may take as long as a request."""
     match auth:
         case None:
             return None
@@ -31,6 +37,7 @@ def signing(
                 read_secret=reader(oauth.secret),
                 scopes=tuple((oauth.scope or "").split()),
                 send="header" if oauth.client_auth == "basic" else "body",
+                deadline_seconds=timeout_seconds,
             )
         case _:
             assert_never(auth)

@@ -78,6 +78,7 @@ def sign_in(
         read_secret=read,
         scopes=(f"{parts.scheme}://{parts.netloc}/.default",),
         send="body" if isinstance(settings.proof, SecretProof) else "assertion",
+        deadline_seconds=settings.timeout_seconds,
     )
 
 

@@ -148,7 +148,7 @@ def _rest_source(settings: RestSourceSettings, clock: Clock, dice: Dice, lanes: 
     key, auth = None, settings.auth
     if isinstance(auth, configuration.KeyAuth):
         key, auth = KeySecret(auth.place, auth.key_name, reader(auth.secret)), None
-    signs = signing(auth, exchange, clock, scheme=settings.scheme)
+    signs = signing(auth, exchange, clock, timeout_seconds=settings.timeout_seconds, scheme=settings.scheme)
     return RestSource(
         settings.name,
         settings.description,
@@ -179,10 +179,11 @@ def _scim_source(settings: ScimSourceSettings, clock: Clock, dice: Dice, lanes: 
         concurrency=settings.concurrency,
         requests_per_second=settings.requests_per_second,
     )
+    signs = signing(settings.auth, exchange, clock, timeout_seconds=settings.timeout_seconds)
     return ScimSource(
         settings.name,
         url=settings.url,
-        client=Client(exchange, clock, dice, lane=lane, auth=signing(settings.auth, exchange, clock)),
+        client=Client(exchange, clock, dice, lane=lane, auth=signs),
         clock=clock,
         named=settings.attributes,
         paging=settings.paging,

@@ -62,11 +62,12 @@ def build_target(
         connections=settings.concurrency,
     )
     measured = exchange if measure is None else Measured(exchange, clock, partial(measure, job_name))
+    signs = signing(settings.auth, exchange, clock, timeout_seconds=settings.timeout_seconds)
     return ScimTarget(
         job.target,
         url=settings.url,
         profile=profile,
-        client=Client(measured, clock, dice, lane=lane, auth=signing(settings.auth, exchange, clock)),
+        client=Client(measured, clock, dice, lane=lane, auth=signs),
         paths=_mapped_paths(config, job_name),
         identity=target_identity(config, job_name),
         facts=facts,
@@ -132,7 +133,7 @@ def _build_rest(
     key, auth = None, settings.auth
     if isinstance(auth, configuration.KeyAuth):
         key, auth = KeySecret(auth.place, auth.key_name, reader(auth.secret)), None
-    signs = signing(auth, exchange, clock, scheme=settings.scheme)
+    signs = signing(auth, exchange, clock, timeout_seconds=settings.timeout_seconds, scheme=settings.scheme)
     told = exchange if api.reset_header is None else LimitTold(exchange, clock, api.reset_header)
     measured = told if measure is None else Measured(told, clock, partial(measure, job_name))
     return RestTarget(

@@ -100,6 +100,13 @@ def _bomb() -> Answer:
 
 _DEEP = b'{"Resources":' + b"[" * 200_000 + b"]" * 200_000 + b"}"
 
+
+def listed(rows: bytes, total: bytes = b"1") -> bytes:
+    """A body that has these rows wherever a list of SCIM, of Graph or of the described systems has them."""
+    places = b"".join(b'"%s": %s, ' % (name, rows) for name in (b"Resources", b"value", b"people", b"circles"))
+    return b'{%s"totalResults": %s, "total": %s, "next": null}' % (places, total, total)
+
+
 ENDLESS: dict[str, Answer] = {
     "a body without end": without_end(_OK + b"Transfer-Encoding: chunked\r\n\r\n", _chunk(_BLOCK)),
     "a body that unpacks without end": _bomb(),
@@ -124,9 +131,9 @@ SLOW: dict[str, Answer] = {
 WRONG: dict[str, Answer] = {
     "a page of HTML": says(b"<html><body>Please sign in</body></html>", kind="text/html"),
     "JSON of two hundred thousand levels": says(_DEEP),
-    "NaN where a number belongs": says(b'{"totalResults": NaN, "Resources": [{"id": NaN}]}'),
-    "bytes that are no UTF-8": says(b'{"Resources": [{"id": "\xff\xfe"}]}'),
-    "half a surrogate": says(rb'{"totalResults": 1, "Resources": [{"id": "\ud800", "userName": "\udfff"}]}'),
+    "NaN where a number belongs": says(listed(b'[{"id": NaN, "key": NaN}]', b"NaN")),
+    "bytes that are no UTF-8": says(listed(b'[{"id": "\xff\xfe", "key": "\xff"}]')),
+    "half a surrogate": says(listed(rb'[{"id": "\ud800", "key": "\ud800", "userName": "\udfff", "active": true}]')),
     "a list where an object belongs": says(b"[" + b"1," * 1000 + b"1]"),
     "a number where an object belongs": says(b"1"),
     "nothing at all": says(b""),
@@ -136,9 +143,11 @@ WRONG: dict[str, Answer] = {
     "something that is not HTTP": sends(b"SSH-2.0-OpenSSH_9.2\r\n" * 10),
     "a NUL in a header": sends(b"HTTP/1.1 200 OK\r\nX-\x00: \x00\r\nContent-Length: 2\r\n\r\n{}"),
     "more rows than were asked for": says(
-        b'{"totalResults": 1, "itemsPerPage": 1, "startIndex": 1, "Resources": ['
-        + b",".join(b'{"id": "%d", "userName": "u%d"}' % (number, number) for number in range(20_000))
-        + b"]}"
+        listed(
+            b"["
+            + b",".join(b'{"id": "%d", "key": "%d", "userName": "u", "active": true}' % (n, n) for n in range(20_000))
+            + b"]"
+        )
     ),
 }
 """What ends, and is not what was asked for."""

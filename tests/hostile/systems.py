@@ -13,11 +13,10 @@ from reconciler.core.model import SourceId
 from reconciler.core.outcomes import Failed, ListEnd
 from reconciler.net.client import Lanes
 from reconciler.ports import Dice, EntryPage, ReadEnd, Source, Target, Wanted
-from reconciler.runtime.clock import SystemClock
 from reconciler.wiring.connecting import REAL, Connect
 from reconciler.wiring.sources import build_source
 from reconciler.wiring.targets import build_target
-from tests.cycles.calendar import NoLuck
+from tests.cycles.calendar import Calendar, NoLuck
 from tests.targets.test_rest import PROFILE
 
 TOKEN = "hostile-token"
@@ -43,7 +42,7 @@ tenant = "contoso.example"
 client_id = "c-1"
 client_secret = { file = "token" }
 url = "{url}/v1.0"
-login_url = "{url}"
+login_url = "{login_url}"
 """
 _BEARER = 'url = "{url}"\nauth = { type = "bearer", token = { file = "token" } }\n'
 _OAUTH = """
@@ -136,7 +135,8 @@ def configured(directory: Path, name: str, url: str, lines: str = "", *, token_u
     (directory / "desk.toml").write_text(PROFILE, "utf-8")
     is_source = name in SOURCES
     table = {**SOURCES, **TARGETS}[name].replace(_BEARER, _OAUTH if token_url else _BEARER)
-    table = table.replace("{token_url}", token_url).replace("{url}", url) + lines
+    table = table.replace("{token_url}", token_url).replace("{login_url}", token_url or url)
+    table = table.replace("{url}", url) + lines
     source = table if is_source else 'type = "file"\nusers = "users.jsonl"\nactive = "active"'
     target = 'type = "scim"\nurl = "http://127.0.0.1:9"\n' if is_source else table
     mapped = _MAPPED["scim target" if is_source else name]
@@ -154,7 +154,7 @@ async def system(
     loaded: config.Config, name: str, connect: Connect = REAL, dice: Callable[[], Dice] = NoLuck
 ) -> AsyncIterator[System]:
     """Build the one that a configuration is about; close it at the end."""
-    clock, lanes = SystemClock(), Lanes()
+    clock, lanes = Calendar(), Lanes()
     is_: Any
     if name in SOURCES:
         is_ = build_source(loaded, "staff", clock, dice(), lanes, connect)

@@ -106,7 +106,7 @@ async def test_a_401_from_the_target_fetches_another_token_once() -> None:
         (answer(302, location="https://evil.example.com"), Fault.UNAUTHORIZED, "302"),
         (answer(503, retry_after="9"), Fault.THROTTLED, "503"),
         (answer(500), Fault.SERVER_ERROR, "500"),
-        (Failed(Fault.UNREACHABLE, "the name was not found"), Fault.UNREACHABLE, "token endpoint: the name"),
+        (Failed(Fault.UNREACHABLE, "the name was not found"), Fault.UNREACHABLE, ": the name"),
     ],
 )
 async def test_what_the_token_endpoint_refuses_is_told_without_the_secret(
