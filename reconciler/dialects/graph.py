@@ -43,6 +43,8 @@ class Call(NamedTuple):
     path: str
     body: Any = None
     headers: Mapping[str, str] = {}
+    repeatable: bool = False
+    """Doing it twice is the same as doing it once, although it is a POST."""
 
     @property
     def is_write(self) -> bool:
@@ -50,7 +52,7 @@ class Call(NamedTuple):
 
     @property
     def is_idempotent(self) -> bool:
-        return self.method != "POST"
+        return self.repeatable or self.method != "POST"
 
 
 class Readers(NamedTuple):

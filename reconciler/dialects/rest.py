@@ -238,6 +238,17 @@ def parsed(body: bytes) -> Any:
         raise Unreadable(f"the answer is {kind}") from None
 
 
+def tells_an_error(body: bytes) -> bool:
+    """Whether an answer that says it succeeded holds an `error`, or `errors`, that is not empty."""
+    if b'"error' not in body:
+        return False
+    try:
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(content, dict) and bool(content.get("error") or content.get("errors"))
+
+
 def total_of(content: Any, paging: Paging) -> int | None:
     """Return how many items there are in all, None where the system never says. Raises Unreadable where it should."""
     if paging.total is None:

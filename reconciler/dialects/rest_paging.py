@@ -10,13 +10,17 @@ from reconciler.dialects import rest
 from reconciler.dialects.length import Length
 from reconciler.dialects.rest import Listing, Unreadable
 
+_MANY = 10
+"""So many on one page, and no more that there are: they may just be as many as a page has."""
+_NO_SUCH_PAGE = (400, 404, 416, 422)
+
 
 class Walk:
     """What was asked of a list, and what is asked next. Nobody is believed to be absent while there are `problems`."""
 
     __slots__ = (
         *("_asked", "_base", "_came", "_count", "_cursors", "_length", "_listing", "_position", "_seen"),
-        *("_total", "_variables", "counts_repeats", "problems", "url"),
+        *("_total", "_variables", "counts_repeats", "is_past_the_end", "problems", "url"),
     )
 
     def __init__(
@@ -36,6 +40,8 @@ class Walk:
         """What speaks against the list being whole."""
         self.counts_repeats = True
         """Whether somebody who comes twice speaks against it; not where each is but a name in one answer."""
+        self.is_past_the_end = False
+        """Whether the page at `url` should not be there: it is asked for lest a wrong total hide who is on it."""
         paging = listing.paging
         self._asked: dict[str, str | int] = {**listing.query, **(query or {})}
         if paging.size_parameter is not None:
@@ -53,6 +59,8 @@ class Walk:
     def take(self, body: bytes, link: str | None) -> list[dict[str, Any]]:
         """Return the items of the page at `url`, each once, and go on to the next. Raises Unreadable."""
         assert self.url is not None, "the list has ended"
+        if self.is_past_the_end:
+            return self._more(body)
         listing, paging = self._listing, self._listing.paging
         content, items = rest.items_of(body, listing)
         now = rest.total_of(content, paging)
@@ -76,8 +84,29 @@ class Walk:
         if too_long:
             self.url = None
             self._note(too_long)
-        elif self.url is None and self._total is not None and self._came < self._total:
+        elif (self.url is None or self.is_past_the_end) and self._total is not None and self._came != self._total:
             self._note(f"{self._came} came of {self._total} that there are")
+        return fresh
+
+    def refused(self, status: int | None) -> bool:
+        """End the list where a page was refused that should not be there; return whether that was so."""
+        if not self.is_past_the_end or status is None or status not in _NO_SUCH_PAGE:
+            return False
+        self.url = None
+        return True
+
+    def _more(self, body: bytes) -> list[dict[str, Any]]:
+        """Return who comes although all came that the system says there are: then it says something else."""
+        self.url = None
+        try:
+            _, items = rest.items_of(body, self._listing)
+        except Unreadable:
+            return []
+        named = [(item, one) for item in items if (one := rest.id_of(item, self._listing.id)) is not None]
+        repeated = set(self._seen.add([one for _, one in named]))
+        fresh = [item for position, (item, _) in enumerate(named) if position not in repeated]
+        if fresh:
+            self._note(f"more came than the {self._total} that there should be: is that the number of those on a page?")
         return fresh
 
     def _following(self, content: Any, came: int, link: str | None, url: str) -> str | None:
@@ -88,8 +117,12 @@ class Walk:
                 return None
             case "offset" | "page":
                 # A short page is no end: a server may give fewer than it was asked for.
-                if not came or (self._total is not None and self._count >= self._total):
+                if not came:
                     return None
+                if self._total is not None and self._count >= self._total:
+                    if came < paging.size and not came == self._total >= _MANY:
+                        return None
+                    self.is_past_the_end = True
                 self._position += came if paging.kind == "offset" else 1
                 assert paging.parameter is not None
                 self._asked[paging.parameter] = self._position

@@ -157,6 +157,9 @@ class GraphSource:
             for one, answer in zip(some, await self._wire.each(paths, doing=f"reading a {how.kind}"), strict=True):
                 if isinstance(answer, Failed):
                     found[one] = None if answer.fault is Fault.NOT_FOUND else answer
+                elif str(answer.get("id")).casefold() != one.casefold():
+                    reason = f"reading a {how.kind}: the answer is not the one that was asked for"
+                    found[one] = Failed(Fault.NOT_SCIM, reason)
                 else:
                     # an id is compared letter by letter: what Graph writes otherwise is known by what it writes
                     is_it = answer.get("id") == one

@@ -290,9 +290,10 @@ class RestSource:
         """Yield the pages of one list to its end. Raises Unreadable; what else speaks against it goes to `problems`."""
         walk = Walk(self._url, listing, variables, query, entries_max=self._entries_max)
         while walk.url is not None:
-            answer = self._usable(
-                await self._ask(walk.url), walk.url, of_users=listing is self._description.users.listing
-            )
+            answer = await self._ask(walk.url)
+            if walk.refused(answer.status):
+                return
+            answer = self._usable(answer, walk.url, of_users=listing is self._description.users.listing)
             items = walk.take(answer.body, answer.headers.get("link"))
             for problem in walk.problems:
                 problems.add(problem)
@@ -311,6 +312,8 @@ class RestSource:
 
     def _usable(self, answer: Response, url: str, *, of_users: bool) -> Response:
         if answer.status == 200:
+            if rest.tells_an_error(answer.body):
+                raise Unreadable("the system answered 200 with an error inside")
             return answer
         why = f"the system answered {answer.status}"
         if answer.status == 403:

@@ -20,6 +20,7 @@ from reconciler.targets.graph_members import Membership
 from reconciler.targets.graph_wire import Wire
 
 TIMEOUT_SECONDS = 20.0
+_STRANGERS_MAX = 10
 _FOUND_PAGES_MAX = 10
 """Who gives more pages to a question does not choose by it."""
 
@@ -87,6 +88,9 @@ class GraphTarget:
             shown = [str(one) for one in (held if isinstance(held, list) else [held])]
             if wanted in (shown if attribute.case_exact else [one.casefold() for one in shown]):
                 found[account.id] = account
+        if len(rows) - len(found) >= _STRANGERS_MAX:
+            reason = f"asking for a {kind} by {path}: Graph answers with others too, the question does not choose there"
+            return Failed(Fault.UNSUPPORTED, reason, 200)
         return Found(tuple(found.values()))
 
     async def listing(self, kind: Kind) -> AsyncIterator[ListPage | ListEnd | Failed]:

@@ -35,7 +35,7 @@ class Membership:
         async def put_in(member: TargetId) -> None:
             place = graph.one_path("group", group, "/members/$ref")
             body = {"@odata.id": f"{self._wire.url}/directoryObjects/{quote(member, safe='')}"}
-            take_note(member, await self._send(Call("POST", place, body), group, member))
+            take_note(member, await self._send(Call("POST", place, body, repeatable=True), group, member))
 
         async def take_out(member: TargetId) -> None:
             place = graph.one_path("group", group, f"/members/{quote(member, safe='')}/$ref")

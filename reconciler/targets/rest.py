@@ -177,6 +177,7 @@ class RestTarget:
         if collection is None:
             return _nothing_of(kind)
         doing, rest = f"changing a {kind}", [change for change in changes if change.path != MEMBERS]
+        account, says_something_else = None, False
         for change in rest:
             switch = None
             if kind == "user" and change.path == self._profile.active:
@@ -185,10 +186,12 @@ class RestTarget:
                 answer = await self._wire.send(switch, {"id": target_id}, doing=doing)
                 if isinstance(answer, Failed):
                     return await self._or_gone(kind, answer)
+                account = self._shown_as(kind, target_id, collection, switch, answer, doing)
+                says_something_else = account is None and bool(answer.body.strip())
                 rest.remove(change)
                 break
         if not rest:
-            return Done()
+            return Done(await self._looked_at(kind, target_id) if says_something_else else account)
         if collection.update is None:
             named = ", ".join(change.path for change in rest)
             return Failed(Fault.UNSUPPORTED, f"{doing}: the profile says that {named} cannot be changed")
@@ -199,8 +202,9 @@ class RestTarget:
         answer = await self._wire.send(collection.update, {"id": target_id}, sent, doing=doing, attributes=paths)
         if isinstance(answer, Failed):
             return await self._or_gone(kind, answer)
-        account = self._shown(kind, collection, collection.update, answer, doing)
-        return Done(account if account is not None and account.id == target_id else None)
+        account = self._shown_as(kind, target_id, collection, collection.update, answer, doing)
+        says_something_else |= bool(answer.body.strip())
+        return Done(await self._looked_at(kind, target_id) if account is None and says_something_else else account)
 
     async def delete(self, kind: Kind, target_id: TargetId) -> Done | Missing | Failed:
         collection = self.api.collection(kind)
@@ -278,6 +282,24 @@ class RestTarget:
     async def _or_gone(self, kind: Kind, failure: Failed) -> Failed:
         """Return a failure; a 404 only if it can be believed."""
         return await self._wire.vouched(kind, failure) if failure.fault is Fault.NOT_FOUND else failure
+
+    async def _looked_at(self, kind: Kind, target_id: TargetId) -> Account | None:
+        """Return what is there after a success that said something else: it may be a refusal in its words."""
+        shown = await self.get(kind, target_id)
+        return shown if isinstance(shown, Account) else None
+
+    def _shown_as(
+        self,
+        kind: Kind,
+        target_id: TargetId,
+        collection: Collection,
+        operation: Operation,
+        answer: Response,
+        doing: str,
+    ) -> Account | None:
+        """Return the account that an answer shows, None where it shows none, or another one."""
+        account = self._shown(kind, collection, operation, answer, doing)
+        return account if account is not None and account.id == target_id else None
 
     def _shown(
         self, kind: Kind, collection: Collection, operation: Operation, answer: Response, doing: str

@@ -107,6 +107,10 @@ class Wire:
         )
         if refusal is None and refusals.is_html(answer.body):
             refusal = self.unreadable("the answer is a web page (a login?)", doing=doing, status=answer.status)
+        if refusal is None and rest.tells_an_error(answer.body):
+            said = refusals.shortened(refusals.words(answer.body, refusals.object_of(answer.body), self.api.words))
+            why = f"the app answered {answer.status} with an error inside" + (f": {said}" if said else "")
+            refusal = self.unreadable(why, doing=doing, status=answer.status)
         return answer if refusal is None else replace(refusal, request=asked)
 
     async def item(self, operation: Operation, values: Mapping[str, Any], *, doing: str) -> dict[str, Any] | Failed:
@@ -130,7 +134,7 @@ class Wire:
         assert walk.url is not None
         answer = await self.ask("GET", walk.url, doing=doing, retry=retry, patience=3.0 if retry else 1.0)
         if isinstance(answer, Failed):
-            return answer
+            return [] if walk.refused(answer.status) else answer
         try:
             return walk.take(answer.body, answer.headers.get("link"))
         except Unreadable as unreadable:

@@ -10,7 +10,6 @@ import asyncio
 import base64
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import partial
 from types import TracebackType
 from typing import Any
 from urllib.parse import unquote, urlsplit

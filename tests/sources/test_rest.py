@@ -97,6 +97,9 @@ WRONG: Mapping[str, tuple[str, dict[str, Any]]] = {
     "a cursor that repeats": ("cursor", {"cursor": 3}),
     "an end before the total": ("cursor", {"cursor": None}),
     "no total": ("cursor", {"count": None}),
+    "a total of those on the page": ("page", {"count": 3}),
+    "a total that is too small": ("cursor", {"count": 5}),
+    "an error beside the list": ("link", {"errors": [{"message": "a shard did not answer"}]}),
     "no list": ("link", {"people": None}),
     "a list of something else": ("link", {"people": ["p1"]}),
     "an item without what is expected": ("link", {"people": [{"id": 1}]}),
@@ -222,3 +225,15 @@ def test_paths_go_through_objects_and_lists() -> None:
     taken = [rest.taken(item, Take("e.s", which)) for which in ("first", "last", "min", "max", "all")]
     assert taken == ["2024", "2020", "2020", "2024", ["2024", "2020"]]
     assert rest.taken({"e": []}, Take("e.s", "min")) is None
+
+
+@pytest.mark.parametrize("status", [400, 404, 416, 422])
+async def test_after_a_full_last_page_one_more_is_asked_for_that_may_be_refused(status: int) -> None:
+    class Six(Lists):
+        async def __call__(self, request: Request) -> Response:
+            beyond = "page=3" in request.url
+            return Response(status, {}, b"") if beyond else await super().__call__(request)
+
+    lists = Six(count=6)
+    ids, end = await read(source(lists, WAYS["page"]).read(WANTED, None))
+    assert (ids, end.complete, len(lists.requests)) == ([str(n) for n in range(1, 7)], True, 2)

@@ -55,7 +55,8 @@ class Simulated:
 
 async def main():
     client = Client(Simulated(), SystemClock(), SystemDice(), lane=Lane(4, None))
-    source = ScimSource("app", url="https://app.example.com", client=client, clock=SystemClock(), entries_max=4 * PEOPLE)
+    most = 4 * PEOPLE
+    source = ScimSource("app", url="https://app.example.com", client=client, clock=SystemClock(), entries_max=most)
     wanted = Wanted(frozenset({"title", "givenName"}), frozenset({"displayName"}), groups=True, memberships=True)
     token = None
     for since in (None, True):

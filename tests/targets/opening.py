@@ -139,17 +139,26 @@ async def opened(
 
 
 @asynccontextmanager
-async def opened_by_description(server: ScimServer | RealScimServer) -> AsyncIterator[Opened]:
+async def opened_by_description(
+    server: ScimServer | RealScimServer,
+    *,
+    page_size: int = 7,
+    concurrency: int = 4,
+    read_token: Callable[[], str] | None = None,
+) -> AsyncIterator[Opened]:
     """Open a RestTarget, described as data, on a server that speaks SCIM."""
     described = config.described_profile(DESCRIBED.name, DESCRIBED.parent)
     assert described.table.rest is not None
     profile, clock = described.profile, LoopClock()
-    lane = Lanes().lane(urlsplit(server.url).netloc, "described", concurrency=4)
-    client = Client(AiohttpExchange(connections=4), clock, SetDice(0.5), lane=lane, auth=Bearer(lambda: server.token))
+    lane = Lanes().lane(urlsplit(server.url).netloc, "described", concurrency=concurrency)
+    auth = Bearer(read_token or (lambda: server.token))
+    client = Client(AiohttpExchange(connections=concurrency), clock, SetDice(0.5), lane=lane, auth=auth)
+    table = described.table.rest
+    table = table.model_copy(update={"paging": table.paging.model_copy(update={"size": page_size})})
     target = RestTarget(
         "described",
         url=server.url,
-        api=api_of(described.table.rest, profile.active),
+        api=api_of(table, profile.active),
         profile=profile,
         client=client,
         clock=clock,
@@ -167,6 +176,37 @@ async def odd(profile: Profile = PROFILE, **quirks: Any) -> AsyncIterator[tuple[
     """Start the double with these quirks, and open a target on it."""
     async with ScimServer(Quirks(**quirks)) as server, opened(server, profile) as at:
         yield server, at
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A way in which a server that speaks SCIM is a target: as SCIM, or described as an API like any other."""
+
+    name: str
+    change: str
+    """The method of its changes of users."""
+
+    @asynccontextmanager
+    async def odd(
+        self,
+        *,
+        page_size: int = 100,
+        concurrency: int = 4,
+        read_token: Callable[[], str] | None = None,
+        **quirks: Any,
+    ) -> AsyncIterator[tuple[ScimServer, Opened]]:
+        """Start the double with these quirks, and open a target on it."""
+        async with ScimServer(Quirks(**quirks)) as server:
+            token = read_token or (lambda: server.token)
+            profile = replace(PROFILE, page_size=page_size)
+            at = opened(server, profile, concurrency=concurrency, read_token=token)
+            if self.name != "scim":
+                at = opened_by_description(server, page_size=page_size, concurrency=concurrency, read_token=token)
+            async with at as target:
+                yield server, target
+
+
+SPOKEN = {"scim": Spoken("scim", "PATCH"), "described": Spoken("described", "PUT")}
 
 
 def created(outcome: Done | Failed) -> Account:
