@@ -197,8 +197,9 @@ async def _settled(company: Company) -> None:
 
 
 async def test_a_name_that_nobody_can_be_seen_to_have_is_a_conflict_that_is_told_at_each_of_a_few_tries(
-    company: Company, server: ScimServer
+    open_company: Company, server: ScimServer
 ) -> None:
+    company = open_company
     server.quirks = Quirks(deleted_names_stay_taken=True)
     company.job = 'scope = "all"\ndeletion_share = "100%"'
     company.tables = GONE_IS_DELETED
@@ -227,8 +228,9 @@ async def test_a_name_that_nobody_can_be_seen_to_have_is_a_conflict_that_is_told
 
 
 async def test_an_attribute_that_the_server_does_not_know_is_named_at_each_of_a_few_tries(
-    company: Company, server: ScimServer
+    open_company: Company, server: ScimServer
 ) -> None:
+    company = open_company
     company.attributes = ATTRIBUTES + '{ to = "favouriteColour", constant = "red" },'
     company.people("ann", "bob")
     for _ in range(6):

@@ -127,8 +127,9 @@ async def test_members_of_a_group_have_the_role_directly_or_through_groups_in_it
 
 @pytest.mark.row("A6")
 async def test_the_pages_example_gives_an_account_to_developers_who_are_managers(
-    office: Office, aircall: Aircall
+    tmp_path: Path, aircall: Aircall
 ) -> None:
+    office = staffed(tmp_path, aircall)
     (written,) = re.findall(r"```toml\n(\[sources.*?)```", (DOCS / "aircall.md").read_text("utf-8"), re.S)
     office.users["ann"] |= {"department": "Developer", "jobTitle": "Manager"}
     office.users["bob"] |= {"department": "Developer", "jobTitle": "Engineer"}
