@@ -29,6 +29,8 @@ class _Waiting:
 
     calls: Sequence[Call]
     outcomes: list[Response | Failed] = field(default_factory=list)
+    alone: bool = False
+    """It went as a request of its own, which the client has sent as often as it may."""
     leads: bool = False
     woken: anyio.Event = field(default_factory=anyio.Event)
     """It was answered, or is to lead."""
@@ -61,7 +63,7 @@ class Batching:
         attempt, started = 0, self._clock.monotonic()
         while left:
             attempt += 1
-            outcomes = await self._through(left)
+            outcomes, alone = await self._through(left)
             good = 0
             while good < len(outcomes) and _is_done(outcomes[good]):
                 good += 1
@@ -70,7 +72,7 @@ class Batching:
             if not left:
                 break
             failure = outcomes[good] if good < len(outcomes) else Failed(Fault.INTERRUPTED, "a call was not answered")
-            wait_seconds = self._wait(failure, left[0], attempt if not good else 1, started)
+            wait_seconds = None if alone else self._wait(failure, left[0], attempt if not good else 1, started)
             if wait_seconds is None:
                 return [*answers, failure]
             await self._clock.sleep(wait_seconds)
@@ -92,7 +94,8 @@ class Batching:
             self._client.throttled(asked_seconds or wait_seconds or 0.0)
         return wait_seconds
 
-    async def _through(self, calls: Sequence[Call]) -> list[Response | Failed]:
+    async def _through(self, calls: Sequence[Call]) -> tuple[list[Response | Failed], bool]:
+        """Return what calls were answered, and whether they were a request of their own."""
         mine = _Waiting(calls)
         self._queue.append(mine)
         if self._sending < self._at_once:
@@ -117,7 +120,7 @@ class Batching:
                     await self._send_some()
             finally:
                 self._pass_on()
-        return mine.outcomes
+        return mine.outcomes, mine.alone
 
     def _pass_on(self) -> None:
         """Let the one who waits longest send from now on."""
@@ -151,6 +154,7 @@ class Batching:
             if wait_seconds > 0:
                 await self._clock.sleep(wait_seconds)
         if len(calls) == 1:
+            some[0].alone = True
             some[0].outcomes = [await self._send_alone(calls[0])]
             return
         request = Request(
