@@ -214,7 +214,7 @@ def id_of(item: Any, path: str) -> str | None:
 def items_of(body: bytes, listing: Listing) -> tuple[Any, list[dict[str, Any]]]:
     """Return the body and its items. Raises Unreadable where the body is something else than the list."""
     content = parsed(body)
-    items = value_at(content, listing.items)
+    items = value_at(content, listing.items) if isinstance(content, dict) or not listing.items else None
     if items is None and listing.absent_is_empty and isinstance(content, dict):
         items = []
     if not isinstance(items, list):

@@ -185,7 +185,7 @@ class RestTarget:
             if switch is not None:
                 answer = await self._wire.send(switch, {"id": target_id}, doing=doing)
                 if isinstance(answer, Failed):
-                    return await self._or_gone(kind, answer)
+                    return await self._or_gone(kind, target_id, answer)
                 account = self._shown_as(kind, target_id, collection, switch, answer, doing)
                 says_something_else = account is None and bool(answer.body.strip())
                 rest.remove(change)
@@ -197,11 +197,11 @@ class RestTarget:
             return Failed(Fault.UNSUPPORTED, f"{doing}: the profile says that {named} cannot be changed")
         sent = await self._to_send(kind, target_id, rest, collection, doing)
         if isinstance(sent, Failed):
-            return await self._or_gone(kind, sent)
+            return await self._or_gone(kind, target_id, sent)
         paths = [change.path for change in rest]
         answer = await self._wire.send(collection.update, {"id": target_id}, sent, doing=doing, attributes=paths)
         if isinstance(answer, Failed):
-            return await self._or_gone(kind, answer)
+            return await self._or_gone(kind, target_id, answer)
         account = self._shown_as(kind, target_id, collection, collection.update, answer, doing)
         says_something_else |= bool(answer.body.strip())
         return Done(await self._looked_at(kind, target_id) if account is None and says_something_else else account)
@@ -213,7 +213,7 @@ class RestTarget:
         answer = await self._wire.send(collection.delete, {"id": target_id}, doing=f"deleting a {kind}")
         if not isinstance(answer, Failed):
             return Done()
-        refusal = await self._or_gone(kind, answer)
+        refusal = await self._or_gone(kind, target_id, answer)
         return Missing() if refusal.fault is Fault.NOT_FOUND else refusal
 
     async def change_members(
@@ -279,9 +279,18 @@ class RestTarget:
                     return found.accounts[0]
         return None
 
-    async def _or_gone(self, kind: Kind, failure: Failed) -> Failed:
-        """Return a failure; a 404 only if it can be believed."""
-        return await self._wire.vouched(kind, failure) if failure.fault is Fault.NOT_FOUND else failure
+    async def _or_gone(self, kind: Kind, target_id: TargetId, failure: Failed) -> Failed:
+        """Return a failure; a 404 only where the account is not shown either: the operation itself may not be there."""
+        if failure.fault is not Fault.NOT_FOUND:
+            return failure
+        match await self.get(kind, target_id):
+            case Failed() as refusal:
+                return refusal
+            case Account():
+                reason = f"{failure.reason}; the {kind} itself is shown: is the path of this operation right?"
+                return replace(failure, fault=Fault.UNSUPPORTED, reason=reason)
+            case _:
+                return failure
 
     async def _looked_at(self, kind: Kind, target_id: TargetId) -> Account | None:
         """Return what is there after a success that said something else: it may be a refusal in its words."""

@@ -13,7 +13,7 @@ from reconciler.core.outcomes import Failed, Fault
 from reconciler.core.retrying import parse_retry_after
 from reconciler.dialects import refusals, rest, rest_operations
 from reconciler.dialects.rest import KeySecret, Listing, Unreadable
-from reconciler.dialects.rest_operations import Api, Operation
+from reconciler.dialects.rest_operations import Api, Collection, Operation
 from reconciler.dialects.rest_paging import Walk
 from reconciler.net.client import Client
 from reconciler.ports import Clock, Request, Response
@@ -158,11 +158,24 @@ class Wire:
                 return refusal
             listed = await self.page(self.walk(collection.listing), doing=f"listing {kind}s")
             if not isinstance(listed, Failed):
+                for item in listed[:2]:
+                    if not await self._is_there(item, collection):
+                        continue  # it may be the one that was asked for, and gone since it was listed
+                    break
+                else:
+                    if len(listed) > 1:
+                        why = "who is listed is not there when asked for by id: is the path of get right?"
+                        return self.unreadable(why, doing=f"reading a {kind}", status=refusal.status)
                 self._vouched_until[kind] = self._clock.monotonic() + VOUCHED_SECONDS
                 return refusal
         if listed.fault is not Fault.NOT_FOUND:
             return listed
         return self.unreadable(f"{listed.reason}: is the url right?", doing=f"reading a {kind}", status=listed.status)
+
+    async def _is_there(self, item: dict[str, Any], collection: Collection) -> bool:
+        identifier = rest.id_of(item, collection.listing.id)
+        got = await self.item(collection.get, {"id": identifier}, doing="reading one who is listed")
+        return not isinstance(got, Failed) or got.fault is not Fault.NOT_FOUND
 
     def unreadable(self, why: str, *, doing: str, status: int | None = None) -> Failed:
         return rest_operations.unreadable(why, doing=doing, status=status, hints=self._profile.hints)

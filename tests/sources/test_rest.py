@@ -101,6 +101,7 @@ WRONG: Mapping[str, tuple[str, dict[str, Any]]] = {
     "a total that is too small": ("cursor", {"count": 5}),
     "an error beside the list": ("link", {"errors": [{"message": "a shard did not answer"}]}),
     "no list": ("link", {"people": None}),
+    "a list where the object around it belongs": ("link", []),
     "a list of something else": ("link", {"people": ["p1"]}),
     "an item without what is expected": ("link", {"people": [{"id": 1}]}),
     "an item without an id": ("link", {"people": [{"mail": "p"}]}),
