@@ -167,8 +167,6 @@ class Deprovisioning:
         begins = standing.cause if link.disabled_because not in CAUSES else None
         wait = self.job.deprovision.delete_after_seconds
         by_hand = standing.forced and standing.cause is Cause.INACTIVE  # nobody said that the person has left
-        if self.rules.kind == "user" and withholds_deletes(self.job, self.profile):
-            already = f"{already} and is not deleted: confirm_delete is missing"
         if wait is None or by_hand or not self._may_delete:
             return Leave(already, "RedundantExport", verdict, leaves_disabled=begins)
         delete_at = wait + (now if begins is not None else link.disabled_at)
