@@ -1,0 +1,73 @@
+"""What an app with a REST API says is believed as far as it can be: a 404, a success that says something else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from reconciler.core.model import Change, TargetId
+from reconciler.core.outcomes import Done, Failed, Fault, MembersDone
+from reconciler.dialects.rest_operations import Operation
+from tests.servers.desk import Desk
+from tests.targets.test_rest import Opened, opened_on
+
+
+@pytest.fixture
+async def at(tmp_path: Path) -> AsyncIterator[Opened]:
+    async with Desk() as desk:
+        opened = opened_on(desk, tmp_path)
+        yield opened
+        await opened.target.close()
+
+
+async def test_a_404_to_a_change_is_believed_only_where_the_account_is_not_shown(at: Opened) -> None:
+    ann = await at.user("ann@example.com")
+    at.desk.then(404, b"{}")
+    deleted = await at.target.delete("user", ann.id)
+    at.desk.then(404, b"{}")
+    changed = await at.target.update("user", ann.id, [Change("displayName", None, "x")], {})
+    for outcome in (deleted, changed):
+        assert isinstance(outcome, Failed)
+        assert outcome.fault is Fault.UNSUPPORTED
+        assert "is the path of this operation right?" in outcome.reason
+
+
+async def test_a_404_to_everybody_who_is_listed_is_not_believed(at: Opened, tmp_path: Path) -> None:
+    for name in ("ann", "bob"):
+        at.desk.put(f"{name}@example.com")
+    wrong = opened_on(at.desk, tmp_path, get=Operation("GET", "/elsewhere/people/{id}", item="person"))
+    outcome = await wrong.target.get("user", TargetId("p-0001"))
+    await wrong.target.close()
+    assert isinstance(outcome, Failed)
+    assert "is the path of get right?" in outcome.reason
+
+
+async def test_an_answer_to_a_change_that_shows_something_else_is_followed_by_a_look(at: Opened) -> None:
+    ann = await at.user("ann@example.com", displayName="Ann")
+    for said in (b'{"ok": true}', b'{"person": {"key": "p-9"}}'):
+        at.desk.then(200, said)
+        outcome = await at.target.update("user", ann.id, [Change("displayName", "Ann", "Anna")], {})
+        assert outcome == Done(ann)
+    at.desk.then(200, b'{"ok": true}')
+    assert await at.target.update("user", ann.id, [Change("active", True, False)], {}) == Done(ann)
+
+
+@pytest.mark.parametrize("said", [b'{"error": {"text": "no"}}', b'{"errors": ["no"]}', b"<html>Sign in</html>"])
+async def test_a_success_with_an_error_inside_is_none(said: bytes, at: Opened) -> None:
+    ann = await at.user("ann@example.com")
+    group = TargetId(at.desk.circle("Crew"))
+    for number in range(3):
+        at.desk.then(200, said)
+        match number:
+            case 0:
+                outcome: object = await at.target.delete("user", ann.id)
+            case 1:
+                outcome = await at.target.update("user", ann.id, [Change("displayName", None, "x")], {})
+            case _:
+                changed = await at.target.change_members(group, [ann.id], [])
+                assert isinstance(changed, MembersDone)
+                outcome = changed.refused[ann.id]
+        assert isinstance(outcome, Failed)
+        assert outcome.fault is Fault.NOT_SCIM
