@@ -101,7 +101,6 @@ WRONG: Mapping[str, tuple[str, dict[str, Any]]] = {
     "a total that is too small": ("cursor", {"count": 5}),
     "an error beside the list": ("link", {"errors": [{"message": "a shard did not answer"}]}),
     "no list": ("link", {"people": None}),
-    "a list where the object around it belongs": ("link", []),
     "a list of something else": ("link", {"people": ["p1"]}),
     "an item without what is expected": ("link", {"people": [{"id": 1}]}),
     "an item without an id": ("link", {"people": [{"mail": "p"}]}),
@@ -118,6 +117,16 @@ async def test_what_is_not_the_whole_list_is_not_taken_for_it(name: str) -> None
     _, end = await read(source(Lists(**wrong), WAYS[way]).read(WANTED, None))
     assert not end.complete
     assert end.problems[0].startswith("source hr users: ")
+
+
+async def test_a_list_where_the_object_around_it_belongs_is_not_an_empty_list() -> None:
+    async def answers(request: Request) -> Response:
+        return Response(200, {}, b"[1, 2]")
+
+    _, end = await read(source(answers, WAYS["link"]).read(WANTED, None))
+    assert end.problems == (
+        "source hr users: the answer has no list at 'people': is it an error, or another version of the API?",
+    )
 
 
 FAULTS: Mapping[str, tuple[Response | Failed, Fault | None]] = {
@@ -232,7 +241,7 @@ def test_paths_go_through_objects_and_lists() -> None:
 async def test_after_a_full_last_page_one_more_is_asked_for_that_may_be_refused(status: int) -> None:
     class Six(Lists):
         async def __call__(self, request: Request) -> Response:
-            beyond = "page=3" in request.url
+            beyond = request.url.endswith("&page=3")
             return Response(status, {}, b"") if beyond else await super().__call__(request)
 
     lists = Six(count=6)
