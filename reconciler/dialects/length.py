@@ -4,6 +4,8 @@ from __future__ import annotations
 
 ENTRIES_MAX = 1_000_000
 """So many may come where nobody says how many there are."""
+ENTRIES_TOLD_MAX = 4_000_000
+"""So many may come, however many are said to be there."""
 ENTRIES_FEW = 10_000
 """So many may always come: a system that says how many there are may be a little wrong."""
 _TIMES_TOLD = 10
@@ -15,8 +17,8 @@ class Length:
     """How long one list has become, and how long it may become.
 
     Whoever can make up new ids for ever, and a next page for ever, would otherwise be read for ever. The bound is what
-    an administrator set as `max_entries`; otherwise ten times what the system itself said at its first page, and a
-    million where it says nothing. Pages with hardly anybody on them are bounded by it, too.
+    an administrator set as `max_entries`; otherwise ten times what the system itself said at its first page, but never
+    more than four million, and a million where it says nothing. Pages with hardly anybody on them are bounded, too.
     """
 
     __slots__ = ("_entries", "_entries_max", "_pages", "_told")
@@ -48,5 +50,6 @@ class Length:
     def _most(self) -> int:
         if self._entries_max is not None:
             return self._entries_max
-        told = ENTRIES_MAX if self._told is None else self._told * _TIMES_TOLD
-        return min(ENTRIES_MAX, max(ENTRIES_FEW, told))
+        if self._told is None:
+            return ENTRIES_MAX
+        return min(ENTRIES_TOLD_MAX, max(ENTRIES_FEW, self._told * _TIMES_TOLD))

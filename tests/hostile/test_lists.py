@@ -12,7 +12,7 @@ import pytest
 
 from reconciler.core.model import TargetId
 from reconciler.core.outcomes import Failed, Fault
-from reconciler.dialects.length import ENTRIES_FEW, ENTRIES_MAX, Length
+from reconciler.dialects.length import ENTRIES_FEW, ENTRIES_MAX, ENTRIES_TOLD_MAX, Length
 from reconciler.ports import Request, Response
 from tests.hostile.systems import SYSTEMS, configured, system
 
@@ -139,7 +139,8 @@ def pages(entries: int, told: int | None = None, entries_max: int | None = None)
         (0, None, None, 1 + 1000 + ENTRIES_MAX // 50),
         (100, 0, None, 1 + ENTRIES_FEW // 100),
         (100, 5000, None, 1 + 50_000 // 100),
-        (1000, 10**9, None, 1 + ENTRIES_MAX // 1000),
+        (1000, 10**9, None, 1 + ENTRIES_TOLD_MAX // 1000),
+        (1000, 2_000_000, None, 1 + ENTRIES_TOLD_MAX // 1000),
         (1000, None, 2_000_000, 2001),
         (1000, 5, 2_000_000, 2001),
         (100, 10**6, 150, 2),

@@ -27,7 +27,8 @@ def number(url, name):
     return int(found[1]) if found else 0
 
 async def read(simulated, wanted):
-    (PLACE / "config.toml").write_text(f"[sources.staff]\\n{TABLE}requests_per_second = 1e9\\noverlap = '1s'\\n")
+    lines = f"requests_per_second = 1e9\\noverlap = '1s'\\nmax_entries = {4 * PEOPLE}\\n"
+    (PLACE / "config.toml").write_text(f"[sources.staff]\\n{TABLE}{lines}")
     loaded = config.load(PLACE / "config.toml")
     source = wiring.build_source(loaded, "staff", SystemClock(), connect=lambda **_: simulated)
     token, following = None, None
