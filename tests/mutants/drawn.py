@@ -61,7 +61,7 @@ class Drawn:
         for name in COPIED:
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
             copy(ROOT / name, self._place / name)
-        self.run([_FEW])
+        self._run([_FEW], 1, "fork")
         stamp.write_text(now)
 
     def run(self, names: Sequence[str], children: int = 1) -> None:
@@ -73,7 +73,7 @@ class Drawn:
         self._run(names, children, "fork")
         fates = self.fates()
         again = survivors({name: fates[name] for name in names or fates if fates[name] != "no tests"})
-        if again and names != [_FEW]:
+        if again:
             print(f"  {len(again)} survive in a fork; they are tried once more from the import on", flush=True)
             self._run(again, children, "forkserver")
 
