@@ -150,6 +150,7 @@ RULES: Mapping[str, Mapping[str, Any]] = {
     "somebody else is protected": {"protected": ("zoe",)},
     "a value does not fit": {"entry": {"floor": "third", "jobTitle": "Chief"}},
     "two values do not fit": {"entry": {"floor": "third", "upn": None, "id": None}},
+    "matching values do not fit": {"entry": {"upn": {"a": 1}, "id": {"a": 1}}},
     "no matching value": {"entry": {"upn": None, "id": None}},
     "null": {"entry": {"floor": None, "jobTitle": None}},
     "another title": {"entry": {"jobTitle": "Chief"}},
@@ -304,9 +305,9 @@ def _text(decision: Decision) -> str:
             return f"ask for {match}"
         case Reject(error_code=code, why=why):
             return f"reject {code}: {why}"
-        case Leave(why=why, code=code, verdict=verdict, due_at=due_at, leaves_disabled=disabled, claims=claims):
+        case Leave(why=why, code=code, verdict=verdict, due_at=due_at, leaves_disabled=disabled, off_by_others=others):
             due = "" if due_at is None else f", due in {(due_at - NOW) / DAY:g} days"
-            return f"leave {code}: {why} [{verdict}{due}, {disabled}, {claims}]"
+            return f"leave {code}: {why} [{verdict}{due}, {disabled}, {others}]"
         case Operation():
             said: list[Any] = [
                 decision.verdict,

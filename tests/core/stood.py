@@ -73,6 +73,11 @@ def _job(name: str) -> Job:
             "assigned": tuple(AssignedGroup(name) for name in ("Crew", "Staff", "Deep", "Other")),
         },
         "assigned by themselves": {"scope": Scope.ASSIGNED, "assigned": assigned[:1]},
+        "assigned, roles by condition": {
+            "scope": Scope.ASSIGNED,
+            "assigned": (*assigned[:1], AssignedGroup("Nowhere"), AssignedGroup("Deep")),
+            "roles": (BOSS, NIGHT),
+        },
         "nobody": {"scope": Scope.ASSIGNED},
         "nobody, keep": {"scope": Scope.ASSIGNED, "empty_assignment": "keep"},
         "by the source": {
@@ -105,6 +110,7 @@ _KINDS: tuple[Kind, Kind] = ("user", "group")
 _JOBS = (
     *("all", "all with roles", "all with every role", "roles", "many roles", "no roles", "assigned"),
     *("assigned with roles", "assigned, nested", "assigned through four", "assigned by themselves", "nobody"),
+    *("assigned, roles by condition",),
     *("nobody, keep", "by the source", "by the source and the job", "filtered", "filtered by what is hidden"),
     *("active by a word", "active by a word or none"),
 )
@@ -124,7 +130,7 @@ ENTRIES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "eve, of whom little is known": ("s5", {"enabled": None}),
     "finn, oddly": ("s6", {"enabled": ["x"], "department": {"a": 1}, "status": ["x"], "userName": "S3"}),
 }
-GROUPS = {"g1": "Crew", "g9": "crew", "g3": "Deep", "g7": None}
+GROUPS = {"g2": "Renamed", "g1": "Crew", "g9": "crew", "g3": "Deep", "g7": None}
 MEMBERSHIPS = {
     "in none": Memberships(),
     "in Crew": Memberships(frozenset({CREW}), frozenset({CREW, DEEP})),

@@ -103,6 +103,7 @@ def test_what_is_no_path_is_refused_with_its_place(text: str, position: int, say
     with pytest.raises(PathError) as refused:
         canonical(text)
     assert refused.value.position == position
+    assert str(refused.value) == f"{refused.value.problem} (at character {position + 1})"
     assert says in refused.value.problem
 
 
@@ -161,7 +162,9 @@ def test_a_number_in_a_filter_is_not_a_boolean() -> None:
     assert read({"roles": [{"level": 1, "value": "x"}]}, "roles[level eq 1].value") == "x"
 
 
-@pytest.mark.parametrize("shown", [{"value": "7"}, {"Value": "7", "displayName": "Bo"}, "7", [{"value": "7"}], ["7"]])
+@pytest.mark.parametrize(
+    "shown", [{"value": "7"}, {"Value": "7", "displayName": "Bo"}, "7", [{"value": "7"}], [{"VALUE": "7"}], ["7"]]
+)
 def test_a_manager_is_an_id_however_the_target_shows_it(shown: object) -> None:
     assert read({ENTERPRISE_SCHEMA: {"manager": shown}}, MANAGER) == "7"
     assert reader("boss", reference=True)({"boss": shown}) == "7"

@@ -237,13 +237,23 @@ def test_an_attempt_that_a_wrong_clock_put_off_for_years_is_made_at_once() -> No
     assert quarantine_of(today).next_attempt <= START + DAY
 
 
+def test_people_are_told_how_often_the_connection_is_tested_where_that_can_end_it() -> None:
+    for breach, seconds in ((REFUSED, TERMS.interval_seconds), (MANY, None)):
+        _, [notice] = after_cycle(TERMS, Standing(), breach, START)
+        assert notice.facts["tested_every_seconds"] == seconds
+
+
 def test_another_reason_is_told_and_the_series_goes_on() -> None:
-    standing, told = after_test(TERMS, entered(GONE), by_test("sign-in", "401"), START + HOUR)
+    first, _ = after_cycle(replace(TERMS, rules="r1"), Standing(), GONE, START)
+    standing, told = after_test(TERMS, first, by_test("sign-in", "401"), START + HOUR)
     [notice] = told
     assert notice.kind is NoticeKind.QUARANTINE_CHANGED
     assert notice.facts["before"]["rule"] == "the target is out of reach"
     quarantine = quarantine_of(standing)
+    before = quarantine_of(first)
     assert (quarantine.series_began, quarantine.began) == (START, START + HOUR)
+    assert (quarantine.series_count, quarantine.next_attempt) == (before.series_count, before.next_attempt)
+    assert quarantine.rules == "r1"
     assert after_test(TERMS, standing, by_test("sign-in", "401 again"), START + 2 * HOUR)[1] == []
 
 
@@ -281,6 +291,12 @@ def test_a_job_that_stopped_itself_gets_the_whole_time_again_and_its_people_hear
     at = START + 40 * DAY
     going_on = resumed(stopped, at)
     assert going_on.stopped_at is None
+    assert going_on == replace(
+        stopped,
+        stopped_at=None,
+        goes_on_since=at,
+        quarantine=replace(quarantine_of(stopped), began=at, series_began=at, series_count=0, next_attempt=at),
+    )
     assert turn(going_on, terms, at) == "cycle"
     assert passing_time(terms, going_on, at + 27 * DAY)[0].stopped_at is None
     again, [second] = passing_time(terms, going_on, at + 28 * DAY)

@@ -10,7 +10,7 @@ from reconciler.core import settling
 from reconciler.core.decisions import Leave, Operation, Word
 from reconciler.core.model import Cause, Change, Profile, Resource, SourceId, TargetAttribute, TargetId
 from reconciler.core.outcomes import Account, Failed, Fault
-from reconciler.core.records import Escrow, Link, Record, Verdict
+from reconciler.core.records import BY_OTHERS, Escrow, Link, Record, Verdict
 
 NOW = 1_000_000.0
 DAY = 86400.0
@@ -99,6 +99,8 @@ def test_a_failed_operation_waits_longer_each_time(failures: int, hours: int) ->
     update.record.escrow = Escrow(failures, NOW - DAY, "Timeout", "") if failures else None
     record = settling.failed(update, Failed(Fault.SERVER_ERROR, "no"), NOW)
     assert (record.due_at, record.fingerprint) == (NOW + hours * 3600, b"now")
+    first = NOW - DAY if failures else NOW
+    assert record.escrow == Escrow(failures + 1, first, "InternalServerError", "no")
 
 
 def test_a_failed_disable_is_tried_in_every_cycle() -> None:
@@ -343,6 +345,28 @@ def test_what_is_left_as_it_is_waits_for_what_the_decision_says() -> None:
     assert grace.off_since == NOW - 9
     record.off_since = None
     assert settling.left(record, Leave("why", "GracePeriod", Verdict.GONE), None, NOW).off_since == NOW
+
+
+@pytest.mark.parametrize(
+    ("disabled_at", "because", "by_others", "after"),
+    [
+        (None, "", True, "somebody else"),
+        (None, "somebody else", True, "somebody else"),
+        (None, "somebody else", False, ""),
+        (None, "", False, ""),
+        (NOW, "gone", True, "gone"),
+        (NOW, "gone", False, "gone"),
+    ],
+)
+def test_whom_somebody_else_had_disabled_is_remembered(
+    disabled_at: float | None, because: str, by_others: bool, after: str
+) -> None:
+    because = because.replace("somebody else", BY_OTHERS)
+    link = linked({"active": False}, disabled_at=disabled_at, disabled_because=because)
+    decision = Leave("why", "RedundantExport", Verdict.GONE, off_by_others=by_others)
+    left = settling.left(Record("user", SourceId("s1"), link=link), decision, None, NOW)
+    assert left.link is not None
+    assert left.link.disabled_because.replace(BY_OTHERS, "somebody else") == after
 
 
 @pytest.mark.parametrize(

@@ -295,6 +295,23 @@ _CELLS = (
 )
 
 
+_REFUSED = ('SelectUniqueValue("a")', 'XLOOKUP("BE",Regions[X],Regions[name])', "BASE(1,2,256)", "LEN(BASE(1,2,255))")
+_OPERANDS = (
+    "[nothing]",
+    "[blank]",
+    "[text]",
+    '"ANN-MARIE"',
+    "[truth]",
+    "[list]",
+    "[day]",
+    "[half]",
+    "[most]",
+    "0",
+    "-3",
+)
+_OPERATORS = ("=", "<>", "<", "<=", ">", ">=", "&", "+", "-")
+
+
 def _entra(text: str) -> str:
     return '"' + text.replace('"', '\\"') + '"'
 
@@ -329,7 +346,11 @@ def _sections() -> Iterator[tuple[str, Iterator[str]]]:
     yield "replacing", (f'Replace("Ann Anna 5", , "{one}", , "<$0>", , )' for one in _PATTERNS)
     references = ("$0", "$1", "${n}", "$n", "$$", "$9", "${9}", "$&", "$`", "$'", "$+", "$_", "\\\\1", "[$1]")
     yield "replaced by", (f'Replace("Ann", , "(?<n>n)(n)", , "{one}", , )' for one in references)
-    yield "what cannot be read", iter(_CUT)
-    yield "formulas that cannot be read", (f"={one}" for one in _CUT)
+    yield "what cannot be read", iter((*_CUT, *_REFUSED))
+    yield "formulas that cannot be read", (f"={one}" for one in (*_CUT, *_REFUSED))
+    for start, operators in (("", _OPERATORS), ("=", (*_OPERATORS, "*", "/", "^"))):
+        for operator in operators:
+            about = "a formula" if start else "an expression"
+            yield f"{operator} in {about}", iter([f"{start}{a} {operator} {b}" for a in _OPERANDS for b in _OPERANDS])
     yield "numbers in formulas", (f"=TEXT({n}, {_excel(cell)})" for cell in _CELLS for n in _TEXTS)
     yield "dates in formulas", (f'=TEXT("{one}", {_excel(cell)})' for cell in _CELLS for one in _MOMENTS)

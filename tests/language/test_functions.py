@@ -375,3 +375,20 @@ def test_a_guid_is_one_of_version_4() -> None:
 def test_what_an_expression_reads_is_known_before_it_runs(expression: str, reads: set[str], volatile: bool) -> None:
     compiled = compile_expression(expression)
     assert (compiled.reads, compiled.volatile, compiled.text) == (frozenset(reads), volatile, expression)
+
+
+@pytest.mark.parametrize(
+    ("expression", "function"),
+    [
+        ('Join([long], "a", "b", "c")', "Join"),
+        ('Replace([long], "a", , , "bb", , )', "Replace"),
+        ('=TEXTJOIN([long], TRUE, "a", "b", "c")', "TEXTJOIN"),
+        ('=SUBSTITUTE([long], "a", "bb")', "SUBSTITUTE"),
+        ("=REPT([long], 2)", "REPT"),
+    ],
+)
+def test_no_text_grows_without_bounds(expression: str, function: str) -> None:
+    with pytest.raises(EvaluationError) as raised:
+        of(expression, {"long": "a" * 600_000})
+    assert str(raised.value) == f"{function} would make a text of more than 1,000,000 characters"
+    assert of(expression, {"long": "a" * 1_000}) is not None

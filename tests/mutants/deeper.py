@@ -1,7 +1,8 @@
 """What mutmut needs of pytest: room for its calls, and to know which functions run while tests are still collected.
 
 A function that runs when a module is imported (a table that is built, a value that a test is parametrized with) runs in
-no test. mutmut would count it to the test that happens to be the first; here all quick tests of its room count.
+no test. mutmut would count it to the test that happens to be the first; here all quick tests of its room count. Tests
+by chance, which take long, try only what no other test runs.
 """
 
 from __future__ import annotations
@@ -23,6 +24,13 @@ settings.register_profile(
 settings.load_profile("mutants")
 
 _at_import: set[str] = set()
+_by_chance: set[str] = set()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function) and getattr(item.obj, "is_hypothesis_test", False):
+            _by_chance.add(item.nodeid)
 
 
 @pytest.hookimpl(trylast=True)
@@ -40,6 +48,8 @@ def pytest_sessionfinish() -> None:
         from mutmut.state import state
 
         known = state()
+        for function, tests in known.tests_by_mangled_function_name.items():
+            known.tests_by_mangled_function_name[function] = tests - _by_chance or tests
         quick = [test for test, seconds in known.duration_by_test.items() if seconds < QUICK_SECONDS]
         for function in sorted(_at_import):
             room = f"tests/{function.split('.')[1]}/"
