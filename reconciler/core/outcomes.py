@@ -75,6 +75,11 @@ class Failed:
         return self.code or ERROR_CODES[self.fault]
 
     @property
+    def asked_nobody(self) -> bool:
+        """Our own secret cannot be used, so nothing was sent and nothing is known of the other side."""
+        return self.fault is Fault.UNAUTHORIZED and self.status is None
+
+    @property
     def may_have_been_done(self) -> bool:
         return self.fault in (Fault.INTERRUPTED, Fault.SERVER_ERROR)
 

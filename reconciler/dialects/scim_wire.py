@@ -88,7 +88,8 @@ class Wire:
         answer = await self.client.call(request, idempotent=idempotent, retry=retry)
         asked = self._asked(method, url)
         if isinstance(answer, Failed):
-            reason = hinted(f"{doing}: {answer.reason}", answer.fault, self._hints)
+            hints = None if answer.asked_nobody else self._hints
+            reason = hinted(f"{doing}: {answer.reason}", answer.fault, hints)
             return replace(answer, reason=reason, request=asked)
         if 200 <= answer.status < 300:
             return answer

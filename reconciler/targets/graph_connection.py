@@ -20,7 +20,8 @@ async def test(wire: Wire, profile: Profile, domains: Domains, paths: Sequence[s
     header = await wire.client.header()
     if isinstance(header, Failed):
         step = "connection" if header.fault in (Fault.UNREACHABLE, Fault.INTERRUPTED) else "sign-in"
-        return [Diagnosis(step, False, header.reason, profile.hints.get(header.fault.value, ""))]
+        hint = "" if header.asked_nobody else profile.hints.get(header.fault.value, "")
+        return [Diagnosis(step, False, header.reason, hint)]
     lines = [Diagnosis("sign-in", True, "the tenant gives us a token")]
     lines += _permissions(header or "", profile, paths)
     users = await wire.alone(Call("GET", "/users?$top=1&$select=id"), doing="reading a user")

@@ -50,7 +50,7 @@ async def test(wire: Wire, kinds: Sequence[Kind]) -> list[Diagnosis]:
 
 
 def _answered(refusal: Failed) -> list[Diagnosis]:
-    if _STEPS.get(refusal.fault) == "connection":
+    if _STEPS.get(refusal.fault) == "connection" or refusal.asked_nobody:
         return []
     return [Diagnosis("connection", True, "the app answers")]
 

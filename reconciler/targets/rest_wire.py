@@ -92,7 +92,7 @@ class Wire:
         answer = await self.client.call(request, idempotent=idempotent, retry=retry)
         hints = self._profile.hints
         if isinstance(answer, Failed):
-            reason = refusals.hinted(f"{doing}: {answer.reason}", answer.fault, hints)
+            reason = refusals.hinted(f"{doing}: {answer.reason}", answer.fault, {} if answer.asked_nobody else hints)
             return replace(answer, reason=reason, request=asked)
         header = answer.headers.get("retry-after")
         refusal = rest_operations.failed(

@@ -20,6 +20,8 @@ async def test(wire: Wire, profile: Profile, nobody: str) -> list[Diagnosis]:
     )
     if isinstance(config, Failed) and config.fault in _NOBODY_ANSWERS:
         return [Diagnosis("connection", False, config.reason)]
+    if isinstance(config, Failed) and config.asked_nobody:
+        return [_refusal(config)]
     lines = [Diagnosis("connection", True, "the target answers")]
     if isinstance(config, Failed) and config.fault in (Fault.UNAUTHORIZED, Fault.THROTTLED):
         return [*lines, _refusal(config)]

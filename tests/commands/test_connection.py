@@ -132,6 +132,8 @@ async def test_a_token_that_is_not_there_is_a_matter_of_sign_in(company: Company
     assert "BAD target sign-in: " in ran.out
     assert "the secret cannot be read" in ran.out
     assert "APP_TOKEN is not set" in ran.out
+    assert "the target answers" not in ran.out, "nobody was asked"
+    assert "refused the token" not in ran.out
     shell.environment["APP_TOKEN"] = "guessed-wrongly"
     code, found, text = await bad(shell)
     assert (code, found) == (4, "sign-in")
