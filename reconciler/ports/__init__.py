@@ -42,7 +42,7 @@ from reconciler.ports.source import (
     chunks,
 )
 from reconciler.ports.store import Store
-from reconciler.ports.target import Target
+from reconciler.ports.target import Foreseeing, Target
 
 __all__ = [
     "Announcing",
@@ -57,6 +57,7 @@ __all__ = [
     "EntryPage",
     "Exchange",
     "Figures",
+    "Foreseeing",
     "GroupMembers",
     "HeldOperation",
     "Hold",

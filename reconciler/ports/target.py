@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from reconciler.core.model import Change, Identity, Kind, Resource, TargetId
 from reconciler.core.outcomes import Account, Done, Failed, Found, ListEnd, ListPage, MembersDone, Missing
@@ -56,3 +56,14 @@ class Target(Protocol):
     async def test(self) -> list[Diagnosis]: ...
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class Foreseeing(Protocol):
+    """A target that refuses some operations by itself, before anything is sent: a rehearsal refuses them, too."""
+
+    async def foreseen(
+        self, kind: Kind, values: Sequence[tuple[str, Any]], target_id: TargetId | None = None
+    ) -> Failed | None:
+        """Return why these values would not be sent; `target_id` None: for a new account."""
+        ...

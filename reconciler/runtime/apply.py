@@ -294,11 +294,12 @@ class Applier:
                 self._known[key] = account.id
             asked: Sequence[Change] = ()
             missing: Sequence[str] | None = ()
+            refused = ""
             if not shows_all(account, operation.resource):
                 asked = as_changes(operation.resource)
-                missing = await self._keeping.follow_up(operation, asked, account)
+                missing, refused = await self._keeping.follow_up(operation, asked, account)
         else:
-            asked = operation.changes
+            asked, refused = operation.changes, ""
             missing = await self._keeping.missing(operation, account)
             if operation.word == "disable" and self._profile.active in (missing or ()):
                 why = "the target says that it disabled the account, and shows it active all the same"
@@ -314,7 +315,7 @@ class Applier:
             record.link = replace(record.link, unkept=counts)
         record, few_left = settling.numbered(record, () if operation.word == "create" else asked, self._profile)
         code: Reason = "ValueNotKept" if warning or not few_left else "ChangeLimitReached"
-        warning = "; ".join(part for part in (warning, few_left) if part)
+        warning = "; ".join(part for part in (warning, refused, few_left) if part)
         link = record.link or link_before
         if operation.word == "delete" and link_before is not None:
             self.vanished.add(link_before.target_id)

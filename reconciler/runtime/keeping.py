@@ -37,8 +37,10 @@ class Keeping:
             return None
         return settling.unkept(operation.changes, shown, record.kind, self._profile)
 
-    async def follow_up(self, operation: Operation, asked: Sequence[Change], account: Account) -> tuple[str, ...]:
-        """Patch at once what a create did not take; return what the target does not keep at all."""
+    async def follow_up(
+        self, operation: Operation, asked: Sequence[Change], account: Account
+    ) -> tuple[tuple[str, ...], str]:
+        """Patch at once what a create did not take; return what the target does not keep at all, and its refusal."""
         missing = settling.unkept(asked, account, operation.record.kind, self._profile)
         rest = tuple(
             c._replace(old=account.resource.get(c.path))
@@ -46,21 +48,21 @@ class Keeping:
             if c.path in missing and self._follow_ups[c.path] < FOLLOW_UPS_MAX
         )
         if not rest:
-            return missing
+            return missing, ""
         for change in rest:
             self._follow_ups[change.path] += 1
         outcome = await self._target.update(operation.record.kind, account.id, rest, account.resource)
         if isinstance(outcome, Failed):
-            return missing
+            return missing, outcome.reason
         shown = outcome.account
         if shown is None or not shown.resource:
             answer = await self._target.get(operation.record.kind, account.id)
             shown = answer if isinstance(answer, Account) else None
         if shown is None or not shown.resource:
-            return missing
+            return missing, ""
         sent = {change.path for change in rest}
         still = settling.unkept(rest, shown, operation.record.kind, self._profile)
-        return (*still, *(path for path in missing if path not in sent))
+        return (*still, *(path for path in missing if path not in sent)), ""
 
 
 def shows_all(account: Account, resource: Resource) -> bool:

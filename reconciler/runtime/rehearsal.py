@@ -1,4 +1,4 @@
-"""A target that reads what is and only pretends to write, for plans and dry runs."""
+"""A target that reads what is, pretends to write, and refuses what the real one refuses unasked."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 from reconciler.core.model import Change, Identity, Kind, Resource, TargetId
 from reconciler.core.outcomes import Account, Done, Failed, Found, ListEnd, ListPage, MembersDone, Missing
-from reconciler.ports import Diagnosis, Target
+from reconciler.ports import Diagnosis, Foreseeing, Target
 
 
 class Rehearsal:
-    """Answers each write as if the target had done it. Questions go to the real target."""
+    """Answers each write as if the app had done it. Questions go to the real target, which may foresee a refusal."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -36,12 +36,20 @@ class Rehearsal:
         return await self._target.get(kind, target_id)
 
     async def create(self, kind: Kind, resource: Resource) -> Done | Failed:
+        if isinstance(self._target, Foreseeing):
+            refusal = await self._target.foreseen(kind, list(resource.items()))
+            if refusal is not None:
+                return refusal
         self._made += 1
         return Done(Account(TargetId(f"(new {kind} {self._made})"), resource))
 
     async def update(
         self, kind: Kind, target_id: TargetId, changes: Sequence[Change], agreed: Resource
     ) -> Done | Failed:
+        if isinstance(self._target, Foreseeing):
+            refusal = await self._target.foreseen(kind, [(one.path, one.new) for one in changes], target_id)
+            if refusal is not None:
+                return refusal
         return Done()
 
     async def delete(self, kind: Kind, target_id: TargetId) -> Done | Missing | Failed:

@@ -124,18 +124,14 @@ class GraphTarget:
         return Failed(Fault.NOT_SCIM, f"reading a {kind}: what answers is not Graph: check the url")
 
     async def create(self, kind: Kind, resource: Resource) -> Done | Failed:
-        refusal = await self._domains.refusal(kind, resource.items(), f"creating a {kind}")
-        return refusal or await self._creating.create(kind, resource)
+        return await self.foreseen(kind, list(resource.items())) or await self._creating.create(kind, resource)
 
     async def update(
         self, kind: Kind, target_id: TargetId, changes: Sequence[Change], agreed: Resource
     ) -> Done | Failed:
         doing = f"changing a {kind}"
-        if target_id in self._synced:
-            reason = f"{doing}: a directory on premises is the master of this {kind}; change it there"
-            return Failed(Fault.INVALID, reason, code="OnPremisesMastered")
         values = [(change.path, change.new) for change in changes]
-        refusal = await self._domains.refusal(kind, values, doing)
+        refusal = await self.foreseen(kind, values, target_id)
         if refusal is not None:
             return refusal
         calls: list[Call] = []
@@ -166,6 +162,15 @@ class GraphTarget:
         ):
             return Done()  # there was no reference to take away
         return outcome
+
+    async def foreseen(
+        self, kind: Kind, values: Sequence[tuple[str, Any]], target_id: TargetId | None = None
+    ) -> Failed | None:
+        doing = f"creating a {kind}" if target_id is None else f"changing a {kind}"
+        if target_id in self._synced:
+            reason = f"{doing}: a directory on premises is the master of this {kind}; change it there"
+            return Failed(Fault.INVALID, reason, code="OnPremisesMastered")
+        return await self._domains.refusal(kind, values, doing)
 
     async def delete(self, kind: Kind, target_id: TargetId) -> Done | Missing | Failed:
         outcome = await self._wire.write(
