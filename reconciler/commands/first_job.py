@@ -11,7 +11,7 @@ from typing import Any
 from reconciler import vendors
 from reconciler.config import Described
 from reconciler.config.conversion import mapping_of
-from reconciler.config.job_tables import DeprovisionTable
+from reconciler.config.job_tables import Condition, DeprovisionTable
 from reconciler.config.profiles import ProfileTable
 from reconciler.core.model import (
     Apply,
@@ -23,13 +23,19 @@ from reconciler.core.model import (
     Untouched,
     WhenNull,
 )
+from reconciler.migrate.toml import value as inline
 
 _TEXT = """\
 # A first job for reconciler. Fill in what is marked with "<--", then run:
-#   reconciler check        says everything that is wrong here
-#   reconciler test {app}     tries the connection on both sides
-#   reconciler plan {app}     shows what a cycle would do, and changes nothing
+{commands}
 # and when you agree with the plan, set enabled = true.
+
+[control]
+socket = "control.sock"               # where status, pause, trigger … find the daemon; with systemd leave it out
+
+# [mail]                              # how mails are sent to those whom notify names
+# host = "smtp.example.com"
+# from = "reconciler@example.com"
 
 [sources.staff]
 {source}
@@ -39,7 +45,7 @@ _TEXT = """\
 # credential_expires = 2027-01-31     # the token's last day, where it has one: a mail reminds
 protected = []                        # accounts of the app that are never touched: ["admin@example.com"]
 
-[jobs.{app}]
+{roles}[jobs.{app}]
 source = "staff"
 target = "{app}"
 enabled = false                       # <-- true, once the plan is what you want
@@ -48,14 +54,14 @@ interval = {interval}
 # only = ["ann@example.com"]          # begin with a single test user: nobody else is touched
 notify = {notify}{told}
 require_test = true                   # the first cycle begins only when the connection test passes
-deletion_threshold = 500              # more disables and deletes than this wait for your word
+{threshold} # more disables and deletes than this wait for your word
 deletion_share = "10%"
 
 {deprovision}
 
 [jobs.{app}.users]
 actions = ["create", "update", "delete"]
-attributes = [
+attributes = [{columns}
 {users}{optional}]
 """
 
@@ -66,6 +72,8 @@ groups = "groups.jsonl"               # <-- leave it out where there are no grou
 key = "id"                            # what is unique and never changes
 active = "accountEnabled"             # who is not active leaves; or { from = "status", is = ["Active"] }"""
 
+_COLUMNS = "                        # each from is a column of the file: take away what yours does not have"
+
 _DESCRIBED = """\
 type = {reference}
 auth = {{ type = {auth}, token = {{ env = "STAFF_TOKEN" }} }}   # or {{ file = "…" }}, {{ credential = "…" }}"""
@@ -74,12 +82,22 @@ _ASSIGNED = """\
 scope = "assigned"                    # all | assigned | roles
 assigned = [ {{ group = {group} }} ]   {mark}who gets the app: {{ group = "…" }}, {{ user = "…" }}"""
 
+_ROLES = """\
+scope = "roles"                       # all | assigned | roles: who has one of these, below
+roles = [{names}]"""
+
+_ROLE = """\
+{heading} # <-- who has it; any, all, not and member_of nest, and any job may use it
+when = {when}
+
+"""
+
 _SETS = """\
-[jobs.{app}.deprovision]              # each: disable | delete | keep | set
+{heading} # each: disable | delete | keep | set
 {said}"""
 
 _DISABLES = """\
-[jobs.{app}.deprovision]              # each: disable | delete | keep
+{heading} # each: disable | delete | keep
 inactive = "disable"
 out_of_scope = "disable"
 gone = "disable"
@@ -87,7 +105,7 @@ delete_after = "30d"                  # or "never"\
 """
 
 _DELETES = """\
-[jobs.{app}.deprovision]              # each: delete | keep; the app cannot disable accounts
+{heading} # each: delete | keep; the app cannot disable accounts
 inactive = "delete"
 out_of_scope = "delete"
 role_lost = "delete"                  # "keep": a change of role deprovisions nobody
@@ -162,14 +180,18 @@ def first_job(described: Described, reference: str, answers: Answers) -> str:
         source=_source(described),
         target=target,
         interval=toml(described.table.first_job.interval),
+        commands="\n".join(_commands(app)),
+        roles=_roles(described),
         scope=_scope(described, answers, app),
+        threshold=f"{f'deletion_threshold = {described.table.first_job.deletion_threshold}':37}",
         deprovision=_deprovision(app, described),
         notify=toml([answers.notify] if answers.notify else []),
         told="" if answers.notify else f"{'':27}# <-- who gets the mails about the job; needs [mail]",
+        columns=_COLUMNS if described.table.first_job.source is None else "",
         users="".join(f"  {line}\n" for line in mapping_lines(profile.user_mappings)),
         optional=_optional(described.table),
     )
-    text = text.replace("\n\n[sources.staff]", f"\n{_about(described)}\n[sources.staff]", 1)
+    text = text.replace("\n\n[control]", f"\n{_about(described)}\n[control]", 1)
     if profile.group_mappings:
         groups = "".join(f"#   {line}\n" for line in mapping_lines(profile.group_mappings))
         text += _GROUPS.format(app=app, groups=groups)
@@ -197,8 +219,35 @@ def _source(described: Described) -> str:
     return text
 
 
+def _commands(app: str) -> Iterable[str]:
+    typed = {
+        "check": "says everything that is wrong here",
+        f"test {app}": "tries the connection on both sides",
+        f"plan {app}": "shows what a cycle would do, and changes nothing",
+    }
+    width = max(map(len, typed))
+    return [f"#   reconciler {words:{width}}   {what}" for words, what in typed.items()]
+
+
+def _roles(described: Described) -> str:
+    roles = described.table.first_job.roles
+    return "".join(_ROLE.format(heading=f"{f'[roles.{name}]':37}", when=_when(when)) for name, when in roles.items())
+
+
+def _when(condition: Condition) -> str:
+    """Return a condition as TOML, each part of a list on a line of its own."""
+    said: dict[str, Any] = condition.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    for word in ("all", "any"):
+        if word in said:
+            return f"{{ {word} = [\n{''.join(f'  {inline(part)},{chr(10)}' for part in said[word])}] }}"
+    return inline(said)
+
+
 def _scope(described: Described, answers: Answers, app: str) -> str:
-    scope = described.table.first_job.scope
+    first = described.table.first_job
+    scope = first.scope
+    if scope == "roles":
+        return _ROLES.format(names=", ".join(map(toml, first.roles)))
     if scope != "assigned":
         return f"{f'scope = {toml(scope)}':37} # all | assigned | roles"
     mark = "# <-- " if answers.group is None else "# "
@@ -207,15 +256,16 @@ def _scope(described: Described, answers: Answers, app: str) -> str:
 
 def _deprovision(app: str, described: Described) -> str:
     profile, own = described.profile, described.table.first_job.deprovision
+    heading = f"{f'[jobs.{app}.deprovision]':37}"
     if own is not None:
-        return _SETS.format(app=app, said=_said(own))
+        return _SETS.format(heading=heading, said=_said(own))
     if profile.can_disable:
-        return _DISABLES.format(app=app)
+        return _DISABLES.format(heading=heading)
     words = profile.confirm_delete
     confirm = (
         "" if words is None else f"# confirm_delete = {toml(words)}   # <-- yes? without this line nobody is deleted"
     )
-    return _DELETES.format(app=app, confirm=confirm).rstrip("\n")
+    return _DELETES.format(heading=heading, confirm=confirm).rstrip("\n")
 
 
 def _said(table: DeprovisionTable) -> str:
@@ -230,7 +280,7 @@ def _said(table: DeprovisionTable) -> str:
 def _about(described: Described) -> str:
     """Return what is to be known before the first cycle, as comments."""
     table = described.table
-    lines = [f"{described.title} is {table.status}" if table.status else ""]
+    lines = [f"status: {table.status}" if table.status else ""]
     lines += [f"needed: {one}" for one in table.prerequisites]
     lines += [f"a create {one}" if not one.startswith(("a ", "single ")) else one for one in table.side_effects]
     lines += [f"{link.title}: {link.url}" for link in table.links]

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from reconciler import vendors
 from reconciler.config.conversion import mapping_of
-from reconciler.config.job_tables import AttributeTable, DeprovisionTable, JobTable, MappingTable
+from reconciler.config.job_tables import AttributeTable, Condition, DeprovisionTable, JobTable, MappingTable
 from reconciler.config.reading import spelled
 from reconciler.config.rest_target_table import RestTable
 from reconciler.config.shape import shaped
@@ -58,8 +58,18 @@ class FirstJobTable(Table):
 
     source: Text | None = Field(default=None, description="The shipped description that people come from.")
     scope: Literal["all", "assigned", "roles"] = Field(default="assigned", description="Who takes part.")
+    roles: dict[Text, Condition] = Field(
+        default_factory=dict, description='With scope = "roles": the roles that it gives, as examples to be changed.'
+    )
+    deletion_threshold: int = Field(default=500, ge=0, description="More disables and deletes than this are held.")
     interval: Duration = Field(default="40m", description="How often a cycle begins.")
     deprovision: DeprovisionTable | None = Field(default=None, description="What happens to the account of a leaver.")
+
+    @model_validator(mode="after")
+    def _roles_where_they_count(self) -> FirstJobTable:
+        if (self.scope == "roles") != bool(self.roles):
+            raise refusal('roles go with scope = "roles", and that with at least one')
+        return self
 
 
 class ProfileTable(Table):

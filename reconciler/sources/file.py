@@ -321,7 +321,9 @@ def _missing_columns(missing: list[str], seen: Set[str]) -> str:
     for name in missing:
         near = by_folded.get(name.casefold())
         told.append(f"'{name}'" + (f" (there is '{near}')" if near else ""))
-    return f"lacks the column{'s' if len(told) > 1 else ''} {', '.join(told)}; nothing of it is used"
+    many, it = ("s", "them") if len(told) > 1 else ("", "it")
+    mend = f"add {it} to the file, or take away what reads {it}"
+    return f"lacks the column{many} {', '.join(told)}; nothing of it is used ({mend})"
 
 
 def id_of(value: object) -> SourceId | None:

@@ -120,7 +120,8 @@ class RestSource:
                 async with aclosing(self._pages(listing, self._variables, {}, _Problems(self._name, step))) as pages:
                     items: list[dict[str, Any]] = await anext(pages, [])
                 names = ", ".join(dict.fromkeys(name for item in items for name in item))
-                lines.append(Diagnosis(step, True, f"{listing.path}: {len(items)} on the first page with {names}"))
+                shown = f"{len(items)} on the first page{f' with {names}' if names else ''}"
+                lines.append(Diagnosis(step, True, f"{listing.path}: {shown}"))
             except Unreadable as unreadable:
                 lines.append(Diagnosis(step, False, f"{listing.path}: {unreadable.why}", fault=unreadable.fault))
                 break

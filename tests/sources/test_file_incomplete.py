@@ -13,6 +13,8 @@ from reconciler.ports import EntryPage, MembershipPage, ReadEnd, ReadEvent, Want
 from reconciler.sources.file import FileSource
 
 MAIL = Wanted(frozenset({"mail"}), frozenset())
+UNUSED_WITHOUT_IT = "nothing of it is used (add it to the file, or take away what reads it)"
+UNUSED_WITHOUT_THEM = "nothing of it is used (add them to the file, or take away what reads them)"
 MEMBERSHIPS = Wanted(frozenset(), frozenset(), users=False, memberships=True)
 
 
@@ -139,11 +141,11 @@ async def given(events: AsyncIterator[ReadEvent]) -> tuple[list[str], ReadEnd]:
         ),
         # unusable: nothing is given
         ("u.json", b'{"error":"try again"}', [], "u.json: holds no JSON list"),
-        ("u.csv", b"id,Mail\n1,a\n", [], "u.csv: lacks the column 'mail' (there is 'Mail'); nothing of it is used"),
-        ("u.csv", b"mail\na\n", [], "u.csv: lacks the column 'id'; nothing of it is used"),
+        ("u.csv", b"id,Mail\n1,a\n", [], f"u.csv: lacks the column 'mail' (there is 'Mail'); {UNUSED_WITHOUT_IT}"),
+        ("u.csv", b"mail\na\n", [], f"u.csv: lacks the column 'id'; {UNUSED_WITHOUT_IT}"),
         ("u.csv", b"id,mail,mail\n1,a,b\n", [], "u.csv: has the column 'mail' twice"),
-        ("u.jsonl", b'{"id":"1"}\n{"id":"2"}\n', [], "u.jsonl: lacks the column 'mail'; nothing of it is used"),
-        ("u.json", b'[{"x":1}]', [], "u.json: lacks the columns 'id', 'mail'; nothing of it is used"),
+        ("u.jsonl", b'{"id":"1"}\n{"id":"2"}\n', [], f"u.jsonl: lacks the column 'mail'; {UNUSED_WITHOUT_IT}"),
+        ("u.json", b'[{"x":1}]', [], f"u.json: lacks the columns 'id', 'mail'; {UNUSED_WITHOUT_THEM}"),
     ],
 )
 async def test_what_is_wrong_is_named_by_file_and_place(
@@ -274,7 +276,7 @@ async def test_a_group_file_without_members_gives_no_memberships(tmp_path: Path)
     path = tmp_path / "g.csv"
     path.write_text("id,displayName\n1,APP-Phone\n")
     ids, end = await given(FileSource("staff", users=None, groups=path, clock=Noon()).read(MEMBERSHIPS, None))
-    assert (ids, end.problems) == ([], ("g.csv: lacks the column 'members'; nothing of it is used",))
+    assert (ids, end.problems) == ([], (f"g.csv: lacks the column 'members'; {UNUSED_WITHOUT_IT}",))
 
 
 async def test_a_part_without_a_file_is_unknown(tmp_path: Path) -> None:
