@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from reconciler.core.paths import PathError, canonical, clash
+from reconciler.migrate import toml
 from reconciler.migrate.findings import Fault, Findings
 from reconciler.migrate.reading import Node, parsed
 from reconciler.migrate.writing import ImportedJob, ImportedRules, configuration
@@ -54,7 +55,19 @@ def import_okta(written: bytes, findings: Findings, *, is_json: bool) -> str:
         rules.attributes.append({"to": "active", "expression": "Not([IsSoftDeleted])"})
         findings.changed("active", "is mapped to who is in scope: Okta deactivates by itself")
     job = ImportedJob("app", "okta", "app", rules)
-    return configuration([job], key="id", headline="Imported from a table of Okta attribute mappings.")
+    headline = "Imported from a table of Okta attribute mappings."
+    return configuration([job], key="id", headline=headline, instead=_okta_itself(rules))
+
+
+def _okta_itself(rules: ImportedRules) -> list[str]:
+    """Return the lines of a source that is Okta, with the attributes by the names that the mappings have for them."""
+    read = dict.fromkeys(one["from"] for one in rules.attributes if "from" in one)
+    return [
+        'type = "okta"',
+        'url = "https://example.okta.com"',
+        'auth = { type = "bearer", token = { env = "OKTA_TOKEN" } }',
+        f"attributes = {toml.value({name: f'profile.{name}' for name in read})}",
+    ]
 
 
 def _json_rows(written: bytes) -> Iterator[tuple[str, dict[str, str]]]:

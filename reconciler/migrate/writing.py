@@ -31,12 +31,17 @@ class ImportedJob:
     needs_domain: bool = False
 
 
-def configuration(jobs: Sequence[ImportedJob], *, key: str, headline: str, profile: str = "") -> str:
-    """Return a whole configuration for these jobs; source and target are placeholders to be filled in."""
-    return "\n".join(_lines(jobs, key, headline, profile)) + "\n"
+def configuration(
+    jobs: Sequence[ImportedJob], *, key: str, headline: str, profile: str = "", instead: Sequence[str] = ()
+) -> str:
+    """Return a whole configuration for these jobs; source and target are placeholders to be filled in.
+
+    `instead` are lines that may stand in place of those of each source.
+    """
+    return "\n".join(_lines(jobs, key, headline, profile, instead)) + "\n"
 
 
-def _lines(jobs: Sequence[ImportedJob], key: str, headline: str, profile: str) -> Iterator[str]:
+def _lines(jobs: Sequence[ImportedJob], key: str, headline: str, profile: str, instead: Sequence[str]) -> Iterator[str]:
     yield toml.comment(headline)
     yield toml.comment("Fill in source and target; then: reconciler check, reconciler test, reconciler plan.")
     for source in dict.fromkeys(job.source for job in jobs):
@@ -48,6 +53,9 @@ def _lines(jobs: Sequence[ImportedJob], key: str, headline: str, profile: str) -
             yield 'groups = "groups.jsonl"'
         yield f"key = {toml.value(key)}"
         yield '# active = "accountEnabled"'
+        if instead:
+            yield toml.comment("Or, in place of these lines, the system itself:")
+            yield from map(toml.comment, instead)
     for number, target in enumerate(dict.fromkeys(job.target for job in jobs)):
         yield ""
         yield f"[targets.{toml.key(target)}]"
