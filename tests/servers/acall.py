@@ -17,13 +17,17 @@ from tests.servers.scim import ScimServer
 
 WSOS = "urn:ietf:params:scim:schemas:extension:wsos:2.0:User"
 _PHONETIC = ("familyNamePhonetic", "givenNamePhonetic", "additionalInformation")
+_DOCUMENTED = (
+    *("schemas", "id", "externalId", "meta", "userName", "name", "displayName", "active", "roles", "phoneNumbers"),
+)
+"""Of the core schema; the set-up pages say that every other mapping is to be taken away."""
 USERS = ResourceType(
     "User",
     "Users",
     replace(
         USER_SCHEMA,
         attributes=(
-            *USER_SCHEMA.attributes,
+            *(known for known in USER_SCHEMA.attributes if known.name in _DOCUMENTED),
             Attribute("accounts", "complex", many=True, parts=(Attribute("value"), Attribute("type"))),
         ),
     ),

@@ -50,6 +50,8 @@ class HumanResources:
         self.employees: dict[str, dict[str, Any]] = {}
         self.job = KEPT
         self.target_lines = ""
+        self.proof = 'client_secret = { file = "secret" }'
+        """Who we are, for the tenant."""
         self.source = 'type = "file"\nusers = "employees.jsonl"\nallow_empty = ["users"]'
         self.tables = ""
         self.profile = "entra"
@@ -97,7 +99,7 @@ type = "graph"
 profile = "{self.profile}"
 tenant = "{TENANT}"
 client_id = "{CLIENT_ID}"
-client_secret = {{ file = "secret" }}
+{self.proof}
 url = "{self.graph.url}"
 login_url = "{self.graph.origin}"
 {self.target_lines}

@@ -106,11 +106,28 @@ async def test_the_token_is_kept_safe(app: App, acall: Acall) -> None:
     assert "Within a few days they tell you the **Base URL and API token**" in page("acall")
     await app.cycle()
     assert acall.token not in app.configure().read_text("utf-8") + str(await app.log())
+    shown = await Shell(app.directory)("status", "app")
+    assert "last cycle" in shown.out
+    assert acall.token not in shown.out + shown.err
     (app.directory / "token").chmod(0o644)
     ran = await Shell(app.directory)("check")
     assert ran.code == 2
     assert "can be read by others (mode 0644)" in ran.err
     assert acall.token not in ran.err
+
+
+@pytest.mark.row("B4")
+@pytest.mark.parametrize("place", ["env", "credential"])
+async def test_the_token_may_come_from_the_environment_or_from_systemd(
+    place: str, app: App, acall: Acall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (app.directory / "token").rename(app.directory / "acall")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(app.directory))
+    monkeypatch.setenv("ACALL_TOKEN", acall.token)
+    name = {"env": "ACALL_TOKEN", "credential": "acall"}[place]
+    app.auth = f'{{ type = "bearer", token = {{ {place} = "{name}" }} }}'
+    assert done(await app.cycle()) == {"create": 2}
+    assert acall.token not in app.configure().read_text("utf-8")
 
 
 @pytest.mark.row("B5")
@@ -280,17 +297,21 @@ async def test_a_report_for_support_has_ids_and_nothing_of_anybody(app: App, aca
 @pytest.mark.row("B18")
 @pytest.mark.row("B19")
 @pytest.mark.parametrize(
-    ("source", "path"), [("mail", "userName"), ("surname", "name.familyName"), ("givenName", "name.givenName")]
+    ("source", "reason"),
+    [
+        ("mail", "no matching attribute has a value: userName"),
+        ("surname", "name.familyName: the target requires it"),
+        ("givenName", "name.givenName: the target requires it"),
+    ],
 )
 async def test_who_lacks_what_is_mandatory_is_not_sent_and_the_log_says_what(
-    source: str, path: str, app: App, acall: Acall
+    source: str, reason: str, app: App, acall: Acall
 ) -> None:
     app.users["taro"][source] = None
     await app.cycle()
     assert [user["userName"] for user in acall.users.values()] == ["hanako@example.com"]
     assert all("taro" not in str(seen.body) for seen in acall.sent("POST"))
-    said = str(await app.log(user="taro"))
-    assert path in said or "no matching attribute has a value" in said
+    assert reason in str(await app.log(user="taro"))
 
 
 @pytest.mark.row("B20")
@@ -314,6 +335,18 @@ async def test_two_accounts_go_in_one_request_and_the_other_elements_stay(app: A
         "google": "taro@google.example",
     }
     assert len(acall.user("hanako@example.com")["accounts"]) == 2
+
+
+@pytest.mark.row("B20")
+async def test_an_element_that_is_not_mapped_stays_beside_the_one_that_is(app: App, acall: Acall) -> None:
+    by_hand = {"type": "google", "value": "taro@google.example"}
+    names = {"familyName": "山田", "givenName": "太郎"}
+    acall.put("user", userName=TARO, name=names, active=True, accounts=[by_hand])
+    app.attributes += SLACK
+    app.users["taro"]["slack"] = "taro@slack.example"
+    assert done(await app.cycle()) == {"adopt": 1, "create": 1}
+    accounts = {each["type"]: each["value"] for each in acall.user(TARO)["accounts"]}
+    assert accounts == {"google": "taro@google.example", "slack": "taro@slack.example"}
 
 
 @pytest.mark.row("B22")

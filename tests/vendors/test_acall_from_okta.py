@@ -99,6 +99,40 @@ async def test_who_is_assigned_in_okta_is_managed_in_acall(app: App, okta: Okta,
     assert (done(await app.cycle()), acall.requests) == ({}, [])
 
 
+TABLE = """\
+External name,External namespace,Source
+userName,urn:ietf:params:scim:schemas:core:2.0:User,user.email
+name.familyName,urn:ietf:params:scim:schemas:core:2.0:User,user.lastName
+name.givenName,urn:ietf:params:scim:schemas:core:2.0:User,user.firstName
+accounts.^[type=='slack'].value,urn:ietf:params:scim:schemas:core:2.0:User,user.slack
+"""
+
+
+@pytest.mark.row("B1")
+async def test_oktas_mapping_table_works_with_okta_itself(app: App, okta: Okta, acall: Acall) -> None:
+    shell, path = Shell(app.directory, OKTA_TOKEN=okta.token, APP_TOKEN=acall.token), app.directory / "config.toml"
+    (app.directory / "okta.csv").write_text(TABLE, "utf-8")
+    text = (await shell("import-okta", "okta.csv")).out
+    source, _, rest = text.partition("\n\n[targets.app]")
+    before, _, itself = source.partition("# Or, in place of these lines, the system itself:\n")
+    assert before.rstrip().endswith('# active = "accountEnabled"')
+    itself = "".join(f"{line.removeprefix('# ')}\n" for line in itself.splitlines())
+    text = f"[sources.okta]\n{itself}\n[targets.app]{rest}"
+    for gap, filled in (
+        ("https://example.okta.com", okta.url),
+        ('url = "https://app.example.com/scim/v2"', f'profile = "acall"\nurl = "{acall.url}"'),
+    ):
+        assert gap in text
+        text = text.replace(gap, filled)
+    path.write_text(text, "utf-8")
+    assert (await shell("check")).code == 0
+    assert (await shell("cycle", "app")).code == 0
+    taro = acall.user(TARO)
+    assert taro["name"] == {"familyName": "山田", "givenName": "太郎"}
+    assert taro["accounts"] == [{"type": "slack", "value": "taro@slack.example"}]
+    assert len(acall.users) == 4
+
+
 @pytest.mark.row("B1")
 def test_the_page_says_how_people_come_from_okta() -> None:
     assert 'type = "okta"' in page("acall")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from reconciler.demo import organisation
 from tests.cycles.calendar import DAY
 from tests.cycles.company import done
 from tests.servers.graph import GraphServer
+from tests.vendors.app import page
 from tests.vendors.hr import HumanResources
 
 ANN = "ann.beck@example.com"
@@ -102,6 +105,17 @@ async def test_each_field_is_set_at_first_changed_alone_and_taken_away(hr: Human
         hr.employees["e1"][source] = None
     await hr.cycle()
     assert all(target not in hr.account(ANN) for _, _, target, _ in DIRECT[2:])
+
+
+@pytest.mark.row("D21")
+async def test_a_country_can_be_sent_as_its_code(hr: HumanResources, graph: GraphServer) -> None:
+    (written,) = re.findall(r"`(Switch\(\[country\][^`]*)`", page("entra"))
+    hr.map_home_address()
+    hr.tables = hr.tables.replace('from = "country"', f"expression = '{written}'")
+    hr.employee("e1", "Ann", "Beck", country="Sweden")
+    hr.employee("e2", "Bob", "Carr", country="NO")
+    await hr.cycle()
+    assert (hr.account(ANN)["country"], hr.account("bob.carr@example.com")["country"]) == ("SE", "NO")
 
 
 @pytest.mark.row("D16")
@@ -226,14 +240,14 @@ async def test_the_hire_date_is_a_moment_in_utc(hr: HumanResources, graph: Graph
 @pytest.mark.row("D30")
 @pytest.mark.row("D35")
 @pytest.mark.row("D36")
-@pytest.mark.parametrize("day", ["2031-06-30", "2019-06-30"])
+@pytest.mark.parametrize(("day", "active"), [("2031-06-30", True), ("2031-06-30", False), ("2019-06-30", False)])
 async def test_offboarding_sets_the_leave_date_whenever_it_is_and_disables_nobody(
-    hr: HumanResources, graph: GraphServer, day: str
+    hr: HumanResources, graph: GraphServer, day: str, *, active: bool
 ) -> None:
     hr.employee("e1", "Ann", "Beck")
     await hr.cycle()
     graph.clear()
-    hr.employees["e1"].update(employeeLeaveDateTime=day, accountEnabled=False)
+    hr.employees["e1"].update(employeeLeaveDateTime=day, accountEnabled=active)
     assert done(await hr.cycle()) == {"update": 1}
     assert [call.body for call in graph.writes] == [{"employeeLeaveDateTime": f"{day}T00:00:00Z"}]
     assert hr.account(ANN)["accountEnabled"] is True
@@ -263,6 +277,24 @@ attributes = [
     assert done(await hr.cycle()) == {"create": 2}
     assert hr.account(ANN)["employeeLeaveDateTime"] == "2026-06-29T22:00:00Z"
     assert hr.account("bob.carr@example.com")["employeeLeaveDateTime"] == "2026-12-30T23:00:00Z"
+
+
+@pytest.mark.row("D30")
+async def test_a_time_zone_stands_in_both_places_as_the_page_says(hr: HumanResources, graph: GraphServer) -> None:
+    (written,) = set(re.findall(r"`(UtcDateTime\([^`]*Stockholm\"\))`", page("entra")))
+    assert "The date is written in two places, so say it in both" in page("entra")
+    plain = "UtcDateTime([employeeLeaveDateTime])"
+    hr.map_home_address()
+    assert (hr.tables.count(plain), hr.job.count(plain)) == (1, 1)
+    hr.tables = hr.tables.replace(f'"{plain}"', f"'{written}'")
+    hr.job = hr.job.replace(f'"{plain}"', f"'{written}'")
+    hr.employee("e1", "Ann", "Beck", employeeLeaveDateTime="2026-06-30")
+    await hr.cycle()
+    assert hr.account(ANN)["employeeLeaveDateTime"] == "2026-06-29T22:00:00Z"
+    graph.clear()
+    hr.employees["e1"]["accountEnabled"] = False
+    await hr.cycle()
+    assert graph.writes == [], "the date is the same for who is not active any more"
 
 
 async def test_somebody_who_is_gone_from_the_source_is_kept(hr: HumanResources, graph: GraphServer) -> None:
@@ -339,6 +371,17 @@ async def test_without_a_work_address_nobody_is_made_and_the_log_says_so(
     assert [(one["error_code"], one["reason"]) for one in report.failures] == [
         ("ImportSkipped", "no matching attribute has a value: userPrincipalName, mail")
     ]
+
+
+@pytest.mark.row("D10")
+async def test_what_is_mandatory_to_create_holds_up_no_later_change(hr: HumanResources, graph: GraphServer) -> None:
+    hr.employee("e1", "Ann", "Beck")
+    await hr.cycle()
+    graph.clear()
+    hr.employees["e1"].update(givenName=None, surname=None, mail=None, jobTitle="Lead")
+    report = await hr.cycle()
+    assert (report.failures, done(report)) == ([], {"update": 1})
+    assert [call.body for call in graph.writes] == [{"jobTitle": "Lead"}]
 
 
 @pytest.mark.row("D37")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,9 @@ from reconciler import config
 from reconciler.core.notices import NoticeKind
 from tests.commands.shell import Hanging, Shell
 from tests.cycles.company import done
-from tests.daemon.process import Daemon
+from tests.daemon.process import DEADLINE_SECONDS, Daemon
+from tests.notify.conftest import mail_table
+from tests.notify.post_office import open_office
 from tests.servers.dialpad import Dialpad, Tenant
 from tests.servers.faults import FOR_EVER, Status, Unauthorized
 from tests.vendors.app import App, page
@@ -208,7 +211,7 @@ async def test_the_daemon_begins_at_once_and_goes_on_by_itself_until_it_is_switc
     app.write()
     shell = Shell(app.directory)
     async with Daemon(app.directory) as daemon:
-        await daemon.event("cycle.finished", job="app")
+        assert (await daemon.event("cycle.finished", job="app"))["kind"] == "initial"
         await daemon.event("job.scheduled", job="app")
         assert len(dialpad.users) == 2
         shown = (await shell("status", "app")).out
@@ -217,11 +220,16 @@ async def test_the_daemon_begins_at_once_and_goes_on_by_itself_until_it_is_switc
         assert (await shell("pause", "app")).code == 0
         assert "app: paused" in (await shell("status", "app")).out
         assert await daemon.stop() == 0
+    app.job += '\ninterval = "1s"'
+    app.groups["g1"]["members"].append("cleo")
+    app.write()
     async with Daemon(app.directory) as daemon:
         await daemon.event("job.rests", job="app", paused=True)
         assert "app: paused" in (await shell("status", "app")).out, "off is off, also after a restart"
+        assert len(dialpad.users) == 2
         assert (await shell("resume", "app")).code == 0
-        assert "app: next cycle" in (await shell("status", "app")).out
+        await daemon.event("cycle.finished", job="app", create=1)
+        await daemon.event("cycle.finished", job="app", state="active")
         assert await daemon.stop() == 0
 
 
@@ -252,6 +260,26 @@ async def test_people_are_told_by_mail_when_it_fails_and_nobody_where_nobody_is_
     app.job = CREW
     warnings = [warning.problem for warning in config.load(app.configure()).warnings]
     assert "nobody gets a mail when the job needs a person" in warnings
+
+
+@pytest.mark.row("E13")
+async def test_the_mail_comes_to_the_addresses_that_the_job_names(app: App, dialpad: Dialpad) -> None:
+    async with open_office() as office:
+        app.source_lines = mail_table(office.port)
+        app.job += '\nnotify = ["it@example.com", "phones@example.com"]'
+        app.write()
+        dialpad.tenant.key_has_expired = True
+        async with Daemon(app.directory) as daemon:
+            await asyncio.wait_for(office.text_came.wait(), DEADLINE_SECONDS)
+            assert await daemon.stop() == 0
+    told = {address for _, addresses in office.envelopes for address in addresses}
+    assert told == {"it@example.com", "phones@example.com"}
+    assert "app" in str(office.mails[0]["Subject"])
+    plain = office.mails[0].get_body(("plain",))
+    assert plain is not None
+    said = " ".join(plain.get_content().split())
+    assert "Has it expired?" in said, said
+    assert dialpad.token.encode() not in b"".join(office.raw)
 
 
 @pytest.mark.row("E13")
@@ -360,11 +388,16 @@ async def test_every_action_is_in_the_activity_report(app: App, dialpad: Dialpad
     await app.cycle()
     app.users["ann"]["surname"] = "New"
     await app.cycle()
-    update = (await app.log(user="ann"))[-1]
-    assert update["action"] == "update"
-    shown = str(update)
-    for part in ("Example", "New", "name.familyName", "in scope through group Crew", str(dialpad.user(ANN)["id"])):
-        assert part in shown
+    created, update = (await Shell(app.directory)("log", "app", "--user", "ann", "--json")).lines()
+    assert [row["provisioningAction"] for row in (created, update)] == ["create", "update"]
+    (changed,) = update["modifiedProperties"]
+    assert changed == {"displayName": "name.familyName", "oldValue": "Example", "newValue": "New"}
+    steps = [step["provisioningStepType"] for step in update["provisioningSteps"]]
+    assert steps == ["import", "scoping", "matching", "export"]
+    assert "in scope through group Crew" in str(update["provisioningSteps"])
+    assert (update["sourceIdentity"]["id"], update["targetIdentity"]["id"]) == ("ann", dialpad.user(ANN)["id"])
+    assert update["provisioningStatusInfo"]["status"] == "success"
+    assert "activity report of all actions" in page("dialpad")
 
 
 @pytest.mark.row("E24")

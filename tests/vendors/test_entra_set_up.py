@@ -12,6 +12,7 @@ from tests.commands.shell import Shell
 from tests.cycles.calendar import DAY
 from tests.daemon.process import Daemon
 from tests.servers.graph import SECRET, GraphServer
+from tests.servers.graph_proof import certificate_and_key
 from tests.vendors.app import page
 from tests.vendors.hr import KEPT, HumanResources
 
@@ -44,6 +45,11 @@ async def test_without_the_lifecycle_permission_people_are_made_and_only_the_lea
     hr.employee("e1", "Ann", "Beck", employeeLeaveDateTime="2031-01-31")
     await hr.cycle()
     assert "employeeLeaveDateTime" not in hr.account(ANN)
+    (made,) = await hr.log()
+    assert (made["action"], made["status"]) == ("create", "warning")
+    assert "does not keep: employeeLeaveDateTime" in made["reason"]
+    assert "Insufficient privileges" in made["reason"]
+    assert "`reconciler cycle entra --full` sends the dates" in page("entra")
     graph.tenant.permissions |= {"User-LifeCycleInfo.ReadWrite.All"}
     hr.clock.turn(DAY)
     await hr.cycle(full=True)
@@ -67,6 +73,21 @@ async def test_a_connection_that_fails_says_why_and_a_second_test_tries_again(
     assert "verified domains: example.com, example.onmicrosoft.com" in [line.text for line in lines]
 
 
+@pytest.mark.row("D4")
+async def test_a_certificate_does_in_place_of_the_secret(hr: HumanResources, graph: GraphServer) -> None:
+    (written,) = re.findall(r"`(certificate = \{[^`]*\})`", page("entra"))
+    pem, key = certificate_and_key()
+    graph.certificate = pem
+    kept = hr.directory / "entra.pem"
+    kept.touch(mode=0o600)
+    kept.write_bytes(pem + key)
+    hr.proof = written
+    hr.employee("e1", "Ann", "Beck")
+    assert all(line.ok for line in await hr.test())
+    await hr.cycle()
+    assert hr.account(ANN)["accountEnabled"] is True
+
+
 @pytest.mark.row("D33")
 async def test_a_dummy_user_is_onboarded_on_demand_and_each_step_is_shown(
     hr: HumanResources, graph: GraphServer
@@ -85,6 +106,18 @@ async def test_a_dummy_user_is_onboarded_on_demand_and_each_step_is_shown(
     again = (await shell("provision", "entra", "e1", "--json")).json()
     assert (again["exit_code"], len(again["results"])) == (0, 1)
     assert len(graph.tenant.users) == 1, "once more changes nothing, and Bob was not asked for"
+
+
+@pytest.mark.row("D38")
+async def test_the_plan_says_already_whom_the_domain_keeps_out(hr: HumanResources, graph: GraphServer) -> None:
+    hr.employee("e1", "Ann", "Beck")
+    hr.employee("e2", "Bob", "Carr", mail="bob@elsewhere.example")
+    hr.configure()
+    planned = await Shell(hr.directory)("plan", "entra")
+    assert planned.code == 1
+    assert "would do: 1 create, 1 failure" in planned.out + planned.err
+    assert "failed create e2: DomainNotInTenant" in planned.out + planned.err
+    assert graph.writes == []
 
 
 @pytest.mark.row("D34")

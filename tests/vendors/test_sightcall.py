@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -103,6 +105,29 @@ async def test_a_generic_job_works_with_an_attribute_that_it_defines_itself(app:
     assert "does not take this value (known: recording)" in (await Shell(app.directory)("check")).err
 
 
+@pytest.mark.row("C5")
+async def test_an_application_of_ones_own_begins_with_what_init_writes(app: App, sightcall: SightCall) -> None:
+    app.write()
+    path = app.directory / "config.toml"
+    path.unlink()
+    shell = Shell(app.directory, APP_TOKEN=sightcall.token)
+    assert (await shell("init")).code == 0
+    text = path.read_text("utf-8")
+    for gap, filled in (("https://app.example.com/scim", sightcall.url), ("APP-App", "Crew")):
+        assert gap in text
+        text = text.replace(gap, filled)
+    path.write_text(text, "utf-8")
+    lacking = await shell("cycle", "app")
+    assert (lacking.code, sightcall.users) == (4, {})
+    assert "'telephoneNumber'; nothing of it is used (add them to the file, or take away what" in lacking.err
+    columns = {"id", *app.users["ann"]}
+    lines = [line for line in text.splitlines() if set(re.findall(r'from = "(\w+)"', line)) <= columns]
+    path.write_text("\n".join(lines), "utf-8")
+    assert (await shell("check")).code == 0
+    assert (await shell("cycle", "app")).code == 0
+    assert sorted(user["userName"] for user in sightcall.users.values()) == [ANN, BOB]
+
+
 @pytest.mark.row("C6")
 async def test_any_name_will_do(app: App, sightcall: SightCall) -> None:
     path = app.write()
@@ -126,19 +151,29 @@ async def test_init_gets_it_started(tmp_path: Path) -> None:
 async def test_automatic_goes_on_by_itself_and_manual_waits_to_be_asked(app: App, sightcall: SightCall) -> None:
     app.source_lines = '\n[control]\nsocket = "control.sock"\n'
     app.job = f"{CREW}\nenabled = false"
-    assert (await app.provision(ANN)).exit_code == 0
-    assert len(sightcall.users) == 1
-    shell = Shell(app.directory)
-    app.job = CREW
     app.write()
+    shell = Shell(app.directory)
     async with Daemon(app.directory) as daemon:
-        await daemon.event("cycle.finished", job="app")
+        await daemon.event("job.not_enabled", job="app")
+        assert (await shell("provision", "app", ANN)).code == 0
+        assert [user["userName"] for user in sightcall.users.values()] == [ANN], "manual: she was asked for"
+        app.job = f'{CREW}\ninterval = "1s"'
+        app.write()
+        daemon.send(signal.SIGHUP)
+        assert "job app is enabled" in (await daemon.event("config.reloaded"))["changes"]
+        assert (await daemon.event("cycle.finished", job="app"))["kind"] == "initial"
         assert len(sightcall.users) == 2
-        for verb in ("pause", "resume", "restart"):
-            assert (await shell(verb, "app")).code == 0, verb
+        app.groups["g1"]["members"].append("cleo")
+        app.write()
+        await daemon.event("cycle.finished", job="app", create=1)
+        assert (await shell("pause", "app")).out.startswith("app is paused")
+        assert (await shell("resume", "app")).out.startswith("app goes on")
+        assert "an initial cycle has begun" in (await shell("restart", "app")).out
+        assert "create" not in await daemon.event("cycle.finished", job="app", kind="initial")
         assert (await shell("trigger", "app", "--wait")).code == 0
         assert (await shell("stop", "app")).code == 0
         assert await daemon.stop() == 0
+    assert len(sightcall.users) == 3
 
 
 @pytest.mark.row("C9")
@@ -155,7 +190,8 @@ async def test_the_path_of_the_tenant_url_is_kept_and_the_token_goes_along(app: 
 async def test_the_connection_test_tells_the_url_from_the_token(app: App, sightcall: SightCall) -> None:
     path = app.write()
     right, shell = path.read_text("utf-8"), Shell(app.directory)
-    assert (await shell("test", "app")).code == 0
+    mark = await shell("test", "app")
+    assert (mark.code, {line[:3] for line in mark.out.splitlines()}) == (0, {"ok "}), "the page: `ok` on every line"
 
     async def said(url: str) -> str:
         path.write_text(right.replace(sightcall.url, url), "utf-8")
@@ -213,6 +249,12 @@ async def test_users_and_groups_are_added_to_the_list(app: App, sightcall: Sight
     app.job = 'scope = "assigned"\nassigned = [ { group = "Crew" }, { user = "cleo@example.com" } ]'
     await app.cycle()
     assert (len(sightcall.users), len(sightcall.groups)) == (3, 1)
+    app.job = 'scope = "assigned"\nassignments = "assigned.csv"'
+    rows = "kind,principal,role\ngroup,Crew,\nuser,cleo@example.com,\n"
+    (app.directory / "assigned.csv").write_text(rows, "utf-8")
+    assert done(await app.cycle()) == {}, "a file that says the same changes nothing"
+    (app.directory / "assigned.csv").write_text(rows.replace("user,cleo@example.com,\n", ""), "utf-8")
+    assert done(await app.cycle()) == {"disable": 1}
 
 
 @pytest.mark.row("C16")
