@@ -144,6 +144,12 @@ class Store(Protocol):
         """Return who else, of any job of this target, has one of these accounts in scope, oldest first."""
         ...
 
+    async def linked_elsewhere(
+        self, job_id: int, kind: Kind, source_ids: Sequence[SourceId]
+    ) -> Mapping[SourceId, TargetId]:
+        """Return the accounts that other jobs of the same source and target have for these entries."""
+        ...
+
     async def pass_link(self, job_id: int, epoch: int, kind: Kind, source_id: SourceId, to: Claim, now: float) -> bool:
         """Give the link of an entry to the one of another job that claims its account; return whether that was done.
 

@@ -58,6 +58,7 @@ class Applier:
         """Entries whose account has vanished at the target: to be matched again."""
         self.in_doubt: set[tuple[Kind, SourceId]] = set()
         """Entries of whose create nobody knows whether it was done."""
+        self._began_at = clock.now()
         self.vanished: set[TargetId] = set()
         """Ids that were linked and are gone: what refers to them must refer to the new ones of their entries."""
         self.finished = 0
@@ -334,9 +335,18 @@ class Applier:
             ]
         await self._journal.entry(record, log, pending=pending, touches_groups=touches_groups)
 
+    def made_just_now(self, record: Record) -> bool:
+        """Whether this cycle made the account: a target whose parts agree only after a while may not show it yet."""
+        link = record.link
+        return link is not None and link.origin == "created" and link.linked_at > self._began_at
+
     async def _vanished(self, operation: Operation, took_ms: int) -> None:
         """A linked account is not there: a negative operation is done by that, any other matches the entry again."""
         now = self._clock.now()
+        if not operation.negative and self.made_just_now(operation.record):
+            why = "the account was made in this cycle, and the target does not show it yet"
+            await self.fail(operation, Failed(Fault.NOT_FOUND, why, 404), took_ms)
+            return
         if operation.record.link is not None:
             self.vanished.add(operation.record.link.target_id)
         record = replace(operation.record, link=None, attempted_at=None)

@@ -22,6 +22,7 @@ from reconciler.ports import JobState, Tidying
 from reconciler.runtime import health
 from reconciler.runtime.apply import Applier
 from reconciler.runtime.asking import Asking
+from reconciler.runtime.beside import Beside
 from reconciler.runtime.canary import Canary
 from reconciler.runtime.deciding import Deciding
 from reconciler.runtime.draining import drain
@@ -109,7 +110,7 @@ class _Cycle:
         self._stop, self._asked_by = stop, asked_by
         self._job = plan.job
         self._turns, self._hand, self._canary = world.turns.of(plan.job.name), Hand(), Canary(plan.job)
-        self._singly = AssignedSingly(plan.job)
+        self._singly, self._beside = AssignedSingly(plan.job), Beside(plan.beside)
         self._store, self._clock = world.store, world.clock
         self._rules = {
             kind: rules for kind in KINDS if (rules := KindRules.compile(plan.job, kind, plan.profile)) is not None
@@ -148,6 +149,7 @@ class _Cycle:
                 return await self._finish(state, _Begun(cycle_id, at, ticking, requests, initial))
         finally:
             self._turns.cycle = None
+            self._deciding.elsewhere.end()
 
     async def _go_through(self, state: JobState, cycle_id: str, *, initial: bool) -> None:
         async with anyio.create_task_group() as tasks:
@@ -239,6 +241,7 @@ class _Cycle:
             source=world.source.identity,
             full=self._full,
             hand=self._hand,
+            making=world.turns.making,
         )
         self._referring = Referring(
             plan.job,
@@ -272,6 +275,7 @@ class _Cycle:
             *(world, state, self._rules, plan.rules_version, self._journal, self._applier, self._deciding),
             self._canary,
             self._singly,
+            self._beside,
             job=plan.job.name,
             full=self._full,
         )
@@ -320,7 +324,9 @@ class _Cycle:
 
     async def _cleared(self) -> list[Operation]:
         """Return the disables and deletes that no safeguard holds, once it is known who takes an account over."""
-        self._deciding.negatives = negatives = await self._holding.pass_on(self._deciding.negatives)
+        known = self._reading.complete.get("memberships", False)
+        negatives = await self._holding.pass_on(self._deciding.negatives, self._beside, memberships_known=known)
+        self._deciding.negatives = negatives
         # who is left alone has not lost the cause for which an operation of hers is held
         whole = self._reading.all_complete and self._applier.stopped is None and not self._canary.restricted
         # Accounts that were made in this cycle are no reason to let more of the others go.

@@ -30,6 +30,7 @@ from reconciler.runtime.asking import Asking, Question
 from reconciler.runtime.candidates import Candidate, Gathering
 from reconciler.runtime.choosing import Choosing, choose
 from reconciler.runtime.claims import Claims
+from reconciler.runtime.elsewhere import Elsewhere
 from reconciler.runtime.evaluating import Evaluating
 from reconciler.runtime.guarding import Guarding
 from reconciler.runtime.journal import Journal
@@ -37,7 +38,7 @@ from reconciler.runtime.recovering import Recovering
 from reconciler.runtime.rules import KindRules
 from reconciler.runtime.taken_names import LIVING, whose
 from reconciler.runtime.taking_over import TakingOver
-from reconciler.runtime.turns import Hand
+from reconciler.runtime.turns import Hand, Making
 
 NO_MEMBERSHIPS = Memberships()
 
@@ -71,6 +72,7 @@ class Deciding:
         source: Identity,
         full: bool,
         hand: Hand,
+        making: Making,
         watch: Watch | None = None,
         takes_over: bool = True,
     ) -> None:
@@ -81,6 +83,7 @@ class Deciding:
         self._source, self._full, self._hand, self._watch = source, full, hand, watch
         self._taking_over = TakingOver(job, job_id, store, journal, clock, hand, takes_over=takes_over)
         self._guarding = guarding
+        self.elsewhere = Elsewhere(job.name, job_id, source, store, target, journal, clock, making)
         self.recovering = Recovering(profile, store, target, journal, asking, applier, clock)
         self._gathering = Gathering(profile, job_id, store, target, asking, applier)
         self.taken_out: Mapping[tuple[Kind, SourceId], str] = {}
@@ -219,7 +222,9 @@ class Deciding:
         await self.send(await self._guarding.pass_through(positives))
 
     async def send(self, positives: list[Operation]) -> None:
-        """Hand on what no safeguard keeps."""
+        """Hand on what no safeguard keeps, and no other job does."""
+        if any(operation.word == "create" for operation in positives):
+            positives = await self.elsewhere.made_by_nobody_else(positives)
         await self.attempt([o for o in positives if o.word == "create" or o.changes])
         if positives:
             pointed_at = self._applier.pointed_at
@@ -315,6 +320,7 @@ class Deciding:
                 self.late.append((rules, candidate))
         questions = [Question(candidate.record.source_id, ask.match) for candidate, ask in free]
         answers = await self._asking[rules.kind].ask(questions, afresh=afresh)
+        answers = {**answers, **await self.elsewhere.known(rules.kind, answers)}
         ids = [a.id for answer in answers.values() if not isinstance(answer, Failed) for a in answer]
         owners: Mapping[TargetId, Owner] = {}
         if ids:

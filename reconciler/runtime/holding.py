@@ -16,8 +16,9 @@ from reconciler.core.records import Record, Verdict
 from reconciler.core.safeguards import ALWAYS_HELD, Held, Safeguard
 from reconciler.core.standing import Standing
 from reconciler.ports import Decided, HeldOperation, Hold, JobState
+from reconciler.runtime.beside import Beside
 from reconciler.runtime.journal import Journal
-from reconciler.runtime.passing_on import let_go
+from reconciler.runtime.passing_on import leave_to, let_go
 from reconciler.runtime.world import World
 
 Key = tuple[Kind, SourceId, str]
@@ -96,9 +97,11 @@ class Holding:
 
     # --- disables and deletes ------------------------------------------------------------------------------------
 
-    async def pass_on(self, negatives: Sequence[Operation]) -> list[Operation]:
+    async def pass_on(
+        self, negatives: Sequence[Operation], beside: Beside, *, memberships_known: bool
+    ) -> list[Operation]:
         """Pass accounts on that other jobs have in scope; return the operations on the accounts that are left."""
-        return await let_go(
+        left = await let_go(
             negatives,
             self._job.name,
             self._state,
@@ -108,6 +111,8 @@ class Holding:
             self._journal,
             self._clock.now(),
         )
+        wanting = await beside.wanting(left, self._world, self._state.job_id, complete=memberships_known)
+        return await leave_to(left, wanting, self._journal, self._clock.now())
 
     async def weigh(self, negatives: Sequence[Operation], *, managed: int, whole: bool) -> list[Operation]:
         """Look at all disables and deletes together; return those that may run.

@@ -22,6 +22,7 @@ from reconciler.core.singly import AssignedSingly
 from reconciler.ports import Diagnosis, JobState, LogQuery, Wanted, chunks
 from reconciler.runtime.apply import Applier
 from reconciler.runtime.asking import Asking
+from reconciler.runtime.beside import Beside
 from reconciler.runtime.canary import Canary
 from reconciler.runtime.deciding import Deciding
 from reconciler.runtime.draining import drain
@@ -161,6 +162,7 @@ class _Visit:
                     await self._journal.flush()
             rows = await self._told(newest)
         finally:
+            self._deciding.elsewhere.end()
             if self._cycle is None:
                 with anyio.CancelScope(shield=True):
                     await self._store.close_visit(state.job_id, state.epoch, self._clock.now())
@@ -211,6 +213,7 @@ class _Visit:
             source=world.source.identity,
             full=False,
             hand=hand,
+            making=world.turns.making,
             watch=self._watching,
             takes_over=self._cycle is None,
         )
@@ -223,10 +226,12 @@ class _Visit:
             hand=hand,
             canary=self._canary,
         )
+        self._beside = Beside(plan.beside)
         self._reader = Reader(
             *(world, state, self._rules, plan.rules_version, self._journal, self._applier, self._deciding),
             self._canary,
             AssignedSingly(plan.job),
+            self._beside,
             job=plan.job.name,
             full=False,
         )
@@ -301,7 +306,8 @@ class _Visit:
         """Weigh what takes something away together with what was taken away lately, and with what is held."""
         for operation in self._deciding.negatives:
             self._watching.takes_away(operation)
-        negatives = await self._holding.pass_on(self._deciding.negatives)
+        known = self._reader.reading.complete.get("memberships", False)
+        negatives = await self._holding.pass_on(self._deciding.negatives, self._beside, memberships_known=known)
         managed = self._managed + self._deciding.matched
         cleared = await self._holding.weigh(negatives, managed=managed, whole=False) if negatives else []
         await self._deciding.attempt(cleared)

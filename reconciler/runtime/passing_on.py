@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from reconciler.core import telling
+from reconciler.core import settling, telling
 from reconciler.core.decisions import Leave, Operation
-from reconciler.core.model import KINDS, Cause, Identity
+from reconciler.core.model import KINDS, Cause, Identity, Kind, SourceId
 from reconciler.ports import Claim, JobState, Store, chunks
 from reconciler.runtime.journal import Journal
 
@@ -45,6 +45,27 @@ async def let_go(
                     gone.add(id(operation))
                     await _pass(operation, heir, state, store, journal, now)
     return [operation for operation in negatives if id(operation) not in gone]
+
+
+async def leave_to(
+    negatives: Sequence[Operation], wanting: Mapping[tuple[Kind, SourceId], str], journal: Journal, now: float
+) -> list[Operation]:
+    """Return the operations on the accounts that no other job wants; who is wanted is looked at in every cycle again.
+
+    The account stays as it is until the other job takes it over in a cycle of its own, or wants it no longer.
+    """
+    left = []
+    for operation in negatives:
+        record = operation.record
+        if (why := wanting.get(record.key)) is None:
+            left.append(operation)
+            continue
+        decision = Leave(f"{operation.why}; {why}", "OwnedByOtherJob", operation.verdict)
+        journal.counts["skip"] += 1
+        kept = settling.left(record, decision, None, now)
+        log = telling.skipped(kept, decision, now) if record.why != decision.why else None
+        await journal.entry(kept, log, touches_groups=record.verdict is not decision.verdict)
+    return left
 
 
 def _heir(operation: Operation, claims: Sequence[Claim], job: str, source: Identity) -> Claim | None:

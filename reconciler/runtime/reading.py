@@ -28,6 +28,7 @@ from reconciler.ports import (
 from reconciler.runtime.apply import Applier
 from reconciler.runtime.assigning import Assigning
 from reconciler.runtime.auditing import Audit
+from reconciler.runtime.beside import Beside
 from reconciler.runtime.canary import Canary
 from reconciler.runtime.deciding import NO_MEMBERSHIPS, Deciding
 from reconciler.runtime.journal import Journal
@@ -98,6 +99,7 @@ class Reader:
         deciding: Deciding,
         canary: Canary,
         singly: AssignedSingly,
+        beside: Beside,
         *,
         job: str,
         full: bool,
@@ -105,7 +107,7 @@ class Reader:
         self._source, self._store, self._clock, self._progress = world.source, world.store, world.clock, world.progress
         self._job, self._state, self._rules, self._full = job, state, rules, full
         self._journal, self._applier, self._deciding, self._canary = journal, applier, deciding, canary
-        self._singly = singly
+        self._singly, self._beside = singly, beside
         self._assigning = Assigning(world.store, state.job_id, rules.values())
         self.reading = Reading({kind: Seen(state.ceiling) for kind in KINDS})
         known = full and self._source.incremental and state.completed_rules == rules_version
@@ -308,7 +310,7 @@ class Reader:
         return entries
 
     def _wanted(self) -> Wanted:
-        return wanted_of(self._rules)
+        return self._beside.with_groups(wanted_of(self._rules))
 
     async def _take_assignments(self, *, complete: bool) -> None:
         changed = await self._assigning.end(complete=complete)

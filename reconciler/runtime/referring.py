@@ -174,6 +174,7 @@ class Referring:
         if (
             failure.fault is Fault.NOT_FOUND
             and record.link is not None
+            and not self._applier.made_just_now(record)
             and isinstance(await self._target.get(record.kind, record.link.target_id), Missing)
         ):
             # the entry is matched again in the next cycle, and what it points to goes with it

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 import anyio
 
-from reconciler.core.model import Kind, SourceId
+from reconciler.core.model import Identity, Kind, SourceId
 from reconciler.ports import JobState
 from reconciler.runtime.claims import Claimed
 
 Key = tuple[Kind, SourceId]
+EntryOf = tuple[Identity, Identity, Kind, SourceId]
+"""An entry of a source for a target, whichever job brings it there."""
 
 
 class Hand:
@@ -102,13 +104,32 @@ class JobTurns:
         self.cycle: UnderWay | None = None
 
 
-class Turns:
-    """The turns of every job of one process. The state has one writing process, so nobody else is to be asked."""
+class Making:
+    """Whose accounts are being made: of two jobs of one app that run side by side one makes an entry's account."""
 
     __slots__ = ("_jobs",)
 
     def __init__(self) -> None:
+        self._jobs: dict[EntryOf, str] = {}
+
+    def begin(self, entry: EntryOf, job: str) -> bool:
+        """Return whether this job may make the account; it keeps others from it until `end`."""
+        return self._jobs.setdefault(entry, job) == job
+
+    def end(self, entries: Iterable[EntryOf]) -> None:
+        """Hear that what became of these is written down."""
+        for entry in entries:
+            self._jobs.pop(entry, None)
+
+
+class Turns:
+    """The turns of every job of one process. The state has one writing process, so nobody else is to be asked."""
+
+    __slots__ = ("_jobs", "making")
+
+    def __init__(self) -> None:
         self._jobs: dict[str, JobTurns] = {}
+        self.making = Making()
 
     def of(self, job: str) -> JobTurns:
         return self._jobs.setdefault(job, JobTurns())

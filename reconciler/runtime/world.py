@@ -40,6 +40,8 @@ class Plan:
     """How long the provisioning log is kept; None: for ever."""
     credential_expires: date | None = None
     """The last day of the target's credential, where the configuration names one."""
+    beside: tuple[Job, ...] = ()
+    """The other jobs that run and have the same source and the same target."""
 
 
 Observer = Callable[[Operation, str], None]

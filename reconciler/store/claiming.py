@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, and_, exists, null, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, exists, null, or_, select, update
 
 from reconciler.core.model import Identity, Kind, SourceId, TargetId
 from reconciler.core.records import Verdict
@@ -12,12 +12,22 @@ from reconciler.ports import Claim
 from reconciler.store import membership
 from reconciler.store.dialects import given, in_turn
 from reconciler.store.identifying import fenced_job, identity_ref, job_named, under_way
+from reconciler.store.reading import links_of
 from reconciler.store.tables import CLAIMS, entries, identities, jobs, ledger
 
 _GIVEN = given()
 _LIVING = [v.value for v in (Verdict.IN_SCOPE, Verdict.INACTIVE, Verdict.UNKNOWN, Verdict.NEW)]
 _IN_SCOPE = [v.value for v in (Verdict.IN_SCOPE, Verdict.UNKNOWN)]
 _PASSED = ("target_ref", "target_id", "disabled_at", "disabled_because", "delete_at", "unkept", "changed", "agreed")
+
+_mine, _other = jobs.alias("mine"), jobs.alias("other")
+_same = and_(_other.c.source_ref == _mine.c.source_ref, _other.c.target_ref == _mine.c.target_ref)
+_OTHERS = (
+    select(_other.c.id)
+    .join(_mine, _same)
+    .where(_mine.c.id == bindparam("its_job"), _other.c.id != bindparam("its_job"))
+    .order_by(_other.c.id)
+)
 
 _holder = entries.alias("holder")
 _held = exists().where(
@@ -57,6 +67,15 @@ def claims(
     found: dict[TargetId, list[Claim]] = {}
     for target_id, job, source_id, person, *identity in rows:
         found.setdefault(target_id, []).append(Claim(job, kind, source_id, target_id, person, Identity(*identity)))
+    return found
+
+
+def linked_elsewhere(
+    connection: Connection, job_id: int, kind: Kind, source_ids: Sequence[SourceId]
+) -> dict[SourceId, TargetId]:
+    found: dict[SourceId, TargetId] = {}
+    for other_id in connection.execute(_OTHERS, {"its_job": job_id}).scalars().all() if source_ids else ():
+        found = {**links_of(connection, other_id, kind, source_ids), **found}
     return found
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from functools import cache
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Delete, Table, bindparam, delete, func, insert, or_, select, update
 
 from reconciler.core.model import Identity
 from reconciler.core.notices import Settle
@@ -200,7 +201,12 @@ def _fingerprint_key(connection: Connection) -> bytes:
 
 def _empty(connection: Connection, job_id: int, tables: tuple[Any, ...]) -> None:
     for table in tables:
-        connection.execute(delete(table).where(table.c.job_id == job_id))
+        connection.execute(_emptying(table), {"its_job": job_id})
+
+
+@cache
+def _emptying(table: Table) -> Delete:
+    return delete(table).where(table.c.job_id == bindparam("its_job"))
 
 
 def _refuse_another_identity(connection: Connection, row: JobRow, source: Identity, target: Identity) -> None:

@@ -61,14 +61,26 @@ def release(connection: Connection, job_id: int, safeguard: Safeguard | None) ->
     connection.execute(ended if safeguard is None else ended.where(holds.c.safeguard == safeguard))
 
 
+_HOLDS = (
+    select(jobs.c.name, holds.c.id, holds.c.safeguard, holds.c.since, holds.c.why)
+    .join(jobs, jobs.c.id == holds.c.job_id)
+    .order_by(holds.c.id)
+)
+_HOLDS_OF = _HOLDS.where(jobs.c.name == bindparam("job_name"))
+_d = decided_operations.c
+_DECIDED = (
+    select(jobs.c.name.label("job"), decided_operations)
+    .join(jobs, jobs.c.id == _d.job_id)
+    .order_by(_d.job_id, _d.decided_at, _d.kind, _d.source_id)
+)
+_DECIDED_OF = _DECIDED.where(jobs.c.name == bindparam("job_name"))
+
+
 def held(connection: Connection, job: str | None) -> list[Hold]:
-    c = holds.c
-    found = select(jobs.c.name, c.id, c.safeguard, c.since, c.why).join(jobs, jobs.c.id == c.job_id).order_by(c.id)
-    if job is not None:
-        found = found.where(jobs.c.name == job)
+    found = connection.execute(_HOLDS if job is None else _HOLDS_OF, {} if job is None else {"job_name": job})
     return [
         Hold(name, str(hold_id), safeguard, since, why, tuple(_operations(connection, hold_id)))
-        for name, hold_id, safeguard, since, why in connection.execute(found).all()
+        for name, hold_id, safeguard, since, why in found.all()
     ]
 
 
@@ -85,18 +97,8 @@ def decide(connection: Connection, job: str, hold: str | None, decision: Decisio
 
 
 def decisions(connection: Connection, job: str | None) -> list[Decided]:
-    c = decided_operations.c
-    found = (
-        select(jobs.c.name.label("job"), decided_operations)
-        .join(jobs, jobs.c.id == c.job_id)
-        .order_by(c.job_id, c.decided_at, c.kind, c.source_id)
-    )
-    if job is not None:
-        found = found.where(jobs.c.name == job)
-    return [
-        Decided(row.job, _operation(row), row.decision, row.decided_by, row.decided_at, row.hold)
-        for row in connection.execute(found)
-    ]
+    found = connection.execute(_DECIDED if job is None else _DECIDED_OF, {} if job is None else {"job_name": job})
+    return [Decided(row.job, _operation(row), row.decision, row.decided_by, row.decided_at, row.hold) for row in found]
 
 
 def drop_decisions(connection: Connection, job_id: int, keys: Sequence[tuple[Kind, SourceId, str]]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
 from reconciler.core.model import Identity
 from reconciler.errors import StateError
@@ -12,6 +12,14 @@ from reconciler.store.tables import cycles, identities, jobs
 
 CYCLE_SECONDS_MAX = 86400.0
 """A cycle that was opened so long ago and never closed was killed."""
+
+_ROW = select(jobs.c.id, jobs.c.name, jobs.c.epoch, jobs.c.source_ref, jobs.c.target_ref)
+_NAMED = _ROW.where(jobs.c.name == bindparam("its_name"))
+_NUMBERED = _ROW.where(jobs.c.id == bindparam("its_id"))
+_i = identities.c
+_IDENTITY = select(_i.id).where(
+    _i.type == bindparam("its_type"), _i.place == bindparam("its_place"), _i.key == bindparam("its_key")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +34,7 @@ class JobRow:
 
 
 def job_named(connection: Connection, name: str) -> JobRow | None:
-    c = jobs.c
-    row = connection.execute(
-        select(c.id, c.name, c.epoch, c.source_ref, c.target_ref).where(c.name == name)
-    ).one_or_none()
+    row = connection.execute(_NAMED, {"its_name": name}).one_or_none()
     return None if row is None else JobRow(*row)
 
 
@@ -43,10 +48,7 @@ def known_job(connection: Connection, name: str) -> tuple[JobRow, int]:
 
 def fenced_job(connection: Connection, job_id: int, epoch: int) -> JobRow:
     """Return the job's row if this epoch is its newest. Raises StateError for a cycle that another has overtaken."""
-    c = jobs.c
-    row = connection.execute(
-        select(c.id, c.name, c.epoch, c.source_ref, c.target_ref).where(c.id == job_id)
-    ).one_or_none()
+    row = connection.execute(_NUMBERED, {"its_id": job_id}).one_or_none()
     if row is None:
         raise StateError(
             "the job was forgotten while a cycle of it was running; nothing more is written for that cycle"
@@ -69,10 +71,9 @@ def under_way(connection: Connection, job_id: int, epoch: int, now: float) -> bo
 
 def identity_ref(connection: Connection, identity: Identity) -> int | None:
     """Return the number of an identity, None where it was never written."""
-    c = identities.c
-    return connection.execute(
-        select(c.id).where(c.type == identity.type, c.place == identity.place, c.key == identity.key)
-    ).scalar()
+    of = {"its_type": identity.type, "its_place": identity.place, "its_key": identity.key}
+    found: int | None = connection.execute(_IDENTITY, of).scalar()
+    return found
 
 
 def written_identity_ref(connection: Connection, identity: Identity) -> int:

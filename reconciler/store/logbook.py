@@ -8,7 +8,7 @@ from typing import Any
 from zlib import crc32
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, literal_column, or_, select
 
 from reconciler.core.model import Identity
 from reconciler.core.records import LogRecord
@@ -65,13 +65,17 @@ def _counts(record: LogRecord) -> str | None:
     return "deletions" if record.operation in _NEGATIVE else record.counts or None
 
 
+_l = provisioning_log.c
+_COUNTED_SINCE = (
+    select(func.count())
+    .select_from(provisioning_log)
+    .where(_l.job_id == bindparam("its_job"), COUNTED, _l.counts == bindparam("safeguard"), _l.at >= bindparam("since"))
+)
+
+
 def counted_since(connection: Connection, job_id: int, safeguard: Safeguard, since: float) -> int:
-    c = provisioning_log.c
-    return connection.execute(
-        select(func.count())
-        .select_from(provisioning_log)
-        .where(c.job_id == job_id, COUNTED, c.counts == safeguard, c.at >= since)
-    ).scalar_one()
+    of = {"its_job": job_id, "safeguard": safeguard, "since": since}
+    return int(connection.execute(_COUNTED_SINCE, of).scalar_one())
 
 
 def first(connection: Connection, query: LogQuery) -> int | None:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, and_, delete, exists, select, update
+from sqlalchemy import BindParameter, Connection, Integer, and_, bindparam, delete, exists, select, update
 
 from reconciler.store.tables import cycles, notices, provisioning_log
 
 KEYS_KEPT_SECONDS = 400 * 86400.0
 """A mail that was sent is known for so long at least, so that nobody is told the same thing twice."""
 _NOTHING = b"{}"
+_BEFORE: BindParameter[float] = bindparam("before")
+_c, _later, _n = cycles.c, cycles.alias("later"), notices.c
+_followed = exists().where(_later.c.job_id == _c.job_id, _later.c.epoch > _c.epoch, _later.c.opened_at < _BEFORE)
+_old = select(_c.id).where(_c.opened_at < _BEFORE, _followed).order_by(_c.id).limit(bindparam("most", type_=Integer))
+_FOLLOWED = delete(cycles).where(_c.id.in_(_old))
+_EMPTY = update(notices).where(and_(_n.sent_at < _BEFORE, _n.facts != _NOTHING)).values(facts=_NOTHING, recipients="")
+_LONG_SENT = delete(notices).where(_n.sent_at < _BEFORE)
+_LONG_GIVEN_UP = delete(notices).where(and_(_n.sent_at.is_(None), _n.due_at.is_(None)), _n.at < _BEFORE)
 
 
 def prune(connection: Connection, before: float, limit: int) -> int:
@@ -31,17 +39,10 @@ def _records(connection: Connection, before: float, limit: int) -> int:
 
 def _cycles(connection: Connection, before: float, limit: int) -> None:
     """Drop cycles after which another was opened before then: no record of theirs is left."""
-    c, later = cycles.c, cycles.alias("later")
-    followed = exists().where(later.c.job_id == c.job_id, later.c.epoch > c.epoch, later.c.opened_at < before)
-    old = select(c.id).where(c.opened_at < before, followed).order_by(c.id).limit(limit)
-    connection.execute(delete(cycles).where(c.id.in_(old)))
+    connection.execute(_FOLLOWED, {"before": before, "most": limit})
 
 
 def _mails(connection: Connection, before: float) -> None:
-    c = notices.c
-    connection.execute(
-        update(notices).where(and_(c.sent_at < before, c.facts != _NOTHING)).values(facts=_NOTHING, recipients="")
-    )
-    connection.execute(delete(notices).where(c.sent_at < before - KEYS_KEPT_SECONDS))
-    given_up = and_(c.sent_at.is_(None), c.due_at.is_(None))
-    connection.execute(delete(notices).where(given_up, c.at < before - KEYS_KEPT_SECONDS))
+    connection.execute(_EMPTY, {"before": before})
+    for statement in (_LONG_SENT, _LONG_GIVEN_UP):
+        connection.execute(statement, {"before": before - KEYS_KEPT_SECONDS})

@@ -255,6 +255,11 @@ class SqlStore:
     async def claims(self, target: Identity, kind: Kind, ids: Sequence[TargetId]) -> Mapping[TargetId, list[Claim]]:
         return await self._do(claiming.claims, target, kind, ids)
 
+    async def linked_elsewhere(
+        self, job_id: int, kind: Kind, source_ids: Sequence[SourceId]
+    ) -> Mapping[SourceId, TargetId]:
+        return await self._do(claiming.linked_elsewhere, job_id, kind, source_ids)
+
     async def pass_link(self, job_id: int, epoch: int, kind: Kind, source_id: SourceId, to: Claim, now: float) -> bool:
         return await self._do(claiming.pass_link, job_id, epoch, kind, source_id, to, now)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import orjson
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, Integer, bindparam, func, select, update
 
 from reconciler.core.notices import Notice, NoticeKind, Settle
 from reconciler.core.standing import Standing
@@ -13,9 +13,18 @@ from reconciler.ports import QueuedNotice
 from reconciler.store.dialects import put_many
 from reconciler.store.tables import notices, standings
 
+_STANDING = select(standings.c.standing).where(standings.c.job == bindparam("job"))
+_DUE = (
+    select(notices)
+    .where(notices.c.due_at <= bindparam("now"))
+    .order_by(notices.c.due_at, notices.c.id)
+    .limit(bindparam("most", type_=Integer))
+)
+_NEXT = select(func.min(notices.c.due_at))
+
 
 def standing(connection: Connection, job: str) -> Standing:
-    found = connection.execute(select(standings.c.standing).where(standings.c.job == job)).scalar()
+    found = connection.execute(_STANDING, {"job": job}).scalar()
     return Standing() if found is None else Standing.from_json(orjson.loads(found))
 
 
@@ -46,8 +55,7 @@ def queue(connection: Connection, told: Sequence[Notice]) -> None:
 
 
 def due_notices(connection: Connection, now: float, limit: int) -> list[QueuedNotice]:
-    c = notices.c
-    found = connection.execute(select(notices).where(c.due_at <= now).order_by(c.due_at, c.id).limit(limit))
+    found = connection.execute(_DUE, {"now": now, "most": limit})
     return [
         QueuedNotice(
             row.id,
@@ -84,5 +92,5 @@ def end_notice(
 
 
 def next_notice_at(connection: Connection) -> float | None:
-    found: float | None = connection.execute(select(func.min(notices.c.due_at))).scalar()
+    found: float | None = connection.execute(_NEXT).scalar()
     return found

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import Connection, Integer, and_, bindparam, func, select
 
 from reconciler.core.model import TargetId
 from reconciler.ports import PendingReference
 from reconciler.store.tables import entries, pending_references
 
+_p, _own, _wanted = pending_references.c, entries.alias("own"), entries.alias("wanted")
+_o, _w = _own.c, _wanted.c
+_RESOLVABLE = (
+    select(_p.id, _p.kind, _p.source_id, _p.path, _p.wanted_kind, _p.wanted_id, _w.target_id)
+    .select_from(pending_references)
+    .join(_own, and_(_o.job_id == _p.job_id, _o.kind == _p.kind, _o.source_id == _p.source_id))
+    .join(_wanted, and_(_w.job_id == _p.job_id, _w.kind == _p.wanted_kind, _w.source_id == _p.wanted_id))
+    .where(_p.job_id == bindparam("its_job"), _p.id > bindparam("after"))
+    .where(_o.target_id.is_not(None), _w.target_id.is_not(None))
+    .where(_o.escrow_failures.is_(None))  # who waits after a failure is sent whole when the time comes
+    .order_by(_p.id)
+    .limit(bindparam("most", type_=Integer))
+)
+
 
 def resolvable(
     connection: Connection, job_id: int, after: int, limit: int
 ) -> list[tuple[int, PendingReference, TargetId]]:
-    p, own, wanted = pending_references.c, entries.alias("own"), entries.alias("wanted")
-    o, w = own.c, wanted.c
-    rows = connection.execute(
-        select(p.id, p.kind, p.source_id, p.path, p.wanted_kind, p.wanted_id, w.target_id)
-        .select_from(pending_references)
-        .join(own, and_(o.job_id == p.job_id, o.kind == p.kind, o.source_id == p.source_id))
-        .join(wanted, and_(w.job_id == p.job_id, w.kind == p.wanted_kind, w.source_id == p.wanted_id))
-        .where(p.job_id == job_id, p.id > after, o.target_id.is_not(None), w.target_id.is_not(None))
-        .where(o.escrow_failures.is_(None))  # who waits after a failure is sent whole when the time comes
-        .order_by(p.id)
-        .limit(limit)
-    )
+    rows = connection.execute(_RESOLVABLE, {"its_job": job_id, "after": after, "most": limit})
     return [(row_id, PendingReference(*reference), target_id) for row_id, *reference, target_id in rows]
 
 

@@ -15,6 +15,7 @@ import anyio
 
 from reconciler import config as configuration
 from reconciler.config import Config
+from reconciler.core.model import Job
 from reconciler.errors import ConfigError, Problem, StateError
 from reconciler.net.client import Lanes
 from reconciler.ports import Announcing, Clock, Dice, Progress, Source, Target
@@ -62,7 +63,22 @@ class House:
         profile = self.config.job_profiles[job_name]
         version = configuration.rules_version(job, profile)
         kept_seconds, expires = self.config.log_retention_seconds, settings.credential_expires
-        return Plan(job, profile, version, settings.concurrency, kept_seconds, expires)
+        return Plan(job, profile, version, settings.concurrency, kept_seconds, expires, self._beside(job))
+
+    def _beside(self, job: Job) -> tuple[Job, ...]:
+        """Return the jobs to which an account may pass whose owner leaves the scope of this one."""
+        target = target_identity(self.config, job.name)
+        # Whom the source itself assigns to an app, and who is meant by `only`, is known to that job alone.
+        return tuple(
+            other
+            for name, other in self.config.jobs.items()
+            if name != job.name
+            and other.enabled
+            and other.source == job.source
+            and other.service_principal is None
+            and not other.only
+            and target_identity(self.config, name) == target
+        )
 
     @asynccontextmanager
     async def world(

@@ -326,3 +326,20 @@ async def test_of_three_with_one_name_one_gets_an_account(tmp_path: Path) -> Non
         for _ in range(3):
             await company.cycle()
             assert len(server.users) == 1
+
+
+async def test_an_account_that_does_not_show_yet_when_its_manager_is_set_is_not_forgotten(
+    company: Company, server: ScimServer
+) -> None:
+    company.attributes += MANAGER
+    company.person("ann", manager="boss")
+    company.person("boss", manager="ann")
+    server.script.on("PATCH", "/Users", then=Status(404))
+    server.script.on("GET", "/Users/", then=Status(404))
+    await company.cycle()
+    for name in ("ann", "boss"):
+        company.users[name]["userPrincipalName"] = f"{name}.renamed@example.com"
+    for _ in range(2):
+        await company.cycle()
+    names = sorted(user["userName"] for user in server.users.values())
+    assert names == ["ann.renamed@example.com", "boss.renamed@example.com"]

@@ -113,6 +113,141 @@ async def test_who_is_gone_from_the_source_passes_to_no_other_job(company: Compa
     assert server.user(ANN)["active"] is False
 
 
+def department_is(job: str, value: str, *, out_of_scope: str = "disable") -> str:
+    """Return the tables of a job that has one department in scope."""
+    return f"""
+[jobs.{job}.users.filter]
+attribute = "department"
+operator = "EQUALS"
+value = "{value}"
+[jobs.{job}.deprovision]
+out_of_scope = "{out_of_scope}"
+"""
+
+
+@pytest.mark.parametrize("out_of_scope", ["disable", "delete"])
+@pytest.mark.parametrize("order", [("app", "other"), ("other", "app")])
+async def test_who_moves_from_one_job_to_another_keeps_the_account_whichever_runs_first(
+    company: Company, server: ScimServer, order: tuple[str, str], out_of_scope: str
+) -> None:
+    company.tables = department_is("app", "Sales", out_of_scope=out_of_scope)
+    company.tables += second_job('scope = "all"') + department_is("other", "Research", out_of_scope=out_of_scope)
+    company.people("ann", "bob")
+    company.users["ann"]["department"], company.users["bob"]["department"] = "Sales", "Research"
+    for job in order:
+        await cycle_of(company, job)
+    account = server.user(ANN)["id"]
+    for department in ("Research", "Sales"):
+        company.users["ann"] |= {"department": department, "jobTitle": f"In {department}"}
+        server.clear_requests()
+        for _ in range(2):
+            for job in order:
+                await cycle_of(company, job)
+        changed = [seen for seen in server.requests if seen.method not in ("GET", "PATCH")]
+        assert (changed, server.user(ANN)["id"], server.user(ANN)["active"]) == ([], account, True)
+        assert server.user(ANN)["title"] == f"In {department}"
+        server.clear_requests()
+        assert ([done(await cycle_of(company, job)) for job in order], server.requests) == ([{}, {}], [])
+    company.users["ann"]["department"] = "Alumni"
+    for job in order:
+        await cycle_of(company, job)
+    assert [user["active"] for user in server.users.values() if user["userName"] == ANN] != [True]
+
+
+async def test_whoever_another_job_gets_through_a_group_is_left_to_it(company: Company, server: ScimServer) -> None:
+    company.tables = department_is("app", "Sales", out_of_scope="delete")
+    company.tables += second_job('scope = "assigned"\nassigned = [ { group = "Crew" } ]')
+    company.people("ann", "bob")
+    company.group("g1", ["bob"], "Crew")
+    for name in ("ann", "bob"):
+        company.users[name]["department"] = "Sales"
+    await company.cycle()
+    account = server.user(ANN)["id"]
+    company.users["ann"]["department"] = "Research"
+    company.groups["g1"]["members"].append("ann")
+    report = await company.cycle()
+    assert (done(report), server.user(ANN)["active"]) == ({}, True)
+    assert "job other has ann in scope" in [row["reason"] for row in await company.log(user="ann")][-1]
+    for _ in range(2):
+        await cycle_of(company, "other")
+        await company.cycle()
+    company.groups["g1"]["members"].remove("ann")
+    await cycle_of(company, "other")
+    assert (server.user(ANN)["id"], server.user(ANN)["active"]) == (account, False)
+
+
+async def test_who_waits_for_another_job_leaves_when_that_one_wants_her_no_more(
+    company: Company, server: ScimServer
+) -> None:
+    company.tables = department_is("app", "Sales") + second_job('scope = "all"') + department_is("other", "Research")
+    company.people("ann")
+    company.users["ann"]["department"] = "Sales"
+    await company.cycle()
+    company.users["ann"]["department"] = "Research"
+    for _ in range(2):
+        assert (done(await company.cycle()), server.user(ANN)["active"]) == ({}, True)
+    company.users["ann"]["department"] = "Alumni"
+    assert done(await company.cycle()) == {"disable": 1}
+
+
+async def test_nobody_is_taken_out_while_it_is_unknown_whether_another_job_has_her(
+    company: Company, server: ScimServer
+) -> None:
+    company.tables = department_is("app", "Sales", out_of_scope="delete")
+    company.tables += second_job('scope = "assigned"\nassigned = [ { group = "Crew" } ]')
+    company.people("ann", "bob")
+    company.group("g1", ["bob"], "Another crew")
+    company.users["ann"]["department"] = company.users["bob"]["department"] = "Sales"
+    await company.cycle()
+    company.users["ann"]["department"] = "Research"
+    for _ in range(2):
+        assert (done(await company.cycle()), server.user(ANN)["active"]) == ({}, True)
+    assert "is unknown" in [row["reason"] for row in await company.log(user="ann")][-1]
+    company.groups["g1"]["displayName"] = "Crew"
+    assert done(await company.cycle()) == {"delete": 1}
+
+
+async def test_a_job_that_is_switched_off_keeps_nobody_on(company: Company, server: ScimServer) -> None:
+    company.tables = department_is("app", "Sales")
+    company.tables += second_job('scope = "all"\nenabled = false') + department_is("other", "Research")
+    company.people("ann")
+    company.users["ann"]["department"] = "Sales"
+    await company.cycle()
+    company.users["ann"]["department"] = "Research"
+    assert done(await company.cycle()) == {"disable": 1}
+
+
+async def test_a_new_name_makes_no_second_account_of_whoever_has_one_through_another_job(
+    company: Company, server: ScimServer
+) -> None:
+    company.tables = second_job('scope = "all"')
+    company.people("ann", "bob")
+    await company.cycle()
+    await cycle_of(company, "other")
+    company.users["ann"]["userPrincipalName"] = "ann.married@example.com"
+    for job in ("other", "app", "other"):
+        await cycle_of(company, job)
+    assert sorted(user["userName"] for user in server.users.values()) == ["ann.married@example.com", "bob@example.com"]
+
+
+async def test_who_moves_and_is_renamed_at_once_keeps_the_account_whatever_has_her_new_name(
+    company: Company, server: ScimServer
+) -> None:
+    company.tables = department_is("app", "Sales") + second_job('scope = "all"') + department_is("other", "Research")
+    company.people("ann", "bob")
+    company.users["ann"]["department"], company.users["bob"]["department"] = "Sales", "Research"
+    for job in ("app", "other"):
+        await cycle_of(company, job)
+    account = server.user(ANN)["id"]
+    company.users["ann"] |= {"department": "Research", "userPrincipalName": "bob@example.com"}
+    company.users["bob"]["userPrincipalName"] = "robert@example.com"
+    for job in ("app", "other", "app", "other"):
+        await cycle_of(company, job)
+    assert len(server.users) == 2
+    assert server.user("bob@example.com")["id"] == account
+    assert all(user["active"] for user in server.users.values())
+
+
 async def test_a_link_that_is_dropped_is_taken_up_by_the_job_that_waited(company: Company, server: ScimServer) -> None:
     company.tables = second_job('scope = "all"')
     company.people("ann")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from tests.sim.simulation import simulate
+from tests.sim.running import simulate
 
 
 def main(words: list[str]) -> int:

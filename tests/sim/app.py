@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import orjson
 
 from reconciler.ports import Request, Response
+from tests.servers.answers import Answer
 from tests.servers.engine import Engine, Json, Seen
 from tests.servers.quirks import Quirks
 from tests.servers.schemas import GROUPS, USERS
@@ -62,10 +63,9 @@ class App:
         seen = seen_of(request, self._seconds())
         before = self._copied(seen)
         answer = self.engine.handle(seen)
-        headers = {name.lower(): value for name, value in answer.headers.items()}
         if seen.method != "GET":
             self._tell(before)
-        return Response(answer.status, headers, answer.body)
+        return response_of(answer)
 
     def _copied(self, seen: Seen) -> dict[str, dict[str, Json]]:
         if seen.method == "GET":
@@ -90,6 +90,11 @@ class App:
     def _moment(self) -> str:
         moment = datetime.fromtimestamp(EPOCH + self._seconds(), UTC)
         return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def response_of(answer: Answer) -> Response:
+    """Return what the double says as it comes out of the wire."""
+    return Response(answer.status, {name.lower(): value for name, value in answer.headers.items()}, answer.body)
 
 
 def seen_of(request: Request, seconds: float) -> Seen:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from tests.sim.hr import iso
+from tests.sim.life import EPOCH
+from tests.sim.rules import SITES
+
 if TYPE_CHECKING:
     from tests.sim.simulation import Simulation
 
@@ -16,6 +20,15 @@ async def do_something(sim: Simulation) -> None:
     deed = sim.dice.choices(list(DEEDS), weights=list(DEEDS.values()))[0]
     sim.story.tell(f"DEED {deed.__name__}")
     await deed(sim)
+
+
+async def do_something_new(sim: Simulation) -> None:
+    """Do what there is to do only under some rules, now and then."""
+    deeds = [moves] * (len(sim.jobs) > 1) + [gives_notice] * sim.rules.leave_dates
+    for deed in deeds:
+        if sim.kind_dice.random() < 0.3:
+            sim.story.tell(f"DEED {deed.__name__}")
+            await deed(sim)
 
 
 def _somebody(sim: Simulation) -> str | None:
@@ -151,6 +164,29 @@ async def reads_badly(sim: Simulation) -> None:
     sim.hr.twist = sim.dice.choice(twists)
 
 
+async def moves(sim: Simulation) -> None:
+    """Some people go to another site: another job of the same app has them from now on, or none."""
+    for _ in range(sim.kind_dice.randint(1, 3)):
+        ids = sorted(sim.town.people)
+        if ids:
+            sim.town.edit(sim.kind_dice.choice(ids), sim.seconds(), site=sim.kind_dice.choice(SITES))
+    sim.changed_source()
+
+
+async def gives_notice(sim: Simulation) -> None:
+    """Somebody is to leave at a moment that is known beforehand; or stays after all."""
+    ids = sorted(sim.town.people)
+    if not ids:
+        return
+    id_ = sim.kind_dice.choice(ids)
+    ends: str | None = None
+    if sim.town.people[id_]["leaveDate"] is None or sim.kind_dice.random() < 0.5:
+        seconds = sim.kind_dice.choice([1800.0, 5400.0, 3 * 3600.0, 5 * 86400.0])
+        ends = iso(sim.calendar.now() - EPOCH + seconds)
+    sim.town.edit(id_, sim.seconds(), leaveDate=ends)
+    sim.changed_source()
+
+
 # --- in the app ------------------------------------------------------------------------------------------------------
 
 
@@ -211,35 +247,42 @@ async def makes_an_account(sim: Simulation) -> None:
 
 async def asks_for_a_cycle(sim: Simulation) -> None:
     full = sim.dice.random() < 0.3
-    await sim.hand(lambda desk: _at_once(desk.trigger("app", full=full, by="hand")))
+    job = sim.a_job()
+    await sim.lives.hand(lambda desk: _at_once(desk.trigger(job, full=full, by="hand")))
 
 
 async def pauses(sim: Simulation) -> None:
-    await sim.hand(lambda desk: desk.pause("app", reason="", by="hand"))
+    job = sim.a_job()
+    await sim.lives.hand(lambda desk: desk.pause(job, reason="", by="hand"))
 
 
 async def resumes(sim: Simulation) -> None:
-    await sim.hand(lambda desk: desk.resume("app", by="hand"))
+    await resume(sim, sim.a_job())
+
+
+async def resume(sim: Simulation, job: str) -> None:
+    await sim.lives.hand(lambda desk: desk.resume(job, by="hand"))
 
 
 async def stops(sim: Simulation) -> None:
-    await sim.hand(lambda desk: _at_once(desk.stop("app", by="hand")))
+    job = sim.a_job()
+    await sim.lives.hand(lambda desk: _at_once(desk.stop(job, by="hand")))
 
 
 async def restarts(sim: Simulation) -> None:
-    await sim.restart_job()
+    await sim.lives.restart_job(sim.a_job())
 
 
 async def approves(sim: Simulation) -> None:
-    await sim.approve()
+    await sim.lives.decide(sim.jobs, "approved")
 
 
 async def rejects(sim: Simulation) -> None:
-    await sim.reject()
+    await sim.lives.decide(sim.jobs, "rejected")
 
 
 async def binds_anew(sim: Simulation) -> None:
-    await sim.bind_anew()
+    await sim.lives.bind_anew(sim.a_job())
 
 
 async def provisions(sim: Simulation) -> None:
@@ -247,9 +290,9 @@ async def provisions(sim: Simulation) -> None:
         return
     began = sim.seconds()
     sim.watch.begun.append(began)
-    if sim.watch.cycle is not None:
-        sim.watch.cycle.alone = False
-    await sim.hand(lambda desk: desk.provision("app", [id_], dry_run=False, by="hand"))
+    sim.watch.nobody_is_alone()
+    job = sim.a_job()
+    await sim.lives.hand(lambda desk: desk.provision(job, [id_], dry_run=False, by="hand"))
     if began in sim.watch.begun:
         sim.watch.begun.remove(began)
 
@@ -265,9 +308,8 @@ async def takes_out(sim: Simulation) -> None:
     sim.watch.perhaps_out.add(id_)
     sim.watch.mark()
     sim.watch.begun.append(began)
-    if sim.watch.cycle is not None:
-        sim.watch.cycle.alone = False
-    done = await sim.hand(lambda desk: desk.take_out(id_, dry_run=False, release=False, by="hand"))
+    sim.watch.nobody_is_alone()
+    done = await sim.lives.hand(lambda desk: desk.take_out(id_, dry_run=False, release=False, by="hand"))
     if began in sim.watch.begun:
         sim.watch.begun.remove(began)
     if isinstance(done, dict):
@@ -281,7 +323,8 @@ async def changes_the_rules(sim: Simulation) -> None:
     rules = sim.rules
     match sim.dice.choice(["title", "bar", "scope", "limits", "assigned", "interval"]):
         case "title":
-            rules.title = "department" if rules.title == "jobTitle" else "jobTitle"
+            job = sim.rules.jobs[sim.jobs.index(sim.a_job())]
+            job.title = "department" if job.title == "jobTitle" else "jobTitle"
         case "bar":
             rules.barred = sim.dice.choice([None, "Alumni", "Sales"])
         case "scope":
@@ -292,9 +335,9 @@ async def changes_the_rules(sim: Simulation) -> None:
             names = sorted(group["displayName"] for group in sim.town.groups.values())
             rules.assigned = ["Staff", sim.dice.choice(names)]
         case _:
-            rules.interval_minutes = sim.dice.choice([40, 60, 120])
+            rules.jobs[0].interval_minutes = sim.dice.choice([40, 60, 120])
     sim.write_config()
-    await sim.hand(lambda desk: desk.reload(by="hand"))
+    await sim.lives.hand(lambda desk: desk.reload(by="hand"))
 
 
 async def _at_once(value: object) -> object:
@@ -309,20 +352,17 @@ async def is_killed_soon(sim: Simulation) -> None:
 
 
 async def is_killed_now(sim: Simulation) -> None:
-    if sim.daemon is not None and sim.daemon.life.alive:
-        sim.story.tell("KILL now")
-        sim.disk.kills += 1
-        sim.daemon.life.kill()
+    sim.lives.kill()
 
 
 async def is_ended(sim: Simulation) -> None:
     """An ordinary restart of the machine."""
-    if sim.daemon is not None and sim.daemon.life.alive and sim.daemon.service is not None:
-        await sim.terminate()
+    if sim.lives.daemon is not None and sim.lives.daemon.service is not None:
+        await sim.lives.terminate()
 
 
 async def the_clock_jumps(sim: Simulation) -> None:
-    sim.calendar.set_by_seconds += sim.dice.choice([-7200.0, -60.0, 60.0, 3600.0, 86400.0])
+    sim.calendar.set_by(sim.dice.choice([-7200.0, -60.0, 60.0, 3600.0, 86400.0]))
 
 
 async def the_disk_refuses(sim: Simulation) -> None:
@@ -330,7 +370,7 @@ async def the_disk_refuses(sim: Simulation) -> None:
     if sim.disk.refuses is not None:
         sim.disk.refuses = None
         return
-    sim.troubled = True
+    sim.troubled.update(sim.jobs)
     sim.disk.refuses = sim.dice.choice(["SQLITE_FULL", "SQLITE_BUSY", "SQLITE_IOERR_WRITE"])
     sim.disk.refusal_share = sim.dice.choice([0.02, 0.2, 1.0])
 

@@ -27,6 +27,9 @@ class HrSystem:
         self.twist: str | None = None
         """How the next lists are wrong: see `_twisted`."""
 
+    def changed(self) -> None:
+        """Nothing is kept that could be old."""
+
     def answer(self, request: Request) -> Response:
         if request.method != "GET":
             return _answer(405, {"error": "read only"})
@@ -70,7 +73,7 @@ class HrSystem:
         return [row for row in rows if row["changed"] >= since]
 
     def _shown(self, row: Row) -> Row:
-        changed = _iso(self._town.changed[row["id"]])
+        changed = iso(self._town.changed[row["id"]])
         shown = {**row, "status": "active", "changed": changed}
         if "members" in shown:
             del shown["members"]
@@ -107,6 +110,7 @@ def _answer(status: int, body: Any) -> Response:
     return Response(status, _JSON, orjson.dumps(body))
 
 
-def _iso(seconds: float) -> str:
+def iso(seconds: float) -> str:
+    """Return a moment of the loop's time as sources write it."""
     moment = datetime.fromtimestamp(EPOCH + seconds, UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

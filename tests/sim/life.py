@@ -43,10 +43,23 @@ class Calendar:
     """The machine's time of day. It can be set; the loop's time cannot."""
 
     def __init__(self) -> None:
-        self.set_by_seconds = 0.0
+        self._set_by_seconds = self._set_forward_seconds = 0.0
+
+    def set_by(self, seconds: float) -> None:
+        """Set it forward, or back where that is negative."""
+        self._set_by_seconds += seconds
+        self._set_forward_seconds += max(0.0, seconds)
 
     def now(self) -> float:
-        return EPOCH + asyncio.get_running_loop().time() + self.set_by_seconds
+        return EPOCH + asyncio.get_running_loop().time() + self._set_by_seconds
+
+    def elapsed(self) -> float:
+        """Return the seconds since the beginning that have passed at most, for whoever looked at it now and then."""
+        return asyncio.get_running_loop().time() + self._set_forward_seconds
+
+    def latest(self) -> float:
+        """Return a moment than which it has never shown a later one."""
+        return EPOCH + self.elapsed()
 
 
 class LifeClock:

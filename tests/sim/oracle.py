@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tests.servers.quirks import Quirks
-from tests.sim.rules import MANAGER, PROTECTED, Rules
+from tests.sim.rules import ENTERPRISE, PROTECTED, Rules
 from tests.sim.town import Row, Town
 
 Account = Mapping[str, Any]
-_ENTERPRISE, _, _MANAGER = MANAGER.rpartition(":")
 
 
 def differences(
@@ -21,6 +20,7 @@ def differences(
     foreign: Mapping[str, Account],
     foreign_members: Mapping[str, set[str]],
     quirks: Quirks,
+    now: float,
 ) -> list[str]:
     """Return in sentences what in the app is not as the rules say, as far as an app with these quirks can be so."""
     never_kept = {*quirks.drops_attributes, *quirks.patch_silent_no_op, *quirks.patch_unsupported_for}
@@ -29,21 +29,24 @@ def differences(
         owner = account.get("externalId")
         if owner is not None:
             by_owner.setdefault(str(owner), []).append(account)
+    if quirks.soft_delete:
+        # What was deleted is there for those who look, and is nobody's account any more.
+        by_owner = {owner: _not_hidden(accounts) for owner, accounts in by_owner.items()}
     found = [f"{owner} has {len(accounts)} accounts" for owner, accounts in by_owner.items() if len(accounts) > 1]
     mine = {owner: accounts[0] for owner, accounts in by_owner.items()}
     names = _Names(town, rules, users)
     for id_, row in town.people.items():
         if not names.bars(id_):
-            found += _person(row, town, rules, mine, never_kept, hidden_delete=quirks.soft_delete)
+            found += _person(row, town, rules, mine, never_kept, now, hidden_delete=quirks.soft_delete)
     for owner, account in mine.items():
         if owner not in town.people:
             found += _must_be_off(owner, account, _off(rules.gone, soft=quirks.soft_delete))
     for target_id, was in foreign.items():
-        now = users.get(target_id)
-        if now is None or {**now, "meta": 0} != {**was, "meta": 0}:
+        kept = users.get(target_id)
+        if kept is None or {**kept, "meta": 0} != {**was, "meta": 0}:
             found.append(f"{target_id}, an account that is not ours, is not as it was")
     if rules.groups:
-        found += _groups(town, rules, names, mine, users, groups, foreign_members)
+        found += _groups(town, rules, names, mine, users, groups, foreign_members, now)
     return found
 
 
@@ -69,7 +72,7 @@ class _Names:
         return any(self._stays(owner, name, (*asking, id_)) for owner in self._holders.get(name, ()) if owner != id_)
 
     def _stays(self, owner: str | None, name: str, asking: tuple[str, ...]) -> bool:
-        """Whether this owner's account keeps a name. In a ring of names everybody moves on."""
+        """Whether this owner's account keeps a name. In a ring of names within one job everybody moves on."""
         row = self._town.people.get(owner or "")
         if owner is None:
             return asking[-1] in self._have  # nobody's account is taken over by who has none
@@ -77,7 +80,13 @@ class _Names:
             return True
         if str(row["userPrincipalName"]).casefold() == name:
             return True
-        return row["id"] not in asking and self.bars(row["id"], asking)
+        if row["id"] in asking:
+            return len(self._rules.jobs) > 1  # a job gives interim names to accounts of its own only
+        return self.bars(row["id"], asking)
+
+
+def _not_hidden(accounts: list[Account]) -> list[Account]:
+    return [account for account in accounts if account.get("active") is not False] or accounts[-1:]
 
 
 def _off(how: str, *, soft: bool) -> str:
@@ -86,36 +95,56 @@ def _off(how: str, *, soft: bool) -> str:
 
 
 def _person(
-    row: Row, town: Town, rules: Rules, mine: Mapping[str, Account], never_kept: set[str], *, hidden_delete: bool
+    row: Row,
+    town: Town,
+    rules: Rules,
+    mine: Mapping[str, Account],
+    never_kept: set[str],
+    now: float,
+    *,
+    hidden_delete: bool,
 ) -> Iterator[str]:
     id_ = row["id"]
     account = mine.get(id_)
     if not rules.in_scope(row, town):
         if account is not None:
             how = rules.out_of_scope
-            if not row["accountEnabled"]:
+            if not rules.is_active(row, now):
                 how = "disable"  # inactive is the stronger cause, and has a row of its own
             yield from _must_be_off(id_, account, _off(how, soft=hidden_delete))
         return
     if account is None:
-        if row["accountEnabled"]:
+        if rules.is_active(row, now):
             yield f"{id_} has no account"
         return
     wanted = {
         "userName": row["userPrincipalName"],
         "displayName": row["displayName"],
-        "title": row[rules.title],
-        "active": row["accountEnabled"],
+        "active": rules.is_active(row, now),
     }
+    if len(rules.jobs) > 1 and not wanted["active"]:
+        wanted = {"active": False}  # her account stays with the job that had her when she was active last
     for name, value in wanted.items():
         if name not in never_kept and _folded(account.get(name)) != _folded(value):
             yield f"{id_} has {name} {account.get(name)!r}, should be {value!r}"
+    if len(wanted) == 1:
+        return
+    titles = [row[job.title] for job in rules.serving(row)]  # of whichever job has the account
+    if "title" not in never_kept and _folded(account.get("title")) not in map(_folded, titles):
+        yield f"{id_} has title {account.get('title')!r}, should be {' or '.join(titles)!r}"
     manager = row["manager"]
-    if rules.manager and manager in mine and rules.should_be_on(manager, town):
-        shown = (account.get(_ENTERPRISE) or {}).get(_MANAGER) or {}
+    together = manager in mine and _same_job(row, town.people.get(manager), rules)
+    if rules.manager and together and rules.should_be_on(manager, town, now):
+        shown = (account.get(ENTERPRISE) or {}).get("manager") or {}
         wanted_id = mine[manager]["id"]
         if shown.get("value") != wanted_id:
             yield f"{id_} has the manager {shown.get('value')}, should be {wanted_id} ({manager})"
+
+
+def _same_job(row: Row, other: Row | None, rules: Rules) -> bool:
+    """Whether one job is sure to have both accounts: a job sets no references to accounts that others have."""
+    job = rules.only_job(row)
+    return job is not None and other is not None and job is rules.only_job(other)
 
 
 def _folded(value: Any) -> Any:
@@ -138,6 +167,7 @@ def _groups(
     users: Mapping[str, Account],
     groups: Mapping[str, Account],
     foreign_members: Mapping[str, set[str]],
+    now: float,
 ) -> Iterator[str]:
     by_owner: dict[str, list[Account]] = {}
     for group in groups.values():
@@ -155,9 +185,15 @@ def _groups(
         must = {
             str(mine[m]["id"])
             for m in row["members"]
-            if m in mine and rules.should_be_on(m, town) and not names.bars(m)
+            if m in mine
+            and rules.should_be_on(m, town, now)
+            and rules.only_job(town.people[m]) is rules.jobs[0]
+            and not names.bars(m)
         }
         may = {str(mine[m]["id"]) for m in row["members"] if m in mine}
+        if rules.out_of_scope == "keep":  # whose account is kept stays where it is
+            kept = [m for m, person in town.people.items() if m in mine and not rules.in_scope(person, town)]
+            may |= {str(mine[m]["id"]) for m in kept}
         may |= {id_ for id_, user in users.items() if str(user.get("userName", "")).lower() == PROTECTED}
         if not rules.exact_members:
             may |= foreign_members.get(str(having[0]["id"]), set())

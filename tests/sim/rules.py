@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import random  # noqa: TID251  # because these dice are thrown from a seed
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from tests.sim.town import Row, Town
@@ -11,7 +13,9 @@ from tests.sim.town import Row, Town
 Leaving = Literal["disable", "delete", "keep"]
 SOURCE_HOST, TARGET_HOST = "hr.example.com", "app.example.com"
 PROTECTED = "root@example.com"
-MANAGER = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager"
+USER = "urn:ietf:params:scim:schemas:core:2.0:User"
+ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+MANAGER = f"{ENTERPRISE}:manager"
 
 DESCRIPTION = """
 name = "HR"
@@ -42,14 +46,39 @@ items = "items"
 id = "id"
 changed = "membersChanged"
 """
+_SCIM_SOURCE = f"""type = "scim"
+url = "https://{SOURCE_HOST}/scim/v2"
+auth = {{ type = "bearer", token = {{ file = "token" }} }}
+concurrency = 1
+page_size = 5
+attributes = {{ site = "{ENTERPRISE}:division", leaveDate = "nickName" }}
+"""
 _PAGINGS = {"offset": 'parameter = "offset"', "cursor": 'parameter = "after"\nnext = "next"'}
 
 
 @dataclass(slots=True, kw_only=True)
-class Rules:
-    """What one job goes by. Everything but `source` may change while the daemon runs."""
+class JobRules:
+    """What is one job's own."""
 
-    source: Literal["file", "rest", "delta"]
+    name: str
+    sites: tuple[str, ...] = ()
+    """Whose people it serves; empty: everybody."""
+    title: str = "jobTitle"
+    """The attribute that the title comes from."""
+    interval_minutes: int
+
+    def serves(self, row: Row) -> bool:
+        return not self.sites or row["site"] in self.sites
+
+
+@dataclass(slots=True, kw_only=True)
+class Rules:
+    """What the jobs of one app go by. Everything but `source` and `target` may change while the daemon runs."""
+
+    source: Literal["file", "rest", "delta", "scim"]
+    target: Literal["scim", "rest"]
+    jobs: list[JobRules]
+    """The first one brings the groups, too."""
     paging: Literal["offset", "cursor"]
     scope: Literal["all", "assigned"]
     assigned: list[str]
@@ -65,13 +94,12 @@ class Rules:
     hold_group_deletes: bool
     deletion_share: int
     deletion_threshold: int
-    interval_minutes: int
     full_days: int
     concurrency: int
     requests_per_second: float | None
     delete_after: str
-    title: str = "jobTitle"
-    """The attribute that the title comes from."""
+    disable_after: str
+    leave_dates: bool
 
     # --- what they mean ---
 
@@ -92,12 +120,30 @@ class Rules:
         return False
 
     def in_scope(self, row: Row, town: Town) -> bool:
-        """Whether a person takes part, active or not."""
-        return row["department"] != self.barred and self.is_assigned(row["id"], town)
+        """Whether a person takes part in any job, active or not."""
+        return bool(self.serving(row)) and row["department"] != self.barred and self.is_assigned(row["id"], town)
 
-    def should_be_on(self, id_: str, town: Town) -> bool:
+    def serving(self, row: Row) -> list[JobRules]:
+        """Return the jobs that a person of this site belongs to."""
+        return [job for job in self.jobs if job.serves(row)]
+
+    def only_job(self, row: Row) -> JobRules | None:
+        """Return the one job that a person belongs to; None where it is not one."""
+        serving = self.serving(row)
+        return serving[0] if len(serving) == 1 else None
+
+    def is_active(self, row: Row, now: float) -> bool:
+        """Whether the source says so, with the day of leaving where the rules ask for it."""
+        return bool(row["accountEnabled"]) and self.leaves_at(row) > now
+
+    def leaves_at(self, row: Row) -> float:
+        """Return the moment of the day of leaving; infinity: none is known."""
+        ends = row["leaveDate"] if self.leave_dates else None
+        return math.inf if ends is None else datetime.fromisoformat(ends).timestamp()
+
+    def should_be_on(self, id_: str, town: Town, now: float) -> bool:
         row = town.people.get(id_)
-        return row is not None and bool(row["accountEnabled"]) and self.in_scope(row, town)
+        return row is not None and self.is_active(row, now) and self.in_scope(row, town)
 
     def group_in_scope(self, row: Row) -> bool:
         return self.groups and (self.scope == "all" or row["displayName"] in self.assigned)
@@ -110,13 +156,10 @@ class Rules:
             "file": 'type = "file"\nusers = "users.jsonl"\ngroups = "groups.jsonl"\nkey = "id"\n',
             "rest": self._rest(),
             "delta": self._rest(),
+            "scim": _SCIM_SOURCE,
         }[self.source]
+        described = 'type = "rest"\nprofile = "described.toml"' if self.target == "rest" else 'type = "scim"'
         rate = "" if self.requests_per_second is None else f"requests_per_second = {self.requests_per_second}"
-        assigned = ", ".join(f'{{ group = "{name}" }}' for name in self.assigned)
-        bar = ""
-        if self.barred is not None:
-            clause = f'{{ attribute = "department", operator = "NOT EQUALS", value = "{self.barred}" }}'
-            bar = f"filter = {{ all = [ {clause} ] }}"
         return f"""
 [state]
 url = "sqlite:///state.db"
@@ -126,16 +169,27 @@ person = "employeeId"
 active = "accountEnabled"
 allow_empty = ["groups"]
 [targets.app]
-type = "scim"
+{described}
 url = "https://{TARGET_HOST}/scim/v2"
 auth = {{ type = "bearer", token = {{ file = "token" }} }}
 concurrency = {self.concurrency}
 protected = ["{PROTECTED}"]
 {rate}
-[jobs.app]
+{"".join(self._job(job) for job in self.jobs)}
+"""
+
+    def _job(self, job: JobRules) -> str:
+        assigned = ", ".join(f'{{ group = "{name}" }}' for name in self.assigned)
+        clauses = []
+        if self.barred is not None:
+            clauses.append(f'{{ attribute = "department", operator = "NOT EQUALS", value = "{self.barred}" }}')
+        if job.sites:
+            clauses.append(f'{{ attribute = "site", operator = "REGEX MATCH", value = "^({"|".join(job.sites)})$" }}')
+        return f"""
+[jobs.{job.name}]
 source = "staff"
 target = "app"
-interval = "{self.interval_minutes}m"
+interval = "{job.interval_minutes}m"
 full_interval = "{self.full_days}d"
 scope = "{self.scope}"
 {f"assigned = [ {assigned} ]" if self.scope == "assigned" else ""}
@@ -143,21 +197,23 @@ nested = {str(self.nested and self.scope == "assigned").lower()}
 notify = ["it@example.com"]
 deletion_share = "{self.deletion_share}%"
 deletion_threshold = {self.deletion_threshold}
-[jobs.app.deprovision]
+[jobs.{job.name}.deprovision]
 out_of_scope = "{self.out_of_scope}"
 gone = "{self.gone}"
+disable_after = "{self.disable_after}"
 delete_after = "{self.delete_after}"
-[jobs.app.users]
+{'leave_date = { from = "leaveDate" }' if self.leave_dates else ""}
+[jobs.{job.name}.users]
 attributes = [
   {{ to = "userName", from = "userPrincipalName", match = 1 }},
   {{ to = "externalId", from = "id" }},
   {{ to = "active", expression = "Not([IsSoftDeleted])" }},
   {{ to = "displayName", from = "displayName" }},
-  {{ to = "title", from = "{self.title}" }},
+  {{ to = "title", from = "{job.title}" }},
   {f'{{ to = "{MANAGER}", from = "manager" }},' if self.manager else ""}
 ]
-{bar}
-{self._groups() if self.groups else ""}
+{f"filter = {{ all = [ {', '.join(clauses)} ] }}" if clauses else ""}
+{self._groups(job) if self.groups and job is self.jobs[0] else ""}
 """
 
     def description(self) -> str:
@@ -172,9 +228,9 @@ url = "https://{SOURCE_HOST}/api"
 auth = {{ type = "bearer", token = {{ file = "token" }} }}
 """
 
-    def _groups(self) -> str:
+    def _groups(self, job: JobRules) -> str:
         return f"""
-[jobs.app.groups]
+[jobs.{job.name}.groups]
 members = "{"exact" if self.exact_members else "owned"}"
 hold_deletes = {str(self.hold_group_deletes).lower()}
 attributes = [
@@ -185,10 +241,12 @@ attributes = [
 """
 
 
-def chosen(dice: random.Random) -> Rules:
-    """Return the rules of a seed."""
-    return Rules(
-        source=dice.choice(["file", "rest", "delta", "delta"]),
+def chosen(dice: random.Random, kind: random.Random) -> Rules:
+    """Return the rules of a seed. `kind` says of what kind source, app and jobs are."""
+    source: Literal["file", "rest", "delta", "scim"] = dice.choice(["file", "rest", "delta", "delta"])
+    rules = Rules(
+        source=source,
+        target="scim",
         paging=dice.choice(["offset", "cursor"]),
         scope=dice.choice(["all", "assigned"]),
         assigned=["Staff"],
@@ -202,9 +260,38 @@ def chosen(dice: random.Random) -> Rules:
         hold_group_deletes=dice.random() < 0.3,
         deletion_share=dice.choice([10, 25, 100]),
         deletion_threshold=dice.choice([500, 500, 3]),
-        interval_minutes=dice.choice([40, 60, 90]),
+        jobs=[JobRules(name="app", interval_minutes=dice.choice([40, 60, 90]))],
         full_days=dice.choice([1, 7, 1000]),
         concurrency=dice.choice([1, 2, 4, 8]),
         requests_per_second=dice.choice([None, None, None, 5.0]),
         delete_after=dice.choice(["30d", "30d", "3h", "never"]),
+        disable_after=kind.choice(["0d", "0d", "0d", "1h"]),
+        leave_dates=kind.random() < 0.3,
     )
+    if kind.random() < 0.25:
+        rules.source = "scim"
+    if kind.random() < 0.2:
+        rules.target = "rest"
+    served = kind.choice(_SERVED)
+    for name, sites in served.items():
+        if name == rules.jobs[0].name:
+            rules.jobs[0].sites = sites
+        else:
+            rules.jobs.append(JobRules(name=name, sites=sites, interval_minutes=kind.choice([60, 90, 120])))
+    return rules
+
+
+def seconds_of(duration: str) -> float | None:
+    """Return the seconds of a duration as the rules write it; None: never."""
+    return None if duration == "never" else float(duration[:-1]) * {"h": 3600.0, "d": 86400.0}[duration[-1]]
+
+
+SITES = ("North", "South", "East", "Middle", "Nowhere")
+_SERVED: list[dict[str, tuple[str, ...]]] = [
+    {"app": ()},
+    {"app": ()},
+    {"app": ("North", "Middle"), "second": ("South", "East")},
+    {"app": ("North", "Middle"), "second": ("South",), "third": ("East",)},
+    {"app": ("North", "Middle"), "second": ("South", "East", "Middle")},
+]
+"""Which job serves which sites. In the last, two jobs have the same people; nobody serves Nowhere."""

@@ -3,45 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
-import structlog
 
-from reconciler import config, wiring
-from reconciler.core.restarting import RESTART
-from reconciler.errors import ReconcilerError
-from reconciler.net.client import Lanes
-from reconciler.ports import Decision
-from reconciler.runtime.desk import Desk
 from reconciler.runtime.events import Event
-from tests.servers.quirks import Quirks
-from tests.sim import disk as disks
 from tests.sim import hands, oracle, rules, weather
 from tests.sim.app import App
-from tests.sim.daemon import Daemon, MailServer
+from tests.sim.daemon import MailServer
 from tests.sim.disk import Disk
 from tests.sim.hr import TOKEN, HrSystem
-from tests.sim.life import Calendar, Killed, Life, LifeClock, LifeDice, chance, wait
-from tests.sim.loop import run_virtually
+from tests.sim.hr_scim import ScimHrSystem
+from tests.sim.life import Calendar, chance, wait
+from tests.sim.lives import Lives
 from tests.sim.net import Limits, Network
-from tests.sim.rules import PROTECTED, SOURCE_HOST, TARGET_HOST
+from tests.sim.opinions import described, opinions
+from tests.sim.rules import ENTERPRISE, PROTECTED, SITES, SOURCE_HOST, TARGET_HOST, USER
 from tests.sim.story import Story
 from tests.sim.town import Town
 from tests.sim.watch import Broken, Watch
 
 HOUR, DAY = 3600.0, 86400.0
-JOB = "app"
 CYCLES_MAX = 3
 """Within so many cycles after the faults have stopped, the app is what the rules say."""
+DESCRIBED = Path(__file__).parents[1] / "targets" / "described.toml"
+"""How an app with SCIM's requests is described to the target that speaks whatever is described to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +38,7 @@ class Outcome:
     """What a seed came to."""
 
     digest: str
+    kind: str
     lines: int
     requests: int
     cycles: int
@@ -63,17 +53,22 @@ class Simulation:
     def __init__(self, seed: int | str, directory: Path) -> None:
         self.seed, self.directory = str(seed), directory
         self.dice = chance(f"{seed}/world")
+        self.kind_dice = chance(f"{seed}/kind")
+        """For what was added to the world later: what the others decide on stays as it was."""
         self.story, self.calendar = Story(), Calendar()
         self.story.hidden = str(directory)
-        self.rules, self.town = rules.chosen(self.dice), Town()
+        self.rules, self.town = rules.chosen(self.dice, self.kind_dice), Town()
         self.town.tell = lambda text: self.story.tell(f"SOURCE {text}")
+        self.town.choose_site = lambda: self.kind_dice.choice(SITES[:-1])
         self.chaos_seconds = self.dice.choice([3, 4, 6]) * HOUR
         self.weather = weather.forecast(chance(f"{seed}/weather"), self.chaos_seconds)
         self.disk = Disk(directory, self.seed, self.story)
-        self.watch = Watch(self.town, lambda: self.rules, self.seconds, self.calendar.now, self.disk.path)
-        self.app = App(_quirks(self.dice), self.seconds, self.watch.hears)
+        self.watch = Watch(self.town, lambda: self.rules, self.seconds, self.calendar, self.disk.path)
+        quirks = opinions(self.dice)
+        self.app = App(quirks if self.rules.target == "scim" else described(quirks), self.seconds, self.watch.hears)
         self.watch.users = lambda: self.app.users
-        self.hr = HrSystem(self.town, self.seconds)
+        self.watch.hides_deleted = lambda: self.app.engine.quirks.soft_delete
+        self.hr = (ScimHrSystem if self.rules.source == "scim" else HrSystem)(self.town, self.seconds)
         self.mails = MailServer(self.seed, self.story)
         self.network = Network(
             {SOURCE_HOST: self.hr, TARGET_HOST: self.app},
@@ -84,17 +79,27 @@ class Simulation:
         )
         self.network.wrong = self.watch.wrong
         self.network.on_send = self.watch.sends
-        self.daemon: Daemon | None = None
-        self.lives = self.cycles = 0
-        self.troubled = False
-        """Something went wrong in the cycle that runs."""
+        self.lives = Lives(
+            self.seed,
+            directory,
+            self.disk,
+            self.network,
+            self.mails,
+            self.calendar,
+            self.story,
+            self.watch,
+            self.dice,
+            lambda: (self.rules.toml(), self.rules.description()),
+            self._hear,
+        )
+        self.cycles = 0
+        self.troubled: set[str] = set()
+        """Something went wrong in the cycles of these jobs that run."""
         self.drifted = False
         """The app holds something that only a comparison of everything finds."""
         self.foreign_members: dict[str, set[str]] = {}
         self.file_cut = False
-        self._loaded: dict[tuple[str, str], config.Config] = {}
-        self._befell_before = 0
-        self.over = False
+        self._befell_before: dict[str, int] = {}
 
     def seconds(self) -> float:
         return asyncio.get_running_loop().time()
@@ -102,23 +107,36 @@ class Simulation:
     def _limits(self) -> Limits:
         return Limits(self.rules.concurrency, self.rules.requests_per_second)
 
+    @property
+    def jobs(self) -> list[str]:
+        return [job.name for job in self.rules.jobs]
+
+    def a_job(self) -> str:
+        """Return one of the jobs."""
+        return self.jobs[0] if len(self.jobs) == 1 else self.kind_dice.choice(self.jobs)
+
     # --- the whole ---
 
     async def run(self) -> Outcome:
         """Live through it. Raises Broken where a promise was not kept."""
         self.settle_in()
-        living = asyncio.get_running_loop().create_task(self.live())
+        living = asyncio.get_running_loop().create_task(self.lives.live())
         try:
             await self._chaos()
             self.look()
             await self.calm()
             await self.converge()
             self.look()
+            # Who cannot get her name is tried again for 28 days only.
+            barred = oracle.somebody_is_barred(self.town, self.rules, self.app.users)
+            if self.seed.endswith(_DELETES_WAITED_FOR) and not barred:
+                await self.wait_for_deletes()
         finally:
-            await self.end(living)
+            await self.lives.end(living)
         self.look()
         return Outcome(
             self.story.digest,
+            f"{self.rules.source} to {self.rules.target}, {len(self.jobs)} jobs",
             self.story.lines,
             self.network.requests,
             self.cycles,
@@ -132,6 +150,10 @@ class Simulation:
         token = self.directory / "token"
         token.touch(mode=0o600)
         token.write_text(TOKEN)
+        if self.rules.target == "rest":
+            described = DESCRIBED.read_text("utf-8")
+            assert _MEANING in described
+            (self.directory / "described.toml").write_text(described.replace(_MEANING, _AN_ERROR_IN_A_SUCCESS), "utf-8")
         people = [self.town.hire(0.0) for _ in range(self.dice.randint(4, 16))]
         for id_ in people:
             if self.dice.random() < 0.5:
@@ -148,7 +170,9 @@ class Simulation:
     def stranger(self, name: str) -> None:
         if any(str(row["userName"]).lower() == name.lower() for row in self.app.users.values()):
             return
-        target_id = self.app.put("user", userName=name, active=True, title="Theirs")
+        # An account that is sent back whole must have declared beforehand what is added to it.
+        schemas = {"schemas": [USER, ENTERPRISE]} if self.rules.target == "rest" else {}
+        target_id = self.app.put("user", userName=name, active=True, title="Theirs", **schemas)
         self.watch.foreign[target_id] = deepcopy(self.app.users[target_id])
 
     async def _chaos(self) -> None:
@@ -157,6 +181,7 @@ class Simulation:
         for moment in moments:
             await wait(moment - self.seconds())
             await hands.do_something(self)
+            await hands.do_something_new(self)
             self.look()
         await wait(self.chaos_seconds - self.seconds())
 
@@ -174,41 +199,68 @@ class Simulation:
         self.rules.assigned = [name for name in self.rules.assigned if name in names]
         self.write_config()
         await wait(1500.0)  # what was under way has ended, and who was dead has been started again
-        self.calendar.set_by_seconds += DAY + HOUR  # what failed again and again waits for a day
-        await self.hand(lambda desk: desk.reload(by="calm"))
-        await self.hand(lambda desk: desk.resume(JOB, by="calm"))
+        self.calendar.set_by(DAY + HOUR)  # what failed again and again waits for a day
+        await self.lives.hand(lambda desk: desk.reload(by="calm"))
+        for job in self.jobs:
+            await hands.resume(self, job)
         await self.let_everybody_back()
         self.watch.perhaps_out.clear()
         self.watch.mark()
-        await self.idle()
+        for job in self.jobs:
+            await self.lives.idle(job)
 
     async def converge(self) -> None:
         """Run cycles until the app is what the rules say. Raises Broken where that takes too many."""
-        found = await self._settled(full=self.drifted or "nothing changed" in self.weather.befell)
-        if found and all(" has userName " in one or " has no account" in one for one in found):
-            # Those who stand in each other's way are tried again together, once both are due.
-            self.calendar.set_by_seconds += DAY + HOUR
-            found = await self._settled(full=False)
+        found = await self._converged(full=self.drifted or "nothing changed" in self.weather.befell)
         if found:
             raise Broken("\n".join([f"after {CYCLES_MAX} cycles in calm:", *found]))
         if oracle.somebody_is_barred(self.town, self.rules, self.app.users):
             return  # her name is tried again now and then
-        await self.cycle()
+        await self.lives.cycle(self.jobs)
         before = self.network.count(TARGET_HOST)
-        await self.cycle()
+        await self.lives.cycle(self.jobs)
         more = self.network.count(TARGET_HOST) - before
         if more:
             raise Broken(f"nothing has changed, and a cycle sent {more} requests")
+
+    async def wait_for_deletes(self) -> None:
+        """Let so much time pass that whoever was disabled is deleted by now. Raises Broken where one is not."""
+        self.story.tell("LATER")
+        self.calendar.set_by((rules.seconds_of(self.rules.delete_after) or 30 * DAY) + DAY)
+        self.watch.mark()
+        found = await self._converged(full=False)
+        if not found and not self.app.engine.quirks.soft_delete:
+            found = self.watch.not_deleted()
+        if found:
+            raise Broken("\n".join([f"{self.rules.delete_after} after they were disabled:", *found]))
+
+    async def _converged(self, *, full: bool) -> list[str]:
+        """Run cycles until nothing more is to be waited for; return what is not right then."""
+        if grace := rules.seconds_of(self.rules.disable_after):
+            # Who has left is seen by now, and is on until the time of grace is over.
+            await self.lives.cycle(self.jobs, full=full)
+            self.calendar.set_by(grace + 60.0)
+            self.watch.mark()
+        found = await self._settled(full=full)
+        for _ in self.jobs:
+            nameless = {one.split()[0] for one in found if " has userName " in one or " has no account" in one}
+            if not nameless or any(one.split()[0] not in nameless for one in found):
+                break
+            # Those who stand in each other's way are tried again together, once all are due.
+            self.calendar.set_by(DAY + HOUR)
+            found = await self._settled(full=False)
+        return found
 
     async def _settled(self, *, full: bool) -> list[str]:
         """Run as many cycles as may be needed, with a person who approves; return what is not right then."""
         found: list[str] = []
         for attempt in range(CYCLES_MAX):
-            await self.cycle(full=full and attempt == 0)
+            await self.lives.cycle(self.jobs, full=full and attempt == 0)
             for _ in range(4):
-                if not await self.approve():
+                if not await self.lives.decide(self.jobs, "approved"):
                     break
-                await self.idle()
+                for job in self.jobs:
+                    await self.lives.idle(job)
             found = self.differences()
             if not found:
                 break
@@ -223,6 +275,7 @@ class Simulation:
             self.watch.not_ours(),
             self.foreign_members,
             self.app.engine.quirks,
+            self.calendar.now(),
         )
 
     def look(self) -> None:
@@ -233,82 +286,32 @@ class Simulation:
         if twice:
             raise Broken(f"mails that were sent twice: {twice}")
 
-    # --- the daemon's lives ---
-
-    async def live(self) -> None:
-        """Let the daemon live, again and again."""
-        while not self.over:
-            self.lives += 1
-            daemon = Daemon(
-                self.lives,
-                self.seed,
-                self._load,
-                self.disk,
-                self.network,
-                self.mails,
-                self.calendar,
-                self._hear,
-            )
-            self.story.tell(f"LIFE {self.lives} begins")
-            self.daemon = daemon
-            task = asyncio.get_running_loop().create_task(daemon.live())
-            await asyncio.wait((task,))
-            self._ended(task, daemon)
-            error = None if task.cancelled() else task.exception()
-            # What a person has to mend is not tried again at once.
-            await wait(1200.0 if isinstance(error, ReconcilerError) else self.dice.uniform(1.0, 60.0))
-
-    def _load(self) -> config.Config:
-        """Return the configuration as it is written now; one that was read before is not read again."""
-        written = self.rules.toml(), self.rules.description()
-        if written not in self._loaded:
-            self._loaded[written] = config.load(self.directory / "config.toml")
-        return self._loaded[written]
-
-    def _ended(self, task: asyncio.Task[None], daemon: Daemon) -> None:
-        """Judge how a life ended."""
-        self.daemon = None
-        self.watch.cycle = None
-        self.watch.begun.clear()
-        error = None if task.cancelled() else task.exception()
-        told = "killed" if error is not None and _only(error, (Killed, asyncio.CancelledError)) else repr(error)
-        self.story.tell(f"LIFE {daemon.life.number} ends: {told}")
-        if error is not None and not _only(error, (Killed, asyncio.CancelledError, ReconcilerError)):
-            self.watch.wrong(f"the daemon ended with {error!r}")
-            self.crash = error
-
-    async def terminate(self) -> None:
-        """End the daemon as systemd does."""
-        if self.daemon is not None and self.daemon.life.alive:
-            await self.daemon.tell(signal.SIGTERM)
-
-    async def end(self, living: asyncio.Task[None]) -> None:
-        """Let the last life end as it should."""
-        self.over = True
-        await self.terminate()
-        await asyncio.wait((living,), timeout=2000.0)
+    # --- what is heard of the daemon ---
 
     def _hear(self, event: Event) -> None:
         if event.name == "cycle.progress":
             return
         facts = {name: value for name, value in event.facts.items() if name not in ("cycle_id",)}
-        self.story.tell(f"EVENT {event.name} {orjson.dumps(facts, default=str).decode()}")
-        if event.name == "cycle.started":
-            self.troubled = self._trouble_now()
-            self._befell_before = sum(self.weather.befell.values())
-            self.watch.cycle_begins()
-        elif event.name == "cycle.ended":
+        self.story.tell(f"EVENT {event.name} {event.job} {orjson.dumps(facts, default=str).decode()}")
+        job = event.job
+        if event.name == "cycle.started" and job is not None:
+            self.troubled.discard(job)
+            if self._trouble_now():
+                self.troubled.add(job)
+            self._befell_before[job] = sum(self.weather.befell.values())
+            self.watch.cycle_begins(job)
+        elif event.name == "cycle.ended" and job is not None:
             self.cycles += 1
-            trouble = self.troubled or self._trouble_now()
-            trouble = trouble or sum(self.weather.befell.values()) > self._befell_before
+            trouble = job in self.troubled or self._trouble_now()
+            trouble = trouble or sum(self.weather.befell.values()) > self._befell_before.get(job, 0)
             report = event.facts.get("report") or {}
-            self.watch.cycle_ends(quiet=not trouble, whole=report.get("read", {}).get("complete", False))
-            self.troubled = False
+            self.watch.cycle_ends(job, quiet=not trouble, whole=report.get("read", {}).get("complete", False))
+            self.troubled.discard(job)
 
     def log(self, event: dict[str, Any]) -> None:
         """Take what the daemon has written into its log, from warnings up."""
         if "exception" in event:
-            if self.daemon is None or self.daemon.life.alive:
+            if self.lives.daemon is None or self.lives.alive:
                 self.watch.wrong(f"a mistake of ours: {event}\n{event['exception']}")
             return
         self.story.tell(f"LOG {event.pop('level')} {event.pop('event')} {orjson.dumps(event, default=str).decode()}")
@@ -316,79 +319,19 @@ class Simulation:
     def _trouble_now(self) -> bool:
         return self.disk.refuses is not None
 
-    # --- hands ---
-
-    async def hand(self, work: Callable[[Any], Any]) -> Any:
-        """Let a person ask the daemon for something, through its desk; None where it does not answer."""
-        daemon = self.daemon
-        if daemon is None or daemon.desk is None or not daemon.life.alive or daemon.service is None:
-            return None
-        if not daemon.service.started.is_set() or daemon.service.stopping:
-            return None
-        try:
-            return await work(daemon.desk)
-        except ReconcilerError as error:
-            self.story.tell(f"HAND refused: {error}")
-        except (Killed, asyncio.CancelledError, BaseExceptionGroup):
-            if daemon.life.alive:
-                raise
-        return None
-
-    async def cycle(self, *, full: bool = False) -> None:
-        """Run a cycle to its end."""
-        await self.hand(lambda desk: _at_once(desk.trigger(JOB, full=full, by="calm")))
-        await self.idle()
-
-    async def idle(self) -> None:
-        daemon = self.daemon
-        if daemon is not None and daemon.service is not None:
-            await daemon.service.until_idle(JOB)
-
-    async def approve(self) -> int:
-        """Approve everything that is held; return how many operations that is."""
-        return await self._decide("approved")
-
-    async def reject(self) -> int:
-        """Reject everything that is held; return how many operations that is."""
-        return await self._decide("rejected")
-
-    async def _decide(self, decision: Decision) -> int:
-        holds = await self.hand(lambda desk: desk.decide(JOB, None, decision, by="somebody"))
-        count = sum(len(hold.operations) for hold in holds) if isinstance(holds, list) else 0
-        self.watch.approved += count if decision == "approved" else 0
-        return count
-
-    async def bind_anew(self) -> None:
-        """End the daemon, and say that source and target are still the same, as the command does."""
-        await self.terminate()
-        while self.daemon is not None:
-            await wait(0.5)
-        store = self.disk.open(Life(0), self.calendar.now())
-        clock, dice = LifeClock(self.calendar, Life(0)), LifeDice(self.seed)
-        house = wiring.House(self._load(), store, clock, dice, Lanes(), connect=partial(self.network.connect, Life(0)))
-        try:
-            async with house.world(JOB) as world:
-                await store.rebind(JOB, world.source.identity, world.target.identity, keep_links=True)
-        finally:
-            await store.close()
+    # --- what the hands do with more than one thing ---
 
     async def let_everybody_back(self) -> None:
         """Leave those to the rules again who were taken out by hand."""
-        for id_ in sorted(self.watch.taken_out | self.watch.perhaps_out):
-            await self.hand(partial(_let_back, id_))
+        await self.lives.let_back(sorted(self.watch.taken_out | self.watch.perhaps_out))
         self.watch.perhaps_out |= self.watch.taken_out  # it may have been refused, too
         self.watch.taken_out.clear()
         self.watch.mark()
 
-    async def restart_job(self) -> None:
-        """Ask for an ordinary restart of the job."""
-        await self.hand(lambda desk: desk.restart(JOB, RESTART, by="hand"))
-
-    # --- what the hands write ---
-
     def changed_source(self) -> None:
         """The source has changed: say so to who watches, and write the files."""
         self.watch.mark()
+        self.hr.changed()
         if self.rules.source != "file":
             return
         groups = [orjson.dumps(row) + b"\n" for row in self.town.groups.values()]
@@ -406,147 +349,7 @@ class Simulation:
         self.watch.mark()
 
 
-def _only(error: BaseException, kinds: tuple[type[BaseException], ...]) -> bool:
-    if isinstance(error, BaseExceptionGroup):
-        return all(_only(one, kinds) for one in error.exceptions)
-    return isinstance(error, kinds)
-
-
-async def _let_back(id_: str, desk: Desk) -> object:
-    return await desk.take_out(id_, dry_run=False, release=True, by="calm")
-
-
-async def _at_once(value: Any) -> Any:
-    return value
-
-
-def _quirks(dice: Any) -> Quirks:
-    """Return the app's opinions."""
-    quirks = Quirks()
-    for name, choice in _OPINIONS.items():
-        if dice.random() < 0.1:
-            quirks = replace(quirks, **{name: dice.choice(choice)})
-    if quirks.ignores_filter or quirks.filter_refused:
-        # Nothing that it says could prove that somebody is not there: it gets no accounts, by rule.
-        quirks = replace(quirks, wrong_total_results=None, invisible_for_requests=0)
-    if quirks.conflict_status == 400:
-        quirks = replace(quirks, errors_without_scim_type=False, conflict_without_scim_type=False)
-    if quirks.invisible_for_requests or quirks.filter_lies_empty:
-        # Nobody could know that the group is there already: the app has to say so.
-        quirks = replace(quirks, duplicate_groups="refused", created_without_id=False, created_without_body=False)
-    if quirks.lax_unique:
-        # Where it would take a second account of one name, it must be able to show the first.
-        quirks = replace(quirks, invisible_for_requests=0, filter_lies_empty=())
-    return quirks
-
-
-_OPINIONS: dict[str, list[Any]] = {
-    "page_max": [3, 7],
-    "lax_unique": [True],
-    "ignores_filter": [True],
-    "filter_refused": [400, 501],
-    "filter_repeats_rows": [True],
-    "patch_no_content": [True],
-    "patch_no_content_when_unchanged": [True],
-    "patch_unsupported": [True],
-    "put_resets": [False],
-    "conflict_without_scim_type": [True],
-    "duplicate_groups": ["refused"],
-    "created_without_id": [True],
-    "created_without_location": [True],
-    "locations": ["relative", "user_name"],
-    "ids": ["digits", "spaces", "reserved"],
-    "delete_answers_body": [True],
-    "missing_answers_500": [True],
-    "members_per_patch_max": [2],
-    "keeps_stale_members": [True],
-    "wrong_total_results": ["missing"],
-    "repeats_first_page": [True],
-    "html_errors": [True],
-    "empty_errors": [True],
-    "etag_supported": [False],
-    "spc_missing": [True],
-    "spc_odd": [True],
-    "invisible_for_requests": [10**6],
-    "filter_lies_empty": [("userName",), ("externalId",), ("displayName",)],
-    "soft_delete": [True],
-    "patch_silent_no_op": [("title",)],
-    "drops_attributes": [("title",)],
-    "patch_unsupported_for": [("title",)],
-    "unknown_members_refused": [True],
-    "duplicates_members": [True],
-    "no_members_on_get": [True],
-    "user_name_normalised_lower": [True],
-    "count_refused_above": [50],
-    "count_refused_status": [500],
-    "conflict_status": [400],
-    "pathless_patch_refused": [True],
-    "creates_on_no_target": [True],
-    "integer_error_status": [True],
-    "not_found_says_invalid_syntax": [True],
-    "errors_without_scim_type": [True],
-    "created_without_body": [True],
-    "created_without_meta": [True],
-}
-
-
-def simulate(seed: int) -> Outcome:
-    """Run one seed. Raises Broken with the way to do it again, and the end of the story."""
-    directory = disks.directory()
-    simulation: Simulation | None = None
-
-    async def work() -> Outcome:
-        nonlocal simulation
-        simulation = Simulation(seed, directory)
-        return await simulation.run()
-
-    def log(event: dict[str, Any]) -> None:
-        if simulation is not None:
-            simulation.log(event)
-
-    try:
-        with logging_to(log):
-            return run_virtually(work)
-    except BaseException as error:
-        if isinstance(error, KeyboardInterrupt) or simulation is None:
-            raise
-        raise Broken(_report(seed, simulation, error)) from error
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
-
-
-@contextmanager
-def logging_to(take: Callable[[dict[str, Any]], object]) -> Iterator[None]:
-    """Let what is logged from warnings up go there, and nowhere else."""
-
-    def tell(_: Any, __: str, event: Any) -> Any:
-        take(dict(event))
-        raise structlog.DropEvent
-
-    before = structlog.get_config()
-    structlog.configure(
-        processors=[structlog.processors.add_log_level, structlog.processors.format_exc_info, tell],
-        wrapper_class=structlog.make_filtering_bound_logger(30),
-    )
-    try:
-        yield
-    finally:
-        structlog.configure(**before)
-
-
-def _report(seed: int, simulation: Simulation, error: BaseException) -> str:
-    rule = "-" * 100
-    return "\n".join(
-        [
-            f"seed {seed}: {type(error).__name__}: {error}",
-            rule,
-            simulation.story.end(),
-            rule,
-            f"rules: {simulation.rules}",
-            f"app: {simulation.app.engine.quirks}",
-            f"weather: {simulation.weather.shares} {simulation.weather.spells}",
-            rule,
-            f"seed {seed}: {type(error).__name__}: {error}",
-            f"again: python -m tests.sim {seed}",
-        ]
-    )
+_MEANING = '{ status = 200, is = "forbidden", says = "request was not done" }'
+_AN_ERROR_IN_A_SUCCESS = '{ status = 200, is = "server_error", says = "later" }'
+_DELETES_WAITED_FOR = ("1", "4", "7")
+"""The last digits of the seeds that go on until those who were disabled are deleted."""

@@ -7,8 +7,8 @@ import sys
 import time
 from collections import Counter
 
+from tests.sim.running import simulate
 from tests.sim.seeds import keep
-from tests.sim.simulation import simulate
 
 
 def main(seconds: float) -> int:
@@ -16,6 +16,7 @@ def main(seconds: float) -> int:
     run = failed = 0
     totals: Counter[str] = Counter()
     befell: Counter[str] = Counter()
+    kinds: Counter[str] = Counter()
     while time.monotonic() - began < seconds:
         seed = secrets.randbelow(10**9)
         run += 1
@@ -30,8 +31,9 @@ def main(seconds: float) -> int:
             cycles=outcome.cycles, requests=outcome.requests, commits=outcome.transactions, kills=outcome.kills
         )
         befell.update(outcome.befell)
+        kinds[outcome.kind] += 1
     shown = ", ".join(f"{count:,} {name}" for name, count in totals.items())
-    print(f"{run} seeds, {failed} failed; {shown}; faults: {dict(befell.most_common())}")
+    print(f"{run} seeds, {failed} failed; {shown}; faults: {dict(befell.most_common())}; {dict(kinds)}")
     return 1 if failed else 0
 
 

@@ -18,7 +18,8 @@ from tests.sim import disk as disks
 from tests.sim import hands
 from tests.sim.life import chance, wait
 from tests.sim.loop import VirtualLoop
-from tests.sim.simulation import JOB, Simulation, logging_to
+from tests.sim.running import logging_to
+from tests.sim.simulation import Simulation
 
 IN_THE_SOURCE = [
     hands.hires,
@@ -30,6 +31,8 @@ IN_THE_SOURCE = [
     hands.is_rehired,
     hands.groups_change,
     hands.groups_come_and_go,
+    hands.moves,
+    hands.gives_notice,
 ]
 IN_THE_APP = [hands.drifts, hands.touches_a_group, hands.makes_an_account]
 AT_THE_DAEMON = [
@@ -65,7 +68,7 @@ class Hands(RuleBasedStateMachine):
             self.sim.weather.clears_at = 0.0
             self.sim.app.engine.quirks = Quirks()
             self.sim.settle_in()
-            self.living = asyncio.get_running_loop().create_task(self.sim.live())
+            self.living = asyncio.get_running_loop().create_task(self.sim.lives.live())
             await wait(60.0)
 
         self.logging.__enter__()
@@ -108,7 +111,7 @@ class Hands(RuleBasedStateMachine):
             print(self.sim.story.end(), self.sim.rules, sep="\n")
             raise
         finally:
-            self.go_on(self.sim.end(self.living))
+            self.go_on(self.sim.lives.end(self.living))
             self.loop.close()
             self.logging.__exit__(None, None, None)
             shutil.rmtree(self.directory, ignore_errors=True)
@@ -116,11 +119,12 @@ class Hands(RuleBasedStateMachine):
     async def rest(self) -> None:
         self.sim.drifted = True
         await self.sim.calm()
-        await self.sim.restart_job()  # what was rejected is proposed again
-        await self.sim.idle()
+        for job in self.sim.jobs:
+            await self.sim.lives.restart_job(job)  # what was rejected is proposed again
+            await self.sim.lives.idle(job)
         await self.sim.converge()
         self.sim.look()
-        assert self.sim.cycles > 0, JOB
+        assert self.sim.cycles > 0
 
 
 TestHands = Hands.TestCase

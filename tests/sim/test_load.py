@@ -24,7 +24,7 @@ from tests.sim.hr import TOKEN
 from tests.sim.life import Calendar, chance, wait
 from tests.sim.loop import run_virtually
 from tests.sim.net import Limits, Network, Peer
-from tests.sim.simulation import logging_to
+from tests.sim.running import logging_to
 from tests.sim.story import Story
 from tests.sim.weather import ANYWHERE, Spell, Weather
 

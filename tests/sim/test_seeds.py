@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.sim.running import simulate
 from tests.sim.seeds import ORDINARY, found, in_parts
-from tests.sim.simulation import simulate
 
 
 @pytest.mark.parametrize("seeds", in_parts(ORDINARY, 10), ids=lambda seeds: f"{seeds[0]}-{seeds[-1]}")

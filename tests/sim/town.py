@@ -22,6 +22,7 @@ class Town:
     hidden: set[str] = field(default_factory=set)
     """Whom the source does not show although they are there: a lie that nobody can see through."""
     tell: Callable[[str], None] = lambda text: None
+    choose_site: Callable[[], str] = lambda: "North"
     _named: int = 0
 
     def hire(self, now: float, *, name: str = "", employee: str = "", **attributes: Any) -> str:
@@ -38,6 +39,8 @@ class Town:
             "accountEnabled": True,
             "manager": None,
             "employeeId": employee or f"E{number}",
+            "site": self.choose_site(),
+            "leaveDate": None,
             **attributes,
         }
         self.changed[id_] = now

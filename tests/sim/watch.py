@@ -14,11 +14,15 @@ import orjson
 
 from reconciler.ports import Request
 from tests.sim.app import Changed, seen_of
-from tests.sim.life import EPOCH
-from tests.sim.rules import MANAGER, PROTECTED, TARGET_HOST, Rules
+from tests.sim.life import EPOCH, Calendar
+from tests.sim.rules import ENTERPRISE, PROTECTED, TARGET_HOST, Rules, seconds_of
 from tests.sim.town import Town
 
 DAY = 86400.0
+_SENT_WITHIN_SECONDS = 1800.0
+"""So long before it was done may a disable have been written down as attempted."""
+_KNOWN = """SELECT source_id FROM entries JOIN jobs ON jobs.id = entries.job_id
+WHERE entries.kind = 'user' AND jobs.name = ?"""
 
 
 class Broken(AssertionError):
@@ -32,6 +36,8 @@ class Standing:
     on: float = -math.inf
     off: float = -math.inf
     in_scope: float = -math.inf
+    left: dict[str, float] = field(default_factory=dict)
+    """When she left each job that had her, by `Calendar.elapsed`: the time of grace is one job's own."""
     names: set[str] = field(default_factory=set)
 
 
@@ -39,11 +45,16 @@ class Standing:
 class Cycle:
     """What is known of the cycle that runs."""
 
+    job: str
     began: float
     sent: list[tuple[str, str]] = field(default_factory=list)
     """First tries of creates and of what takes somebody out, in order, with whom they are about."""
     alone: bool = True
-    """Nobody provisioned on demand meanwhile."""
+    """Nobody provisioned on demand meanwhile, and no other job ran."""
+
+    def first(self, one: tuple[str, str]) -> None:
+        if one not in self.sent:
+            self.sent.append(one)
 
 
 class Watch:
@@ -54,18 +65,19 @@ class Watch:
         town: Town,
         rules: Callable[[], Rules],
         seconds: Callable[[], float],
-        now: Callable[[], float],
+        calendar: Calendar,
         state: Path,
     ) -> None:
-        """`seconds` is the loop's time, `now` the calendar's."""
-        self._town, self._rules, self._seconds, self._now, self._state = town, rules, seconds, now, state
+        """`seconds` is the loop's time."""
+        self._town, self._rules, self._seconds, self._calendar, self._state = town, rules, seconds, calendar, state
         self._people: dict[str, Standing] = {}
         self.taken_out: set[str] = set()
         """Who was taken out by hand."""
         self.perhaps_out: set[str] = set()
         """Who was asked to be taken out, and nobody knows whether that came to be."""
         self.broken: list[str] = []
-        self.cycle: Cycle | None = None
+        self.cycles: dict[str, Cycle] = {}
+        """The cycles that run, by job."""
         self.begun: list[float] = []
         """When the cycles and runs on demand began that are under way."""
         self.foreign: dict[str, dict[str, Any]] = {}
@@ -74,9 +86,13 @@ class Watch:
         self._negatives: list[float] = []
         self._managed_most = 0
         self.users: Callable[[], dict[str, dict[str, Any]]] = dict
+        self.hides_deleted: Callable[[], bool] = bool
+        """Whether the app keeps what it deletes, switched off."""
         self._logged = 0
-        self._whole_since = 0.0
-        """When the last cycle began that read everything: who is in which group is known from then."""
+        self._whole_since: dict[str, float] = {}
+        """When the last cycle of each job began that read everything: who is in which group is known from then."""
+        self._disabled: dict[str, float] = {}
+        """When each account that is off was switched off by a request, by `Calendar.elapsed`."""
         self._made: set[str] = set()
         """Accounts that were ever made by request."""
         self.changes: list[Changed] = []
@@ -97,10 +113,19 @@ class Watch:
             there = row is not None and id_ not in town.hidden and id_ not in self.taken_out
             if row is not None:
                 one.names.add(str(row["userPrincipalName"]).lower())
-            on = there and rules.should_be_on(id_, town)
+            on = there and rules.should_be_on(id_, town, self._calendar.latest())
             scoped = there and row is not None and rules.in_scope(row, town)
             one.on = math.inf if on else min(one.on, now)
             one.off = min(one.off, now) if on else math.inf
+            serving = rules.serving(row) if row is not None else []
+            moment = self._calendar.elapsed()
+            if row is not None:
+                moment = min(moment, rules.leaves_at(row) - EPOCH)
+            for job in rules.jobs:
+                if on and job in serving:
+                    one.left[job.name] = math.inf
+                elif one.left.get(job.name) == math.inf or (not one.left and len(rules.jobs) == 1):
+                    one.left[job.name] = moment
             one.in_scope = math.inf if scoped else min(one.in_scope, now)
             if id_ in self.perhaps_out:
                 one.on = one.off = one.in_scope = math.inf
@@ -128,20 +153,16 @@ class Watch:
 
     def sends(self, host: str, request: Request) -> None:
         """Take note of a request before it leaves."""
-        if host != TARGET_HOST or request.method == "GET" or self.cycle is None:
+        if host != TARGET_HOST or request.method == "GET" or len(self.cycles) != 1:
             return
+        (cycle,) = self.cycles.values()
         seen = seen_of(request, self._seconds())
         if seen.segments[:1] != ("Users",):
             return
         if seen.method == "POST":
-            self._first(("create", str(seen.body.get("externalId"))))
+            cycle.first(("create", str(seen.body.get("externalId"))))
         elif seen.method == "DELETE" or _switches_off(seen.body):
-            self._first(("negative", seen.segments[1]))
-
-    def _first(self, one: tuple[str, str]) -> None:
-        assert self.cycle is not None
-        if one not in self.cycle.sent:
-            self.cycle.sent.append(one)
+            cycle.first(("negative", seen.segments[1]))
 
     # --- what changed ---
 
@@ -164,6 +185,8 @@ class Watch:
         elif before.get("active") is not False and after.get("active") is False:
             self._negative(changed.target_id, before, "disabled")
         else:
+            if after.get("active") is not False:
+                self._disabled.pop(changed.target_id, None)
             self._updated(changed.target_id, before, after)
         self._one_account_each(after)
         self._managed_most = max(
@@ -172,17 +195,48 @@ class Watch:
 
     def _created(self, target_id: str, after: dict[str, Any]) -> None:
         owner = self._people.get(str(after.get("externalId")))
-        if owner is None or owner.in_scope < min(self._since(), self._whole_since):
+        known_since = min((self._whole_since.get(job.name, 0.0) for job in self._rules().jobs), default=0.0)
+        if owner is None or owner.in_scope < min(self._since(), known_since):
             self.wrong(f"an account {target_id} was made for {after.get('externalId')}, who is not in scope")
 
     def _negative(self, target_id: str, before: dict[str, Any], word: str) -> None:
         id_ = self.owner(before)
         owner = self._people.get(id_)
+        self.mark()  # a day of leaving may have come
         if owner is None:
             self.wrong(f"the account {target_id} of nobody was {word}")
         elif all(one.off < self._since() for one in self._perhaps_owners(before)):
             self.wrong(f"{id_}'s account {target_id} was {word}, and {id_} should have been on all the time")
+        elif id_ not in self.taken_out | self.perhaps_out:
+            self._not_before_its_time(id_, owner, target_id, word)
+        if word == "disabled":
+            self._disabled[target_id] = self._calendar.elapsed()
         self._takes_away(f"{id_} {word}")
+
+    def _not_before_its_time(self, id_: str, owner: Standing, target_id: str, word: str) -> None:
+        rules, now = self._rules(), self._calendar.elapsed()
+        grace = seconds_of(rules.disable_after)
+        disabled = self._disabled.get(target_id)
+        # Whom another job meets only when she has left is off there at once.
+        waited = now - min(owner.left.values()) if len(owner.left) == 1 else math.inf
+        if disabled is None and grace and waited < grace:
+            self.wrong(f"{id_}'s account {target_id} was {word} after {waited:.0f} s, allowed after {grace:.0f}")
+        if word == "deleted" and "delete" not in (rules.gone, rules.out_of_scope):
+            waits = seconds_of(rules.delete_after)
+            if waits is None or disabled is None or now - disabled < waits - _SENT_WITHIN_SECONDS:
+                self.wrong(f"{id_}'s account {target_id} was deleted, disabled {disabled}, now {now}")
+
+    def not_deleted(self) -> list[str]:
+        """Return in sentences who is off for so long that the account should be deleted, and is not."""
+        rules, now = self._rules(), self._calendar.elapsed()
+        waits, users = seconds_of(rules.delete_after), self.users()
+        found = []
+        for target_id, moment in self._disabled.items():
+            row = self._town.people.get(self.owner(users[target_id])) if target_id in users else None
+            kept = row is not None and rules.out_of_scope == "keep" and not rules.in_scope(row, self._town)
+            if waits is not None and target_id in users and not kept and now - moment > waits:
+                found.append(f"{target_id} was disabled {now - moment:.0f} s ago, and is not deleted")
+        return found
 
     def _updated(self, target_id: str, before: dict[str, Any], after: dict[str, Any]) -> None:
         owner = self._people.get(self.owner(after))
@@ -190,7 +244,7 @@ class Watch:
             self.wrong(f"the account {target_id} of nobody was changed")
             return
         touched = {name for name in {**before, **after} if before.get(name) != after.get(name)} - {"meta", "schemas"}
-        if touched <= {MANAGER.rpartition(":")[0]}:
+        if touched <= {ENTERPRISE}:
             return  # references leave with those whom they point to
         if owner.in_scope < self._since():
             self.wrong(f"{target_id} was changed ({', '.join(sorted(touched))}), whose owner is not in scope")
@@ -209,11 +263,11 @@ class Watch:
         return name.startswith("interim-") or any(name in one.names for one in self._people.values())
 
     def _takes_away(self, what: str) -> None:
-        now, rules = self._now(), self._rules()
+        now, rules = self._calendar.now(), self._rules()
         self._negatives.append(now)
         recent = sum(moment >= now - DAY for moment in self._negatives)
         share = math.floor(rules.deletion_share / 100 * self._managed_most + 1e-9)
-        allowed = min(rules.deletion_threshold, max(5, share))
+        allowed = min(rules.deletion_threshold, max(5, share)) * len(rules.jobs)
         if recent > allowed + self.approved:
             self.wrong(f"{what}: {recent} within a day, allowed {allowed}, approved {self.approved}")
 
@@ -222,30 +276,43 @@ class Watch:
         if id_ is None:
             return
         having = [target_id for target_id, row in self.users().items() if row.get("externalId") == id_]
+        if self.hides_deleted():
+            having = [target_id for target_id in having if self.users()[target_id].get("active") is not False]
         if len(having) > 1:
             self.wrong(f"{id_} has the accounts {', '.join(having)}")
 
     # --- cycles ---
 
-    def cycle_begins(self) -> None:
-        self.cycle = Cycle(self._seconds())
-        self.begun.append(self.cycle.began)
+    def cycle_begins(self, job: str) -> None:
+        cycle = self.cycles[job] = Cycle(job, self._seconds())
+        self.begun.append(cycle.began)
+        self.nobody_is_alone(unless=1)
         self.changes.clear()
-        self._written()
+        self._written(job)
 
-    def cycle_ends(self, *, quiet: bool, whole: bool) -> None:
+    def nobody_is_alone(self, *, unless: int = 0) -> None:
+        """Somebody else works on the app while cycles run; `unless` there are just so many of these."""
+        for cycle in self.cycles.values() if len(self.cycles) > unless else ():
+            cycle.alone = False
+
+    def all_cycles_ended(self) -> None:
+        """The daemon is no more."""
+        self.cycles.clear()
+        self.begun.clear()
+
+    def cycle_ends(self, job: str, *, quiet: bool, whole: bool) -> None:
         """Compare what was done with what is written down.
 
         `quiet`: nothing went wrong meanwhile; `whole`: the source was read to its end.
         """
-        cycle, self.cycle = self.cycle, None
+        cycle = self.cycles.pop(job, None)
         if cycle is None:
             return
         self.begun.remove(cycle.began)
         if whole:
-            self._whole_since = cycle.began
+            self._whole_since[job] = cycle.began
         self._leavers_first(cycle)
-        rows, watermark, known = self._written()
+        rows, watermark, known = self._written(job)
         self._log_is_true(rows, whole=quiet and cycle.alone)
         if watermark is not None:
             self._nobody_is_lost(watermark, known, cycle.began)
@@ -255,17 +322,20 @@ class Watch:
         if cycle.alone and "negative" in words:
             first, last = words.index("negative"), len(words) - 1 - words[::-1].index("negative")
             # What a worker had in hand already may still be sent: a create that waited for its manager's.
-            if words[first:last].count("create") >= max(2, self._rules().concurrency):
+            rules = self._rules()
+            # A resource that is sent back whole is read first, so its leaver's turn began a request earlier.
+            requests = 2 if rules.target == "rest" else 1
+            if words[first:last].count("create") >= max(2, rules.concurrency) * requests:
                 self.wrong(f"a create went before a leaver: {cycle.sent}")
 
-    def _written(self) -> tuple[list[tuple[str, ...]], str | None, set[str]]:
+    def _written(self, job: str) -> tuple[list[tuple[str, ...]], str | None, set[str]]:
         with closing(sqlite3.connect(f"file:{self._state}?mode=ro", uri=True)) as connection:
             rows = connection.execute(
                 "SELECT id, kind, operation, status, target_id, source_id FROM provisioning_log WHERE id > ?",
                 (self._logged,),
             ).fetchall()
-            watermark = connection.execute("SELECT watermark FROM jobs").fetchone()
-            known = {id_ for (id_,) in connection.execute("SELECT source_id FROM entries WHERE kind = 'user'")}
+            watermark = connection.execute("SELECT watermark FROM jobs WHERE name = ?", (job,)).fetchone()
+            known = {id_ for (id_,) in connection.execute(_KNOWN, (job,))}
         self._logged = max((row[0] for row in rows), default=self._logged)
         return [row[1:] for row in rows], watermark[0] if watermark else None, known
 
@@ -295,6 +365,7 @@ class Watch:
     def _nobody_is_lost(self, watermark: str, known: set[str], began: float) -> None:
         """The watermark is never ahead of what is known."""
         mark = orjson.loads(watermark)["marks"].get("user")
+        mark = mark[0] if isinstance(mark, list) else mark
         for id_, row in self._town.people.items() if mark is not None else ():
             changed = EPOCH + self._town.changed[id_]
             if (

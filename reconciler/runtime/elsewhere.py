@@ -1,0 +1,80 @@
+"""Knows of the accounts that other jobs of the same source and target have made, or are making, for its entries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from reconciler.core import settling
+from reconciler.core.decisions import Leave, Operation
+from reconciler.core.model import Identity, Kind, SourceId
+from reconciler.core.outcomes import Account, Failed, Missing
+from reconciler.ports import Clock, Store, Target
+from reconciler.runtime.journal import Journal
+from reconciler.runtime.turns import EntryOf, Making
+
+
+class Elsewhere:
+    """Keeps one job from making a second account for an entry that another has made one for."""
+
+    def __init__(
+        self,
+        job: str,
+        job_id: int,
+        source: Identity,
+        store: Store,
+        target: Target,
+        journal: Journal,
+        clock: Clock,
+        making: Making,
+    ) -> None:
+        self._job, self._job_id, self._source, self._store = job, job_id, source, store
+        self._target, self._journal, self._clock, self._making = target, journal, clock, making
+        self._being_made: list[EntryOf] = []
+
+    async def known(
+        self, kind: Kind, answers: Mapping[SourceId, tuple[Account, ...] | Failed]
+    ) -> Mapping[SourceId, tuple[Account, ...] | Failed]:
+        """Return the answers for those who have an account through another job which no name found.
+
+        Their names have changed since that job gave them to the account: a second one would be made, or none.
+        """
+        linked = await self._store.linked_elsewhere(self._job_id, kind, list(answers)) if answers else {}
+        found: dict[SourceId, tuple[Account, ...] | Failed] = {}
+        for source_id, target_id in linked.items():
+            shown = answers[source_id]
+            if isinstance(shown, Failed) or any(account.id == target_id for account in shown):
+                continue
+            answer = await self._target.get(kind, target_id)
+            if not isinstance(answer, Missing):
+                found[source_id] = answer if isinstance(answer, Failed) else (answer,)
+        return found
+
+    async def made_by_nobody_else(self, positives: Sequence[Operation]) -> list[Operation]:
+        """Return the operations without creates for those whose account another job makes, or has made.
+
+        That job may have begun after the target was asked. The next cycle looks at them again.
+        """
+        creates = [operation for operation in positives if operation.word == "create"]
+        elsewhere: set[int] = set()
+        for operation in creates:
+            entry = (self._source, self._target.identity, operation.record.kind, operation.record.source_id)
+            if self._making.begin(entry, self._job):
+                self._being_made.append(entry)
+            else:
+                elsewhere.add(id(operation))
+        for kind in {operation.record.kind: None for operation in creates}:
+            ids = [operation.record.source_id for operation in creates if operation.record.kind == kind]
+            linked = await self._store.linked_elsewhere(self._job_id, kind, ids)
+            elsewhere |= {id(o) for o in creates if o.record.kind == kind and o.record.source_id in linked}
+        for operation in creates if elsewhere else ():
+            if id(operation) in elsewhere:
+                why = f"{operation.why}; another job of the app makes the account"
+                decision = Leave(why, "OwnedByOtherJob", operation.verdict)
+                self._journal.counts["skip"] += 1
+                await self._journal.entry(settling.left(operation.record, decision, None, self._clock.now()))
+        return [operation for operation in positives if id(operation) not in elsewhere]
+
+    def end(self) -> None:
+        """Let other jobs make accounts again: what became of those of this cycle is written down."""
+        self._making.end(self._being_made)
+        self._being_made = []
