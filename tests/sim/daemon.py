@@ -50,6 +50,7 @@ class MailServer:
             return InDoubt("the mail server did not answer in time")
         self.taken[notice.key] = self.taken.get(notice.key, 0) + 1
         self._story.tell(f"MAIL {notice.kind} to {', '.join(recipients)}")
+        self._story.listen_for_the_secret(repr(notice))
         await wait(0.1)
         life.check()
         return Taken("250 ok", {})

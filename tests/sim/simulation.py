@@ -150,6 +150,7 @@ class Simulation:
         token = self.directory / "token"
         token.touch(mode=0o600)
         token.write_text(TOKEN)
+        self.story.secret = TOKEN
         if self.rules.target == "rest":
             described = DESCRIBED.read_text("utf-8")
             assert _MEANING in described
@@ -282,6 +283,11 @@ class Simulation:
         """Raise Broken where a promise was not kept so far."""
         if self.watch.broken:
             raise Broken("\n".join(self.watch.broken))
+        if self.story.leaks:
+            raise Broken("the token was told: " + "\n".join(self.story.leaks))
+        kept = [file for file in self.directory.rglob("*") if file.is_file() and file.name != "token"]
+        if told := [file.name for file in kept if TOKEN.encode() in file.read_bytes()]:
+            raise Broken(f"the token stands in {told}")
         twice = [key for key, times in self.mails.taken.items() if times > 1]
         if twice:
             raise Broken(f"mails that were sent twice: {twice}")

@@ -20,6 +20,9 @@ class Story:
         self.lines = 0
         self.hidden = ""
         """What must not show in a line, because it differs from run to run: the directory."""
+        self.secret = ""
+        """What must never be told."""
+        self.leaks: list[str] = []
 
     def tell(self, text: str) -> None:
         if self.hidden:
@@ -28,6 +31,12 @@ class Story:
         self.lines += 1
         self._last.append(line)
         self._digest.update(line.encode() + b"\n")
+        self.listen_for_the_secret(line)
+
+    def listen_for_the_secret(self, text: str) -> None:
+        """Remember what gives the secret away."""
+        if self.secret and self.secret in text:
+            self.leaks.append(text[:500])
 
     @property
     def digest(self) -> str:
