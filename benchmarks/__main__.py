@@ -1,6 +1,6 @@
 """`make bench`: prints a table of ratios, seconds and memory; never fails because a machine is slow.
 
-python -m benchmarks [--only cycles|sources|triggers] [--users N] [--people N] [--rounds N] [--write FILE]
+python -m benchmarks [--only cycles|sources|triggers|million] [--users N] [--people N] [--rounds N] [--write FILE]
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from benchmarks import language, runs, sources, triggers
+from benchmarks import crowds, language, runs, sources, triggers
 from benchmarks.runs import Measured
 
 
@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=20_000, help="users of the initial cycle")
     parser.add_argument("--people", type=int, default=50_000, help="users of each source that is read")
     parser.add_argument("--rounds", type=int, default=3, help="alternating rounds of the initial cycle")
-    parser.add_argument("--only", choices=("cycles", "sources", "triggers"), help="measure just these")
+    parser.add_argument("--only", choices=("cycles", "sources", "triggers", "million"), help="measure just these")
     parser.add_argument("--write", type=Path, help="write the table into this file, between its marks")
     given = parser.parse_args()
     if given.only in (None, "cycles"):
@@ -33,6 +33,8 @@ def main() -> None:
             finish(shown(sources.measure(Path(directory), given.people, 1)), given.write, "sources measured")
         if given.only in (None, "triggers"):
             finish(shown(triggers.measure(Path(directory))), given.write, "triggers measured")
+        if given.only == "million":
+            finish(shown(crowds.measure(Path(directory))), given.write, "million measured")
 
 
 def finish(rows: list[tuple[str, str, str]], file: Path | None, marks: str) -> None:

@@ -55,6 +55,6 @@ async def _until_a_cycle_ends(process: asyncio.subprocess.Process) -> tuple[byte
     told = b""
     while line := await process.stderr.readline():
         told += line
-        if orjson.loads(line).get("event") == "cycle.finished":
+        if line.startswith(b"{") and orjson.loads(line).get("event") == "cycle.finished":
             process.terminate()
     return b"", told

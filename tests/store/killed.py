@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import orjson
@@ -71,14 +73,19 @@ class Killer:
 
     at: int
     when: str
+    while_opening: bool
+    """Only commits of the opening count, or only those of the script."""
     count: int = 0
     committed: bool = False
+    opened: bool = False
 
     def watch(self) -> None:
         event.listen(Engine, "commit", self._committing)
         event.listen(Engine, "begin", self._after)
 
     def _committing(self, _: Connection) -> None:
+        if self.opened is self.while_opening:
+            return
         self.count += 1
         if self.count == self.at and self.when == "before":
             os.kill(os.getpid(), signal.SIGKILL)
@@ -99,8 +106,12 @@ async def run(path: Path, acknowledge: Callable[[int], object]) -> None:
 
 
 def child(path: Path, killer: Killer, answers: int) -> None:
+    def acknowledge(number: int) -> None:
+        killer.opened = True
+        os.write(answers, bytes([number]))
+
     killer.watch()
-    asyncio.run(run(path, lambda number: os.write(answers, bytes([number]))))
+    asyncio.run(run(path, acknowledge))
 
 
 def acknowledged(path: Path, killer: Killer) -> tuple[int | None, bool]:
@@ -126,14 +137,38 @@ def acknowledged(path: Path, killer: Killer) -> tuple[int | None, bool]:
 
 def main() -> None:
     directory = Path(sys.argv[1])
-    asyncio.run(run(directory / "warm.db", lambda _: None))  # what this loads each child has from its beginning
-    for when in ("before", "after"):
+    empty = directory / "empty.db"
+    share_compiled()
+    asyncio.run(made(empty))
+    asyncio.run(run(directory / "warm.db", lambda _: None))  # what this loads each child has from its start
+    for while_opening, when in product((True, False), ("before", "after")):
         at, killed = 0, True
         while killed:
             at += 1
-            path = directory / f"{when}-{at}.db"
-            last, killed = acknowledged(path, Killer(at, when))
+            path = directory / f"{when}-{'opening' if while_opening else 'script'}-{at}.db"
+            if not while_opening:
+                shutil.copyfile(empty, path)  # to make its tables takes longer than all of the script
+            last, killed = acknowledged(path, Killer(at, when, while_opening))
             print(orjson.dumps({"path": str(path), "last": last, "killed": killed}).decode())
+
+
+async def made(path: Path) -> None:
+    store = await SqlStore.open(f"sqlite:///{path}", write=True, clock_now=0.0, inline=True)
+    await store.close()
+
+
+def share_compiled() -> None:
+    """Let all states of this process, and of its children, share the statements that SQLAlchemy compiles."""
+    first: list[Engine] = []
+
+    def connected(connection: Connection) -> None:
+        engine = connection.engine
+        first.append(engine)
+        del first[1:]
+        engine.dialect = connection.dialect = first[0].dialect
+        engine._compiled_cache = first[0]._compiled_cache
+
+    event.listen(Engine, "engine_connect", connected)
 
 
 if __name__ == "__main__":

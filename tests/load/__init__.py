@@ -1,0 +1,1 @@
+"""Many people, many jobs: what a whole job costs as it grows."""
