@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import orjson
@@ -56,5 +57,6 @@ async def _until_a_cycle_ends(process: asyncio.subprocess.Process) -> tuple[byte
     while line := await process.stderr.readline():
         told += line
         if line.startswith(b"{") and orjson.loads(line).get("event") == "cycle.finished":
-            process.terminate()
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGTERM)  # asyncio's own would take the exit code of who is dead already
     return b"", told

@@ -1,9 +1,10 @@
-"""Kills at every place there is: `python -m tests.crash.soak [NAME…]`, a part of `make soak`.
+"""Kills at every place there is: `python -m tests.crash.soak [--forks] [NAME…]`, a part of `make soak`.
 
 Each commit of the state, before and after; each request that changes something, before it, when its answer has come,
 and when that was read; each statement of a migration. The process that is killed is one of its own, started as a
-command or the daemon is (for migrations a fork); cycles follow until all is done, and the app, which would take a
-second account of the same name, has been asked for each account once.
+command or the daemon is (for migrations, and with --forks for commands, a fork of a process that has imported
+everything, which takes a third of the time); cycles follow until all is done, and the app, which would take a second
+account of the same name, has been asked for each account once.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from tests.crash.migrations import PLACES as MIGRATION_PLACES
 from tests.crash.migrations import Migrated
 from tests.crash.scenes import COMMITS, WORKS, Stage, Work, busy_scene, first_scene
 from tests.crash.victim import At, Kill, When
-from tests.crash.warm import WarmProcess
+from tests.crash.warm import Victims, WarmProcess
 from tests.servers.scim import ScimServer
 
 LANES = 2
@@ -44,8 +45,9 @@ class Tried:
     failed: list[str] = field(default_factory=list)
 
 
-async def kill_everywhere(work: Work, directory: Path, warm: tuple[WarmProcess, ...]) -> Tried:
+async def kill_everywhere(work: Work, directory: Path, warm: tuple[WarmProcess, ...], *, forks: bool) -> Tried:
     """Kill at the first place, the second, and so on, until the work ends by itself; in several lanes."""
+    victims = None if forks and work.words != RUN else ColdProcesses()
     tried = Tried()
     lanes: list[Stage] = []
     async with AsyncExitStack() as servers:
@@ -56,15 +58,17 @@ async def kill_everywhere(work: Work, directory: Path, warm: tuple[WarmProcess, 
             numbers = count(1)
             async with anyio.create_task_group() as tasks:
                 for stage in lanes:
-                    tasks.start_soon(_lane, stage, at, when, numbers, tried)
+                    tasks.start_soon(_lane, stage, victims, at, when, numbers, tried)
     return tried
 
 
-async def _lane(stage: Stage, at: At, when: When, numbers: Iterator[int], tried: Tried) -> None:
+async def _lane(
+    stage: Stage, victims: Victims | None, at: At, when: When, numbers: Iterator[int], tried: Tried
+) -> None:
     for nth in numbers:
         kill = Kill(at, when, nth)
         try:
-            outcome = await stage.kill(kill, ColdProcesses())
+            outcome = await stage.kill(kill, victims)
         except AssertionError as error:
             tried.failed.append(f"{kill}: {error}")
             tried.points += 1
@@ -94,8 +98,9 @@ async def migrations(directory: Path, warm: tuple[WarmProcess, ...]) -> Tried:
     return tried
 
 
-async def main(names: list[str]) -> int:
+async def main(words: list[str]) -> int:
     began, points, failed = time.monotonic(), 0, 0
+    forks, names = "--forks" in words, [word for word in words if word != "--forks"]
     warm = tuple(WarmProcess() for _ in range(LANES))
     with TemporaryDirectory(prefix="reconciler-crash-") as directory:
         for number, name in enumerate(names or [*ALL_WORKS, "migrations"]):
@@ -103,7 +108,7 @@ async def main(names: list[str]) -> int:
             if name == "migrations":
                 tried = await migrations(place, warm)
             else:
-                tried = await kill_everywhere(ALL_WORKS[name], place, warm)
+                tried = await kill_everywhere(ALL_WORKS[name], place, warm, forks=forks)
             points, failed = points + tried.points, failed + len(tried.failed)
             print(f"{name}: killed at {tried.points} places in {time.monotonic() - started:.0f} s", flush=True)
             for text in tried.failed:
