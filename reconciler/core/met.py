@@ -1,9 +1,11 @@
-"""Remembers which ids were met, in some twenty bytes each."""
+"""Remembers which ids were met, in some twenty bytes each, and who spoke for which name, in some seventy."""
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+
+from reconciler.core.model import SourceId
 
 _TABLES = 256
 _FIRST_SLOTS = 16
@@ -64,4 +66,79 @@ def _doubled(table: array[int]) -> array[int]:
         while larger[slot]:
             slot = (slot + 1) & last
         larger[slot] = digest
+    return larger
+
+
+class Owners:
+    """Who spoke first for each name: a dict of a million names and ids would take 300 MB.
+
+    As `Keys` it holds the hashes of the names; the ids are texts one after the other.
+    """
+
+    __slots__ = ("_counts", "_ids", "_tables")
+
+    def __init__(self) -> None:
+        self._tables = [array("q", bytes(16 * _FIRST_SLOTS)) for _ in range(_TABLES)]
+        """Of pairs: the hash of a name, 0 where the slot is free; where the id begins, 0 where nobody speaks for it."""
+        self._counts = [0] * _TABLES
+        self._ids = bytearray(b"\0")
+
+    def get(self, name: Hashable) -> SourceId | None:
+        """Return who speaks for a name."""
+        number, slot = self._find(hash(name) or 1)
+        return self._id_at(self._tables[number][slot + 1])
+
+    def first(self, name: Hashable, id_: SourceId) -> SourceId:
+        """Let an id speak for a name for which nobody does; return who does then."""
+        other = self.get(name)
+        if other is not None:
+            return other
+        self.put(name, id_)
+        return id_
+
+    def put(self, name: Hashable, id_: SourceId) -> None:
+        """Let an id speak for a name, whoever did before."""
+        digest = hash(name) or 1
+        number, slot = self._find(digest)
+        table, text = self._tables[number], id_.encode(errors="surrogatepass")
+        is_new = not table[slot]
+        table[slot], table[slot + 1] = digest, len(self._ids)
+        self._ids += len(text).to_bytes(4, "little") + text
+        if is_new:
+            self._counts[number] += 1
+            if self._counts[number] * 6 > len(table) * 2:
+                self._tables[number] = _doubled_pairs(table)
+
+    def drop(self, name: Hashable) -> None:
+        """Let nobody speak for a name."""
+        number, slot = self._find(hash(name) or 1)
+        self._tables[number][slot + 1] = 0
+
+    def _find(self, digest: int) -> tuple[int, int]:
+        """Return the table and the slot that a hash is in, or would be."""
+        number = digest & (_TABLES - 1)
+        table = self._tables[number]
+        return number, _slot_of(table, digest)
+
+    def _id_at(self, begin: int) -> SourceId | None:
+        if not begin:
+            return None
+        length = int.from_bytes(self._ids[begin : begin + 4], "little")
+        return SourceId(self._ids[begin + 4 : begin + 4 + length].decode(errors="surrogatepass"))
+
+
+def _slot_of(table: array[int], digest: int) -> int:
+    last = len(table) // 2 - 1
+    slot = (digest >> 8) & last
+    while (there := table[2 * slot]) and there != digest:
+        slot = (slot + 1) & last
+    return 2 * slot
+
+
+def _doubled_pairs(table: array[int]) -> array[int]:
+    larger = array("q", bytes(16 * len(table)))
+    for at in range(0, len(table), 2):
+        if table[at]:
+            slot = _slot_of(larger, table[at])
+            larger[slot], larger[slot + 1] = table[at], table[at + 1]
     return larger

@@ -63,6 +63,6 @@ def _next(asking: Asking, kind: Kind, path: str, source_id: SourceId, values: li
     while values:
         value = values.pop(0)
         key = (kind, asking.key(path, diffing.text(value)))
-        if claimed.setdefault(key, source_id) == source_id:
+        if claimed.first(key, source_id) == source_id:
             return value
     return None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 
+from reconciler.core.met import Owners
 from reconciler.core.model import Kind, SourceId
 from reconciler.runtime.asking import Asking
 
-Claimed = dict[tuple[Kind, str], SourceId]
+Claimed = Owners
 """(kind, path=value) or (kind, id=account) → the entry that it is spoken for by."""
 
 
@@ -15,8 +16,8 @@ class Claims:
     """Who has spoken for what; what is matched once more at the end of the cycle speaks anew."""
 
     def __init__(self) -> None:
-        self.claimed: Claimed = {}
-        self._claimed_last: Claimed = {}
+        self.claimed = Claimed()
+        self._claimed_last = Claimed()
 
     def take(
         self,
@@ -35,10 +36,10 @@ class Claims:
         claimed = self._claimed_last if last else self.claimed
         keys = [(kind, asking.key(path, value)) for path, value in match]
         for key in keys:
-            if claimed.get(key, own) != own:
+            if claimed.get(key) not in (None, own):
                 return False
-        if last and any((kind, self.claimed.get(key, own)) in in_doubt - {(kind, own)} for key in keys):
+        if last and any((kind, self.claimed.get(key) or own) in in_doubt - {(kind, own)} for key in keys):
             return False
         for key in keys:
-            claimed[key] = own
+            claimed.put(key, own)
         return True

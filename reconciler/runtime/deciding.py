@@ -362,8 +362,8 @@ class Deciding:
     ) -> bool:
         """Whether the account is free for this entry: one account, one owner."""
         claim, claimed = (rules.kind, f"id={account.id}"), self.claims.claimed
-        if claimed.setdefault(claim, candidate.entry.id) != candidate.entry.id:
-            why = f"the account {account.id} was matched by {claimed[claim]} already"
+        if (first := claimed.first(claim, candidate.entry.id)) != candidate.entry.id:
+            why = f"the account {account.id} was matched by {first} already"
             await self.reject(candidate, Reject("DuplicateSourceEntries", why))
             return False
         owner = owners.get(account.id)
@@ -383,7 +383,7 @@ class Deciding:
             await self._leave_to(candidate, account, owner)
             return False
         if not last:
-            del claimed[claim]
+            claimed.drop(claim)
             self.late.append((rules, candidate))
             return False
         why = f"the account {account.id} belongs to {owner.source_id}"

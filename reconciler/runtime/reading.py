@@ -7,6 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from reconciler.core.assignments import KnownGroups, Memberships
+from reconciler.core.met import Keys
 from reconciler.core.model import KINDS, Entry, Kind, SourceId, TargetId
 from reconciler.core.outcomes import Failed
 from reconciler.core.records import Record, Verdict
@@ -115,8 +116,8 @@ class Reader:
         """In a cycle that reads everything although the source tells what changed."""
         self._left_behind: set[TargetId] = set()
         """Accounts of those who are gone: a directory clears what named them, and does not show that it did."""
-        self._shown: set[tuple[Kind, SourceId]] = set()
-        """Whom a delta has shown."""
+        self._shown = {kind: Keys() for kind in KINDS}
+        """Whom a delta has shown, or everything that a source gave instead of one."""
         self._fingerprint: dict[Kind, Fingerprint] = {
             kind: rules_of.fingerprinter(state.fingerprint_key, rules_version) for kind, rules_of in rules.items()
         }
@@ -159,7 +160,7 @@ class Reader:
                                 return False
                     case EntryPage(kind=kind, entries=entries):
                         if since is not None:
-                            self._shown.update((kind, entry.id) for entry in entries)
+                            self._shown[kind].add([entry.id for entry in entries])
                         await self._page(self._rules[kind], entries)
                     case PresentPage(kind=kind, ids=ids):
                         unknown[kind] += await self._store.meet(self._state.job_id, kind, ids, self.reading.seen[kind])
@@ -199,7 +200,7 @@ class Reader:
         """
         await self._journal.flush()
         ids = dict.fromkeys([*unknown, *await self._waiting(rules.kind)])
-        for page in chunks([one for one in ids if (rules.kind, one) not in self._shown], PAGE):
+        for page in chunks([one for one in ids if one not in self._shown[rules.kind]], PAGE):
             if self._applier.stopped is not None:
                 return
             records = await self._store.records(self._state.job_id, rules.kind, page)
