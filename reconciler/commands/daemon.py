@@ -18,7 +18,7 @@ from reconciler import config as configuration
 from reconciler import logs, wiring
 from reconciler.commands.housing import command_line
 from reconciler.commands.options import config_option
-from reconciler.commands.running import run_async
+from reconciler.commands.running import Tidying, run_async
 from reconciler.errors import ReconcilerError
 from reconciler.runtime.clock import SystemClock
 from reconciler.runtime.control import Control
@@ -90,6 +90,7 @@ def run(config: Path, log_level: str, drain: float) -> None:
                     postman=postman,
                 )
                 service.events.give(metrics.take)
+                service.events.give(Tidying().hear)
                 desk = Desk(service, house.store, house.clock)
                 beside: list[Callable[[], Coroutine[None, None, None]]] = []
                 if loaded.metrics is not None:

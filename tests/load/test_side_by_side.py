@@ -15,9 +15,9 @@ from tests.daemon.process import Daemon
 from tests.load.apps import Apps, serving_apps
 
 JOBS = int(os.environ.get("LOAD_JOBS", "50"))
-ROUNDS = int(os.environ.get("LOAD_ROUNDS", "4"))
-PEOPLE = 8
-CONCURRENCY = 3
+ROUNDS = int(os.environ.get("LOAD_ROUNDS", "3"))
+PEOPLE = 5
+CONCURRENCY = 2
 GROWTH_MAX_MIB = 4.0
 """Of the daemon from its third round on, in which it did what it had done before."""
 
