@@ -59,4 +59,5 @@ async def _until_a_cycle_ends(process: asyncio.subprocess.Process) -> tuple[byte
         if line.startswith(b"{") and orjson.loads(line).get("event") == "cycle.finished":
             with suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGTERM)  # asyncio's own would take the exit code of who is dead already
+    await process.wait()
     return b"", told
