@@ -41,7 +41,7 @@ async def test_an_account_is_enabled_when_it_is_made_and_not_touched_in_that_fro
     assert hr.account(ANN)["accountEnabled"] is True
     hr.account(ANN)["accountEnabled"] = False
     hr.employees["e1"]["jobTitle"] = "Lead"
-    await hr.cycle(full=True)
+    assert done(await hr.cycle(full=True)) == {"update": 1}, "nor is an enable held for a person's word"
     assert (hr.account(ANN)["accountEnabled"], hr.account(ANN)["jobTitle"]) == (False, "Lead")
 
 
