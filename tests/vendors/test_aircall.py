@@ -97,7 +97,8 @@ async def test_one_role_is_defined_once_and_used_by_two_jobs(office: Office, air
         job, _, roles = job.partition("[roles.")
         second = f"[targets.second]{target.replace(aircall.url, other.url)}[jobs.second]{job}"
         second = second.replace('target = "app"', 'target = "second"').replace("[jobs.app.", "[jobs.second.")
-        path.write_text(f"{path.read_text('utf-8')}\n{second}", "utf-8")
+        both = f"{path.read_text('utf-8')}\n{second}".replace("state.db", "another.db")
+        path.write_text(both, "utf-8")
         assert path.read_text("utf-8").count("[roles.") == 1, roles
         async with wiring.open_house(config.load(path), write=True) as house, house.world("second") as world:
             assert (await run_cycle(house.plan("second"), world, full=False)).exit_code == 0
