@@ -86,7 +86,8 @@ def test_the_page_says_what_is_needed_how_the_key_is_made_and_whom_to_ask() -> N
 
 
 @pytest.mark.row("A3")
-async def test_one_role_is_defined_once_and_used_by_two_jobs(office: Office, aircall: Aircall) -> None:
+async def test_one_role_is_defined_once_and_used_by_two_jobs(tmp_path: Path, aircall: Aircall) -> None:
+    office = staffed(tmp_path, aircall)
     office.users["cleo"]["jobTitle"] = "Chef"
     office.target_lines += "requests_per_second = 100\n"
     await office.cycle()
