@@ -191,6 +191,8 @@ def _leave_out(data: Any, doomed: set[Place], shape: Shape[_T]) -> None:
     # Deeper lists first: a position in an outer list must still be right while inner ones are looked up.
     for place in sorted(positions, key=len, reverse=True):
         holder = at(data, place)
+        if holder is None:
+            continue  # what it stands in was left out itself
         known_as = shape.written(place)
         kept = shape._kept.get(known_as, list(range(len(holder))))
         gone = set(positions[place])

@@ -329,6 +329,14 @@ WRONG: dict[str, tuple[str, list[str]]] = {
             "[jobs.phone.users] attributes[4].apply | must be one of always, create, add_only, if_empty | ",
         ],
     ),
+    "a wrong item of a list in a table that is left out itself": (
+        '[state]\n[jobs.a]\nonly = [""]\n',
+        [
+            "[jobs.a] only[0] | must not be empty | ",
+            "[jobs.a] source | is missing | ",
+            "[jobs.a] target | is missing | ",
+        ],
+    ),
     "secrets in plain text": (
         '[state]\nurl = "postgresql://u:S3CRET@db.example/x"\n'
         '[mail]\nhost = "h"\nfrom = "a@example.com"\nusername = "u"\npassword = "S3CRET"\n'
