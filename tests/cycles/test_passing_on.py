@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
+import anyio
 import orjson
 import pytest
 
@@ -14,7 +16,8 @@ from reconciler.runtime.cycle import run_cycle
 from reconciler.runtime.report import CycleReport
 from tests.cycles.calendar import DAY
 from tests.cycles.company import ATTRIBUTES, GROUPS, MANAGER, Company, done
-from tests.servers.faults import FOR_EVER, Status
+from tests.servers.faults import FOR_EVER, Delay, Status
+from tests.servers.quirks import Quirks
 from tests.servers.scim import ScimServer
 
 ANN = "ann@example.com"
@@ -379,3 +382,28 @@ async def test_a_summary_names_the_first_thousand_failures_and_counts_all(compan
         person["userPrincipalName"] = None  # nothing to match with, so nothing is asked
     report = await company.cycle()
     assert (report.counts["failure"], len(report.failures)) == (1005, 1000)
+
+
+async def test_two_jobs_that_run_side_by_side_make_one_account_for_one_person(tmp_path: Path) -> None:
+    async with ScimServer(Quirks(lax_unique=True)) as server:
+        company = Company(tmp_path, server)
+        company.tables = second_job('scope = "all"')
+        company.people("ann", "bob")
+        server.script.on("POST", "/Users", then=Delay(0.3), times=FOR_EVER)
+        async with wiring.open_house(config.load(company.write()), write=True) as opened:
+            house = replace(opened, clock=company.clock, dice=company._dice)
+            reports: list[CycleReport] = []
+
+            async def cycle(job: str) -> None:
+                async with house.world(job) as world:
+                    reports.append(await run_cycle(house.plan(job), world))
+
+            async with anyio.create_task_group() as jobs:
+                jobs.start_soon(cycle, "app")
+                jobs.start_soon(cycle, "other")
+        assert sum(report.counts.get("create", 0) for report in reports) == 2
+        assert sorted(user["userName"] for user in server.users.values()) == [ANN, "bob@example.com"]
+        server.clear_requests()
+        for job in ("app", "other"):
+            report = await cycle_of(company, job)
+            assert (report.failures, server.sent("POST")) == ([], [])
