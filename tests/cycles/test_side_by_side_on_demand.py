@@ -59,7 +59,7 @@ async def test_who_waits_in_the_spool_of_a_cycle_is_made_at_once_and_only_once(
     company: Company, server: ScimServer
 ) -> None:
     company.people("zoe", "ann", "bob")
-    held = Hanging(server, "POST", "/Users", body="zoe", seconds=1.0)
+    held = Hanging(server, "POST", "/Users", body="zoe", seconds=4.0)
     async with both(company) as house, anyio.create_task_group() as tasks:
         one = Both(replace(house, clock=company.clock), workers=1)
         tasks.start_soon(one.cycle)

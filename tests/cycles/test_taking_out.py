@@ -136,7 +136,8 @@ attributes = [
 ]
 [targets.other]
 type = "scim"
-url = "URL?tenant=2"
+url = "URL"
+tenant = "2"
 auth = { type = "bearer", token = { file = "token" } }
 """.replace("URL", server.url)
     company.people("ann", "bob")

@@ -243,7 +243,7 @@ async def test_a_wrong_password_is_said_in_words(reader: SambaScene) -> None:
     reader.bind = SimpleBind(READER, lambda: "wrong")
     async with opened(reader) as source:
         [line] = await source.test()
-    assert line.text == "bind: Invalid credentials (user name or password is wrong)"
+    assert line.text == f"bind {reader.address.url}: Invalid credentials (user name or password is wrong)"
 
 
 async def test_start_tls_leads_to_a_domain_too(reader: SambaScene) -> None:
