@@ -83,6 +83,10 @@ class StateError(ReconcilerError):
     """The state cannot be used as it is."""
 
 
+class NoStateYet(StateError):
+    """Nothing has been remembered so far."""
+
+
 class StateLocked(StateError):
     """Another process writes to the state; the text names it."""
 

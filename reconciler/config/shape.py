@@ -20,9 +20,6 @@ from reconciler.config.values import Table
 
 _T = TypeVar("_T", bound=Table)
 
-LATER = frozenset({"timezone", "leave_date", "service_principal"})
-"""Keys that are promised and not there yet; to pass over them would do something else than what was asked for."""
-
 _ROUNDS_MAX = 40
 _TEXT_BY_TYPE = {
     "missing": "is missing",
@@ -147,8 +144,6 @@ def _finding(model: type[Table], fault: ErrorDetails, place: Place, data: Any) -
         case "refused":
             return Finding(place, context["problem"], context["hint"], context["excerpt"])
         case "extra_forbidden":
-            if place[-1] in LATER:
-                return Finding(place, "is not yet available")
             return Finding(place, "unknown key", nearest(place[-1], _known_keys(model, place[:-1], data)))
         case "union_tag_invalid" | "union_tag_not_found":
             types = _known_types(model, place, data)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, inspect, text
 
-from reconciler.errors import StateError
+from reconciler.errors import NoStateYet, StateError
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,8 @@ def check_revision(current: str | None, revisions: Revisions, place: str, *, may
     )
 
 
-def no_state_yet(place: str) -> StateError:
-    return StateError(
+def no_state_yet(place: str) -> NoStateYet:
+    return NoStateYet(
         f"{place}: there is no state yet; `reconciler run` or `reconciler cycle JOB` makes it, or correct [state] url"
     )
 

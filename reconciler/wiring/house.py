@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,13 +16,14 @@ import anyio
 from reconciler import config as configuration
 from reconciler.config import Config
 from reconciler.core.model import Job
-from reconciler.errors import ConfigError, Problem, StateError
+from reconciler.errors import ConfigError, NoStateYet, Problem
 from reconciler.net.client import Lanes
 from reconciler.ports import Announcing, Clock, Dice, Progress, Source, Target
 from reconciler.runtime.clock import NoProgress, SystemClock, SystemDice
 from reconciler.runtime.rehearsal import Rehearsal
 from reconciler.runtime.turns import Turns
 from reconciler.runtime.world import Plan, World
+from reconciler.store.copying import copy_server_state
 from reconciler.store.database import copy_state
 from reconciler.store.sql import SqlStore
 from reconciler.wiring.connecting import REAL, Connect
@@ -196,13 +197,12 @@ def state_directory(config: Config) -> Path:
 
 
 def _copied(url: str, directory: Path) -> str:
-    """Copy the state of a SQLite file; where there is none yet, the scratch state is empty."""
+    """Copy the state into a SQLite file; where there is none yet, the scratch state is empty."""
     copy = directory / "state.db"
     kind, _, place = url.partition(":///")
-    if kind != "sqlite":
-        raise StateError(
-            "a plan works on a copy of the state, which needs SQLite; on PostgreSQL it is not yet available"
-        )
-    if Path(place).exists():
-        copy_state(Path(place), copy)
+    with suppress(NoStateYet):
+        if kind == "sqlite":
+            copy_state(Path(place), copy)
+        else:
+            copy_server_state(url, copy)
     return f"sqlite:///{copy}"

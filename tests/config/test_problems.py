@@ -123,9 +123,9 @@ WRONG: dict[str, tuple[str, list[str]]] = {
             "[jobs.phone.groups] members | must be one of owned, exact | did you mean 'exact'?",
         ],
     ),
-    "what is promised for later and would not do what was asked for": (
+    "a key that belongs one table further up": (
         SOUND + JOB + "[jobs.phone.users]\nservice_principal = 1\n",
-        ["[jobs.phone.users] service_principal | is not yet available | "],
+        ["[jobs.phone.users] service_principal | unknown key | known: actions, attributes, define, filter, sign_in"],
     ),
     "names that are none": (
         '[sources."a b"]\ntype = "file"\nusers = "u.csv"\n[targets."-x"]\ntype = "scim"\nurl = "https://x.example"\n',

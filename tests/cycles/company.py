@@ -65,6 +65,7 @@ class Company:
         self.job = job or 'scope = "all"'
         self.attributes = attributes
         self.auth = '{ type = "bearer", token = { file = "token" } }'
+        self.state_url = "sqlite:///state.db"
         self.target_type = "scim"
         self.target_lines = ""
         self.source_lines = ""
@@ -125,7 +126,7 @@ class Company:
         path.write_text(
             f"""
 [state]
-url = "sqlite:///state.db"
+url = "{self.state_url}"
 
 [sources.staff]
 {self.source or self._files()}

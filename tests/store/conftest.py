@@ -7,12 +7,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from sqlalchemy import create_engine
 
 from reconciler.store.sql import SqlStore
-from reconciler.store.tables import metadata
 from tests.store.scenes import Work, open_work
-from tests.store.servers import running_postgresql, why_no_postgresql
+from tests.store.servers import emptied, running_postgresql, why_no_postgresql
 
 
 @pytest.fixture(scope="session")
@@ -30,11 +28,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param != "postgresql":
         return f"sqlite:///{tmp_path}/state.db"
     url = str(request.getfixturevalue("postgresql"))
-    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
-    with engine.begin() as connection:
-        metadata.drop_all(connection)
-        connection.exec_driver_sql("DROP TABLE IF EXISTS alembic_version")
-    engine.dispose()
+    emptied(url)
     return url
 
 

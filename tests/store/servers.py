@@ -11,6 +11,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from shutil import chown, which
 
+from sqlalchemy import create_engine
+
+from reconciler.store.tables import metadata
+
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 
 
@@ -40,6 +44,15 @@ def running_postgresql(directory: Path) -> Iterator[str]:
         yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
     finally:
         _run("pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
+
+
+def emptied(url: str) -> None:
+    """Drop every table of a state."""
+    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    with engine.begin() as connection:
+        metadata.drop_all(connection)
+        connection.exec_driver_sql("DROP TABLE IF EXISTS alembic_version")
+    engine.dispose()
 
 
 def _run(program: str, *arguments: str | Path) -> None:
