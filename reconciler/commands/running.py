@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _Result = TypeVar("_Result")
 
-_COLLECT_AFTER = (50_000, 50, 100)
+COLLECT_AFTER = (50_000, 50, 100)
 """A page makes some ten thousand values that live until it is written down: looking for garbage earlier finds none."""
 _CYCLES_MAX = 20
 """So many may end before garbage is looked for although others run."""
@@ -47,6 +47,6 @@ def run_async(work: Callable[[], Awaitable[_Result]], *, log_level: str = "warni
     """Run to the end and return what comes back. What is logged meanwhile goes to stderr, never to stdout."""
     logs.configure(level=log_level)
     gc.freeze()  # what was imported stays: it need not be looked through again and again
-    gc.set_threshold(*_COLLECT_AFTER)
+    gc.set_threshold(*COLLECT_AFTER)
     sys.setswitchinterval(_SWITCH_SECONDS)
     return anyio.run(work, backend_options={"use_uvloop": find_spec("uvloop") is not None})

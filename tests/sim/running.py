@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from reconciler.commands.running import COLLECT_AFTER
 from tests.sim import disk as disks
 from tests.sim.loop import run_virtually
 from tests.sim.simulation import Outcome, Simulation
@@ -29,6 +31,8 @@ def simulate(seed: int) -> Outcome:
         if simulation is not None:
             simulation.log(event)
 
+    usual = gc.get_threshold()
+    gc.set_threshold(*COLLECT_AFTER)  # as commands do
     try:
         with logging_to(log):
             return run_virtually(work)
@@ -37,6 +41,7 @@ def simulate(seed: int) -> Outcome:
             raise
         raise Broken(_report(seed, simulation, error)) from error
     finally:
+        gc.set_threshold(*usual)
         shutil.rmtree(directory, ignore_errors=True)
 
 
