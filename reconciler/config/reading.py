@@ -128,23 +128,28 @@ def _included(document: Document, patterns: Any, path: Path) -> list[Path]:
         if not isinstance(pattern, str) or not pattern.strip():
             continue
         matches = _matches(document.directory, pattern)
-        if matches is None:
-            document.problems.append(Problem(document.where(("include", position)), "is no pattern of file names"))
-        elif not matches and not re.search(r"[*?\[]", pattern):
+        if isinstance(matches, str):
+            document.problems.append(Problem(document.where(("include", position)), matches))
+            continue
+        if not matches and not re.search(r"[*?\[]", pattern):
             document.problems.append(Problem(document.where(("include", position)), "the file is not there"))
-        found.update(dict.fromkeys(match for match in matches or () if match != path.absolute()))
+        found.update(dict.fromkeys(match for match in matches if match != path.absolute()))
     return list(found)
 
 
-def _matches(directory: Path, pattern: str) -> Sequence[Path] | None:
+def _matches(directory: Path, pattern: str) -> Sequence[Path] | str:
+    """Return the files that a pattern means, or what is wrong with it."""
     below = Path(pattern)
+    if below.is_absolute():
+        directory, below = Path(below.anchor), below.relative_to(below.anchor)
+    if not below.parts:
+        return "is a directory, and no pattern of file names"
     try:
-        if below.is_absolute():
-            directory, below = Path(below.anchor), below.relative_to(below.anchor)
         return sorted(match for match in directory.glob(str(below)) if match.is_file())
-    except (ValueError, NotImplementedError, OSError):
-        # what `glob` says of "**x" and of absolute or over-long patterns; the caller names pattern and place
-        return None
+    except ValueError:  # such as "**x" before Python 3.13
+        return "is no pattern of file names"
+    except OSError as error:
+        return f"cannot be looked up: {error.strerror}"
 
 
 def _merge(document: Document, tables: dict[str, Any], label: str, *, included: bool) -> None:

@@ -466,6 +466,18 @@ def test_problems_of_included_files_name_those_files(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("pattern", [".", "/", "./"])
+def test_an_include_of_a_directory_is_named(pattern: str, tmp_path: Path) -> None:
+    wrong = "include[0] | is a directory, and no pattern of file names | "
+    assert problems_of(f'include = ["{pattern}"]\n' + SOUND, tmp_path) == [wrong]
+
+
+def test_an_include_that_no_file_can_be_called_is_named(tmp_path: Path) -> None:
+    [found] = problems_of(f'include = ["{"x" * 300}"]\n' + SOUND, tmp_path)
+    # from Python 3.12 on, looking for it finds nothing
+    assert found in ("include[0] | cannot be looked up: File name too long | ", "include[0] | the file is not there | ")
+
+
 def test_a_key_that_may_be_a_secret_is_not_shown(tmp_path: Path) -> None:
     (found,) = problems_of(f"[state]\n{'S3CRET' * 20} = 1\n", tmp_path)
     assert found == "[state] (a key of 120 characters) | unknown key | known: password, url"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -61,8 +62,6 @@ def running_mariadb(directory: Path) -> Iterator[str]:
 
 def _wait(server: subprocess.Popen[bytes], ready: Path, out: Path) -> None:
     """Return when the server has done what it does first."""
-    import time
-
     give_up = time.monotonic() + START_SECONDS_MAX
     while not ready.exists():
         if server.poll() is not None or time.monotonic() > give_up:

@@ -13,12 +13,16 @@ from tests.targets.opening import (
     MANAGER,
     PROFILE,
     PUT_PROFILE,
+    SPOKEN,
     WORK_MAIL,
+    Spoken,
     created,
     odd,
 )
 
 pytestmark = pytest.mark.looptime
+EITHER = pytest.mark.parametrize("by", list(SPOKEN.values()), ids=list(SPOKEN))
+"""What is the same for a description is held here for both; what is not, in test_contract_quirks_described."""
 
 # --- finding -----------------------------------------------------------------------------------------------------
 
@@ -395,7 +399,6 @@ async def test_an_unknown_attribute_is_named_and_nothing_is_written() -> None:
     "quirks",
     [
         {},
-        {"missing_answers_500": True},
         {"html_errors": True},
         {"html_errors": True, "html_labelled_scim": True},
         {"empty_errors": True},
@@ -405,8 +408,17 @@ async def test_an_unknown_attribute_is_named_and_nothing_is_written() -> None:
         {"errors_without_scim_type": True},
     ],
 )
-async def test_what_is_gone_is_told(quirks: dict[str, Any]) -> None:
-    async with odd(**quirks) as (server, at):
+@EITHER
+async def test_what_is_gone_is_told(by: Spoken, quirks: dict[str, Any]) -> None:
+    await _is_told_what_is_gone(by, quirks)
+
+
+async def test_what_is_gone_is_told_though_the_server_says_500() -> None:
+    await _is_told_what_is_gone(SPOKEN["scim"], {"missing_answers_500": True})
+
+
+async def _is_told_what_is_gone(by: Spoken, quirks: dict[str, Any]) -> None:
+    async with by.odd(**quirks) as (server, at):
         account = await at.user()
         server.forget()
         assert await at.target.get("user", account.id) == Missing()
@@ -416,8 +428,9 @@ async def test_what_is_gone_is_told(quirks: dict[str, Any]) -> None:
         assert await at.target.delete("user", account.id) == Missing()
 
 
-async def test_a_delete_may_answer_with_a_body() -> None:
-    async with odd(delete_answers_body=True) as (server, at):
+@EITHER
+async def test_a_delete_may_answer_with_a_body(by: Spoken) -> None:
+    async with by.odd(delete_answers_body=True) as (server, at):
         account = await at.user()
         assert isinstance(await at.target.delete("user", account.id), Done)
         assert server.users == {}

@@ -170,22 +170,3 @@ async def test_others_values_stay_when_a_whole_account_is_sent() -> None:
         after = server.user("ann@example.com")
         assert (after["active"], after["nickName"]) == (False, "Annie")
         assert sorted(each["value"] for each in after["emails"]) == ["ann2@example.com", "ann@home.example"]
-
-
-@pytest.mark.parametrize("quirks", [{}, {"html_errors": True}, {"empty_errors": True}, {"text_errors": True}])
-async def test_what_is_gone_is_told(quirks: dict[str, Any]) -> None:
-    async with odd(**quirks) as (server, at):
-        account = await at.user()
-        server.forget()
-        assert await at.target.get("user", account.id) == Missing()
-        outcome = await at.target.update("user", account.id, [Change("title", None, "Lead")], account.resource)
-        assert isinstance(outcome, Failed)
-        assert outcome.fault is Fault.NOT_FOUND
-        assert await at.target.delete("user", account.id) == Missing()
-
-
-async def test_a_delete_may_answer_with_a_body() -> None:
-    async with odd(delete_answers_body=True) as (server, at):
-        account = await at.user()
-        assert isinstance(await at.target.delete("user", account.id), Done)
-        assert server.users == {}
