@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from itertools import combinations
 from typing import Any
 
-from reconciler.core import casting, diffing, paths
+from reconciler.core import casting, diffing
+from reconciler.core.mapping_checks import Failure, constant_problems, defaults_of, layout_problems
 from reconciler.core.model import (
     Apply,
     AttributeMapping,
@@ -25,7 +25,6 @@ from reconciler.core.model import (
     Untouched,
     WhenNull,
 )
-from reconciler.core.reasons import Reason
 from reconciler.core.redaction import redacted_paths
 from reconciler.errors import EvaluationError
 from reconciler.language import (
@@ -53,15 +52,6 @@ ROLES = frozenset({"appRoleAssignments", "role", "roles"})
 """What rules read of the roles that somebody has."""
 MemberLookup = Callable[[MemberOf], bool | None]
 """Says whether the entry is in a group; None: not known."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why one path has no value that the target could take. Never holds the value of an attribute."""
-
-    path: str
-    error_code: Reason
-    reason: str
 
 
 @dataclass(slots=True)
@@ -225,7 +215,7 @@ class Mapper:
         mapped = [m for m in rules.mappings if not (rules.kind == "group" and m.to == MEMBERS)]
         known = {m.to: profile.attribute(rules.kind, m.to) for m in mapped}
         expressions = {m.to: compile_expression(m.source.text) for m in mapped if isinstance(m.source, FromExpression)}
-        defaults, spoiled = _defaults(mapped, known)
+        defaults, spoiled = defaults_of(mapped, known)
         listed = profile.user_attributes if rules.kind == "user" else profile.group_attributes
         required = tuple(
             path
@@ -259,7 +249,7 @@ class Mapper:
                 if (isinstance(m.source, Direct) and m.source.attribute in ROLES)
                 or (m.to in expressions and not ROLES.isdisjoint(expressions[m.to].reads))
             ),
-            problems=(*_constant_problems(mapped, known), *spoiled, *_layout_problems(mapped, required)),
+            problems=(*constant_problems(mapped, known), *spoiled, *layout_problems(mapped, required)),
             steps=tuple(
                 _step(m, known[m.to], expressions.get(m.to)) for m in mapped if not isinstance(m.source, Untouched)
             ),
@@ -395,57 +385,5 @@ def _step(mapping: AttributeMapping, attribute: TargetAttribute, expression: Exp
     return mapping.to, None, None, value, plain, cast
 
 
-def _defaults(
-    mapped: list[AttributeMapping], known: Mapping[str, TargetAttribute]
-) -> tuple[dict[str, Any], list[Failure]]:
-    defaults: dict[str, Any] = {}
-    spoiled: list[Failure] = []
-    for mapping in mapped:
-        if mapping.default is None:
-            continue
-        if known[mapping.to].references is not None:
-            spoiled.append(Failure(mapping.to, casting.INVALID_VALUE, "a reference cannot have a default"))
-            continue
-        try:
-            default = casting.caster(known[mapping.to])(mapping.default)
-        except casting.Unfit as unfit:
-            spoiled.append(Failure(mapping.to, unfit.error_code, f"its default cannot be used: {unfit.reason}"))
-        else:
-            if default is not None:
-                defaults[mapping.to] = default
-    return defaults, spoiled
-
-
 def _may_be_empty(attribute: TargetAttribute, defaults: Mapping[str, Any]) -> bool:
     return attribute.path in defaults or not (attribute.required or attribute.never_null)
-
-
-def _constant_problems(mapped: list[AttributeMapping], known: Mapping[str, TargetAttribute]) -> list[Failure]:
-    problems: list[Failure] = []
-    for mapping in mapped:
-        if isinstance(mapping.source, Constant):
-            try:
-                casting.caster(known[mapping.to])(mapping.source.value)
-            except casting.Unfit as unfit:
-                problems.append(Failure(mapping.to, unfit.error_code, f"its constant cannot be used: {unfit.reason}"))
-    return problems
-
-
-def _layout_problems(mapped: list[AttributeMapping], required: tuple[str, ...]) -> list[Failure]:
-    targets = [mapping.to for mapping in mapped]
-    problems = [
-        Failure(second, casting.INVALID_VALUE, f"it cannot be mapped beside {first}: both write the same value")
-        for first, second in combinations(targets, 2)
-        if paths.clash(first, second)
-    ]
-    problems += [
-        Failure(path, casting.INVALID_VALUE, "the target's own id is given by the target and cannot be mapped")
-        for path in targets
-        if path.lower() == "id"
-    ]
-    problems += [
-        Failure(path, "MandatoryFieldsMissing", "the target requires it and nothing is mapped to it")
-        for path in required
-        if path not in targets
-    ]
-    return problems

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from reconciler.core import diffing
 from reconciler.core.decisions import Ask, Decision, Judged, Leave, Operation, Reject, Word, verdict_of
 from reconciler.core.leaving import CAUSES, Deprovisioning
-from reconciler.core.mapping import Failure, Mapped
+from reconciler.core.mapping import Mapped
+from reconciler.core.mapping_checks import Failure
 from reconciler.core.model import Action, Cause, Change, Job, ObjectRules, Profile, Resource, TargetId
 from reconciler.core.outcomes import Account
 from reconciler.core.reasons import Reason

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.core.diffing import changes
-from reconciler.core.mapping import Failure, Mapped, Mapper
+from reconciler.core.mapping import Mapped, Mapper
+from reconciler.core.mapping_checks import Failure
 from reconciler.core.model import (
     Apply,
     AttributeMapping,
