@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Set
 from dataclasses import fields, is_dataclass, replace
 from enum import Enum
+from functools import cache
 from typing import Any
 
 import orjson
@@ -61,18 +62,27 @@ def _in_order(rules: ObjectRules | None) -> ObjectRules | None:
     return replace(rules, mappings=tuple(sorted(rules.mappings, key=lambda mapping: mapping.to)))
 
 
+@cache
+def _names_of(kind: type[Any]) -> tuple[str, ...] | None:
+    """Return the names of a dataclass's fields; None where it is no dataclass."""
+    return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else None
+
+
 def _plain(value: Any) -> Any:
     """Return a value as JSON, its type where that makes a difference, sets in order."""
+    kind: Any = type(value)
+    if value is None or kind is str or kind is bool:
+        return value
     if isinstance(value, Enum):
         return value.value
-    if is_dataclass(value) and not isinstance(value, type):
-        return [type(value).__name__, {field.name: _plain(getattr(value, field.name)) for field in fields(value)}]
+    if (names := _names_of(kind)) is not None:
+        return [kind.__name__, {name: _plain(getattr(value, name)) for name in names}]
     if isinstance(value, Mapping):
         return {str(key): _plain(held) for key, held in value.items()}
     if isinstance(value, Set):
         return sorted(str(_plain(held)) for held in value)
     if isinstance(value, list | tuple):
         return [_plain(held) for held in value]
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int):
         return str(value) if abs(value) > 2**53 else value
     return value

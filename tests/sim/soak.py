@@ -1,40 +1,71 @@
-"""Runs new seeds for so many seconds, and writes down those that fail: `python -m tests.sim.soak 3600`."""
+"""Runs new seeds on each core for so many seconds, and keeps those that fail: `python -m tests.sim.soak 3600`."""
 
 from __future__ import annotations
 
+import os
 import secrets
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
 
 from tests.sim.running import simulate
 from tests.sim.seeds import keep
 
 
-def main(seconds: float) -> int:
+@dataclass(slots=True)
+class Tried:
+    """What the seeds of one core, or of all, came to."""
+
+    seeds: int = 0
+    failed: int = 0
+    totals: Counter[str] = field(default_factory=Counter)
+    befell: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: Tried) -> None:
+        self.seeds += other.seeds
+        self.failed += other.failed
+        self.totals += other.totals
+        self.befell += other.befell
+        self.kinds += other.kinds
+
+
+def try_seeds(seconds: float) -> Tried:
+    """Run one new seed after the other; tell of those that fail at once, and write them down."""
     began = time.monotonic()
-    run = failed = 0
-    totals: Counter[str] = Counter()
-    befell: Counter[str] = Counter()
-    kinds: Counter[str] = Counter()
+    tried = Tried()
     while time.monotonic() - began < seconds:
         seed = secrets.randbelow(10**9)
-        run += 1
+        tried.seeds += 1
         try:
             outcome = simulate(seed)
         except AssertionError as error:
             print(error, flush=True)
             keep(seed)
-            failed += 1
+            tried.failed += 1
             continue
-        totals.update(
+        tried.totals.update(
             cycles=outcome.cycles, requests=outcome.requests, commits=outcome.transactions, kills=outcome.kills
         )
-        befell.update(outcome.befell)
-        kinds[outcome.kind] += 1
-    shown = ", ".join(f"{count:,} {name}" for name, count in totals.items())
-    print(f"{run} seeds, {failed} failed; {shown}; faults: {dict(befell.most_common())}; {dict(kinds)}")
-    return 1 if failed else 0
+        tried.befell.update(outcome.befell)
+        tried.kinds[outcome.kind] += 1
+    return tried
+
+
+def main(seconds: float) -> int:
+    cores = len(os.sched_getaffinity(0))
+    every = Tried()
+    with ProcessPoolExecutor(cores) as pool:
+        for tried in pool.map(try_seeds, [seconds] * cores):
+            every.add(tried)
+    shown = ", ".join(f"{count:,} {name}" for name, count in every.totals.items())
+    print(
+        f"{every.seeds} seeds in {seconds:.0f} s on {cores} cores, {every.failed} failed; {shown}; "
+        f"faults: {dict(every.befell.most_common())}; {dict(every.kinds)}"
+    )
+    return 1 if every.failed else 0
 
 
 if __name__ == "__main__":
