@@ -9,6 +9,9 @@ from reconciler.core.model import SourceId
 
 _TABLES = 256
 _FIRST_SLOTS = 16
+_EMPTY = array("q", bytes(8 * _FIRST_SLOTS))
+"""What all tables are until something is written into them."""
+_EMPTY_PAIRS = array("q", bytes(16 * _FIRST_SLOTS))
 
 
 class Keys:
@@ -23,7 +26,7 @@ class Keys:
     __slots__ = ("_counts", "_tables")
 
     def __init__(self) -> None:
-        self._tables = [array("q", bytes(8 * _FIRST_SLOTS)) for _ in range(_TABLES)]
+        self._tables = [_EMPTY] * _TABLES
         self._counts = [0] * _TABLES
 
     def add(self, ids: Sequence[str]) -> list[int]:
@@ -41,6 +44,8 @@ class Keys:
             if there:
                 repeated.append(position)
                 continue
+            if not counts[number]:
+                table = tables[number] = _EMPTY[:]
             table[slot] = digest
             counts[number] += 1
             if counts[number] * 3 > last * 2:
@@ -78,7 +83,7 @@ class Owners:
     __slots__ = ("_counts", "_ids", "_tables")
 
     def __init__(self) -> None:
-        self._tables = [array("q", bytes(16 * _FIRST_SLOTS)) for _ in range(_TABLES)]
+        self._tables = [_EMPTY_PAIRS] * _TABLES
         """Of pairs: the hash of a name, 0 where the slot is free; where the id begins, 0 where nobody speaks for it."""
         self._counts = [0] * _TABLES
         self._ids = bytearray(b"\0")
@@ -100,6 +105,8 @@ class Owners:
         """Let an id speak for a name, whoever did before."""
         digest = hash(name) or 1
         number, slot = self._find(digest)
+        if not self._counts[number]:
+            self._tables[number] = _EMPTY_PAIRS[:]
         table, text = self._tables[number], id_.encode(errors="surrogatepass")
         is_new = not table[slot]
         table[slot], table[slot + 1] = digest, len(self._ids)
@@ -112,7 +119,8 @@ class Owners:
     def drop(self, name: Hashable) -> None:
         """Let nobody speak for a name."""
         number, slot = self._find(hash(name) or 1)
-        self._tables[number][slot + 1] = 0
+        if self._tables[number][slot]:
+            self._tables[number][slot + 1] = 0
 
     def _find(self, digest: int) -> tuple[int, int]:
         """Return the table and the slot that a hash is in, or would be."""

@@ -21,6 +21,12 @@ def test_whoever_was_added_is_within_and_nobody_else() -> None:
     assert "bob" not in keys
 
 
+def test_what_one_remembers_another_does_not() -> None:
+    first, second = Keys(), Keys()
+    assert first.add(["ann"]) == second.add(["ann"]) == []
+    assert "ann" not in Keys()
+
+
 def test_many_ids_are_each_new_once_and_known_afterwards() -> None:
     keys = Keys()
     ids = [f"id-{number}" for number in range(20_000)]
