@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Delete, Table, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Delete, Integer, Table, bindparam, delete, func, insert, or_, select, update
 
 from reconciler.core.model import Identity
 from reconciler.core.notices import Settle
@@ -52,6 +52,22 @@ _OF_THE_SOURCE = (
 _SCRATCH = (spool, listing_keys, listing)
 
 
+_BIND = update(jobs).where(jobs.c.id == bindparam("its_job"))
+"""Sets the columns that are given beside it."""
+_OPEN = insert(cycles)
+_PROGRESS = select(jobs.c.watermark, jobs.c.completed_rules).where(jobs.c.id == bindparam("its_job"))
+_NEWEST_ROW = select(func.max(entries.c.row_id))
+_HISTORY = (
+    select(cycles.c.cycle_id, cycles.c.closed_at, cycles.c.summary)
+    .where(cycles.c.job == bindparam("its_job"), cycles.c.summary.is_not(None))
+    .order_by(cycles.c.id.desc())
+    .limit(bindparam("most", type_=Integer))
+)
+_SET_DUE = update(jobs).where(jobs.c.name == bindparam("its_job")).values(next_due_at=bindparam("at"))
+_FACTS = select(target_facts.c.facts).where(target_facts.c.target_ref == bindparam("ref"))
+_KEY = select(installation.c.fingerprint_key)
+
+
 def open_job(
     connection: Connection, name: str, source: Identity, target: Identity, now: float, cycle_id: str, asked_by: str
 ) -> JobState:
@@ -67,31 +83,28 @@ def open_job(
         connection.execute(update(jobs).where(jobs.c.id == row.id).values(watermark=None, completed_rules=None))
     _empty(connection, row.id, _SCRATCH)
     epoch = row.epoch + 1
-    connection.execute(
-        update(jobs).where(jobs.c.id == row.id).values(epoch=epoch, source_ref=refs[0], target_ref=refs[1])
-    )
+    connection.execute(_BIND, {"its_job": row.id, "epoch": epoch, "source_ref": refs[0], "target_ref": refs[1]})
     key = _fingerprint_key(connection)
     made_up = hashlib.blake2b(f"{row.id}/{epoch}".encode(), key=key, digest_size=16).hexdigest()
-    connection.execute(
-        insert(cycles).values(
-            job_id=row.id,
-            epoch=epoch,
-            job=name,
-            cycle_id=cycle_id or made_up,
-            source_ref=refs[0],
-            target_ref=refs[1],
-            opened_at=now,
-            asked_by=asked_by,
-        )
-    )
-    state = connection.execute(select(jobs.c.watermark, jobs.c.completed_rules).where(jobs.c.id == row.id)).one()
+    opened = {
+        "job_id": row.id,
+        "epoch": epoch,
+        "job": name,
+        "cycle_id": cycle_id or made_up,
+        "source_ref": refs[0],
+        "target_ref": refs[1],
+        "opened_at": now,
+        "asked_by": asked_by,
+    }
+    connection.execute(_OPEN, opened)
+    state = connection.execute(_PROGRESS, {"its_job": row.id}).one()
     return JobState(
         job_id=row.id,
         epoch=epoch,
         fingerprint_key=key,
         watermark=state.watermark,
         completed_rules=state.completed_rules,
-        ceiling=connection.execute(select(func.max(entries.c.row_id))).scalar() or 0,
+        ceiling=connection.execute(_NEWEST_ROW).scalar() or 0,
     )
 
 
@@ -131,19 +144,12 @@ def close_visit(connection: Connection, job_id: int, epoch: int, now: float) -> 
 
 
 def history(connection: Connection, job: str, limit: int) -> list[dict[str, Any]]:
-    c = cycles.c
-    rows = connection.execute(
-        select(c.cycle_id, c.closed_at, c.summary)
-        .where(c.job == job, c.summary.is_not(None))
-        .order_by(c.id.desc())
-        .limit(limit)
-    )
+    rows = connection.execute(_HISTORY, {"its_job": job, "most": limit})
     return [{"cycle_id": row.cycle_id, "ended_at": row.closed_at, **orjson.loads(row.summary)} for row in rows]
 
 
 def set_next_due(connection: Connection, name: str, at: float | None) -> None:
-    statement = update(jobs).where(jobs.c.name == name).values(next_due_at=at)
-    if connection.execute(statement).rowcount == 0:
+    if connection.execute(_SET_DUE, {"its_job": name, "at": at}).rowcount == 0:
         connection.execute(insert(jobs).values(name=name, epoch=0, next_due_at=at))
 
 
@@ -181,7 +187,7 @@ def rebind(connection: Connection, name: str, source: Identity, target: Identity
 
 def remembered(connection: Connection, target: Identity) -> dict[str, Any] | None:
     ref = identity_ref(connection, target)
-    facts = connection.execute(select(target_facts.c.facts).where(target_facts.c.target_ref == ref)).scalar()
+    facts = connection.execute(_FACTS, {"ref": ref}).scalar()
     return None if facts is None else dict(orjson.loads(facts))
 
 
@@ -192,7 +198,7 @@ def remember(connection: Connection, target: Identity, facts: dict[str, Any], no
 
 def _fingerprint_key(connection: Connection) -> bytes:
     """Return the installation's own secret, made when it is first asked for."""
-    key = connection.execute(select(installation.c.fingerprint_key)).scalar()
+    key = connection.execute(_KEY).scalar()
     if key is None:
         key = secrets.token_bytes(32)
         connection.execute(insert(installation).values(id=1, fingerprint_key=key))

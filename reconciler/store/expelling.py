@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, and_, delete, or_, select, tuple_, update
+from sqlalchemy import Connection, and_, bindparam, delete, or_, select, tuple_, update
 
 from reconciler.core.model import Kind, SourceId
 from reconciler.core.records import Record
@@ -63,10 +63,14 @@ def let_back(connection: Connection, people: Sequence[tuple[str, Kind, SourceId]
     return let
 
 
+_t = taken_out.c
+_OUT = (
+    select(_t.kind, _t.source_id, _t.taken_by).join(jobs, jobs.c.id == _t.job_id).where(jobs.c.name == bindparam("job"))
+)
+
+
 def who_is_out(connection: Connection, job: str) -> Mapping[Key, str]:
-    c = taken_out.c
-    found = select(c.kind, c.source_id, c.taken_by).join(jobs, jobs.c.id == c.job_id).where(jobs.c.name == job)
-    return {(kind, source_id): by for kind, source_id, by in connection.execute(found)}
+    return {(kind, source_id): by for kind, source_id, by in connection.execute(_OUT, {"job": job})}
 
 
 def _look_again(connection: Connection, job_id: int, kind: Kind, source_id: SourceId, now: float) -> None:

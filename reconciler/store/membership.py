@@ -66,6 +66,18 @@ _LOOK_AGAIN = (
 )
 
 
+_s = staged_groups.c
+_STAGED_HERE = in_turn(_GIVEN, staged_groups, and_(_s.job_id == bindparam("job_id"), _s.group_id == _GIVEN.c.value))
+_STAGED = select(_s.group_id, _s.name, _s.digest, _s.present).select_from(_STAGED_HERE)
+_PRESENT = select(_s.group_id).where(_s.job_id == bindparam("job_id"), _s.present)
+_OF_ID = select(_s.group_id, _s.name_key).select_from(_STAGED_HERE).where(_s.present)
+_OF_NAME = (
+    select(_s.group_id, _s.name_key)
+    .select_from(in_turn(_GIVEN, staged_groups, and_(_s.job_id == bindparam("job_id"), _s.name_key == _GIVEN.c.value)))
+    .where(_s.present)
+)
+
+
 # --- as the source says it ---------------------------------------------------------------------------------------
 
 
@@ -109,8 +121,7 @@ def mixed_groups(connection: Connection, job_id: int, groups: Sequence[SourceId]
 
 
 def drop_groups(connection: Connection, job_id: int, kept: Iterable[SourceId], look_again: bool) -> frozenset[SourceId]:
-    c = staged_groups.c
-    staged = connection.execute(select(c.group_id).where(c.job_id == job_id, c.present)).scalars().all()
+    staged = connection.execute(_PRESENT, {"job_id": job_id}).scalars().all()
     return _drop(connection, job_id, sorted(set(staged).difference(kept)), look_again)
 
 
@@ -138,15 +149,11 @@ def _drop(connection: Connection, job_id: int, gone: Sequence[SourceId], look_ag
 
 
 def groups_named(connection: Connection, job_id: int, names: Sequence[str]) -> dict[str, tuple[SourceId, ...]]:
-    c = staged_groups.c
+    def staged(named: Select[Any], values: Sequence[str]) -> set[tuple[SourceId, str]]:
+        rows = connection.execute(named, {"given": values, "job_id": job_id})
+        return {(row[0], row[1]) for row in rows}
 
-    def staged(column: ColumnElement[str], values: Sequence[str]) -> list[tuple[SourceId, str]]:
-        found = select(c.group_id, c.name_key).select_from(
-            in_turn(_GIVEN, staged_groups, and_(c.job_id == job_id, column == _GIVEN.c.value))
-        )
-        return [(row[0], row[1]) for row in connection.execute(found.where(c.present), {"given": values}).all()]
-
-    rows = set(staged(c.group_id, names)) | set(staged(c.name_key, [name.casefold() for name in names]))
+    rows = staged(_OF_ID, names) | staged(_OF_NAME, [name.casefold() for name in names])
     by_key: defaultdict[str, list[SourceId]] = defaultdict(list)
     ids = set()
     for group_id, name_key in sorted(rows):
@@ -230,13 +237,7 @@ def _stage_one(
 
 
 def _staged(connection: Connection, job_id: int, group_ids: Sequence[SourceId]) -> dict[SourceId, _Staged]:
-    c = staged_groups.c
-    rows = connection.execute(
-        select(c.group_id, c.name, c.digest, c.present).select_from(
-            in_turn(_GIVEN, staged_groups, and_(c.job_id == job_id, c.group_id == _GIVEN.c.value))
-        ),
-        {"given": group_ids},
-    )
+    rows = connection.execute(_STAGED, {"given": group_ids, "job_id": job_id})
     return {group_id: _Staged(*rest) for group_id, *rest in rows}
 
 
@@ -267,14 +268,20 @@ def with_those_below(connection: Connection, job_id: int, changed: set[SourceId]
 # --- as we made it at the target, and what lies between ----------------------------------------------------------
 
 
+_GROUPS_OF = tuple(
+    select(table.c.group_id)
+    .select_from(
+        in_turn(_GIVEN, table, and_(table.c.job_id == bindparam("job_id"), table.c.member_id == _GIVEN.c.value))
+    )
+    .distinct()
+    for table in (memberships, ledger)
+)
+
+
 def touch_groups_of(connection: Connection, job_id: int, members: Sequence[SourceId]) -> None:
     groups: set[SourceId] = set()
-    for table in (memberships, ledger):
-        c = table.c
-        of = select(c.group_id).select_from(
-            in_turn(_GIVEN, table, and_(c.job_id == job_id, c.member_id == _GIVEN.c.value))
-        )
-        groups.update(connection.execute(of.distinct(), {"given": members}).scalars())
+    for groups_of in _GROUPS_OF:
+        groups.update(connection.execute(groups_of, {"given": members, "job_id": job_id}).scalars())
     soil(connection, job_id, sorted(groups))
 
 

@@ -10,6 +10,8 @@ KEYS_KEPT_SECONDS = 400 * 86400.0
 """A mail that was sent is known for so long at least, so that nobody is told the same thing twice."""
 _NOTHING = b"{}"
 _BEFORE: BindParameter[float] = bindparam("before")
+_l = provisioning_log.c
+_OLDEST = select(_l.id, _l.at).where(_l.id > 0).order_by(_l.id).limit(bindparam("most", type_=Integer))
 _c, _later, _n = cycles.c, cycles.alias("later"), notices.c
 _followed = exists().where(_later.c.job_id == _c.job_id, _later.c.epoch > _c.epoch, _later.c.opened_at < _BEFORE)
 _old = select(_c.id).where(_c.opened_at < _BEFORE, _followed).order_by(_c.id).limit(bindparam("most", type_=Integer))
@@ -29,12 +31,11 @@ def prune(connection: Connection, before: float, limit: int) -> int:
 
 def _records(connection: Connection, before: float, limit: int) -> int:
     """Drop the oldest records: they were written in the order of their ids, give or take a moment."""
-    c = provisioning_log.c
-    oldest = connection.execute(select(c.id, c.at).where(c.id > 0).order_by(c.id).limit(limit)).all()
+    oldest = connection.execute(_OLDEST, {"most": limit}).all()
     old = [row.id for row in oldest if row.at < before]
     if not old:
         return 0
-    return connection.execute(delete(provisioning_log).where(c.id <= old[-1], c.at < before)).rowcount
+    return connection.execute(delete(provisioning_log).where(_l.id <= old[-1], _l.at < before)).rowcount
 
 
 def _cycles(connection: Connection, before: float, limit: int) -> None:

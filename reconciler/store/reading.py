@@ -141,10 +141,14 @@ def owners(connection: Connection, target: Identity, kind: Kind, ids: Sequence[T
     }
 
 
+_LINKED = select(func.count()).select_from(entries).where(entries.c.job_id == bindparam("job_id"), MANAGED)
+_ON = (entries.c.job_id == bindparam("job_id"), SHOULD_BE_OFF, entries.c.target_id.is_not(None))
+_ON_COUNT = select(func.count()).select_from(entries).where(*_ON)
+_ON_LIST = select(*READ).where(*_ON).order_by(entries.c.off_since, entries.c.row_id).limit(bindparam("most"))
+
+
 def linked_count(connection: Connection, job_id: int) -> int:
-    return connection.execute(
-        select(func.count()).select_from(entries).where(entries.c.job_id == job_id, MANAGED)
-    ).scalar_one()
+    return connection.execute(_LINKED, {"job_id": job_id}).scalar_one()
 
 
 def in_escrow(connection: Connection, job_id: int, limit: int) -> list[Record]:
@@ -176,10 +180,8 @@ def should_be_off(connection: Connection, job: str, limit: int) -> tuple[int, li
     row = job_named(connection, job)
     if row is None:
         return 0, []
-    c = entries.c
-    on = (c.job_id == row.id, SHOULD_BE_OFF, c.target_id.is_not(None))
-    total = connection.execute(select(func.count()).select_from(entries).where(*on)).scalar_one()
-    found = connection.execute(select(*READ).where(*on).order_by(c.off_since, c.row_id).limit(limit)) if total else ()
+    total = connection.execute(_ON_COUNT, {"job_id": row.id}).scalar_one()
+    found = connection.execute(_ON_LIST, {"job_id": row.id, "most": limit}) if total else ()
     return total, [record(one) for one in found]
 
 

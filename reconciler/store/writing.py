@@ -27,6 +27,13 @@ _KEY = ("job_id", "kind", "source_id")
 
 _GIVEN = given()
 _UPDATE = update(entries).where(entries.c.row_id == bindparam("its_row"), entries.c.job_id == bindparam("its_job"))
+_e = entries.c
+_HELD = select(_e.target_id, _e.row_id, _e.job_id, _e.source_id).select_from(
+    in_turn(
+        *(_GIVEN, entries),
+        and_(_e.target_ref == bindparam("target_ref"), _e.kind == bindparam("kind"), _e.target_id == _GIVEN.c.value),
+    )
+)
 _RELEASE = update(entries).where(entries.c.row_id == bindparam("its_row")).values(target_ref=null(), target_id=null())
 _FORGET = delete(entries).where(*(entries.c[name] == bindparam(name) for name in _KEY))
 _FORGET_PENDING = delete(pending_references).where(*(pending_references.c[name] == bindparam(name) for name in _KEY))
@@ -208,11 +215,7 @@ def _losing(
 def _holders(connection: Connection, target_ref: int, kind: Kind, ids: Sequence[TargetId]) -> dict[TargetId, _Holder]:
     if not ids:
         return {}
-    c = entries.c
-    held = and_(c.target_ref == target_ref, c.kind == kind, c.target_id == _GIVEN.c.value)
-    rows = connection.execute(
-        select(c.target_id, c.row_id, c.job_id, c.source_id).select_from(in_turn(_GIVEN, entries, held)), {"given": ids}
-    ).all()
+    rows = connection.execute(_HELD, {"given": ids, "target_ref": target_ref, "kind": kind}).all()
     return {target_id: _Holder(row_id, job_id, source_id) for target_id, row_id, job_id, source_id in rows}
 
 
