@@ -126,8 +126,8 @@ class Applier:
                 await self._done(operation, account, took_ms)
             case Missing():
                 await self._vanished(operation, took_ms)
-            case Failed(fault=Fault.CONFLICT) if operation.word != "delete":
-                await self._conflict(operation, outcome, took_ms)
+            case Failed(fault=Fault.CONFLICT) if not operation.negative:
+                await self._conflict(operation)
             case Failed(fault=Fault.NOT_FOUND) if operation.word != "create":
                 await self._vanished(operation, took_ms)
             case Failed(fault=Fault.INTERRUPTED, timed_out=False) if operation.word == "create" and not self.last_round:
@@ -227,8 +227,9 @@ class Applier:
             outcome = await self._gone_or_refused(record.kind, target_id, outcome)
         if isinstance(outcome, Failed) and operation.word == "disable" and outcome.fault not in _REACHES_NOTHING:
             alone = tuple(c for c in operation.changes if c.path == self._profile.active)
-            if len(alone) < len(operation.changes):
-                # nothing may stand between a leaver and the disable, also not another attribute's refusal
+            if len(alone) < len(operation.changes) or outcome.fault is Fault.CONFLICT:
+                # nothing may stand between a leaver and the disable: not another attribute's refusal, which may be that
+                # of a taken name, and not somebody who changes the account at the same moment
                 operation.changes = alone
                 operation.fingerprint = None  # the rest is tried again
                 operation.in_doubt = outcome.may_have_been_done
@@ -363,7 +364,7 @@ class Applier:
         await self._journal.entry(record, replace(log, status="warning"), pending=(), touches_groups=True)
         self.again.append((record.kind, record.source_id))
 
-    async def _conflict(self, operation: Operation, failure: Failed, took_ms: int) -> None:
+    async def _conflict(self, operation: Operation) -> None:
         """Somebody has the name: adopt who is free, wait for who may let it go, else say who it is."""
         kind = operation.record.kind
         if operation.word == "create":

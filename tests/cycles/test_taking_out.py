@@ -150,3 +150,14 @@ auth = { type = "bearer", token = { file = "token" } }
     assert [(one.job, one.outcome) for one in taken.people] == [("app", "disabled"), ("second", "disabled")]
     assert (server.user(ANN)["active"], server.user(f"x.{ANN}")["active"]) == (False, False)
     assert server.user(f"x.{BOB}")["active"] is True
+
+
+async def test_a_conflict_is_no_disable(company: Company, server: ScimServer) -> None:
+    company.people("ann", "bob")
+    await company.cycle()
+    server.script.on("PATCH", "/Users", then=Status(409), times=2)
+    taken = await out(company, "ann")
+    assert (outcomes(taken), taken.exit_code) == (["failed"], 1)
+    assert server.user(ANN)["active"] is True
+    assert [row["status"] for row in await company.log(user="ann") if row["operation"] == "disable"] == ["failure"]
+    assert done(await company.cycle()) == {"disable": 1}
