@@ -334,6 +334,7 @@ class _Cycle:
 
     async def _match_again(self) -> None:
         """Match once more whose account has vanished, whose name was taken, or whose account is free only now."""
+        weighed = set(map(id, self._deciding.negatives))
         await self._drain(partial(self._deciding.decide_late, last=True))
         again, self._applier.again = self._applier.again, []
         self._applier.last_round = True
@@ -346,6 +347,10 @@ class _Cycle:
                 await self._drain(partial(self._reader.fetch, self._rules[kind], ids))
         for kind, source_id in self._applier.again:
             self._applier.failed(source_id, "match", "InvalidAnchor", f"the {kind}'s account vanishes again and again")
+        # what is to be taken away of these was not weighed with the others: the next cycle plans it anew
+        for operation in self._deciding.negatives:
+            if id(operation) not in weighed:
+                await self._journal.entry(replace(operation.record, fingerprint=None))
 
     async def _drain(self, produce: Callable[[], Awaitable[object]]) -> None:
         await drain(produce, self._spool, self._applier, concurrency=self._plan.concurrency)

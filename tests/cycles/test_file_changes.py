@@ -189,3 +189,18 @@ async def test_the_configurations_of_the_page_are_ones_that_run(
     )
     assert done(report) == {"create": 1}
     assert server.user("ann@example.com")["displayName"] == ("Ann" if number == 0 else "Ann Ångström")
+
+
+async def test_whom_a_cycle_could_match_only_at_its_very_end_is_off_in_the_next(
+    company: Company, server: ScimServer, inbox: Inbox
+) -> None:
+    company.attributes = company.attributes.replace('from = "id"', 'from = "id", match = 2')
+    inbox.drop("1.csv", row("ann"))
+    await company.cycle(write=False)
+    old = server.put("user", userName="kim.old@example.com", externalId="k2", active=True)
+    server.script.on("POST", "/Users", then=Status(400), times=FOR_EVER)
+    inbox.drop("2.csv", row("k1").replace("k1@", "kim@"), row("k2", enabled="false").replace("k2@", "kim@"))
+    assert done(await company.cycle(write=False)) == {"failure": 1}
+    assert inbox.put_away == ["1.csv", "2.csv"], "no file says it again"
+    assert done(await company.cycle(write=False)) == {"disable": 1, "failure": 1}
+    assert server.users[old]["active"] is False
