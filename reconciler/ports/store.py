@@ -215,8 +215,8 @@ class Store(Protocol):
 
     async def ledger(self, job_id: int, group: SourceId) -> Mapping[TargetId, SourceId]: ...
 
-    async def somebody(self, user: str) -> list[tuple[str, Record]]:
-        """Return the user entries, of all jobs, of whoever has this source id, target id, person or name.
+    async def somebody(self, user: str) -> list[tuple[str, Identity, Record]]:
+        """Return the user entries, with job and source, of whoever has this source id, target id, person or name.
 
         With each come the entries of the same person, and of the same source id of the same source.
         """

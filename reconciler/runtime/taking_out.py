@@ -11,7 +11,7 @@ import anyio
 
 from reconciler.core import settling, telling
 from reconciler.core.decisions import Judged, Leave, Operation
-from reconciler.core.model import Cause, Kind, SourceId, TargetId
+from reconciler.core.model import Cause, Identity, Kind, SourceId, TargetId
 from reconciler.core.records import Record
 from reconciler.core.scoping import Leaving
 from reconciler.errors import NobodyOrSeveral, ReconcilerError
@@ -73,11 +73,29 @@ async def find(store: Store, user: str) -> list[tuple[str, Record]]:
     found = await store.somebody(user)
     if not found:
         raise NobodyOrSeveral(f"no job knows anybody called {user}; `reconciler links JOB` shows who there is")
-    humans = {record.person if record.person is not None else record.source_id for _, record in found}
-    if len(humans) > 1:
-        several = ", ".join(f"{record.source_id} ({record.name}) in {job}" for job, record in found)
-        raise NobodyOrSeveral(f"{user} is not one person: {several}; name one by the source id")
-    return found
+    if _humans(found) > 1:
+        several = ", ".join(
+            f"{record.source_id} ({record.name}{_account(record)}) in {job}" for job, _, record in found
+        )
+        hint = "name one by the source id, or where two have the same, by the account"
+        raise NobodyOrSeveral(f"{user} is not one person: {several}; {hint}")
+    return [(job, record) for job, _, record in found]
+
+
+def _humans(found: Sequence[tuple[str, Identity, Record]]) -> int:
+    """Return how many humans these entries are: the same id says so only within one source, the same person always."""
+    humans: list[set[object]] = []
+    for _, source, record in found:
+        known_by: set[object] = {(source, record.source_id)}
+        if record.person is not None:
+            known_by.add(record.person)
+        others = [human for human in humans if known_by.isdisjoint(human)]
+        humans = [*others, known_by.union(*(human for human in humans if not known_by.isdisjoint(human)))]
+    return len(humans)
+
+
+def _account(record: Record) -> str:
+    return f", account {record.link.target_id}" if record.link is not None else ""
 
 
 async def take_out(

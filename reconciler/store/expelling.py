@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, and_, bindparam, delete, or_, select, tuple_, update
 
-from reconciler.core.model import Kind, SourceId
+from reconciler.core.model import Identity, Kind, SourceId
 from reconciler.core.records import Record
 from reconciler.store.dialects import put_many
 from reconciler.store.identifying import job_named
 from reconciler.store.rows import READ, record
-from reconciler.store.tables import entries, jobs, taken_out
+from reconciler.store.tables import entries, identities, jobs, taken_out
 
 Key = tuple[Kind, SourceId]
 
 
-def somebody(connection: Connection, user: str) -> list[tuple[str, Record]]:
-    c = entries.c
+def somebody(connection: Connection, user: str) -> list[tuple[str, Identity, Record]]:
+    c, source = entries.c, identities.c
     known = select(jobs.c.source_ref, c.source_id, c.target_id, c.person, c.name).join(jobs, jobs.c.id == c.job_id)
     folded = user.casefold()  # here, as the databases know letter case of ASCII only
     first = [
@@ -30,12 +30,13 @@ def somebody(connection: Connection, user: str) -> list[tuple[str, Record]]:
     same_entry = tuple_(jobs.c.source_ref, c.source_id).in_([(ref, source_id) for ref, source_id, _ in first])
     same_person = c.person.in_({person for *_, person in first if person is not None})
     found = connection.execute(
-        select(jobs.c.name.label("job"), *READ)
+        select(jobs.c.name.label("job"), source.type, source.place, source.key, *READ)
         .join(jobs, jobs.c.id == c.job_id)
+        .join(identities, source.id == jobs.c.source_ref)
         .where(c.kind == "user", or_(same_entry, same_person))
         .order_by(c.job_id, c.row_id)
     )
-    return [(str(row[0]), record(row[1:])) for row in found]
+    return [(str(row[0]), Identity(*row[1:4]), record(row[4:])) for row in found]
 
 
 def take_out(connection: Connection, people: Sequence[tuple[str, Kind, SourceId]], by: str, now: float) -> None:

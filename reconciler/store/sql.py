@@ -304,7 +304,7 @@ class SqlStore:
     async def pending_count(self, job_id: int) -> int:
         return await self._do(waiting.pending_count, job_id)
 
-    async def somebody(self, user: str) -> list[tuple[str, Record]]:
+    async def somebody(self, user: str) -> list[tuple[str, Identity, Record]]:
         return await self._do(expelling.somebody, user)
 
     async def take_out(self, people: Sequence[tuple[str, Kind, SourceId]], by: str, now: float) -> None:

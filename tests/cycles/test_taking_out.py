@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import orjson
 import pytest
 
 from reconciler import config, wiring
@@ -123,10 +124,9 @@ async def test_who_has_left_meanwhile_is_deleted_in_the_end(company: Company, se
     assert done(await company.cycle()) == {"delete": 1}
 
 
-async def test_in_every_job_that_knows_her(company: Company, server: ScimServer) -> None:
-    company.tables = """
+SECOND = """
 [jobs.second]
-source = "staff"
+source = "SOURCE"
 target = "other"
 scope = "all"
 [jobs.second.users]
@@ -139,17 +139,60 @@ type = "scim"
 url = "URL"
 tenant = "2"
 auth = { type = "bearer", token = { file = "token" } }
-""".replace("URL", server.url)
-    company.people("ann", "bob")
-    await company.cycle()
+"""
+PARTNERS = """
+[sources.partners]
+type = "file"
+users = "partners.jsonl"
+key = "id"
+active = "accountEnabled"
+"""
+
+
+async def cycle_of_second(company: Company) -> None:
     async with wiring.open_house(config.load(company.configure()), write=True) as opened:
         house = replace(opened, clock=company.clock)
         async with house.world("second") as world:
             await run_cycle(house.plan("second"), world)
+
+
+async def test_in_every_job_that_knows_her(company: Company, server: ScimServer) -> None:
+    company.tables = SECOND.replace("URL", server.url).replace("SOURCE", "staff")
+    company.people("ann", "bob")
+    await company.cycle()
+    await cycle_of_second(company)
     taken = await out(company, "ann")
     assert [(one.job, one.outcome) for one in taken.people] == [("app", "disabled"), ("second", "disabled")]
     assert (server.user(ANN)["active"], server.user(f"x.{ANN}")["active"]) == (False, False)
     assert server.user(f"x.{BOB}")["active"] is True
+
+
+async def test_the_same_id_in_another_source_is_another_human(company: Company, server: ScimServer) -> None:
+    company.tables = SECOND.replace("URL", server.url).replace("SOURCE", "partners") + PARTNERS
+    company.person("7", userPrincipalName=ANN, employeeId=None)
+    partner = {"id": "7", "userPrincipalName": BOB, "accountEnabled": True}
+    (company.directory / "partners.jsonl").write_bytes(orjson.dumps(partner) + b"\n")
+    await company.cycle()
+    await cycle_of_second(company)
+    account = server.user(f"x.{BOB}")["id"]
+    with pytest.raises(NobodyOrSeveral, match=rf"7 \(7, account {account}\) in second"):
+        await out(company, "7")
+    assert (server.user(ANN)["active"], server.user(f"x.{BOB}")["active"]) == (True, True)
+    taken = await out(company, account)
+    assert [(one.job, one.outcome) for one in taken.people] == [("second", "disabled")]
+
+
+async def test_a_job_that_never_heard_of_her_employee_number_knows_her_by_her_id(
+    company: Company, server: ScimServer
+) -> None:
+    company.tables = SECOND.replace("URL", server.url).replace("SOURCE", "staff")
+    company.person("ann", employeeId=None)
+    await company.cycle()
+    await cycle_of_second(company)
+    company.users["ann"]["employeeId"] = "E-1"
+    company.users["ann"]["jobTitle"] = "Manager"
+    await company.cycle()
+    assert outcomes(await out(company, "ann")) == ["disabled", "disabled"]
 
 
 async def test_a_conflict_is_no_disable(company: Company, server: ScimServer) -> None:
