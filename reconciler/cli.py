@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
 import os
@@ -59,6 +60,7 @@ EXIT_NO_ANSWER = 5
 EXIT_INTERRUPTED = 130
 EXIT_NOBODY_READS = 141
 """What a shell shows of a program that a closed pipe ended."""
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Commands(click.Group):
@@ -84,6 +86,12 @@ class Commands(click.Group):
             ctx.fail(f"No such command '{args[0]}'. {hint}")
         return super().resolve_command(ctx, args)
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        try:  # click would make exit 1 of it: help is printed while a context is made
+            return super().make_context(*args, **kwargs)
+        except BrokenPipeError:
+            _nobody_reads()
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -102,6 +110,7 @@ def cli(ctx: click.Context, config: Path | None) -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit; 2 with a sentence on stderr for what a person has to mend, 130 on Ctrl-C."""
+    _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # names come in every script, and a terminal may know only one
@@ -124,11 +133,32 @@ def main() -> NoReturn:
     except ReconcilerError as error:
         click.echo(f"error: {error}", err=True)
         code = EXIT_USAGE
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        # whoever writes a file says so: what is left is what we print
+        _drop_output()
+        click.echo(f"error: the output cannot be written: {error.strerror}", err=True)
+        code = EXIT_USAGE
     raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def _open_what_is_closed() -> None:
+    """Open the standard streams that are closed: else the state, or a socket, would get their numbers."""
+    while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(opened)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False))
 
 
 def _nobody_reads() -> NoReturn:
     """End without a word: whoever read our output has closed it, as `head` does."""
-    # at its end Python flushes stdout once more, and would complain
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    _drop_output()
     raise SystemExit(EXIT_NOBODY_READS)
+
+
+def _drop_output() -> None:
+    """Send what is still to be printed nowhere: at its end Python flushes stdout once more, and would complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

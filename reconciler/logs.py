@@ -14,7 +14,8 @@ import os
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
-from typing import Any, Final, TextIO
+from contextlib import suppress
+from typing import Any, Final, TextIO, cast
 from urllib.parse import quote, quote_plus
 
 import orjson
@@ -36,6 +37,7 @@ def get(**context: Any) -> FilteringBoundLogger:
 def configure(level: str = "info", stream: TextIO | None = None) -> None:
     """Send everything from `level` up to `stream` (stderr by default). May be called again, to change the level."""
     stream = sys.stderr if stream is None else stream
+    written = cast("TextIO", _Bearing(stream))  # of a stream no more is asked than writing
     threshold = LEVELS[level]
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -51,10 +53,10 @@ def configure(level: str = "info", stream: TextIO | None = None) -> None:
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.WriteLoggerFactory(stream),
+        logger_factory=structlog.WriteLoggerFactory(written),
         cache_logger_on_first_use=False,
     )
-    _route_standard_logging(threshold, stream, shared, last)
+    _route_standard_logging(threshold, written, shared, last)
 
 
 def mask(secret: str) -> None:
@@ -116,6 +118,24 @@ def _masked_text(text: str) -> str:
     if "=" in text:
         text = _QUERY.sub(rf"\1{MASKED}", text)
     return _SCHEME.sub(rf"\1 {MASKED}", text)
+
+
+# --- where lines go ------------------------------------------------------------------------------------------------
+
+
+class _Bearing:
+    """A stream that stops nobody's work: a line that it cannot take (a full disk, a reader who is gone) is lost."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
 
 
 # --- the two forms of a line ---------------------------------------------------------------------------------------

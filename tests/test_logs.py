@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
@@ -66,6 +67,17 @@ def test_on_a_terminal_lines_are_for_people_and_coloured() -> None:
     assert "cycle.done" in stream.getvalue()
     assert "\x1b[" in stream.getvalue()
     assert stream.getvalue().endswith("\n")
+
+
+class Full(io.StringIO):
+    def write(self, _: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_line_for_which_there_is_no_room_stops_nobody() -> None:
+    logs.configure(stream=Full())
+    logs.get().info("cycle.done", job="phone")
+    logging.getLogger("others").error("gone wrong")
 
 
 def test_who_wants_no_colours_gets_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,7 +91,7 @@ def _confirmed(question: str) -> bool:
     try:
         return click.confirm(question, err=True)
     except click.Abort:
-        if sys.stdin is None or not sys.stdin.isatty():
+        if not sys.stdin.isatty():
             raise click.UsageError("nobody is there to answer: say --yes") from None
         raise
 

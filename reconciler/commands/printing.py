@@ -10,13 +10,11 @@ import orjson
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """Print one object. Says nothing where stdout was closed from the start."""
-    if sys.stdout is None:
-        return
+    """Print one object."""
     sys.stdout.buffer.write(orjson.dumps(value) + b"\n")
     sys.stdout.buffer.flush()
 
 
 def prints_on_a_terminal() -> bool:
     """Whether stdout is shown to a person, who would see bars and JSON run through each other."""
-    return sys.stdout is not None and sys.stdout.isatty()
+    return sys.stdout.isatty()

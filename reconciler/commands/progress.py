@@ -35,7 +35,7 @@ class _Shown:
 @contextmanager
 def shown_progress(*, enabled: bool) -> Iterator[Progress]:
     """Give something to report progress to: bars on stderr where it is a terminal, else nothing."""
-    if not (enabled and sys.stderr is not None and sys.stderr.isatty()):
+    if not (enabled and sys.stderr.isatty()):
         yield NoProgress()
         return
     from rich.console import Console

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import shlex
 import signal
@@ -61,12 +62,41 @@ async def test_a_reader_that_leaves_is_no_reason_for_a_traceback(company: Compan
     assert await process.wait() == 141
 
 
-def test_no_stdout_at_all_is_no_reason_for_a_traceback(company: Company) -> None:
-    command = f'{sys.executable} -m reconciler evaluate \'Join("-", "a", "b")\' --json >&-'
-    ran = subprocess.run(
-        ["sh", "-c", command], cwd=company.directory, env=environment({}), capture_output=True, check=False
+async def _in_sh(company: Company, words: str) -> tuple[int | None, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        *("sh", "-c", f"{sys.executable} -m reconciler {words}"),
+        cwd=company.directory,
+        env=environment({}),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
-    assert (ran.returncode, ran.stderr) == (0, b"")
+    out, err = await asyncio.wait_for(process.communicate(), 60)
+    return process.returncode, out.decode(), err.decode()
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+async def test_a_stream_that_is_closed_from_the_start_is_no_reason_to_end(company: Company, closed: str) -> None:
+    code, out, err = await _in_sh(company, f"cycle app --json {closed}")
+    assert (code, err) == (0, "")
+    assert bool(out) == (closed in ("<&-", "2>&-"))
+    assert sum((await company.cycle()).requests.values()) == 0, "the cycle did its work"
+
+
+@pytest.mark.parametrize("words", ["check", "plan app --json", "--help"])
+async def test_output_for_which_there_is_no_room_is_one_sentence(company: Company, words: str) -> None:
+    code, out, err = await _in_sh(company, f"{words} >/dev/full")
+    assert (code, out, err) == (2, "", "error: the output cannot be written: No space left on device\n")
+
+
+@pytest.mark.parametrize("words", [("--help",), ("log", "--help")])
+def test_help_that_nobody_reads_is_exit_141(words: tuple[str, ...]) -> None:
+    read, written = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "reconciler", *words]
+    ran = subprocess.run(command, env=environment({}), stdout=written, stderr=subprocess.PIPE, check=False)
+    os.close(written)
+    assert (ran.returncode, ran.stderr) == (141, b"")
 
 
 async def test_ctrl_c_ends_a_cycle_with_130_and_loses_nothing(
