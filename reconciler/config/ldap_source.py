@@ -54,6 +54,7 @@ def ldap_source(name: str, table: LdapSourceTable, report: Report) -> LdapSource
         changes=table.changes,
         page_size=table.page_size,
         timeout_seconds=seconds(table.timeout),
+        allow_empty=frozenset(table.allow_empty),
         active=active_of(table.active),
         person=table.person,
     )

@@ -113,6 +113,7 @@ class LdapSourceSettings:
     changes: Literal["auto", "search", "none"]
     page_size: int
     timeout_seconds: float
+    allow_empty: frozenset[Literal["users", "groups"]] = frozenset()
     active: ActiveRule | None = None
     person: str | None = None
 

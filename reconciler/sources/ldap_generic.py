@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence, Set
 from dataclasses import replace
 
 from ldap.controls import RequestControl
@@ -120,7 +120,7 @@ class GenericDirectory:
     ) -> Iterator[ReadEvent]:
         names = Names()
         try:
-            token = self._begun(kinds, bound, names) if SYNCREPL in ways else None
+            token = self._begun(kinds, bound, names, problems) if SYNCREPL in ways else None
             if token is None:
                 token = self._swept(wanted, kinds, bound, names, problems, tells=SEARCH in ways)
             shaping = Shaping(self._wire, self._layout, _ByName(self._wire, self._layout, names))
@@ -129,7 +129,7 @@ class GenericDirectory:
         finally:
             names.close()
 
-    def _begun(self, kinds: Sequence[Kind], bound: Token, names: Names) -> Token | None:
+    def _begun(self, kinds: Sequence[Kind], bound: Token, names: Names, problems: dict[Part, Problems]) -> Token | None:
         """Take in everybody's names by a first round of synchronisation, and return the token that it gives."""
         cookies: dict[Kind, str] = {}
         known: dict[Kind, int] = {}
@@ -140,6 +140,7 @@ class GenericDirectory:
             if end.cookie is None or end.refused is not None:
                 return None
             cookies[kind], known[kind] = end.cookie, end.count
+        self._note_nobody(kinds, {kind for kind, count in known.items() if count}, problems)
         return replace(bound, way=SYNCREPL, cookies=cookies, known=known)
 
     def _swept(
@@ -157,6 +158,7 @@ class GenericDirectory:
         if not tells and not wanted.memberships and not any(layout.reading(one, wanted).references for one in KINDS):
             return None
         cookies: dict[Kind, str] = {}
+        shown: set[Kind] = set()
         for kind in kinds:
             place, latest = layout.place(kind), search.BEGINNING if tells else None
             asked = [layout.anchor, search.MODIFIED]
@@ -165,11 +167,18 @@ class GenericDirectory:
                     for each in problems.values():
                         each.refused(f"names of {kind}s", answer)
                     return None
+                shown.add(kind)
                 names.add((raw.dn, id_) for raw in answer if (id_ := layout.id_of(raw)) is not None)
                 latest = search.newest(answer, latest)
             if latest is not None:
                 cookies[kind] = latest
+        self._note_nobody(kinds, shown, problems)
         return replace(bound, way=SEARCH, cookies=cookies) if cookies.keys() == set(kinds) else None
+
+    def _note_nobody(self, kinds: Sequence[Kind], shown: Set[Kind], problems: dict[Part, Problems]) -> None:
+        """Note that groups cannot be believed where no user is shown: all of their members would be nobody."""
+        if "user" in kinds and "user" not in shown:
+            problems["memberships"].add(self._layout.nobody("user"))
 
     def _delta(
         self,

@@ -49,6 +49,8 @@ class Layout:
     in_chain: bool = False
     """Groups hold whoever the directory itself finds in them through other groups."""
     page_size: int = 1000
+    allow_empty: frozenset[str] = frozenset()
+    """What there may be none of: "users", "groups"."""
 
     def place(self, kind: Kind) -> Place:
         return self.users if kind == "user" else self.groups
@@ -62,6 +64,14 @@ class Layout:
         return Reading(
             sorted(own), references=self.references, multivalued=self.multivalued, enabled=self.active_directory
         )
+
+    def nobody(self, kind: Kind) -> str:
+        """Return why that nobody was shown is not believed; empty where it is."""
+        what = f"{kind}s"
+        if what in self.allow_empty:
+            return ""
+        hint = f'where that is right: allow_empty = ["{what}"]'
+        return f"{what}: none is shown; may they be read, and does the filter fit? ({hint})"
 
     def id_of(self, raw: Raw) -> SourceId | None:
         """Return the anchor; None where the entry shows none, or several."""
@@ -102,7 +112,7 @@ class Layout:
         said = asdict(self)
         for name in ("references", "multivalued"):
             said[name] = sorted(said[name])
-        del said["page_size"]
+        del said["page_size"], said["allow_empty"]
         parts = (wanted.users, wanted.groups, wanted.memberships)
         asked = [said, sorted(wanted.user_attributes), sorted(wanted.group_attributes), parts]
         return hashlib.blake2b(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS), digest_size=12).hexdigest()

@@ -52,6 +52,9 @@ class Problems:
     """What stands against the directory as a whole."""
 
     def add(self, why: str) -> None:
+        """Note what is wrong; nothing where `why` is empty."""
+        if not why:
+            return
         self.count += 1
         if len(self.first) < _PROBLEMS_LISTED:
             self.first.append(why)
@@ -205,10 +208,11 @@ def membership_pages(groups: Iterable[GroupMembers]) -> Iterator[MembershipPage]
 
 def memberships(shaping: Shaping, problems: Problems) -> Iterator[ReadEvent]:
     """Yield every group with its members."""
-    layout, seen = shaping.layout, set[SourceId]()
+    layout, seen, any_shown = shaping.layout, set[SourceId](), False
     asked = [layout.anchor, layout.group_name, *([] if layout.in_chain else [layout.members])]
 
     def groups() -> Iterator[GroupMembers]:
+        nonlocal any_shown
         for answer in shaping.wire.search(
             *(layout.groups.base, layout.groups.filter, asked),
             controls=shaping.resolver.controls,
@@ -217,17 +221,20 @@ def memberships(shaping: Shaping, problems: Problems) -> Iterator[ReadEvent]:
             if isinstance(answer, Refused):
                 problems.refused("groups", answer)
                 return
+            any_shown = True
             for group in shaping.groups(answer, problems):
                 if group.group_id not in seen:
                     seen.add(group.group_id)
                     yield group
+        if not any_shown:
+            problems.add(layout.nobody("group"))
 
     yield from membership_pages(groups())
 
 
 def _entries(shaping: Shaping, kind: Kind, wanted: Wanted, problems: Problems) -> Iterator[ReadEvent]:
     layout = shaping.layout
-    place, reading, keys = layout.place(kind), layout.reading(kind, wanted), Keys()
+    place, reading, keys, any_shown = layout.place(kind), layout.reading(kind, wanted), Keys(), False
     for answer in shaping.wire.search(
         *(place.base, place.filter, [layout.anchor, *reading.asked]),
         controls=shaping.resolver.controls if reading.references else (),
@@ -236,6 +243,7 @@ def _entries(shaping: Shaping, kind: Kind, wanted: Wanted, problems: Problems) -
         if isinstance(answer, Refused):
             problems.refused(f"{kind}s", answer)
             return
+        any_shown = True
         # a directory may give longer pages than were asked for
         for start in range(0, len(answer), 1000):
             entries = shaping.entries(kind, reading, answer[start : start + 1000], problems)
@@ -244,6 +252,8 @@ def _entries(shaping: Shaping, kind: Kind, wanted: Wanted, problems: Problems) -
                 del entries[position]
             if entries:
                 yield EntryPage(kind, entries)
+    if not any_shown:
+        problems.add(layout.nobody(kind))
 
 
 def fetched(shaping: Shaping, kind: Kind, ids: Sequence[SourceId], wanted: Wanted) -> dict[SourceId, Entry | None]:

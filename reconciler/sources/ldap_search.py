@@ -62,15 +62,18 @@ def changes(
 
 def present(wire: Wire, layout: Layout, kind: Kind, problems: Problems) -> Iterator[ReadEvent]:
     """Yield who is there now: who is not named any more is gone."""
-    place = layout.place(kind)
+    place, any_shown = layout.place(kind), False
     for answer in wire.search(place.base, place.filter, [layout.anchor], page_size=layout.page_size):
         if isinstance(answer, Refused):
             problems.refused(f"{kind}s", answer)
             return
+        any_shown = True
         ids: list[SourceId | None] = [layout.id_of(raw) for raw in answer]
         if None in ids:
             problems.add(f"{kind}s: an entry does not show one {layout.anchor}; may it be read?")
         yield PresentPage(kind, [id_ for id_ in ids if id_ is not None])
+    if not any_shown:
+        problems.add(layout.nobody(kind))
 
 
 def _moment(text: str) -> datetime | None:

@@ -241,6 +241,7 @@ def _ldap_source(config: Config, settings: LdapSourceSettings) -> Source:
             multivalued=settings.multivalued,
             in_chain=settings.nested,
             page_size=settings.page_size,
+            allow_empty=frozenset(settings.allow_empty),
         ),
         changes=settings.changes,
     )

@@ -346,10 +346,21 @@ async def test_people_whom_a_right_hides_look_like_leavers_and_the_safeguard_sta
     await firm.cycle()
     firm.slapd.reconfigure(
         "access to * by users read",
-        f'access to dn.subtree="{PEOPLE}" filter="(uid=*)" by dn.exact="{READER}" none\naccess to * by users read',
+        f'access to dn.subtree="{PEOPLE}" filter="(&(uid=*)(!(uid=boss)))" by dn.exact="{READER}" none\n'
+        "access to * by users read",
     )
     report = await firm.cycle(full=True)
     assert (report.state, firm.active()) == ("held", {"boss", "ann", "bob", "cleo"})
+
+
+async def test_a_right_that_hides_everybody_makes_no_leavers_however_few_they_are(firm: Firm) -> None:
+    await firm.cycle()
+    firm.slapd.reconfigure(
+        "access to * by users read",
+        f'access to dn.subtree="{PEOPLE}" filter="(uid=*)" by dn.exact="{READER}" none\naccess to * by users read',
+    )
+    report = await firm.cycle(full=True)
+    assert (report.state, done(report), firm.active()) == ("incomplete", {}, {"boss", "ann", "bob", "cleo"})
 
 
 async def test_a_comparison_of_everything_says_what_the_server_did_not_tell(firm: Firm) -> None:

@@ -40,6 +40,7 @@ LAYOUT = Layout(
     Place(GROUPS, "(objectClass=group)"),
     active_directory=True,
     anchor="objectGUID",
+    allow_empty=frozenset({"groups"}),  # some disband their only team
 )
 ALL = Wanted(
     frozenset({"id", "sAMAccountName", "displayName", "manager", "otherTelephone", "accountEnabled", "mail"}),

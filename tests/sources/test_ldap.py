@@ -20,6 +20,7 @@ from tests.sources.slapd_scene import (
     Address,
     Anonymous,
     Bind,
+    Changes,
     Layout,
     LdapSource,
     Place,
@@ -52,6 +53,7 @@ class TestSearching(SourceContract):
     def scene(self, slapd: Slapd) -> SlapdScene:
         scene = SlapdScene(slapd)
         scene.changes, scene.repeats = "search", True
+        scene.layout = replace(LAYOUT, allow_empty=frozenset({"groups"}))  # its only team is disbanded
         return scene
 
 
@@ -72,6 +74,7 @@ async def seen_by(one: LdapSource, wanted: Wanted = ALL, since: str | None = Non
 @pytest.mark.parametrize("way", ["ldaps", "StartTLS", "Unix socket", "client certificate"])
 async def test_each_way_that_is_protected_shows_everybody(scene: SlapdScene, way: str) -> None:
     await scene.hire("ann", text="Ann")
+    await scene.found("crew", "ann")
     slapd = scene.slapd
     ca_file, here = slapd.ca_file, slapd.directory
     secured = Address(slapd.tls_url, ca_file=ca_file, client_cert=here / "client.pem", client_key=here / "client.key")
@@ -199,6 +202,24 @@ async def test_an_anchor_that_may_not_be_read_is_an_incomplete_reading(scene: Sl
     assert "employeeNumber" in seen.ends["user"].problems[0]
     async with opened(scene) as one:
         assert not (await one.test())[1].ok
+
+
+@pytest.mark.parametrize("changes", ["auto", "search"])
+async def test_a_directory_that_shows_nobody_any_more_is_not_believed(scene: SlapdScene, changes: Changes) -> None:
+    """A right that was taken away is no refusal in LDAP: what may not be read is not there, and nothing says so."""
+    scene.changes = changes
+    before = await begun(scene)
+    hidden = f'access to filter="(|(objectClass=inetOrgPerson)(objectClass=groupOfNames))" by dn="{READER}" none\n'
+    scene.slapd.reconfigure("access to * by users read", f"{hidden}access to * by users read")
+    for token in (None, before.token) if changes == "search" else (None,):
+        seen = await look(scene, token)
+        assert not seen.users and not seen.present
+        assert {part for part, end in seen.ends.items() if not end.complete} >= {"user", "group"}
+        assert not seen.left("user", before) and not seen.left("group", before)
+        assert 'allow_empty = ["users"]' in seen.ends["user"].problems[0]
+    assert not (await look(scene)).ends["memberships"].complete
+    scene.layout = replace(LAYOUT, allow_empty=frozenset({"users", "groups"}))
+    assert (await look(scene)).complete, "where it is said that there may be none"
 
 
 # --- what changed: the traps -------------------------------------------------------------------------------------
