@@ -85,7 +85,7 @@ class SqlStore:
         writer = Writer(os.getpid(), process, clock_now) if write else None
         executor = None if inline else ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         try:
-            database = await _uninterrupted(executor, partial(open_database, url, writer))
+            database = await uninterrupted(executor, partial(open_database, url, writer))
         except BaseException:
             if executor is not None:
                 executor.shutdown(wait=False)
@@ -94,7 +94,7 @@ class SqlStore:
 
     async def close(self) -> None:
         """Let everything that was begun end, then close the database and let go of the lock."""
-        await _uninterrupted(self._executor, self._database.close)
+        await uninterrupted(self._executor, self._database.close)
         if self._executor is not None:
             self._executor.shutdown(wait=True)
 
@@ -103,7 +103,7 @@ class SqlStore:
             with self._database.transaction() as connection:
                 return work(connection, *args, **kwargs)
 
-        return await _uninterrupted(self._executor, transaction)
+        return await uninterrupted(self._executor, transaction)
 
     # --- the cycle -----------------------------------------------------------------------------------------------
 
@@ -388,7 +388,7 @@ class SqlStore:
         await self._do(cycles.rebind, job, source, target, keep_links)
 
 
-async def _uninterrupted(executor: Executor | None, work: Callable[[], T]) -> T:
+async def uninterrupted(executor: Executor | None, work: Callable[[], T]) -> T:
     """Run the work to its end, in the order it was asked for, even if the caller is cancelled meanwhile."""
     if executor is None:
         return work()

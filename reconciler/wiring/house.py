@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,7 +27,7 @@ from reconciler.runtime.turns import Turns
 from reconciler.runtime.world import Plan, World
 from reconciler.store.copying import copy_server_state
 from reconciler.store.database import copy_state
-from reconciler.store.sql import SqlStore
+from reconciler.store.sql import SqlStore, uninterrupted
 from reconciler.wiring.connecting import REAL, Connect
 from reconciler.wiring.credentials import reader
 from reconciler.wiring.sources import build_source
@@ -134,7 +136,9 @@ async def open_house(
         url = state_url(config)
         if scratch:
             directory = Path(stack.enter_context(TemporaryDirectory(prefix="reconciler-plan-")))
-            url = _copied(url, directory)
+            with ThreadPoolExecutor(max_workers=1, thread_name_prefix="copy") as apart:
+                # the daemon goes on meanwhile: its state may be large
+                url = await uninterrupted(apart, partial(_copied, url, directory))
         store = await SqlStore.open(url, write=write, clock_now=clock.now(), process=process)
         try:
             yield House(config, store, clock, SystemDice(), Lanes())

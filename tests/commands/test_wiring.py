@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import io
 import logging
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import anyio
+import anyio.lowlevel
 import pytest
 import structlog
 from sqlalchemy import make_url
@@ -54,6 +58,30 @@ def test_a_password_for_nobody_is_refused(tmp_path: Path) -> None:
 
 def test_a_state_without_a_password_is_as_it_stands(tmp_path: Path) -> None:
     assert wiring.state_url(loaded(tmp_path)) == f"sqlite:///{tmp_path}/state.db"
+
+
+async def test_a_state_is_copied_beside_what_the_process_does_otherwise(tmp_path: Path) -> None:
+    loaded_ = loaded(tmp_path)
+    async with wiring.open_house(loaded_, write=True):
+        pass
+    begun, copied = anyio.Event(), anyio.Event()
+
+    async def copy() -> None:
+        begun.set()
+        async with wiring.open_house(loaded_, write=True, scratch=True):
+            copied.set()
+
+    with closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(copy)
+            await begun.wait()
+            for _ in range(10):
+                await anyio.lowlevel.checkpoint()  # whoever reads the file waits for the other program; we do not
+            assert not copied.is_set()
+            other.close()
+            await copied.wait()
 
 
 @pytest.fixture
