@@ -49,6 +49,9 @@ def share(percentage: str) -> float:
 
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)([smhdw])")
 _UNIT_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_LONGEST_SECONDS = 36500 * 86400.0
+"""Calendars end with the year 9999: a moment behind it could neither be waited for nor be shown."""
+_TOO_LONG = "is longer than a hundred years"
 _PERCENTAGE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)%")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
 _WHO = re.compile(r"(?:(?:user|group):)?[A-Za-z0-9_][A-Za-z0-9_.@\\-]{0,254}\$?")
@@ -72,12 +75,18 @@ def _name(value: str) -> str:
 def _duration(value: str) -> str:
     if not _DURATION.fullmatch(value):
         raise refusal("is no duration", 'write a number and one of s, m, h, d, w: "40m", "3d"')
+    if seconds(value) > _LONGEST_SECONDS:
+        raise refusal(_TOO_LONG, 'the longest is "36500d"')
     return value
 
 
 def _duration_or_never(value: str) -> str:
-    if value != "never" and not _DURATION.fullmatch(value):
+    if value == "never":
+        return value
+    if not _DURATION.fullmatch(value):
         raise refusal("is no duration", 'write a number and one of s, m, h, d, w: "30d"; or "never"')
+    if seconds(value) > _LONGEST_SECONDS:
+        raise refusal(_TOO_LONG, 'the longest is "36500d"; or "never"')
     return value
 
 

@@ -111,6 +111,13 @@ WRONG: dict[str, tuple[str, list[str]]] = {
             'write a number and one of s, m, h, d, w: "30d"; or "never"',
         ],
     ),
+    "durations that outlive everybody": (
+        SOUND + JOB + 'interval = "9999999d"\n[jobs.phone.deprovision]\ndelete_after = "6000w"\n',
+        [
+            '[jobs.phone] interval | is longer than a hundred years | the longest is "36500d"',
+            '[jobs.phone.deprovision] delete_after | is longer than a hundred years | the longest is "36500d"; or "never"',
+        ],
+    ),
     "a choice that is none": (
         SOUND + '[jobs.phone]\nsource = "staff"\ntarget = "phone"\nscope = "al"\nrole_choice = "last"\n'
         '[jobs.phone.deprovision]\ngone = "disabel"\ninactive = "set"\n[jobs.phone.users]\nactions = ["create", "udpate"]\n'
