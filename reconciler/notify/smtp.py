@@ -68,6 +68,8 @@ class SmtpNotifier:
             return await self._send(talk, notice, recipients, begin)
         except _Stop as stop:
             return stop.outcome
+        except Unaddressable as error:  # of recipients it is asked before
+            return NotTaken(f"[mail] from: {error}", of_server=True)
         finally:
             talk.close()
 

@@ -103,6 +103,15 @@ async def test_a_wrong_password_is_told_and_never_shown(certificate: tuple[Path,
     assert (outcome.of_server, outcome.lasting, hand.begun, office.taken) == (True, False, 0, 0)
 
 
+async def test_a_sender_that_is_no_address_is_told_with_its_place() -> None:
+    async with open_office() as office:
+        server = MailServer("127.0.0.1", office.port, "none")
+        notifier = SmtpNotifier(server, replace(LETTERS, sender="reconciler@idm_host"))
+        outcome = refusal(await notifier.hand_over(NOTICE, (ANN,), Hand(office.port)._begin))
+    assert outcome.problem == "[mail] from: reconciler@idm_host: what follows the @ is no domain"
+    assert (outcome.of_server, outcome.lasting, office.taken) == (True, False, 0)
+
+
 async def test_a_password_that_cannot_be_read_is_told_with_its_place() -> None:
     def read() -> str:
         raise ConfigError(Problem("config.toml: [mail] password", "the environment variable P is not set"))
