@@ -50,7 +50,7 @@ from reconciler.config.settings import (
     SqlSourceSettings,
     TargetSettings,
 )
-from reconciler.config.shape import shaped
+from reconciler.config.shape import Finding, shaped
 from reconciler.config.tables import ConfigTable
 from reconciler.config.versions import rules_version
 
@@ -94,6 +94,8 @@ def load(path: Path) -> Config:
     document = read(path)
     shape = shaped(ConfigTable, document.tables)
     report = Report(document, shape)
+    for position in document.unmatched:
+        report.warnings.append(Finding(("include", position), "no file fits this pattern"))
     table = shape.table or ConfigTable()
     state_url, state_password = state_of(table.state, report)
     sources = sources_of(table, report)

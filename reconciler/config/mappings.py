@@ -91,7 +91,7 @@ def _judge_alone(mapping: AttributeMapping, kind: Kind, profile: Profile, place:
     _judge_expression(mapping, kind, (*place, "expression"), report)
     if mapping.match is not None:
         _judge_match(mapping, attribute, (*place, "match"), report)
-    if mapping.to not in known and mapping.to == whole.path:
+    if mapping.to not in known and "[" not in mapping.to:
         _doubt_spelling(mapping.to, known, (*place, "to"), report)
 
 
@@ -166,9 +166,12 @@ def _judge_match(mapping: AttributeMapping, attribute: TargetAttribute, place: P
 
 
 def _doubt_spelling(path: str, known: Mapping[str, TargetAttribute], place: Place, report: Report) -> None:
-    close = difflib.get_close_matches(path, known, n=1, cutoff=0.85)
+    """Warn of a name that is almost that of an attribute which the profile knows in the same schema."""
+    schema, _, name = path.rpartition(":")
+    alike = {one.rpartition(":")[2]: one for one in known if one.rpartition(":")[0] == schema and "[" not in one}
+    close = difflib.get_close_matches(name, alike, n=1, cutoff=0.8)
     if close:
-        report.warning(place, "the profile does not know this attribute", f"did you mean {close[0]!r}?")
+        report.warning(place, "the profile does not know this attribute", f"did you mean {alike[close[0]]!r}?")
 
 
 def _judge_value(value: Any, attribute: TargetAttribute, place: Place, report: Report) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from reconciler.errors import Problem
 
-NAMED_TABLES = ("sources", "targets", "roles", "jobs")
+NAMED_TABLES = ("sources", "targets", "roles", "tables", "jobs")
 """Tables of tables: each file may add names to them."""
 JOB_TABLES = ("users", "groups", "deprovision")
 FILE_BYTES_MAX = 10_000_000
@@ -31,6 +31,8 @@ class Document:
     origins: dict[Place, str] = field(default_factory=dict)
     """The file of each table, by ("jobs", "phone") or ("mail",)."""
     problems: list[Problem] = field(default_factory=list)
+    unmatched: list[int] = field(default_factory=list)
+    """The positions in `include` of patterns that no file fits."""
 
     def where(self, place: Place) -> str:
         """Return a place as people write it: `config.toml: [jobs.phone.users] attributes[3].to`."""
@@ -131,7 +133,9 @@ def _included(document: Document, patterns: Any, path: Path) -> list[Path]:
         if isinstance(matches, str):
             document.problems.append(Problem(document.where(("include", position)), matches))
             continue
-        if not matches and not re.search(r"[*?\[]", pattern):
+        if not matches and re.search(r"[*?\[]", pattern):
+            document.unmatched.append(position)
+        elif not matches:
             document.problems.append(Problem(document.where(("include", position)), "the file is not there"))
         found.update(dict.fromkeys(match for match in matches if match != path.absolute()))
     return list(found)

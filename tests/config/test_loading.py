@@ -280,12 +280,17 @@ def test_included_files_add_their_tables_and_paths_stay_relative_to_the_main_fil
     (tmp_path / "jobs").mkdir()
     (tmp_path / "jobs" / "phone.toml").write_text(f'{JOB}assignments = "phone.csv"\n', "utf-8")
     (tmp_path / "jobs" / "mail.toml").write_text('[mail]\nhost = "h"\nfrom = "a@example.com"\n', "utf-8")
+    (tmp_path / "jobs" / "tables.toml").write_text('[tables.cities]\nentries = { BE = "Bern" }\n', "utf-8")
     (tmp_path / "phone.csv").write_text(
         '\ufeffKind,Principal,Role\r\nuser,ann,\r\n\r\ngroup,"b, c",admin\r\nuser,ann,\r\n', "utf-8"
     )
-    found = loaded('include = ["jobs/*.toml", "more/*.toml"]\n' + SOUND, tmp_path)
+    included = 'include = ["jobs/*.toml", "more/*.toml"]\n'
+    found = loaded(included + '[tables.countries]\nentries = { CH = "Switzerland" }\n' + SOUND, tmp_path)
     assert found.jobs["phone"].assigned == (AssignedUser("ann"), AssignedGroup("b, c", "admin"))
     assert found.mail is not None
+    assert [str(warning) for warning in found.warnings if "include[" in str(warning)] == [
+        f"{tmp_path}/config.toml: include[1]: no file fits this pattern"
+    ]
 
 
 def test_assignments_of_the_table_and_of_the_file_are_added(tmp_path: Path) -> None:
@@ -337,10 +342,12 @@ WARNINGS: dict[str, tuple[str, list[str]]] = {
     ),
     "an attribute that looks like a slip": (
         SOUND + JOB + '[jobs.phone.users]\nattributes = [ { to = "userName", from = "a", match = 1 }, '
-        '{ to = "active", from = "b" }, { to = "preferedLanguage", from = "c" }, { to = "costCode", from = "d" } ]\n',
+        '{ to = "active", from = "b" }, { to = "preferedLanguage", from = "c" }, { to = "costCode", from = "d" }, '
+        '{ to = "titel", from = "e" }, { to = "name.givnName", from = "f" }, '
+        '{ to = "urn:ietf:params:scim:schemas:extension:phone:2.0:User:departmant", from = "g" } ]\n',
         [
-            "[jobs.phone.users] attributes[2].to: the profile does not know this attribute "
-            "(did you mean 'preferredLanguage'?)"
+            f"[jobs.phone.users] attributes[{position}].to: the profile does not know this attribute (did you mean '{name}'?)"
+            for position, name in ((2, "preferredLanguage"), (4, "title"), (5, "name.givenName"))
         ],
     ),
 }
