@@ -20,6 +20,7 @@ _VARIABLE = re.compile(r"\{([a-z_]+)\}")
 _LINK = re.compile(r'<([^<>]*)>((?:[^,"<>]|"[^"]*")*)')
 _REL = re.compile(r';\s*rel\s*=\s*(?:"([^"]*)"|([^\s;,"]+))', re.I)
 _MISSING = object()
+_PORTS = {"https": 443, "http": 80}
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +265,7 @@ def next_link(header: str | None, base: str) -> str | None:
 
     Raises Unreadable where there are links and it cannot be told what they are: that is no end of a list.
     """
-    links = _LINK.findall(header or "")
+    links: list[tuple[str, str]] = _LINK.findall(header or "")
     if header and header.strip() and not links:
         raise Unreadable("the Link header cannot be read")
     for target, parameters in links:
@@ -272,13 +273,24 @@ def next_link(header: str | None, base: str) -> str | None:
         if rel is None:
             raise Unreadable("the Link header cannot be read: a link has no rel")
         if "next" in (rel[1] or rel[2] or "").lower().split():
-            return urljoin(base, str(target))
+            try:
+                return urljoin(base, target)
+            except ValueError:
+                raise Unreadable("the next page is at what is no address") from None
     return None
 
 
 def same_origin(one: str, other: str) -> bool:
-    a, b = urlsplit(one), urlsplit(other)
-    return (a.scheme, a.hostname, a.port) == (b.scheme, b.hostname, b.port)
+    """Whether two addresses are of one server, and neither signs in as somebody else."""
+    try:
+        return _origin(one) == _origin(other)
+    except ValueError:
+        return False
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None, str | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme), parts.username
 
 
 def address(base: str, path: str, variables: Mapping[str, str], query: Mapping[str, str | int]) -> str:

@@ -149,6 +149,9 @@ class Walk:
 
 
 def _cursor(value: Any) -> str | None:
+    """Return what leads to the next page, None where nothing does. Raises Unreadable where it cannot be followed."""
     if type(value) is int:
         return str(value)
-    return value if isinstance(value, str) and value else None
+    if value and not isinstance(value, str):
+        raise Unreadable("what leads to the next page is neither text nor a whole number")
+    return value or None

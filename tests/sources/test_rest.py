@@ -80,6 +80,7 @@ WAYS: Mapping[str, Paging] = {
     "offset to an empty page": Paging("offset", "limit", 5, "offset"),
     "page": Paging("page", "per_page", 3, "page", first=1, total="count"),
     "cursor": Paging("cursor", "limit", 3, "after", next="cursor", total="count"),
+    "cursor without a total": Paging("cursor", "limit", 3, "after", next="cursor"),
     "next": Paging("next", next="following"),
     "link": Paging("link"),
 }
@@ -108,6 +109,13 @@ WRONG: Mapping[str, tuple[str, dict[str, Any]]] = {
     "nobody": ("next", {"people": [], "following": None}),
     "elsewhere": ("next", {"following": "https://evil.example.com/api/people?after=3"}),
     "another scheme": ("next", {"following": "http://hr.example.com/api/people?after=3"}),
+    "credentials of somebody's": ("next", {"following": "https://ann:pw@hr.example.com/api/people?after=3"}),
+    "a port that is none": ("next", {"following": "https://hr.example.com:99999/api/people?after=3"}),
+    "an address that is none": ("next", {"following": "https://[::1/api/people?after=3"}),
+    "a next page in an object": ("next", {"following": {"href": "/api/people?after=3"}}),
+    "a next page in a list": ("next", {"following": ["/api/people?after=3"]}),
+    "a cursor that is no cursor": ("cursor without a total", {"cursor": {"after": 3}}),
+    "a cursor that says just that there is more": ("cursor without a total", {"cursor": True}),
 }
 
 
@@ -117,6 +125,17 @@ async def test_what_is_not_the_whole_list_is_not_taken_for_it(name: str) -> None
     _, end = await read(source(Lists(**wrong), WAYS[way]).read(WANTED, None))
     assert not end.complete
     assert end.problems[0].startswith("source hr users: ")
+
+
+@pytest.mark.parametrize("nothing", [None, "", [], {}, False])
+async def test_a_next_page_of_which_nothing_is_said_is_the_end(nothing: object) -> None:
+    ids, end = await read(source(Lists(following=nothing), WAYS["next"]).read(WANTED, None))
+    assert (ids, end.complete) == (["1", "2", "3"], True)
+
+
+def test_a_next_page_may_name_the_port_that_is_meant_anyway() -> None:
+    assert rest.same_origin("https://HR.example.com:443/api/people?after=6", URL)
+    assert not rest.same_origin("https://hr.example.com:8443/api/people?after=6", URL)
 
 
 async def test_a_list_where_the_object_around_it_belongs_is_not_an_empty_list() -> None:
