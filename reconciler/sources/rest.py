@@ -97,9 +97,7 @@ class RestSource:
         try:
             async with self._shape(kind, entries, wanted) as (shape, _):
                 if entries.one is not None and len(ids) <= FETCHED_ONE_BY_ONE:
-                    for one in ids:
-                        item = await self._one(entries, one)
-                        found[one] = None if item is None else shape.entries([item])[0]
+                    await self._fetch_each(entries, shape, ids, found, problems)
                 else:
                     await self._fetch_many(entries, shape, set(ids), found, problems)
         except Unreadable as unreadable:
@@ -210,6 +208,34 @@ class RestSource:
         if not isinstance(item, dict) or rest.id_of(item, entries.listing.id) != one:
             raise Unreadable("the answer is not the one that was asked for")
         return item
+
+    async def _fetch_each(
+        self,
+        entries: Entries,
+        shape: Shape,
+        ids: Sequence[SourceId],
+        found: dict[SourceId, Entry | None],
+        problems: _Problems,
+    ) -> None:
+        nobody = []
+        for one in ids:
+            item = await self._one(entries, one)
+            if item is None:
+                nobody.append(one)
+            else:
+                found[one] = shape.entries([item])[0]
+        if nobody and (found or await self._shows_one_who_is_listed(entries, problems)):
+            found.update(dict.fromkeys(nobody))
+
+    async def _shows_one_who_is_listed(self, entries: Entries, problems: _Problems) -> bool:
+        """Whether who is listed is found when asked for alone: behind a wrong path everybody would seem to be gone."""
+        async with aclosing(self._pages(entries.listing, self._variables, {}, problems)) as pages:
+            listed: list[dict[str, Any]] = await anext(pages, [])
+        ids = [one for item in listed[:2] if (one := rest.id_of(item, entries.listing.id)) is not None]
+        for one in ids:
+            if await self._one(entries, SourceId(one)) is not None:
+                return True
+        return not listed and not problems.found
 
     async def _fetch_many(
         self,

@@ -205,6 +205,22 @@ async def test_a_few_are_fetched_one_by_one_and_many_with_everybody() -> None:
     assert [n for n, entry in many.items() if entry is None] == [str(n) for n in range(8, 60)]
 
 
+@pytest.mark.parametrize("listed", ["the list answers", "nothing answers"])
+async def test_nobody_is_gone_because_of_a_path_that_leads_nowhere(listed: str) -> None:
+    """Those whose time has come are asked for one by one: behind a wrong path all of them would be gone."""
+
+    class Elsewhere(Lists):
+        async def __call__(self, request: Request) -> Response:
+            if listed == "nothing answers":
+                return Response(404, {}, b"{}")
+            return await super().__call__(request)
+
+    one = source(Elsewhere(), WAYS["link"], one="/persons/{id}")
+    assert await one.fetch("user", [SourceId("3"), SourceId("99")], WANTED) == {}
+    right = source(Lists(), WAYS["link"], one="/people/{id}")
+    assert await right.fetch("user", [SourceId("99")], WANTED) == {SourceId("99"): None}, "the others are there"
+
+
 async def test_whoever_cannot_be_fetched_is_not_known() -> None:
     one = source(Lists(people=None), WAYS["link"])
     assert await one.fetch("user", [SourceId("3")], WANTED) == {}
