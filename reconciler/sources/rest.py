@@ -31,7 +31,7 @@ from reconciler.ports import (
     chunks,
 )
 from reconciler.sources.rest_joined import Joined
-from reconciler.sources.rest_shape import Shape
+from reconciler.sources.rest_shape import Lacking, Shape
 from reconciler.sources.rest_token import Token
 
 PAGE = 1000
@@ -131,7 +131,7 @@ class RestSource:
     # --- entries -----------------------------------------------------------------------------------------------------
 
     async def _read_entries(self, kind: Kind, wanted: Wanted, token: Token) -> AsyncGenerator[ReadEvent]:
-        problems, delta = _Problems(self._name, f"{kind}s"), False
+        problems, delta, began = _Problems(self._name, f"{kind}s"), False, self._clock.monotonic()
         entries = self._entries(kind)
         if entries is None:
             problems.add("the description has none")
@@ -141,10 +141,19 @@ class RestSource:
                     mark = token.marks.get(kind)
                     token.joined[kind] = joined
                     # What hangs on an entry is no change of its own: a department that is renamed changes all in it.
-                    delta = entries.since is not None and mark is not None and token.kept_joined(kind)
-                    async with aclosing(self._entry_pages(kind, entries, shape, token, delta, problems)) as pages:
-                        async for page in pages:
-                            yield page
+                    tells = entries.since is not None and mark is not None and token.kept_joined(kind)
+                    for delta in (True, False) if tells else (False,):
+                        try:
+                            pages = self._entry_pages(kind, entries, shape, token, delta, problems)
+                            async with aclosing(pages):
+                                async for page in pages:
+                                    yield page
+                            break
+                        except Lacking:
+                            if not delta:
+                                raise
+                            # Who changed may just have no value there: the list of everybody shows if it is gone.
+                    token.ended(kind, self._clock.monotonic() - began)
                     if not delta and not shape.any and f"{kind}s" not in self._allow_empty:
                         problems.add(f'there is nobody (where that is right: allow_empty = ["{kind}s"])')
             except Unreadable as unreadable:
@@ -272,6 +281,7 @@ class RestSource:
         self, groups: Entries, members: Listing, token: Token, problems: _Problems
     ) -> AsyncGenerator[MembershipPage]:
         """Give the members of each group whose list changed; of the others, that they are there."""
+        began = self._clock.monotonic()
         kept, take = token.marks.get("members"), groups.attributes.get("displayName", rest.Take("displayName"))
         until = self._clock.now() + _DAY_SECONDS
         async for page in self._pages(groups.listing, self._variables, {}, problems):
@@ -294,6 +304,7 @@ class RestSource:
                 given.append(GroupMembers(SourceId(group_id), name, ids))
             for some in chunks(given, PAGE):
                 yield MembershipPage(some)
+        token.ended("members", self._clock.monotonic() - began)
 
     async def _ids(self, listing: Listing, variables: Mapping[str, str], problems: _Problems) -> list[SourceId]:
         ids: dict[SourceId, None] = {}

@@ -15,6 +15,10 @@ _TRIED = {"userPrincipalName", "userName", "mail", "displayName"}
 """What rules look at where it is there."""
 
 
+class Lacking(Unreadable):
+    """A page has nothing of what rules read and nobody described. Nothing of the list was given yet."""
+
+
 class Shape:
     """What attributes are taken from where. `joined` holds the lists of `joins` when the first entry is made."""
 
@@ -31,12 +35,12 @@ class Shape:
         self.any = False
 
     def judged(self, page: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return the page. Raises Unreadable where the first lacks what rules read and nobody described."""
+        """Return the page. Raises Lacking where the first lacks what rules read and nobody described."""
         if page and not self.any:
-            self.any = True
             missing = sorted(name for name in self._open if not any(rest.has(item, name) for item in page))
             if missing:
-                raise Unreadable(f"there is no {', '.join(missing)}: describe it in [sources.X.attributes]")
+                raise Lacking(f"there is no {', '.join(missing)}: describe it in [sources.X.attributes]")
+            self.any = True
         return page
 
     def entries(self, items: Sequence[Mapping[str, Any]]) -> list[Entry]:

@@ -52,6 +52,11 @@ class Token:
             if at <= until:
                 self.newest[kind] = max(at, self.newest.get(kind, 0.0))
 
+    def ended(self, part: str, took_seconds: float) -> None:
+        """Close a list that took so long to read: what changed meanwhile, on a page that had passed, comes again."""
+        if part in self.newest:
+            self.newest[part] = max(self.newest[part] - took_seconds, self.marks.get(part, 0.0))
+
     def text(self) -> str:
         joined = {**self.joined_before, **self.joined}
         return orjson.dumps({"of": self.of, "marks": {**self.marks, **self.newest}, "joined": joined}).decode()

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import anyio
 import orjson
 import pytest
 
@@ -15,9 +16,9 @@ from reconciler.dialects import rest
 from reconciler.dialects.rest import Description, Entries, KeySecret, Listing, Paging, Take, Unreadable
 from reconciler.errors import ConfigError, Problem
 from reconciler.net.client import Client, Lane
-from reconciler.ports import EntryPage, Exchange, ReadEnd, ReadEvent, Request, Response, Wanted
+from reconciler.ports import EntryPage, Exchange, ReadEnd, ReadEvent, Request, Response, Wanted, Watermark
 from reconciler.sources.rest import RestSource
-from tests.net.doubles import LoopClock, SetDice
+from tests.net.doubles import EPOCH, LoopClock, SetDice
 
 URL = "https://hr.example.com/api"
 PEOPLE = [{"id": n, "mail": f"p{n}@example.com"} for n in range(1, 8)]
@@ -282,3 +283,75 @@ async def test_after_a_full_last_page_one_more_is_asked_for_that_may_be_refused(
     lists = Six(count=6)
     ids, end = await read(source(lists, WAYS["page"]).read(WANTED, None))
     assert (ids, end.complete, len(lists.requests)) == ([str(n) for n in range(1, 7)], True, 2)
+
+
+class Changing:
+    """A system that tells what changed since a moment, and takes `pause` seconds before each page of two."""
+
+    def __init__(self, people: list[dict[str, Any]], *, pause: float = 0.0) -> None:
+        self.people, self.pause = people, pause
+        self.asked_since: list[str | None] = []
+
+    async def __call__(self, request: Request) -> Response:
+        query = {name: values[0] for name, values in parse_qs(urlsplit(request.url).query).items()}
+        start, since = int(query.get("offset", 0)), query.get("since")
+        if start == 0:
+            self.asked_since.append(since)
+        else:
+            await LoopClock().sleep(self.pause)
+        shown = [one for one in self.people if since is None or one["changed"] >= float(since)]
+        return Response(200, {}, orjson.dumps({"people": shown[start : start + 2]}))
+
+
+def changing(system: Changing) -> RestSource:
+    listing = Listing("/people", "people", "id", paging=Paging("offset", "limit", 2, "offset"))
+    since = rest.Since(({"since": "{since}"},), "changed", "seconds")
+    description = Description("HR", Entries(listing, {"mail": Take("mail")}, since=since))
+    client = Client(system, LoopClock(), SetDice(), lane=Lane(1, None))
+    return RestSource("hr", description, type_="rest", url=URL, client=client, clock=LoopClock())
+
+
+async def told(one: RestSource, wanted: Wanted, token: str | None) -> tuple[list[str], ReadEnd, str]:
+    """Return who was given, how it ended, and the token."""
+    events = [event async for event in one.read(wanted, token)]
+    ids = [str(entry.id) for event in events if isinstance(event, EntryPage) for entry in event.entries]
+    [end] = [event for event in events if isinstance(event, ReadEnd)]
+    [mark] = [event.token for event in events if isinstance(event, Watermark)]
+    assert mark is not None
+    return ids, end, mark
+
+
+@pytest.mark.looptime(start=5000)
+async def test_what_changed_behind_the_back_of_a_long_reading_is_asked_for_the_next_time() -> None:
+    """An hour between two pages: who was on the first and changed since then is older than the newest on the last."""
+    begun = EPOCH + 5000
+    system = Changing([{"id": n, "mail": "p", "changed": begun - 100} for n in range(4)], pause=1800)
+
+    async def meanwhile() -> None:
+        await LoopClock().sleep(600)
+        system.people[0]["changed"] = begun + 600
+        await LoopClock().sleep(1100)
+        system.people[3]["changed"] = begun + 1700
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(meanwhile)
+        ids, end, token = await told(changing(system), WANTED, None)
+    assert (ids, end.complete) == (["0", "1", "2", "3"], True)
+    ids, end, _ = await told(changing(system), WANTED, token)
+    assert (end.complete, end.delta, {"0", "3"} <= set(ids)) == (True, True, True)
+
+
+async def test_a_change_of_who_lacks_a_field_has_everybody_read_and_not_a_cycle_that_never_ends_well() -> None:
+    """Many systems leave out what is empty: of one person the fields do not show what the list has."""
+    people: list[dict[str, Any]] = [{"id": n, "mail": "p", "changed": EPOCH, "nick": "x"} for n in range(3)]
+    system, wanted = Changing(people), Wanted(frozenset({"mail", "nick"}), frozenset())
+    _, _, token = await told(changing(system), wanted, None)
+    people[1]["changed"] = EPOCH + 5000
+    del people[1]["nick"]
+    people[0]["changed"] = people[2]["changed"] = EPOCH - 5000
+    ids, end, token = await told(changing(system), wanted, token)
+    assert (ids, end.complete, end.delta) == (["0", "1", "2"], True, False)
+    for one in people:
+        one.pop("nick", None)
+    ids, end, _ = await told(changing(system), wanted, token)
+    assert (ids, end.complete) == ([], False), "nobody has it any more: the field was renamed"
