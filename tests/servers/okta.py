@@ -36,7 +36,7 @@ class Okta(HttpDouble):
         self.page_max: int | None = None
 
     def _now(self) -> str:
-        self.clock += timedelta(seconds=1)
+        self.clock += timedelta(minutes=1)
         return self.clock.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     def hire(self, id_: str, **profile: Any) -> None:
