@@ -13,7 +13,7 @@ from reconciler import config as configuration
 from reconciler import wiring
 from reconciler.commands.housing import in_house
 from reconciler.commands.options import config_option
-from reconciler.commands.printing import print_json, prints_on_a_terminal
+from reconciler.commands.printing import plain, print_json, prints_on_a_terminal
 from reconciler.commands.progress import shown_progress
 from reconciler.commands.reporting import show_report
 from reconciler.commands.running import run_async
@@ -155,12 +155,13 @@ def _plan_text(line: dict[str, Any]) -> str:
     if line["operation"] == "members":
         return f"members  group {line['target_id']}: {len(line['added'])} added, {len(line['removed'])} removed"
     held = "  HELD" if line["held"] else ""
-    text = f"{line['operation']:<8} {line['kind']} {line['name']} ({line['id']}): {line['why']}{held}"
+    who = f"{line['kind']} {plain(line['name'])} ({plain(line['id'])})"
+    text = f"{line['operation']:<8} {who}: {plain(line['why'])}{held}"
     for change in line["changes"]:
         text += f"\n           {change['path']}: {_short(change['old'])} → {_short(change['new'])}"
     return text
 
 
 def _short(value: Any) -> str:
-    text = orjson.dumps(value).decode()
+    text = plain(orjson.dumps(value).decode())
     return text if len(text) <= 60 else text[:57] + "…"

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from reconciler.commands.options import existing
-from reconciler.commands.printing import print_json
+from reconciler.commands.printing import plain, print_json
 from reconciler.commands.speaking import Daemon, asks_daemon
 
 EXPEL_SECONDS = 600.0
@@ -66,6 +66,6 @@ def _show(answer: dict[str, Any]) -> None:
     for one in answer["people"]:
         account = f", account {one['target_id']}" if one["target_id"] else ""
         why = f": {one['why']}" if one["why"] else ""
-        click.echo(f"{one['job']}  {one['outcome']}  {one['name']} ({one['id']}){account}{why}")
+        click.echo(plain(f"{one['job']}  {one['outcome']}  {one['name']} ({one['id']}){account}{why}"))
     if answer["dry_run"]:
         click.echo("nothing was done; --yes does it", err=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.commands.options import existing
-from reconciler.commands.printing import print_json
+from reconciler.commands.printing import plain, print_json
 from reconciler.commands.speaking import Daemon, Json, asks_daemon, quoted
 from reconciler.errors import NoAnswer, ReconcilerError, StateError, StateLocked
 
@@ -102,6 +102,7 @@ def _text(hold: Json) -> str:
         members = f", {one['members']} members" if one["members"] else ""
         who = f"{one['kind']} {one['name'] or one['id']} ({one['id']})"
         lines.append(f"  {one['operation']:<8} {who}{members}: {one['why']}")
+    lines = [plain(line) for line in lines]
     more = hold["count"] - len(hold["operations"])
     if more:
         lines.append(f"  and {more} more")

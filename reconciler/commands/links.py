@@ -15,7 +15,7 @@ from reconciler import wiring
 from reconciler.commands.housing import in_house, known_job
 from reconciler.commands.linking import LineProblem, Wish, import_links, read_wishes
 from reconciler.commands.options import config_option, kind_option, lines_option
-from reconciler.commands.printing import print_json
+from reconciler.commands.printing import plain, print_json
 from reconciler.core.model import SourceId, TargetId
 from reconciler.core.records import Record
 from reconciler.errors import ConfigError, Problem
@@ -149,7 +149,8 @@ def _new_file(path: Path) -> BinaryIO:
 def _text(record: Record) -> str:
     assert record.link is not None
     state = "disabled by us" if record.link.disabled_at is not None else record.verdict
-    return f"{record.kind:<5} {record.name or record.source_id} ({record.source_id}) ↔ {record.link.target_id}  {state}"
+    who = f"{record.kind:<5} {record.name or record.source_id} ({record.source_id})"
+    return plain(f"{who} ↔ {record.link.target_id}  {state}")
 
 
 def _exported(record: Record) -> dict[str, Any]:

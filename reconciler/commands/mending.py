@@ -10,7 +10,7 @@ import click
 from reconciler import wiring
 from reconciler.commands.housing import in_house, known_job
 from reconciler.commands.options import config_option, lines_option
-from reconciler.commands.printing import print_json
+from reconciler.commands.printing import plain, print_json
 from reconciler.core.model import KINDS, Kind, ObjectRules
 from reconciler.core.outcomes import Failed
 from reconciler.runtime.asking import Asking
@@ -112,5 +112,5 @@ async def _show(world: World, job_id: int, kind: Kind, rules: ObjectRules, *, as
         if as_json:
             print_json({"kind": kind, "target_id": account.id, **values})
         else:
-            click.echo(f"{kind:<5} {account.id}  {', '.join(str(value) for value in values.values())}")
+            click.echo(plain(f"{kind:<5} {account.id}  {', '.join(str(value) for value in values.values())}"))
     return len(accounts)

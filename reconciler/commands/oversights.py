@@ -9,7 +9,7 @@ import click
 from reconciler import wiring
 from reconciler.commands.housing import in_house, known_job
 from reconciler.commands.options import config_option, lines_option
-from reconciler.commands.printing import print_json
+from reconciler.commands.printing import plain, print_json
 from reconciler.runtime.overdue import OverdueList, overdue_list
 from reconciler.runtime.overview import moment
 
@@ -37,11 +37,11 @@ def overdue(job: str | None, config: Path, as_json: bool) -> None:
 
 def _show(found: OverdueList, now: float) -> None:
     if found.blind is not None:
-        click.echo(f"{found.job}  {found.blind.cause} for {_age(now - found.blind.since)}: {found.blind.why}")
+        since = _age(now - found.blind.since)
+        click.echo(plain(f"{found.job}  {found.blind.cause} for {since}: {found.blind.why}"))
     for one in found.people:
-        click.echo(
-            f"{found.job}  {one.hindrance} for {_age(now - one.since)}: {one.kind} {one.name} ({one.id}): {one.why}"
-        )
+        since = _age(now - one.since)
+        click.echo(plain(f"{found.job}  {one.hindrance} for {since}: {one.kind} {one.name} ({one.id}): {one.why}"))
     if found.total > len(found.people):
         click.echo(f"{found.job}  and {found.total - len(found.people)} more")
     if not found.people and found.blind is None:

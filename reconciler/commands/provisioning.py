@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from reconciler.commands.options import existing
-from reconciler.commands.printing import print_json
+from reconciler.commands.printing import plain, print_json
 from reconciler.commands.speaking import Daemon, asks_daemon
 
 PROVISION_SECONDS = 3600.0
@@ -58,6 +58,6 @@ def _here(job: str, names: tuple[str, ...], daemon: Daemon, *, dry_run: bool) ->
             result = await run(plan, world, names, dry_run=dry_run, by=by)
         if isinstance(result, Provisioned):
             return result.as_dict()
-        raise ReconcilerError("\n".join(str(problem) for problem in result))
+        raise ReconcilerError("\n".join(plain(str(problem)) for problem in result))
 
     return in_house(existing(daemon.config), work, write=not dry_run, scratch=dry_run)

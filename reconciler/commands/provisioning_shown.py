@@ -8,6 +8,8 @@ from typing import Any
 import click
 import orjson
 
+from reconciler.commands.printing import plain
+
 WHOLE_MAX = 3
 """Of so many entries every step is shown; of more only one line each, and the steps of those that went wrong."""
 _MARKS = {"success": ("✓", "green"), "warning": ("!", "yellow"), "skipped": ("–", "blue"), "failure": ("✗", "red")}
@@ -27,19 +29,20 @@ def show(answer: Json) -> None:
             click.echo(line)
     click.echo(_sum(answer))
     for problem in answer["problems"]:
-        click.echo(f"  {problem}", err=True)
+        click.echo(f"  {plain(problem)}", err=True)
 
 
 def _entry(result: Json, *, whole: bool) -> Iterator[str]:
     status = {"Success": "success", "Warning": "warning", "Skipped": "skipped"}.get(result["result"], "failure")
-    name = result["name"] if result["name"] not in ("", result["id"]) else ""
-    who = click.style(name or result["id"], bold=True) + (f" ({result['kind']} {result['id']})" if name else "")
+    source_id = plain(result["id"])
+    name = plain(result["name"]) if result["name"] not in ("", result["id"]) else ""
+    who = click.style(name or source_id, bold=True) + (f" ({result['kind']} {source_id})" if name else "")
     if not whole:
-        yield f"{_mark(status)} {who}: {result['steps'][-1]['description']}"
+        yield f"{_mark(status)} {who}: {plain(result['steps'][-1]['description'])}"
         return
     yield f"{who}: {click.style(result['result'], fg=_MARKS[status][1])}"
     for step in result["steps"]:
-        yield f"  {step['number']} {_mark(step['status'])} {step['name']:<{_WIDTH}} {step['description']}"
+        yield f"  {step['number']} {_mark(step['status'])} {step['name']:<{_WIDTH}} {plain(step['description'])}"
         yield from _values(step)
     yield ""
 
@@ -65,7 +68,7 @@ def _values(step: Json) -> Iterator[str]:
 
 
 def _line(mark: str, name: str, text: str) -> str:
-    return f"      {mark} {name:<{_WIDTH}} {text}"
+    return f"      {mark} {plain(name):<{_WIDTH}} {plain(text)}"
 
 
 def _mark(status: str) -> str:

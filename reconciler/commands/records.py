@@ -16,7 +16,7 @@ from reconciler import wiring
 from reconciler.commands import exporting
 from reconciler.commands.housing import in_house, known_job
 from reconciler.commands.options import config_option, lines_option
-from reconciler.commands.printing import print_json
+from reconciler.commands.printing import plain, print_json
 from reconciler.core.reasons import MEANINGS
 from reconciler.core.summary import provisioning_summary
 from reconciler.ports import LogQuery, Store
@@ -120,15 +120,12 @@ def log_text(row: dict[str, Any]) -> str:
     """Return one log record as lines for a person."""
     at = datetime.fromtimestamp(row["at"], UTC).isoformat(timespec="seconds")
     code = f" {row['error_code']}:" if row["error_code"] else ""
-    text = (
-        f"{at} {row['job']} {row['status']:<7} {row['operation']:<8} {row['kind']} {row['name']} ({row['source_id']})"
-    )
-    text += f":{code} {row['reason']}"
+    who = plain(f"{row['kind']} {row['name']} ({row['source_id']})")
+    text = f"{at} {row['job']} {row['status']:<7} {row['operation']:<8} {who}:{code} {plain(row['reason'])}"
     meaning = MEANINGS.get(row["error_code"])
     if row["status"] == "failure" and meaning is not None:
         text += f"\n      → {meaning.action}"
     for change in row["modified"]:
-        text += (
-            f"\n      {change['path']}: {orjson.dumps(change['old']).decode()} → {orjson.dumps(change['new']).decode()}"
-        )
+        old, new = (plain(orjson.dumps(change[side]).decode()) for side in ("old", "new"))
+        text += f"\n      {change['path']}: {old} → {new}"
     return text

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from reconciler.commands.printing import plain
+
 FAILURES_SHOWN = 20
 
 
@@ -28,10 +30,10 @@ def show_report(report: Mapping[str, Any], *, planned: bool = False) -> None:
     """Print what a cycle came to; what stands against it goes to stderr."""
     click.echo(summary(report, planned=planned))
     for problem in report["problems"]:
-        click.echo(f"  {problem}", err=True)
+        click.echo(f"  {plain(problem)}", err=True)
     for failure in report["failures"][:FAILURES_SHOWN]:
         text = f"  failed {failure['operation']} {failure['id']}: {failure['error_code']}: {failure['reason']}"
-        click.echo(text, err=True)
+        click.echo(plain(text), err=True)
     more = len(report["failures"]) - FAILURES_SHOWN
     if more > 0:
         click.echo(f"  and {more} more; see `reconciler log {report['job']} --status failure`", err=True)

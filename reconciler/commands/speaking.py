@@ -15,6 +15,7 @@ import click
 import orjson
 
 from reconciler.commands.options import named_config
+from reconciler.commands.printing import plain
 from reconciler.errors import ConfigError, NoAnswer, Problem, ReconcilerError
 
 ANSWER_SECONDS = 150.0
@@ -221,7 +222,7 @@ def _judged(status: int, content: bytes) -> Json:
     text = answer.get("error", answer.get("problem", "")) + (f" ({answer['hint']})" if answer.get("hint") else "")
     if status >= 500:
         raise NoAnswer(f"the daemon cannot do it now: {text}")
-    raise ReconcilerError("\n".join(answer.get("problems", [text])))
+    raise ReconcilerError("\n".join(map(plain, answer.get("problems", [text]))))
 
 
 def _ended(place: Path) -> NoAnswer:

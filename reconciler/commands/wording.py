@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from reconciler.commands.printing import plain
 from reconciler.commands.reporting import counted
 
 Json = Mapping[str, Any]
 PARTS = {"users": "reading users", "groups": "reading groups", "apply": "sending", "members": "group members"}
+PROBLEMS_SHOWN = 3
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
@@ -49,7 +51,7 @@ def status_lines(status: Json, now: str) -> Iterator[str]:
     for job in status["jobs"]:
         yield ""
         yield f"{job['job']}: {_headline(job, now)}"
-        yield from (f"  {line}" for line in _details(job, now))
+        yield from (f"  {plain(line)}" for line in _details(job, now))
     if not status["jobs"]:
         yield "no jobs"
 
@@ -79,6 +81,7 @@ def _details(job: Json, now: str) -> Iterator[str]:
         if run["counts"]:
             yield f"so far: {counted(run['counts'])}"
     yield _last(job, now)
+    yield from _problems(job)
     if job["only"]:
         yield f"restricted to {', '.join(job['only'])} (only = […]): nobody else is touched"
     if (paused := job["paused"]) is not None:
@@ -117,6 +120,17 @@ def _last(job: Json, now: str) -> str:
     done = counted({word: n for word, n in last["counts"].items() if word != "skip"})
     took = f"{last['kind']}, {last['duration_seconds']:.1f} s"
     return f"last cycle: {last['state']}, {ago(last['ended_at'], now)}, {took}: {done}"
+
+
+def _problems(job: Json) -> Iterator[str]:
+    """Yield what stood against the last cycle, but for what is told of the job itself: its holds, its quarantine."""
+    if job["last_cycle"] is None or job["quarantine"] is not None:
+        return
+    told = [hold["why"] for hold in job["holds"]]
+    problems = [one for one in job["last_cycle"]["problems"] if not any(why in one for why in told)]
+    yield from (f"  {problem}" for problem in problems[:PROBLEMS_SHOWN])
+    if len(problems) > PROBLEMS_SHOWN:
+        yield f"  and {len(problems) - PROBLEMS_SHOWN} more (--json shows them)"
 
 
 def _triggers(triggers: Json, now: str) -> Iterator[str]:
@@ -169,4 +183,4 @@ def event_line(event: Json) -> str:
             known = {"number", "at", "event", "job"}
             facts = (f"{key} {value}" for key, value in event.items() if key not in known and value not in ("", None))
             text = " ".join((name, *facts))
-    return f"{event['at'][11:19]} {job or 'daemon'}: {text}"
+    return plain(f"{event['at'][11:19]} {job or 'daemon'}: {text}")

@@ -259,6 +259,16 @@ async def test_without_a_daemon_status_says_what_the_state_knows(spoken_to: Comp
     assert (await shell("holds")).out == "nothing is held\n"
 
 
+async def test_status_says_what_stood_against_the_last_cycle(spoken_to: Company, shell: Shell) -> None:
+    await spoken_to.cycle()
+    (spoken_to.directory / spoken_to.users_file).write_text('{"id": 1\n{\n{\n{\n{\n')
+    assert (await shell("cycle", "app")).code == 4
+    said = (await shell("status")).out
+    assert "  last cycle: incomplete, " in said
+    assert "    users.jsonl line 1: is not valid JSON at character " in said
+    assert "    and 2 more (--json shows them)" in said
+
+
 async def test_a_daemon_that_was_killed_left_a_socket_that_nobody_listens_at(spoken_to: Company, shell: Shell) -> None:
     async with Daemon(spoken_to.directory) as daemon:
         await daemon.event("cycle.finished", job="app")

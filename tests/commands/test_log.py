@@ -114,6 +114,37 @@ async def test_by_target_id_and_for_people(told: Company, shell: Shell, server: 
     assert ran.out.endswith('      title: "Engineer" → "Manager"\n')
 
 
+NAME = "eve\x1b[2J@example.com\n2026-11-21T08:00:00+00:00 app success delete user forged\u202e\x9b"
+SPELLED = r"eve\x1b[2J@example.com\n2026-11-21T08:00:00+00:00 app success delete user forged\u202e\x9b"
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["plan app", "provision app eve --dry-run", "cycle app", "log app", "links app", "orphans app", "overdue app"],
+)
+async def test_a_name_begins_no_line_and_steers_no_terminal(
+    words: str, company: Company, shell: Shell, server: ScimServer
+) -> None:
+    company.person("eve", userPrincipalName=NAME)
+    if words in ("log app", "links app"):
+        await company.cycle()
+    elif words == "orphans app":
+        company.write()
+        server.put("user", userName=NAME)
+    elif words == "overdue app":
+        await company.cycle()
+        server.script.on("PATCH", "/Users/", then=Status(400), times=FOR_EVER)
+        company.users.pop("eve")
+        await company.cycle()
+    else:
+        company.write()
+    ran = await shell(*words.split())
+    said = ran.out + ran.err
+    assert not {"\x1b", "\x9b", "\u202e"} & set(said)
+    assert not any(line.startswith("2026-11-21T08:00:00") for line in said.splitlines())
+    assert (SPELLED in said) == (words != "cycle app")
+
+
 async def test_since_must_be_a_moment(told: Company, shell: Shell) -> None:
     ran = await shell("log", "--since", "0001-01-01")
     assert (ran.code, "--since 0001-01-01: neither a moment" in ran.err) == (2, True)
