@@ -153,7 +153,8 @@ class Wire:
         if isinstance(got, Failed):
             return got
         content, answer = got
-        if isinstance(content.get("Resources"), list) or isinstance(content.get("totalResults"), int):
+        shown = content.get("Resources")
+        if isinstance(shown, list) or (shown is None and isinstance(content.get("totalResults"), int)):
             return content
         return replace(self.not_scim(answer, doing), request=self._asked("GET", url))
 

@@ -154,6 +154,14 @@ async def test_rows_that_are_promised_and_not_shown_are_not_absent() -> None:
     assert isinstance(outcome, Failed)
 
 
+async def test_one_account_where_a_list_belongs_is_not_nobody() -> None:
+    """Who is taken for absent gets a second account."""
+    for shown in ({"User": {"id": ANN, "userName": "ann"}}, {"id": ANN, "userName": "ann"}, "ann"):
+        exchange = ScriptedExchange(says(200, {"totalResults": 1, "Resources": shown}))
+        outcome = await target(exchange).find("user", "userName", "ann")
+        assert isinstance(outcome, Failed) and outcome.fault is Fault.NOT_SCIM
+
+
 async def test_a_profile_that_cannot_filter_sends_nothing() -> None:
     outcome = await target(ScriptedExchange(), profile=replace(PROFILE, can_filter=False)).find("user", "userName", "a")
     assert isinstance(outcome, Failed)
