@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 LENGTH_MAX = 512
 """Longer ones do not fit into the request line that common servers take, once they are encoded."""
 
@@ -9,3 +11,10 @@ LENGTH_MAX = 512
 def names_one(identifier: str) -> bool:
     """Whether an id can stand in a path: `.` and `..` would name the collection or what is above it (RFC 3986 §3.3)."""
     return 0 < len(identifier) <= LENGTH_MAX and identifier not in (".", "..") and not identifier.isspace()
+
+
+def id_in(value: Any) -> str | None:
+    """Return the id that somebody shows: a text that names one resource, or a whole number as text; None for others."""
+    if isinstance(value, str):
+        return value if names_one(value) else None
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None

@@ -230,12 +230,8 @@ def account_made(shown: Mapping[str, Any], resource: Resource, by: Sequence[tupl
 
 
 def _id_of(shown: Mapping[str, Any]) -> TargetId | None:
-    identifier = shown.get("id")
-    if isinstance(identifier, str):
-        return TargetId(identifier) if identifiers.names_one(identifier) else None
-    if isinstance(identifier, bool) or not isinstance(identifier, int):
-        return None
-    return TargetId(str(identifier))
+    identifier = identifiers.id_in(shown.get("id"))
+    return None if identifier is None else TargetId(identifier)
 
 
 def member_ids(shown: Any) -> frozenset[TargetId]:

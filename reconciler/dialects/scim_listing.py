@@ -14,6 +14,7 @@ from reconciler.dialects.scim_wire import Wire
 PATIENCE = 3.0
 _FORM_REFUSED = (Fault.INVALID, Fault.UNSUPPORTED, Fault.SERVER_ERROR, Fault.TOO_LARGE)
 _CURSOR_LOST = (Fault.INVALID, Fault.NOT_FOUND)
+_NOT_NOW = (502, 503, 504)
 _SORTED = "sortBy=id"
 _PASSED_ON: dict[str, Any] = {}
 
@@ -135,7 +136,9 @@ class _Listing:
         return self.paging.by_cursor and self.paging.has_begun and refusal.fault in _CURSOR_LOST
 
     def refused_past_the_end(self, refusal: Failed) -> ListEnd | None:
-        return self.paging.refused_past_the_end() if refusal.status is not None else None
+        """Return the end where there cannot be such a page; a refusal of everything, or of now, says nothing of it."""
+        says_so = refusal.status is not None and refusal.fault in (*_FORM_REFUSED, Fault.NOT_FOUND)
+        return self.paging.refused_past_the_end() if says_so and refusal.status not in _NOT_NOW else None
 
 
 def _less_than(form: Form) -> list[Form]:

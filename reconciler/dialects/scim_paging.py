@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from reconciler.core.met import Keys
 from reconciler.core.outcomes import ListEnd
+from reconciler.dialects import identifiers
 from reconciler.dialects.length import Length
 
 _BARREN_PAGES_MAX = 10
@@ -92,11 +93,11 @@ class Paging:
             self._take_total(total if isinstance(total, int) and not isinstance(total, bool) else None)
         named: list[tuple[str, dict[str, Any]]] = []
         for row in rows if isinstance(rows, list) else []:
-            identifier = row.get("id") if isinstance(row, dict) else None
-            if identifier is None or identifier == "":
+            identifier = identifiers.id_in(row.get("id")) if isinstance(row, dict) else None
+            if identifier is None:
                 self._nameless += 1
             else:
-                named.append((str(identifier), row))
+                named.append((identifier, row))
         fresh = self._fresh(named)
         self._seen += len(fresh)
         then = self._then(content.get("nextCursor"), len(rows) if isinstance(rows, list) else 0, any_new=bool(fresh))
@@ -134,7 +135,7 @@ class Paging:
     def _end(self) -> ListEnd:
         seen = self._seen
         if self._nameless:
-            return ListEnd(False, f"{self._nameless} rows of the server's list have no id")
+            return ListEnd(False, f"{self._nameless} rows of the server's list have no id that names one")
         if self._total is None:
             by_cursor = self._start == 0
             return ListEnd(by_cursor, "" if by_cursor else "the server does not say how many there are (totalResults)")

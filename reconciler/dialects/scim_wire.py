@@ -12,6 +12,7 @@ import orjson
 from reconciler.core.model import Kind
 from reconciler.core.outcomes import Failed, Fault
 from reconciler.dialects import scim_faults
+from reconciler.dialects.identifiers import id_in
 from reconciler.dialects.refusals import hinted, request_id
 from reconciler.net.client import Client
 from reconciler.ports import Request, Response
@@ -174,6 +175,12 @@ class Wire:
             return listed
         reason = f"{listed.reason}: nothing of SCIM answers there, is the url the SCIM base url?"
         return Failed(Fault.NOT_SCIM, reason, listed.status)
+
+
+def is_of(content: Mapping[str, Any], target_id: str) -> bool:
+    """Whether a resource is the one of this id; some servers write ids in another letter case than they gave them."""
+    identifier = id_in(content.get("id"))
+    return identifier is not None and identifier.casefold() == target_id.casefold()
 
 
 def etag_of(content: Mapping[str, Any], answer: Response) -> str | None:

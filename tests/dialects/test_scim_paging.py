@@ -113,7 +113,7 @@ def test_rows_that_come_twice_count_once() -> None:
 
 def test_rows_without_an_id_make_it_incomplete() -> None:
     server = changed(honest(5), lambda start, page: {"Resources": [{"userName": "x"}, "odd"] if start == 1 else []})
-    assert listed(server)[1] == ListEnd(False, "2 rows of the server's list have no id")
+    assert listed(server)[1] == ListEnd(False, "2 rows of the server's list have no id that names one")
 
 
 def test_a_page_past_the_end_may_be_refused() -> None:

@@ -202,6 +202,21 @@ async def test_a_page_past_the_end_that_is_refused_ends_a_whole_list() -> None:
     assert await listed(target(ScriptedExchange(rows({"id": "1"}), error(400)))) == (["1"], ListEnd(True))
 
 
+@pytest.mark.parametrize("status", [403, 502, 504])
+async def test_a_page_past_the_end_that_cannot_be_had_now_ends_nothing(status: int) -> None:
+    """The total may be the number of those on the page: then there are others, whom nobody has seen."""
+    exchange = ScriptedExchange(rows({"id": "1"}), *times(9, error(status)))
+    assert isinstance((await listed(target(exchange)))[1], Failed)
+
+
+@pytest.mark.parametrize("identifier", [".", "..", " ", "x" * 600, True, 1.5, {"value": "1"}, ["1"]])
+async def test_an_id_that_names_no_resource_makes_a_list_that_is_not_whole(identifier: object) -> None:
+    exchange = ScriptedExchange(rows({"id": "1"}, {"id": identifier}), rows(total=2))
+    ids, end = await listed(target(exchange))
+    assert ids == ["1"]
+    assert isinstance(end, ListEnd) and not end.complete
+
+
 async def test_a_page_that_fails_on_the_way_is_a_failure() -> None:
     ids, end = await listed(target(ScriptedExchange(rows({"id": "1"}, total=9), error(403))))
     assert ids == ["1"]
