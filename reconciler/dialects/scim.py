@@ -405,6 +405,8 @@ _read_value = paths.reader("value")
 
 def _members_shown(shown: Mapping[str, Any]) -> list[Any]:
     members = _read_members(shown)
+    if isinstance(members, dict):
+        return [members]  # some write a list of one without the list
     return members if isinstance(members, list) else []
 
 

@@ -142,11 +142,15 @@ class Wire:
     async def resource(
         self, kind: Kind, target_id: str, query: str = "", *, doing: str, patience: float = 1.0
     ) -> tuple[dict[str, Any], Response] | Failed:
-        """GET one resource: an object that has an id."""
-        got = await self.read(self.url(kind, target_id, query), doing=doing, patience=patience, one=kind)
-        if isinstance(got, Failed) or got[0].get("id") is not None:
+        """GET one resource: an object that has this id."""
+        url = self.url(kind, target_id, query)
+        got = await self.read(url, doing=doing, patience=patience, one=kind)
+        if isinstance(got, Failed) or is_of(got[0], target_id):
             return got
-        return self.not_scim(got[1], doing)
+        if got[0].get("id") is None:
+            return replace(self.not_scim(got[1], doing), request=self._asked("GET", url))
+        reason = f"{doing}: {self._who} answered with another {kind} than the one that was asked for"
+        return Failed(Fault.NOT_SCIM, hinted(reason, Fault.NOT_SCIM, self._hints), 200, request=self._asked("GET", url))
 
     async def rows(self, url: str, *, doing: str, patience: float = 1.0, retry: bool = True) -> dict[str, Any] | Failed:
         """GET a ListResponse: an object with the list `Resources`, or at least with `totalResults`."""

@@ -11,7 +11,7 @@ from reconciler.core.model import Change, Identity, Kind, Profile, Resource, Tar
 from reconciler.core.outcomes import Account, Done, Failed, Fault, Found, ListEnd, ListPage, MembersDone, Missing
 from reconciler.core.paths import PathError
 from reconciler.dialects import rest_operations
-from reconciler.dialects.rest import KeySecret, Listing
+from reconciler.dialects.rest import KeySecret, Listing, id_of
 from reconciler.dialects.rest_operations import Api, Collection, Operation
 from reconciler.net.client import Client
 from reconciler.ports import Clock, Diagnosis, Response
@@ -22,6 +22,7 @@ from reconciler.targets.rest_wire import Wire
 TIMEOUT_SECONDS = 20.0
 _FOUND_PAGES_MAX = 10
 """Who gives more pages to a question does not choose by it."""
+_ANOTHER = "the answer is not the one that was asked for"
 _KINDS: tuple[Kind, ...] = ("user", "group")
 
 
@@ -145,7 +146,7 @@ class RestTarget:
             return Missing() if refusal.fault is Fault.NOT_FOUND else refusal
         account = rest_operations.account(item, collection, self._readers[kind])
         if account is None or account.id != target_id:
-            return self._wire.unreadable("the answer is not the one that was asked for", doing=doing)
+            return self._wire.unreadable(_ANOTHER, doing=doing)
         return account
 
     async def create(self, kind: Kind, resource: Resource) -> Done | Failed:
@@ -262,6 +263,8 @@ class RestTarget:
             item = await self._wire.item(collection.get, {"id": target_id}, doing=f"reading a {kind} before {doing}")
             if isinstance(item, Failed):
                 return item
+            if id_of(item, collection.listing.id) != target_id:
+                return self._wire.unreadable(_ANOTHER, doing=doing)
             whole = rest_operations.document(kind, values, collection, self._profile, base=item)
         except PathError as error:
             return Failed(Fault.INVALID, f"{doing}: {error}")

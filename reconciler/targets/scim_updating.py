@@ -9,7 +9,7 @@ from reconciler.core.model import Change, Kind, Profile, Resource, TargetId
 from reconciler.core.outcomes import Account, Done, Failed, Fault
 from reconciler.core.paths import Reader
 from reconciler.dialects import scim
-from reconciler.dialects.scim_wire import Wire, etag_of
+from reconciler.dialects.scim_wire import Wire, etag_of, is_of
 from reconciler.ports import Response
 from reconciler.targets.scim_facts import Facts
 
@@ -146,6 +146,11 @@ class Updating:
             return content
         if content is None or content.get("id") is None:
             return Done()
+        if not is_of(content, target_id):
+            looked_at = await self._read(kind, target_id)
+            if isinstance(looked_at, Failed):
+                return Done()
+            content = looked_at[0]
         return Done(Account(target_id, scim.extract(content, self._readers[kind])[1]))
 
     async def _or_gone(self, kind: Kind, target_id: TargetId, failure: Failed) -> Failed:

@@ -54,6 +54,16 @@ async def test_an_answer_to_a_change_that_shows_something_else_is_followed_by_a_
     assert await at.target.update("user", ann.id, [Change("active", True, False)], {}) == Done(ann)
 
 
+async def test_an_account_is_never_written_from_what_was_shown_of_another(at: Opened, tmp_path: Path) -> None:
+    ann = await at.user("ann@example.com", displayName="Ann")
+    whole = opened_on(at.desk, tmp_path, whole=True)
+    at.desk.then(200, b'{"person": {"key": "p-9", "email": "bob@example.com"}}')
+    outcome = await whole.target.update("user", ann.id, [Change("displayName", "Ann", "Anna")], {})
+    await whole.target.close()
+    assert isinstance(outcome, Failed)
+    assert "not the one that was asked for" in outcome.reason
+
+
 @pytest.mark.parametrize("said", [b'{"error": {"text": "no"}}', b'{"errors": ["no"]}', b"<html>Sign in</html>"])
 async def test_a_success_with_an_error_inside_is_none(said: bytes, at: Opened) -> None:
     ann = await at.user("ann@example.com")

@@ -14,7 +14,7 @@ from reconciler.core.outcomes import Account, Done, Failed, Fault, Found, ListEn
 from reconciler.net.client import Client, Lane
 from reconciler.ports import Exchange, Request, Response
 from reconciler.targets.scim import ScimTarget
-from tests.net.doubles import LoopClock, ScriptedExchange, SetDice
+from tests.net.doubles import LoopClock, ScriptedExchange, SetDice, times
 from tests.targets.opening import DEPARTMENT, PATHS, PROFILE, PUT_PROFILE
 
 pytestmark = pytest.mark.looptime
@@ -313,6 +313,25 @@ async def test_a_put_that_somebody_was_faster_than_is_made_again_from_a_fresh_re
     assert (body(last)["nickName"], last.headers["If-Match"]) == ("B", "2")
 
 
+BOB = {"id": "77", "userName": "bob@example.com", "title": "Chief", "active": True}
+
+
+async def test_an_account_is_never_written_from_what_was_shown_of_another() -> None:
+    exchange = ScriptedExchange(says(200, BOB))
+    outcome = await target(exchange, profile=PUT_PROFILE).update("user", ANN, LEAD, AGREED)
+    assert isinstance(outcome, Failed) and outcome.fault is Fault.NOT_SCIM
+    assert sent(exchange) == [f"GET /Users/{ANN}"], "Ann would have become Bob"
+    assert isinstance(await target(ScriptedExchange(says(200, {"id": "77", "members": []}))).members(SALES), Failed)
+    shown = await target(ScriptedExchange(says(200, BOB))).get("user", ANN)
+    assert isinstance(shown, Failed)
+
+
+async def test_an_answer_to_a_change_that_shows_another_account_is_followed_by_a_look() -> None:
+    ann = {"id": ANN, **AGREED}
+    exchange = ScriptedExchange(says(200, BOB), says(200, ann))
+    assert await target(exchange).update("user", ANN, LEAD, AGREED) == Done(Account(ANN, AGREED))
+
+
 async def test_a_group_whose_members_may_be_hidden_is_not_written_whole() -> None:
     exchange = ScriptedExchange(error(501), says(200, {"id": SALES, "displayName": "Sales"}))
     renamed = [Change("displayName", "Sales", "Support")]
@@ -466,6 +485,8 @@ async def test_members_are_a_set_of_ids_whatever_form_they_have() -> None:
     shown = [{"value": "1"}, {"value": "1", "display": "x"}, {"value": 2}, {"display": "nobody"}, {"Value": "3"}]
     exchange = ScriptedExchange(says(200, {"id": SALES, "members": shown}))
     assert await target(exchange).members(SALES) == frozenset(map(TargetId, "123"))
+    exchange = ScriptedExchange(says(200, {"id": SALES, "members": {"value": "1"}}))
+    assert await target(exchange).members(SALES) == frozenset({TargetId("1")}), "the only one, without a list around it"
 
 
 # --- facts -------------------------------------------------------------------------------------------------------
