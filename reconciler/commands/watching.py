@@ -12,8 +12,8 @@ import click
 from reconciler.commands.printing import print_json
 from reconciler.commands.speaking import Daemon, Events, Json, quoted
 from reconciler.commands.wording import PARTS, event_line, moment, status_lines
-from reconciler.errors import NoAnswer
 
+EXIT_STOPPED = 3
 LOOK_SECONDS = 1.0
 PROGRESS_LINE_SECONDS = 5.0
 """How often a part's progress is a line, where nobody sees bars."""
@@ -22,7 +22,9 @@ WITH_RATE_COLUMNS, WITH_BAR_COLUMNS = 52, 80
 
 
 def wait_for(daemon: Daemon, events: Events, job: str, run: int, *, quiet: bool) -> Json:
-    """Return what came of a cycle; show how far it is meanwhile. Raises NoAnswer where the daemon ends before it."""
+    """Return what came of a cycle; show how far it is meanwhile. Raises NoAnswer where the daemon ends before it.
+
+    A cycle that was stopped before its turn came is as one that was stopped."""
     with _bars(quiet) if sys.stderr.isatty() else nullcontext(_lines(quiet)) as show:
         while True:
             event = events.next(LOOK_SECONDS)
@@ -35,7 +37,8 @@ def wait_for(daemon: Daemon, events: Events, job: str, run: int, *, quiet: bool)
             if event.get("run") != run:
                 continue
             if event["event"] == "cycle.dropped":
-                raise NoAnswer(f"the cycle was not run: {event['by']} stopped the job before its turn came")
+                problem = f"the cycle was not run: {event['by']} stopped the job before its turn came"
+                return {"report": None, "problem": problem, "exit_code": EXIT_STOPPED}
             show(event)
             if event["event"] == "cycle.ended":
                 return event

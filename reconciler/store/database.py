@@ -77,7 +77,7 @@ def open_database(url: str, writer: Writer | None, revisions: Revisions = SHIPPE
 def copy_state(source: Path, copy: Path) -> None:
     """Copy a SQLite state, also while it is written to; the copy appears under its name when it is whole.
 
-    Raises StateError where there is none or where the copy cannot be written.
+    Raises StateError where there is none, where it is no state, or where the copy cannot be written.
     """
     if not source.exists():
         raise no_state_yet(str(source))
@@ -92,7 +92,8 @@ def copy_state(source: Path, copy: Path) -> None:
             unfinished.replace(copy)
             _sync(copy.parent)  # its name is on the disk, too, before anything relies on it
         except sqlite3.Error as error:
-            raise StateError(_sentence(str(copy), error)) from error
+            written = str(getattr(error, "sqlite_errorname", "")).startswith(("SQLITE_FULL", "SQLITE_IOERR"))
+            raise StateError(_sentence(str(copy if written else source), error)) from error
 
 
 @contextmanager

@@ -106,7 +106,7 @@ async def test_a_stopped_cycle_is_told_to_who_waits(spoken_to: Company, server: 
         assert (ran.code, ran.err) == (0, "")
         assert "is being stopped" in ran.out
         ended = await waiting
-        assert ended.code == 5
+        assert ended.code == 3
         assert "stopped the job before its turn came" in ended.err
         finished = await daemon.event("cycle.finished")
         assert finished["state"] == "paused"

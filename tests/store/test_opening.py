@@ -208,6 +208,8 @@ async def test_the_file_is_something_else(path: Path, write: bool) -> None:
     contents(path, b"id,name\n1,Ann\n" * 100)
     assert "not a state of reconciler" in await refusal(path, write=write)
     assert contents(path).startswith(b"id,name"), "it is left alone"
+    with pytest.raises(StateError, match=f"^{re.escape(str(path))}: this file is not a state of reconciler"):
+        copy_state(path, path.with_name("copy.db"))
 
 
 @pytest.mark.parametrize("write", [True, False])
