@@ -68,9 +68,7 @@ class Secret:
                     return None
                 return Problem(self.where, f"{self} is not set", "set it where reconciler is started")
             case "file":
-                if Path(self.name).is_file():
-                    return None
-                return Problem(self.where, f"{self} is not there, or is no file")
+                return self._out_of_reach(Problem(self.where, f"{self} is not there, or is no file"))
             case "credential":
                 if "CREDENTIALS_DIRECTORY" not in os.environ:
                     return Problem(
@@ -78,9 +76,8 @@ class Secret:
                         f"{self} cannot be read: systemd handed over no credentials",
                         f"LoadCredential={self.name}:/path in the unit sets $CREDENTIALS_DIRECTORY",
                     )
-                if self._path().is_file():
-                    return None
-                return Problem(self.where, f"{self} was not handed over", f"add LoadCredential={self.name}:/path")
+                hint = f"add LoadCredential={self.name}:/path"
+                return self._out_of_reach(Problem(self.where, f"{self} was not handed over", hint))
 
     def __str__(self) -> str:
         match self.kind:
@@ -93,6 +90,12 @@ class Secret:
 
     def _path(self) -> Path:
         return Path(self.name) if self.kind == "file" else Path(os.environ["CREDENTIALS_DIRECTORY"], self.name)
+
+    def _out_of_reach(self, absent: Problem) -> Problem | None:
+        try:
+            return None if self._path().is_file() else absent
+        except OSError as error:  # a directory on the way may not be looked into
+            return Problem(self.where, f"{self} cannot be read: {error.strerror}")
 
     def _contents(self) -> str:
         try:

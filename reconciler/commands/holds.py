@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.commands.options import existing
+from reconciler.commands.options import existing, is_there
 from reconciler.commands.printing import plain, print_json
 from reconciler.commands.speaking import Daemon, Json, asks_daemon, quoted
 from reconciler.errors import NoAnswer, ReconcilerError, StateError, StateLocked
@@ -115,7 +115,7 @@ def _by_the_state(daemon: Daemon, job: str | None, silent: NoAnswer) -> list[dic
     from reconciler.commands.housing import in_house, known_job
     from reconciler.runtime.overview import hold_json
 
-    if not daemon.config.is_file():
+    if not is_there(daemon.config):
         raise silent
 
     async def work(house: wiring.House) -> list[dict[str, Any]]:

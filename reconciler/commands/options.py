@@ -34,8 +34,16 @@ def named_config(ctx: click.Context, value: Path | None) -> Path:
 
 def existing(path: Path) -> Path:
     """Return the path; raises ConfigError where no file is there."""
-    if not path.is_file():
+    if not is_there(path):
         raise ConfigError(
             Problem(str(path), "no such configuration file", "name one with -c FILE or RECONCILER_CONFIG")
         )
     return path
+
+
+def is_there(path: Path) -> bool:
+    """Return whether a configuration is there; raises ConfigError where it is not for us to see."""
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise ConfigError(Problem(str(path), f"cannot be read: {error.strerror}")) from None

@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from reconciler.commands.options import is_there
 from reconciler.commands.printing import print_json
 from reconciler.commands.speaking import Daemon, Json, asks_daemon, quoted
 from reconciler.errors import NoAnswer, ReconcilerError
@@ -61,7 +62,7 @@ def _by_the_state(daemon: Daemon, job: str | None, silent: NoAnswer) -> Json:
     from reconciler.commands.housing import in_house
     from reconciler.runtime.overview import job_overview, moment
 
-    if not daemon.config.is_file():
+    if not is_there(daemon.config):
         raise silent
 
     async def work(house: wiring.House) -> Json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +14,7 @@ import orjson
 from reconciler import config as configuration
 from reconciler import vendors
 from reconciler.commands.first_job import Answers, first_job
-from reconciler.commands.options import existing, named_config
+from reconciler.commands.options import existing, is_there, named_config
 from reconciler.commands.profile_shown import profile_lines
 from reconciler.config.settings import ScimTargetSettings
 from reconciler.errors import ConfigError, Problem
@@ -54,16 +55,19 @@ def schema() -> None:
     type=click.Path(path_type=Path, allow_dash=True),
     help="The file to write; - prints it.  [default: config.toml, or what -c names]",
 )
+@click.option("-c", "--config", type=click.Path(path_type=Path), help="The same: the configuration file.")
 @click.pass_context
-def init(ctx: click.Context, profile: str, output: Path | None) -> None:
+def init(ctx: click.Context, profile: str, output: Path | None, config: Path | None) -> None:
     """Write a first job with comments, enabled = false. Never overwrites a file.
 
     On a terminal it asks for what it cannot know; elsewhere, and where nothing is answered, it marks the gap.
     """
-    path = named_config(ctx, output)
+    path = named_config(ctx, output or config)
     described = configuration.described_profile(profile, Path.cwd())
+    if str(path) != "-" and is_there(path):
+        raise _is_there(path)
     asked = sys.stdin.isatty() and sys.stderr.isatty()
-    text = first_job(described, profile, _asked(described) if asked else Answers())
+    text = first_job(described, _seen_from(path, profile), _asked(described) if asked else Answers())
     if str(path) == "-":
         click.echo(text, nl=False)
         return
@@ -71,7 +75,7 @@ def init(ctx: click.Context, profile: str, output: Path | None) -> None:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise ConfigError(Problem(str(path), "is there already", "name another file with -o")) from None
+        raise _is_there(path) from None
     except OSError as error:
         raise ConfigError(Problem(str(path), f"cannot be written: {error.strerror}")) from None
     click.echo(f"wrote {path}: fill in what it says, then: reconciler check -c {path}")
@@ -93,6 +97,18 @@ def profiles(name: str | None, as_json: bool) -> None:
             status = f" ({one.table.status.partition(':')[0]})" if one.table.status else ""
             click.echo(f"{one.profile.name:12} {one.title}{status}, {one.table.url or 'its own address'}")
         click.echo("Show one: reconciler profiles NAME. Begin a job: reconciler init --profile NAME.", err=True)
+
+
+def _is_there(path: Path) -> ConfigError:
+    return ConfigError(Problem(str(path), "is there already", "name another file with -o"))
+
+
+def _seen_from(path: Path, profile: str) -> str:
+    """Return how the configuration at `path` names the profile: a file by its way from there."""
+    if not vendors.is_path(profile) or Path(profile).is_absolute() or str(path) == "-":
+        return profile
+    way = os.path.relpath(profile, path.parent)
+    return way if vendors.is_path(way) else f"./{way}"
 
 
 def _asked(described: configuration.Described) -> Answers:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import click
 import orjson
 
-from reconciler.commands.options import named_config
+from reconciler.commands.options import is_there, named_config
 from reconciler.commands.printing import plain
 from reconciler.errors import ConfigError, NoAnswer, Problem, ReconcilerError
 
@@ -257,15 +257,15 @@ def _place(config: Path) -> Path:
     directory = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
     if directory:
         return Path(directory, "control.sock")
-    if config.exists() and not OF_THE_SYSTEM.exists():
+    if OF_THE_SYSTEM.exists():
+        return OF_THE_SYSTEM
+    if is_there(config):
         raise NoAnswer(
             f'the daemon cannot be asked: {config} names no control socket; add [control] socket = "control.sock", '
             "and start the daemon anew"
         )
-    if not config.exists() and not OF_THE_SYSTEM.exists():
-        hint = "name one with -c FILE or RECONCILER_CONFIG, or the socket with --socket"
-        raise ConfigError(Problem(str(config), "no such configuration file", hint))
-    return OF_THE_SYSTEM
+    hint = "name one with -c FILE or RECONCILER_CONFIG, or the socket with --socket"
+    raise ConfigError(Problem(str(config), "no such configuration file", hint))
 
 
 def _named(config: Path) -> Path | None:

@@ -32,9 +32,17 @@ def existing_file(name: str | None, place: Place, report: Report) -> Path | None
     if name is None:
         return None
     path = report.document.directory / name
-    if not path.is_file():
-        report.warning(place, "the file is not there")
+    look_for(path, place, report)
     return path
+
+
+def look_for(path: Path, place: Place, report: Report) -> None:
+    """Warn where a file that is needed later is not there, or not for us to see."""
+    try:
+        if not path.is_file():
+            report.warning(place, "the file is not there")
+    except OSError as error:
+        report.warning(place, f"the file cannot be read: {error.strerror}")
 
 
 def is_loopback(host: str) -> bool:

@@ -8,7 +8,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from reconciler.config.conversion import active_of
-from reconciler.config.places import secret_at
+from reconciler.config.places import look_for, secret_at
 from reconciler.config.reading import Place
 from reconciler.config.report import Report
 from reconciler.config.settings import SqlSourceSettings
@@ -72,8 +72,7 @@ def _database(url: str, place: Place, report: Report) -> URL:
             report.problem(place, "names no file", "for example sqlite:///hr.db")
             return parsed
         path = report.document.directory / parsed.database
-        if not path.is_file():
-            report.warning(place, "the file is not there")
+        look_for(path, place, report)
         return parsed.set(database=str(path))
     if parsed.drivername == "postgresql":
         return parsed.set(drivername="postgresql+psycopg")

@@ -79,8 +79,9 @@ def copy_state(source: Path, copy: Path) -> None:
 
     Raises StateError where there is none, where it is no state, or where the copy cannot be written.
     """
-    if not source.exists():
-        raise no_state_yet(str(source))
+    with sentences(str(source)):
+        if not source.exists():
+            raise no_state_yet(str(source))
     unfinished = copy.with_name(copy.name + ".unfinished")
     with sentences(str(copy)):
         try:
@@ -142,8 +143,9 @@ def _sentence(place: str, error: BaseException | None) -> str:
 
 def _open_writing(path: Path, writer: Writer, revisions: Revisions) -> Database:
     place = str(path)
-    if not path.parent.is_dir():
-        raise StateError(f"{place}: there is no directory {path.parent}; make it, or name another in [state] url")
+    with sentences(place):
+        if not path.parent.is_dir():
+            raise StateError(f"{place}: there is no directory {path.parent}; make it, or name another in [state] url")
     lock = lock_file(path.with_name(path.name + ".lock"), writer)
     try:
         with sentences(place):
@@ -170,9 +172,9 @@ def _open_writing(path: Path, writer: Writer, revisions: Revisions) -> Database:
 
 def _open_reading(path: Path, revisions: Revisions) -> Database:
     place = str(path)
-    if not path.exists():
-        raise no_state_yet(place)
     with sentences(place):
+        if not path.exists():
+            raise no_state_yet(place)
         connection = _engine(lambda: _connect(path, "ro"), "BEGIN").connect()
     database = Database(place, connection)
     with _closed_on_error(database), sentences(place), connection.begin():

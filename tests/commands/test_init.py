@@ -12,7 +12,17 @@ import pytest
 
 from reconciler import config
 from reconciler.config import GraphTargetSettings, ScimTargetSettings
-from tests.commands.shell import DEADLINE_SECONDS, environment
+from tests.commands.shell import DEADLINE_SECONDS, Shell, environment
+
+
+async def test_a_profile_of_ones_own_is_named_as_the_configuration_sees_it(tmp_path: Path, shell: Shell) -> None:
+    (tmp_path / "our.toml").write_text('name = "our-app"\nextends = "scim"\n')
+    (tmp_path / "conf").mkdir()
+    ran = await shell("init", "--profile", "our.toml", "-c", "conf/config.toml")
+    assert (ran.code, ran.err) == (0, "")
+    written = tmp_path / "conf" / "config.toml"
+    assert 'profile = "../our.toml"' in written.read_text("utf-8")
+    assert set(config.load(written).targets) == {"our-app"}
 
 
 async def asked(directory: Path, profile: str, *answers: str) -> str:

@@ -99,6 +99,13 @@ def test_help_that_nobody_reads_is_exit_141(words: tuple[str, ...]) -> None:
     assert (ran.returncode, ran.stderr) == (141, b"")
 
 
+@pytest.mark.parametrize("words", ["check", "cycle app", "status", "holds", "approve app", "trigger app", "init"])
+async def test_a_configuration_that_may_not_be_looked_at_is_one_sentence(words: str, shell: Shell) -> None:
+    path = f"{'a' * 300}.toml"  # as in a directory that is closed to us; root may look into every one
+    ran = await shell("-c", path, *words.split())
+    assert (ran.code, ran.out, ran.err) == (2, "", f"error: {path}: cannot be read: File name too long\n")
+
+
 async def test_ctrl_c_ends_a_cycle_with_130_and_loses_nothing(
     company: Company, shell: Shell, server: ScimServer
 ) -> None:

@@ -313,6 +313,16 @@ WARNINGS: dict[str, tuple[str, list[str]]] = {
         SOUND + JOB + 'notify = ["it@example.com"]\n',
         ["[jobs.phone] notify: nothing says how mails are sent: none will be (add [mail] with host and from)"],
     ),
+    "files that cannot be looked at": (  # as in a directory that is closed to us; root may look into every one
+        f'[mail]\nhost = "h"\nfrom = "a@example.com"\nto = ["b@example.com"]\nca_file = "{"a " * 200}.pem"\n'
+        f'username = "a"\npassword = {{ file = "{"a " * 200}" }}\n'
+        f'[sources.a]\ntype = "sql"\nurl = "sqlite:///{"a" * 300}.db"\nusers = "SELECT 1"\n',
+        [
+            "[mail] ca_file: the file cannot be read: File name too long",
+            f"[mail] password: the file {'a ' * 200} cannot be read: File name too long",
+            "[sources.a] url: the file cannot be read: File name too long",
+        ],
+    ),
     "what travels unprotected": (
         '[targets.a]\ntype = "scim"\nurl = "http://a.example"\n[targets.b]\ntype = "scim"\nurl = "http://127.0.0.1:1"\n',
         [
@@ -357,7 +367,8 @@ WARNINGS: dict[str, tuple[str, list[str]]] = {
 def test_what_is_doubtful_is_a_warning(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PHONE_TOKEN", "t")
     text, expected = WARNINGS[case]
-    found = [str(warning).replace(f"{tmp_path}/config.toml: ", "") for warning in loaded(text, tmp_path).warnings]
+    warnings = loaded(text, tmp_path).warnings
+    found = [str(one).replace(f"{tmp_path}/config.toml: ", "").replace(f"{tmp_path}/", "") for one in warnings]
     assert found == expected
 
 

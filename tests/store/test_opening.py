@@ -203,6 +203,14 @@ async def test_the_directory_cannot_be_written(tmp_path: Path) -> None:
     assert "its directory must be writable" in await refusal(directory / "state.db", write=True)
 
 
+async def test_a_place_that_may_not_be_looked_at_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / ("a" * 300)  # as in a directory that is closed to us; root may look into every one
+    said = f"{path}: the state cannot be opened or written: File name too long"
+    assert await refusal(path, write=False) == said
+    with pytest.raises(StateError, match=re.escape(said)):
+        copy_state(path, tmp_path / "copy.db")
+
+
 @pytest.mark.parametrize("write", [True, False])
 async def test_the_file_is_something_else(path: Path, write: bool) -> None:
     contents(path, b"id,name\n1,Ann\n" * 100)
