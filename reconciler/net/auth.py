@@ -108,6 +108,8 @@ class ClientCredentials:
         "_exchange",
         "_expires",
         "_extra",
+        "_failure",
+        "_fetched",
         "_fetching",
         "_header",
         "_place",
@@ -138,21 +140,36 @@ class ClientCredentials:
         self._header: str | None = None
         self._expires = 0.0
         self._fetching = anyio.Lock()
+        self._fetched = 0
+        """How often a token was asked for to the end."""
+        self._failure: Failed | None = None
+        """What the last time came to, where it was no token."""
 
     async def header(self) -> str | Failed:
         if self._header is not None and self._clock.monotonic() < self._expires:
             return self._header
+        fetched = self._fetched
         async with self._fetching:
             if self._header is not None and self._clock.monotonic() < self._expires:
                 return self._header
-            return await self._fetch()
+            return await self._another(fetched)
 
     async def renew(self, refused: str) -> bool | Failed:
+        fetched = self._fetched
         async with self._fetching:
             if self._header is not None and self._header != refused:
                 return True
-            fetched = await self._fetch()
-            return fetched if isinstance(fetched, Failed) else True
+            another = await self._another(fetched)
+            return another if isinstance(another, Failed) else True
+
+    async def _another(self, fetched: int) -> str | Failed:
+        """Fetch a token; not once more where that failed since there were so many, while we waited for our turn."""
+        if self._failure is not None and self._fetched != fetched:
+            return self._failure
+        outcome = await self._fetch()
+        self._fetched += 1
+        self._failure = outcome if isinstance(outcome, Failed) else None
+        return outcome
 
     async def _fetch(self) -> str | Failed:
         self._header = None

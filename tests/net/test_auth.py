@@ -87,6 +87,29 @@ async def test_many_calls_fetch_one_token() -> None:
     assert len(fetched) == 2
 
 
+async def test_many_calls_are_told_of_one_token_that_could_not_be_fetched() -> None:
+    """One after the other they would wait for minutes at an endpoint that hangs, and have a wrong secret locked."""
+    fetched: list[float] = []
+
+    async def dead(request: Request) -> Response | Failed:
+        fetched.append(LoopClock().monotonic())
+        await LoopClock().sleep(8.0)
+        return Failed(Fault.UNREACHABLE, "no connection")
+
+    auth, outcomes = sign_in(dead), list[str | bool | Failed]()
+
+    async def ask() -> None:
+        outcomes.append(await auth.header())
+
+    async with anyio.create_task_group() as group:
+        for _ in range(10):
+            group.start_soon(ask)
+    assert (len(outcomes), LoopClock().monotonic() - fetched[0], len(fetched)) == (10, 8.0, 1)
+    assert all(isinstance(outcome, Failed) for outcome in outcomes)
+    await ask()
+    assert len(fetched) == 2, "who comes later tries anew"
+
+
 async def test_a_401_from_the_target_fetches_another_token_once() -> None:
     tokens = ScriptedExchange(granted("revoked"), granted("fresh"))
     target = ScriptedExchange(answer(401), answer(200))
