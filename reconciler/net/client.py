@@ -26,6 +26,8 @@ SUSPECT_ANSWER_SECONDS = 8.0
 """How long a host may take that has just let a call run out of time."""
 REST_SECONDS = 15.0
 """How long nobody knocks after a host was found dead."""
+PAUSE_SECONDS_MAX = 86_400.0
+"""No host is left alone for longer: it may have given a moment for seconds, or our clock may have been wrong."""
 _LATELY_SECONDS = 60.0
 _WIDEN_AFTER_ANSWERS = 50
 """So many answers without a 429 give back one of the parallel calls that a 429 took."""
@@ -134,6 +136,7 @@ class Lane:
 
     def throttled(self, now: float, wait_seconds: float) -> None:
         """Take note of a 429: everybody waits, and half as many go on afterwards."""
+        wait_seconds = min(wait_seconds, PAUSE_SECONDS_MAX)
         self.heard(now)
         self._answers = 0
         if now >= self.paused_until:

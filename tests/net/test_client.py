@@ -129,6 +129,16 @@ async def test_who_is_asked_to_wait_for_an_hour_gives_up_and_says_so_and_nobody_
     assert now() == 0.0
 
 
+@pytest.mark.parametrize("asked", ["1764000000", "Fri, 01 Jan 2100 00:00:00 GMT"])
+async def test_nobody_waits_longer_than_a_day_whatever_a_host_or_our_clock_says(asked: str) -> None:
+    """A moment where seconds belong, or a date while our clock is wrong, would shut the host out until a restart."""
+    exchange = ScriptedExchange(answer(429, retry_after=asked), answer(200))
+    client = make_client(exchange, Lane(4, None))
+    assert isinstance(await client.call(GET, idempotent=True), Failed)
+    await LoopClock().sleep(86_400.0)
+    assert await client.call(GET, idempotent=True) == answer(200)
+
+
 async def test_one_429_makes_everybody_on_the_lane_wait() -> None:
     sent: list[float] = []
 
