@@ -171,8 +171,12 @@ def _encoded(url: str) -> URL:
     if _UNENCODED.search(url):
         raise ValueError("a blank or a control character")
     encoded = URL(url, encoded=True)
-    if not encoded.raw_host:
+    host = encoded.raw_host
+    if not host or not host.isascii() or not encoded.host:
         raise ValueError("no host")
+    host.encode("idna")  # what a name server cannot be asked for is a ValueError too
+    if encoded.raw_user is not None or encoded.raw_password is not None:
+        raise ValueError("somebody else's sign-in")
     return encoded
 
 

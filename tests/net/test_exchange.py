@@ -124,14 +124,20 @@ async def test_the_name_is_not_found() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["scim.example.com/Users", "http://", "ftp://example.com/", "http://[::1/", "http://a:b/"]
+    "url",
+    [
+        *("scim.example.com/Users", "http://", "ftp://example.com/", "http://[::1/", "http://a:b/"),
+        *("https://example..com/", f"https://{'a' * 64}.com/", "https://bücher.example/", "https://xn--/"),
+        "https://ann:pw@127.0.0.1/",
+    ],
 )
 async def test_what_is_no_url_is_said_to_be_none(url: str) -> None:
     async with exchanging() as exchange:
-        got = await exchange(Request("GET", url))
+        got = await exchange(Request("GET", url, {"Authorization": "Bearer token"}))
     assert isinstance(got, Failed)
     assert got.fault is Fault.UNREACHABLE
     assert "check the url" in got.reason
+    assert "pw" not in got.reason
 
 
 @pytest.mark.parametrize(
