@@ -150,16 +150,16 @@ class KeySecret:
     name: str
     read: Callable[[], str]
 
-    def signed(self, url: str, headers: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-        """Return URL and headers with the secret. Raises Unreadable where it is not there."""
+    def signed(self, url: str, headers: Mapping[str, str]) -> tuple[str, dict[str, str], str]:
+        """Return URL and headers with the secret, and the secret. Raises Unreadable where it is not there."""
         try:
             secret = self.read().strip()
         except ConfigError as error:
             fault = Failed(Fault.UNAUTHORIZED, f"the secret cannot be read: {error}")
             raise Unreadable(fault.reason, fault) from None
         if self.place == "header":
-            return url, {**headers, self.name: secret}
-        return url + ("&" if "?" in url else "?") + urlencode({self.name: secret}), dict(headers)
+            return url, {**headers, self.name: secret}, secret
+        return url + ("&" if "?" in url else "?") + urlencode({self.name: secret}), dict(headers), secret
 
 
 def value_at(item: Any, path: str) -> Any:

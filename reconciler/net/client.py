@@ -369,12 +369,17 @@ class Client:
 
 def without_credential(outcome: Response | Failed, signed: str | None) -> Response | Failed:
     """Return a refusal without the credential that was sent: some say which token it is that they do not take."""
-    if isinstance(outcome, Failed) or 200 <= outcome.status < 300 or not signed:
+    if isinstance(outcome, Failed) or not signed:
         return outcome
-    credential = signed.rpartition(" ")[2].encode()
-    if len(credential) < _CREDENTIAL_BYTES_MIN or credential not in outcome.body:
-        return outcome
-    return outcome._replace(body=outcome.body.replace(credential, b"***"))
+    return refused_without(outcome, signed.rpartition(" ")[2])
+
+
+def refused_without(answer: Response, credential: str) -> Response:
+    """Return an answer without a credential where it is a refusal."""
+    hidden = credential.encode()
+    if 200 <= answer.status < 300 or len(hidden) < _CREDENTIAL_BYTES_MIN or hidden not in answer.body:
+        return answer
+    return answer._replace(body=answer.body.replace(hidden, b"***"))
 
 
 def _fault(outcome: Response | Failed) -> Fault | None:

@@ -340,7 +340,7 @@ class RestSource:
     async def _ask(self, url: str) -> Response:
         headers = {"Accept": "application/json", **self._description.headers}
         if self._key is not None:
-            url, headers = self._key.signed(url, headers)
+            url, headers, _ = self._key.signed(url, headers)
         outcome = await self._client.call(
             Request("GET", url, headers, deadline_seconds=self._timeout_seconds), idempotent=True
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote_plus
 
 import anyio
 
@@ -15,7 +16,7 @@ from reconciler.dialects import refusals, rest, rest_operations
 from reconciler.dialects.rest import KeySecret, Listing, Unreadable
 from reconciler.dialects.rest_operations import Api, Collection, Operation
 from reconciler.dialects.rest_paging import Walk
-from reconciler.net.client import Client
+from reconciler.net.client import Client, refused_without
 from reconciler.ports import Clock, Request, Response
 
 VOUCHED_SECONDS = 60.0
@@ -83,9 +84,10 @@ class Wire:
         headers = {"Accept": "application/json", **self.api.headers}
         if body is not None:
             headers.setdefault("Content-Type", "application/json")
+        secret = ""
         if self._key is not None:
             try:
-                url, headers = self._key.signed(url, headers)
+                url, headers, secret = self._key.signed(url, headers)
             except Unreadable as unreadable:
                 return Failed(Fault.UNAUTHORIZED, f"{doing}: {unreadable.why}", request=asked)
         request = Request(method, url, headers, body, self._timeout_seconds * patience)
@@ -94,6 +96,8 @@ class Wire:
         if isinstance(answer, Failed):
             reason = refusals.hinted(f"{doing}: {answer.reason}", answer.fault, {} if answer.asked_nobody else hints)
             return replace(answer, reason=reason, request=asked)
+        for written in (secret, quote_plus(secret)):
+            answer = refused_without(answer, written)
         header = answer.headers.get("retry-after")
         refusal = rest_operations.failed(
             answer.status,

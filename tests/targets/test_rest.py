@@ -6,7 +6,7 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 import pytest
@@ -62,7 +62,9 @@ async def at(desk: Desk, tmp_path: Path) -> AsyncIterator[Opened]:
     await opened.target.close()
 
 
-def opened_on(desk: Desk, directory: Path, *, path: str = "/api", **changes: Any) -> Opened:
+def opened_on(
+    desk: Desk, directory: Path, *, path: str = "/api", key: KeySecret | None = None, **changes: Any
+) -> Opened:
     """Open the target that the page describes; `changes` are of what it says of users."""
     (directory / "desk.toml").write_text(PROFILE, "utf-8")
     described = config.described_profile("desk.toml", directory)
@@ -78,7 +80,7 @@ def opened_on(desk: Desk, directory: Path, *, path: str = "/api", **changes: Any
         clock=clock,
         paths=PATHS,
         parameters={"workspace": "w1"},
-        key=KeySecret("header", "X-Api-Key", lambda: desk.token),
+        key=key or KeySecret("header", "X-Api-Key", lambda: desk.token),
     )
     return Opened(target, desk, clock)
 
@@ -361,6 +363,20 @@ async def test_the_connection_test_says_what_is_wrong_and_shows_no_key(at: Opene
     await stale.target.close()
     assert key not in str(said)
     assert not any(method != "GET" for method, _, _ in at.desk.sent)
+
+
+@pytest.mark.parametrize("place", ["header", "query"])
+async def test_a_refusal_that_repeats_the_key_is_told_without_it(
+    place: Literal["header", "query"], at: Opened, tmp_path: Path
+) -> None:
+    key = "k3y&more"
+    at.desk.then(403, b'{"error": {"text": "the key k3y&more (or k3y%26more) has no right to this"}}')
+    opened = opened_on(at.desk, tmp_path, key=KeySecret(place, "X-Api-Key", lambda: key))
+    outcome = await opened.target.get("user", TargetId("p-0001"))
+    await opened.target.close()
+    assert isinstance(outcome, Failed)
+    assert "has no right" in outcome.reason
+    assert "k3y" not in outcome.reason
 
 
 @pytest.mark.parametrize(
