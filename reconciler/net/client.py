@@ -17,6 +17,7 @@ from reconciler.core.limits import Pace
 from reconciler.core.outcomes import Failed, Fault
 from reconciler.core.retrying import next_wait, parse_retry_after
 from reconciler.net.auth import Auth
+from reconciler.net.concealing import without_credential
 from reconciler.net.statuses import fault_of
 from reconciler.ports import Clock, Dice, Exchange, Request, Response
 
@@ -33,8 +34,6 @@ _WIDEN_AFTER_ANSWERS = 50
 """So many answers without a 429 give back one of the parallel calls that a 429 took."""
 WRITE_BURST = 20
 """So many changes may go at once where their pace is limited."""
-_CREDENTIAL_BYTES_MIN = 6
-"""A shorter one may be a part of any word."""
 _RETRIABLE = frozenset({Fault.UNREACHABLE, Fault.INTERRUPTED, Fault.THROTTLED, Fault.SERVER_ERROR})
 
 
@@ -365,21 +364,6 @@ class Client:
             return outcome.wait_seconds
         header = outcome.headers.get("retry-after")
         return parse_retry_after(header, self._clock.now()) if header else None
-
-
-def without_credential(outcome: Response | Failed, signed: str | None) -> Response | Failed:
-    """Return a refusal without the credential that was sent: some say which token it is that they do not take."""
-    if isinstance(outcome, Failed) or not signed:
-        return outcome
-    return refused_without(outcome, signed.rpartition(" ")[2])
-
-
-def refused_without(answer: Response, credential: str) -> Response:
-    """Return an answer without a credential where it is a refusal."""
-    hidden = credential.encode()
-    if 200 <= answer.status < 300 or len(hidden) < _CREDENTIAL_BYTES_MIN or hidden not in answer.body:
-        return answer
-    return answer._replace(body=answer.body.replace(hidden, b"***"))
 
 
 def _fault(outcome: Response | Failed) -> Fault | None:

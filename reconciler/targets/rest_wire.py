@@ -16,7 +16,8 @@ from reconciler.dialects import refusals, rest, rest_operations
 from reconciler.dialects.rest import KeySecret, Listing, Unreadable
 from reconciler.dialects.rest_operations import Api, Collection, Operation
 from reconciler.dialects.rest_paging import Walk
-from reconciler.net.client import Client, refused_without
+from reconciler.net.client import Client
+from reconciler.net.concealing import refused_without
 from reconciler.ports import Clock, Request, Response
 
 VOUCHED_SECONDS = 60.0
