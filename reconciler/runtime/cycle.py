@@ -136,6 +136,7 @@ class _Cycle:
             self._furnish(state, expect_many=initial)
             await self._holding.begin()
             self._deciding.taken_out = self._holding.taken_out
+            self._deciding.undecided = self._holding.undecided
             self._turns.cycle = UnderWay(
                 cycle_id, state, self._hand, self._deciding.claims.claimed, write_down=self._journal.flush
             )
@@ -327,7 +328,7 @@ class _Cycle:
         known = self._reading.complete.get("memberships", False)
         negatives = await self._holding.pass_on(self._deciding.negatives, self._beside, memberships_known=known)
         self._deciding.negatives = negatives
-        # who is left alone has not lost the cause for which an operation of hers is held
+        # who takes no part has not lost the cause for which an operation of hers is held
         whole = self._reading.all_complete and self._applier.stopped is None and not self._canary.restricted
         # Accounts that were made in this cycle are no reason to let more of the others go.
         return await self._holding.weigh(negatives, managed=self._managed + self._deciding.matched, whole=whole)

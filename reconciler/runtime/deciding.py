@@ -92,6 +92,8 @@ class Deciding:
         """Disables and deletes: they wait until the reading has ended."""
         self.late: list[tuple[KindRules, Candidate]] = []
         """Entries whose account belongs to somebody who may be leaving in this cycle."""
+        self.undecided: set[tuple[Kind, SourceId]] = set()
+        """Of whom something is held, or said, and this cycle has not come to another decision so far."""
         self.matched = 0
         """How many accounts were found to be somebody's in this cycle."""
         self.claims = Claims()
@@ -253,6 +255,7 @@ class Deciding:
                 self.negatives.append(decision)
             case Operation():
                 self._tell(candidate, decision)
+                self.undecided.discard(candidate.record.key)
                 positives.append(decision)
             case Leave():
                 await self._leave(candidate, decision)
@@ -267,6 +270,7 @@ class Deciding:
 
     async def _leave(self, candidate: Candidate, decision: Leave) -> None:
         self._tell(candidate, decision)
+        self.undecided.discard(candidate.record.key)
         self._journal.counts["skip"] += 1
         before = candidate.record
         record = settling.left(before, decision, candidate.fingerprint, self._clock.now())

@@ -103,7 +103,7 @@ class Guarding:
             self._recent[safeguard] = await self._store.counted_since(self._job_id, safeguard, since)
         recent, limits = self._recent[safeguard], self._job.safeguards
         planned = self._counted[safeguard]
-        if planned and self._some:
+        if planned and (self._some or self._all_read):
             planned += len(self._holding.still_held(safeguard))
         if safeguard == "creates":
             return safeguards.creation_verdict(planned, recent, limits)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -15,12 +15,13 @@ from reconciler.core.reasons import Reason
 from reconciler.core.records import Record, Verdict
 from reconciler.core.safeguards import ALWAYS_HELD, Held, Safeguard
 from reconciler.core.standing import Standing
-from reconciler.ports import Decided, HeldOperation, Hold, JobState
+from reconciler.ports import Decided, HeldOperation, Hold, JobState, chunks
 from reconciler.runtime.beside import Beside
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.passing_on import leave_to, let_go
 from reconciler.runtime.world import World
 
+PAGE = 1000
 Key = tuple[Kind, SourceId, str]
 
 
@@ -70,6 +71,8 @@ class Holding:
         """The line of each safeguard that was asked, whether it holds or not."""
         self.taken_out: Mapping[tuple[Kind, SourceId], str] = {}
         """Who was taken out by hand, and by whom."""
+        self.undecided: set[tuple[Kind, SourceId]] = set()
+        """Of whom something was held, or said, before this cycle, and it has come to no other decision so far."""
         self.withheld: dict[tuple[Kind, SourceId], Withheld] = {}
         """The entries of which this cycle holds something back."""
         self.notices: Sequence[Notice] = ()
@@ -94,6 +97,8 @@ class Holding:
         self.taken_out = await self._store.who_is_out(self._job.name)
         self._forced = (await self._store.standing(self._job.name)).force_deletes
         self._decided = {decided.operation.key: decided for decided in await self._store.decisions(self._job.name)}
+        spoken_of = {*self._decided, *(key for before in self._before.values() for key in before)}
+        self.undecided = {(kind, source_id) for kind, source_id, _ in spoken_of}
 
     # --- disables and deletes ------------------------------------------------------------------------------------
 
@@ -112,14 +117,17 @@ class Holding:
             self._clock.now(),
         )
         wanting = await beside.wanting(left, self._world, self._state.job_id, complete=memberships_known)
+        self.undecided.difference_update(wanting)
         return await leave_to(left, wanting, self._journal, self._clock.now())
 
     async def weigh(self, negatives: Sequence[Operation], *, managed: int, whole: bool) -> list[Operation]:
         """Look at all disables and deletes together; return those that may run.
 
         A person's word goes before any limit. `whole`: everything was read, so what was held before and is not
-        planned any more has lost its cause.
+        planned any more has lost its cause, unless nothing could be decided.
         """
+        self._whole = whole
+        await self._leave_out_the_settled({operation.record.key for operation in negatives})
         cleared, together = [], []
         for operation in negatives:
             key = (*operation.record.key, operation.word)
@@ -133,7 +141,6 @@ class Holding:
                 together.append(operation)
             else:
                 await self.hold(operation, safeguard, ALWAYS_HELD[safeguard])
-        self._whole = whole
         cleared += await self._weigh_together(together, managed)
         self._tell(cleared, "")
         return cleared
@@ -151,11 +158,21 @@ class Holding:
         return negatives
 
     def still_held(self, safeguard: Safeguard, *, removals: bool = False) -> list[HeldOperation]:
-        """Return what was held before, and cannot be said to be without cause after a reading that is not whole."""
-        if self._whole:
-            return []
-        before = self._before.get(safeguard, {}).values()
-        return [o for o in before if o.key not in self._planned and (removals or o.operation != "members")]
+        """Return what was held before, and cannot be said to be without cause: it was not read, or not decided on."""
+        before = [o for key, o in self._before.get(safeguard, {}).items() if key not in self._planned]
+        return [o for o in before if (removals or o.operation != "members") and not self._lost_its_cause(o)]
+
+    def _lost_its_cause(self, operation: HeldOperation) -> bool:
+        return self._whole and (operation.kind, operation.source_id) not in self.undecided
+
+    async def _leave_out_the_settled(self, planned: Set[tuple[Kind, SourceId]]) -> None:
+        """Take those out of the undecided whom this cycle had no cause to look at, as an earlier one settled them."""
+        await self._journal.flush()
+        for kind in KINDS:
+            ids = sorted(source_id for one, source_id in self.undecided - planned if one == kind)
+            for page in chunks(ids, PAGE):
+                records = await self._store.records(self._state.job_id, kind, page)
+                self.undecided -= {(kind, one) for one in page if one not in records or _is_settled(records[one])}
 
     # --- one operation -------------------------------------------------------------------------------------------
 
@@ -343,7 +360,7 @@ class Holding:
         if said.decision == "rejected":
             return record.verdict is not Verdict.UNKNOWN and str(record.verdict) != operation.verdict
         settled = record.verdict is Verdict.IN_SCOPE and record.fingerprint is not None
-        return operation.operation != "members" and (self._whole or settled)
+        return operation.operation != "members" and (self._lost_its_cause(operation) or settled)
 
 
 def _is_decided(held: HeldOperation, said: Decided | None) -> bool:
@@ -351,6 +368,12 @@ def _is_decided(held: HeldOperation, said: Decided | None) -> bool:
     if said is None or not set(held.about) <= set(said.operation.about):
         return False
     return said.decision == "approved" or said.operation.verdict == held.verdict
+
+
+def _is_settled(record: Record) -> bool:
+    """Return whether all that was to be decided on an entry is decided."""
+    looked_at_again = record.fingerprint is None and record.verdict is not Verdict.GONE
+    return not looked_at_again and record.escrow is None and record.verdict is not Verdict.UNKNOWN
 
 
 def _was_done(word: str, record: Record) -> bool:

@@ -123,12 +123,14 @@ class Leavers:
             case Operation() if decision.negative:
                 self._deciding.negatives.append(decision)
             case Operation():
+                self._deciding.undecided.discard(record.key)
                 await self._deciding.send([decision])
             case Reject(error_code=code, why=problem):
                 rejected = settling.rejected(record, None, code, problem, now)
                 await self._journal.entry(rejected, telling.rejected(rejected, code, problem, now))
                 self._applier.failed(record.source_id, "update", code, problem)
             case Leave():
+                self._deciding.undecided.discard(record.key)
                 changed = record.verdict is not decision.verdict
                 if decision.due_at is None and record.link is not None:
                     decision = replace(decision, due_at=settling.WHEN_ALL_ARE)

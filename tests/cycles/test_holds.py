@@ -319,6 +319,45 @@ async def test_an_account_that_was_there_before_us_is_not_disabled_in_the_first_
     assert server.user(ANN)["active"] is False
 
 
+async def test_who_could_not_be_judged_for_a_cycle_does_not_slip_past_either(
+    company: Company, server: ScimServer
+) -> None:
+    server.put("user", userName=ANN, active=True)
+    company.person("ann", accountEnabled=False)
+    await company.cycle()
+    company.users["ann"]["userPrincipalName"] = None
+    assert done(await company.cycle()) == {"failure": 1}
+    assert [hold.safeguard for hold in await company.held()] == ["adopted"]
+    company.users["ann"]["userPrincipalName"] = ANN
+    assert done(await company.cycle()) == {"held": 1}
+    assert server.user(ANN)["active"] is True
+    company.users["ann"]["userPrincipalName"] = None
+    assert [done(await company.cycle()) for _ in range(3)] == [{"failure": 1}, {}, {}]
+    assert [hold.safeguard for hold in await company.held()] == ["adopted"], "also while she waits to be tried again"
+    await company.approve()
+    assert done(await company.cycle()) == {}
+    company.users["ann"]["userPrincipalName"] = ANN
+    assert done(await company.cycle()) == {"disable": 1}, "what was approved is not asked for again"
+
+
+async def test_the_others_are_not_few_enough_because_some_cannot_be_judged(
+    company: Company, server: ScimServer
+) -> None:
+    company.people(*staff(20))
+    await company.cycle()
+    for one in staff(7):
+        company.users[one]["accountEnabled"] = False
+    assert done(await company.cycle()) == {"held": 7}
+    for one in staff(2):
+        company.users[one]["accountEnabled"] = None
+    assert done(await company.cycle()) == {"held": 5}
+    assert off(server) == 0
+    assert [len(hold.operations) for hold in await company.held()] == [7]
+    for one in staff(2):
+        company.users[one]["accountEnabled"] = True
+    assert done(await company.cycle()) == {"disable": 5}
+
+
 async def test_an_account_that_was_there_before_us_may_stay_on(company: Company, server: ScimServer) -> None:
     server.put("user", userName=ANN, active=True)
     company.person("ann", accountEnabled=False)
