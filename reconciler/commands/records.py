@@ -46,7 +46,9 @@ _FINER = {"adopt": "update", "enable": "update", "members": None, "leave": "othe
     type=click.Path(path_type=Path),
     help="Write it into files instead: a directory (three CSV files), or a file (JSON lines).",
 )
-@click.option("--format", "format_", type=click.Choice(["csv", "jsonl"]), help="Of the export. Default: csv.")
+@click.option(
+    "--format", "format_", type=click.Choice(["csv", "jsonl"]), help="Of the export. Default: what the name says; csv."
+)
 def log(
     job: str | None,
     config: Path,

@@ -43,6 +43,9 @@ def called(attributes: Attributes, names: Collection[str], by: Iterable[str]) ->
 
 
 def nearest(name: str, known: Iterable[str], so_far: Collection[str] = ()) -> tuple[str, ...]:
-    """Return the names most like this one, of a page and of those before."""
+    """Return the names that begin like this one, or else are most like it, of a page and of those before."""
+    folded = name.casefold()
     by_folded = {one.casefold(): one for one in (*so_far, *known)}
-    return tuple(by_folded[one] for one in get_close_matches(name.casefold(), by_folded, NEAREST, _ALIKE))
+    beginning = sorted(one for one in by_folded if one.startswith(folded))[:NEAREST]
+    alike = get_close_matches(folded, by_folded, NEAREST, _ALIKE)
+    return tuple(by_folded[one] for one in dict.fromkeys((*beginning, *alike)))[:NEAREST]

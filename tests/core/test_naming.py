@@ -46,6 +46,7 @@ def test_the_nearest_names_are_at_most_three_and_as_they_are_written() -> None:
     assert nearest("ann@example.com", known)[0] == "Ann@Example.com"
     assert len(nearest("ann@example.com", known)) == 3
     assert nearest("xyz", known) == ()
+    assert nearest("anna.b", ["Anna.Berg@example.com", "anna@example.com"]) == ("Anna.Berg@example.com",)
 
 
 def test_those_of_the_pages_before_are_kept() -> None:
