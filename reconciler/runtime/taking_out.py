@@ -126,11 +126,14 @@ async def _in_job(plan: Plan | None, job: str, record: Record, worlds: Worlds, b
     def came_to(outcome: Outcome, why: str = "") -> Out:
         return Out(job, record.kind, record.source_id, record.name, target_id, outcome, why)
 
-    if target_id is None:
+    if target_id is None and record.attempted_at is None:
         return came_to("no account", "no account is made for the person any more")
     rules = KindRules.compile(plan.job, record.kind, plan.profile) if plan is not None else None
     if plan is None or rules is None:
         return came_to("not possible", "the job is not in the configuration any more: disable the account in the app")
+    if target_id is None:
+        why = "an account may have been made, and the app has not said so: the next cycle looks for it, and disables it"
+        return came_to("failed", why)
     standing = Leaving(Cause.INACTIVE, f"taken out by hand by {by}", forced=True)
     decision = rules.planner.plan(Judged(record, standing), 0.0)
     if isinstance(decision, Leave) and decision.code != "RedundantExport":

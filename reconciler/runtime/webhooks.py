@@ -72,7 +72,8 @@ class Webhooks:
         if len(key) < KEY_BYTES_MIN:
             logs.get().error("webhook.secret_too_short", job=job, bytes=len(key), at_least=KEY_BYTES_MIN)
             return Turned(503, "the secret of this webhook is too short", "openssl rand -hex 32 makes a good one")
-        wanted = hmac.digest(key, b".".join((id_.encode(), time.encode(), body)), hashlib.sha256)
+        given = id_.encode("utf-8", "surrogateescape")  # the bytes of the header, whatever they are
+        wanted = hmac.digest(key, b".".join((given, time.encode(), body)), hashlib.sha256)
         if not _holds(signature, wanted):
             return Turned(401, "the signature is wrong", "is it made with this job's secret, over id.time.body?")
         now = self._clock.now()

@@ -13,7 +13,7 @@ from reconciler.runtime.cycle import run_cycle
 from reconciler.runtime.taking_out import TakenOut, let_back, take_out
 from tests.cycles.calendar import DAY
 from tests.cycles.company import Company, done
-from tests.servers.faults import Status
+from tests.servers.faults import FOR_EVER, DropAfterCommit, Status
 from tests.servers.scim import ScimServer
 
 ANN, BOB = "ann@example.com", "bob@example.com"
@@ -193,6 +193,25 @@ async def test_a_job_that_never_heard_of_her_employee_number_knows_her_by_her_id
     company.users["ann"]["jobTitle"] = "Manager"
     await company.cycle()
     assert outcomes(await out(company, "ann")) == ["disabled", "disabled"]
+
+
+async def test_an_account_of_which_nobody_knows_whether_it_was_made_is_not_called_none(
+    company: Company, server: ScimServer
+) -> None:
+    company.people("ann")
+    await company.cycle()
+    company.people("bob")
+    server.script.on("POST", "/Users", then=DropAfterCommit(), times=FOR_EVER)
+    server.script.on("GET", "/Users", then=Status(500), nth=2, times=FOR_EVER)
+    await company.cycle()
+    assert server.user(BOB)["active"] is True
+    for dry_run in (True, False):
+        taken = await out(company, "bob", dry_run=dry_run)
+        assert ([(one.outcome, one.target_id) for one in taken.people], taken.exit_code) == ([("failed", None)], 1)
+        assert "may have been made" in taken.people[0].why
+    server.script.clear()
+    await company.cycle()
+    assert server.user(BOB)["active"] is False
 
 
 async def test_a_conflict_is_no_disable(company: Company, server: ScimServer) -> None:
