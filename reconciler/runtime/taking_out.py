@@ -18,6 +18,7 @@ from reconciler.errors import NobodyOrSeveral, ReconcilerError
 from reconciler.ports import Clock, Store
 from reconciler.runtime.apply import Applier
 from reconciler.runtime.journal import Journal
+from reconciler.runtime.lanes import each
 from reconciler.runtime.rules import KindRules
 from reconciler.runtime.spool import Spool
 from reconciler.runtime.turns import Hand
@@ -25,6 +26,7 @@ from reconciler.runtime.world import Plan, World
 
 WAITS_SECONDS = 30.0
 """How long a cycle is given to end what it has in hand of the person."""
+JOBS_AT_ONCE = 16
 
 Outcome = Literal["to disable", "disabled", "off already", "no account", "not possible", "failed"]
 
@@ -109,8 +111,15 @@ async def take_out(
     found = await find(store, user)
     if not dry_run:
         await store.take_out([(job, one.kind, one.source_id) for job, one in found], by, clock.now())
-    people = [await _in_job(plans.get(job), job, record, worlds, by, dry_run=dry_run) for job, record in found]
-    return TakenOut(tuple(people), dry_run)
+    people: dict[int, Out] = {}
+
+    async def from_job(position: int) -> None:
+        job, record = found[position]
+        people[position] = await _in_job(plans.get(job), job, record, worlds, by, dry_run=dry_run)
+
+    # side by side: an app that does not answer must not keep the others waiting
+    await each(range(len(found)), from_job, concurrency=JOBS_AT_ONCE)
+    return TakenOut(tuple(people[position] for position in range(len(found))), dry_run)
 
 
 async def let_back(store: Store, clock: Clock, user: str) -> tuple[int, Sequence[str]]:

@@ -13,7 +13,8 @@ from reconciler.runtime.cycle import run_cycle
 from reconciler.runtime.taking_out import TakenOut, let_back, take_out
 from tests.cycles.calendar import DAY
 from tests.cycles.company import Company, done
-from tests.servers.faults import FOR_EVER, DropAfterCommit, Status
+from tests.daemon.office import opened
+from tests.servers.faults import FOR_EVER, Delay, DropAfterCommit, Status
 from tests.servers.scim import ScimServer
 
 ANN, BOB = "ann@example.com", "bob@example.com"
@@ -165,6 +166,25 @@ async def test_in_every_job_that_knows_her(company: Company, server: ScimServer)
     assert [(one.job, one.outcome) for one in taken.people] == [("app", "disabled"), ("second", "disabled")]
     assert (server.user(ANN)["active"], server.user(f"x.{ANN}")["active"]) == (False, False)
     assert server.user(f"x.{BOB}")["active"] is True
+
+
+@pytest.mark.looptime
+async def test_an_app_that_takes_its_time_does_not_hold_up_the_others(company: Company, server: ScimServer) -> None:
+    company.tables = SECOND.replace("URL", server.url).replace("SOURCE", "staff")
+    company.people("ann")
+    company.write()
+    async with opened(company) as office:
+        for job, plan in office.plans().items():
+            async with office.house.world(job) as world:
+                await run_cycle(plan, world)
+        server.script.on("PATCH", "/Users", then=Delay(15.0), times=2)
+        began = office.clock.monotonic()
+        taken = await take_out(
+            *(office.store, office.plans(), office.house.world, office.clock, "ann"), by="olga", dry_run=False
+        )
+        took = office.clock.monotonic() - began
+    assert [(one.job, one.outcome) for one in taken.people] == [("app", "disabled"), ("second", "disabled")]
+    assert 15 <= took < 20
 
 
 async def test_the_same_id_in_another_source_is_another_human(company: Company, server: ScimServer) -> None:
