@@ -27,7 +27,7 @@ from reconciler.sources.file import NOT_COLUMNS, FileSource, Problems, member_id
 from reconciler.sources.file_archive import archived
 from reconciler.sources.file_change_rows import Change, Columns, NotWhole, changes_in, digest_of, version_of
 from reconciler.sources.file_kept import Applied, Kept, Reading, Row, Writing
-from reconciler.sources.file_names import meant
+from reconciler.sources.file_names import meant, there_now
 from reconciler.sources.file_rows import Format, is_delimited
 from reconciler.sources.one_thread import OneThread
 
@@ -117,7 +117,10 @@ class ChangeFiles:
             return [Diagnosis("kept", False, self._trouble(error))]
         lines = [Diagnosis("kept", True, f"{self._kept_at}: {counts[0]:,} users, {counts[1]:,} groups")]
         lines += await self._snapshots.test() if self._snapshots is not None else []
-        for path in meant(self._changes):
+        found = _Found()
+        paths = await self._do(partial(self._changes_there, found))
+        lines += [Diagnosis("change file", False, why) for why in found.of("user")]
+        for path in paths:
             try:
                 count = await self._do(partial(self._count, path))
                 lines.append(Diagnosis("change file", True, f"{path}: {count:,} changes"))
@@ -148,7 +151,7 @@ class ChangeFiles:
         writing = await self._do(self._kept.begin)
         try:
             waiting = await self._do(partial(self._new_snapshots, writing, found))
-            for path in await self._do(partial(meant, self._changes)):
+            for path in await self._do(partial(self._changes_there, found)):
                 try:
                     version, modified_at = await self._do(partial(_looked_at, path))
                     for kind in [kind for kind, (_, at) in waiting.items() if at <= modified_at]:
@@ -164,6 +167,13 @@ class ChangeFiles:
         finally:
             await self._do(writing.roll_back)
         return found
+
+    def _changes_there(self, found: _Found) -> list[Path]:
+        try:
+            return there_now(self._changes)
+        except OSError as error:
+            found.add(KINDS, f"{self._changes.parent} cannot be looked into: {error.strerror}")
+            return []
 
     def _new_snapshots(self, writing: Writing, found: _Found) -> dict[Kind, tuple[Path, float]]:
         """Return the snapshots that were not applied as they are now, and when they were written."""
@@ -288,11 +298,8 @@ class ChangeFiles:
         """Return why nothing of a kind can be used; empty where it can."""
         if not look.any(kind):
             what = f"{kind}s"
-            return (
-                ""
-                if what in self._allow_empty
-                else f'there are no {what} (where that is right: allow_empty = ["{what}"])'
-            )
+            hint = f'where that is right: allow_empty = ["{what}"]'
+            return "" if what in self._allow_empty else f"there are no {what} ({hint})"
         names = wanted.user_attributes if kind == "user" else wanted.group_attributes
         missing = sorted(names - NOT_COLUMNS - look.columns(kind))
         return f"the {kind}s lack the columns {', '.join(missing)}; nothing of them is used" if missing else ""

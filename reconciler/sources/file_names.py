@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -21,6 +22,12 @@ def meant(path: Path) -> list[Path]:
     # Who writes a file under another name first often puts a dot before it.
     hidden = path.name.startswith(".")
     return sorted((one for one in path.parent.glob(path.name) if hidden or one.name[0] != "."), key=_in_order)
+
+
+def there_now(path: Path) -> list[Path]:
+    """Return what `meant` does; raises OSError where the directory cannot be looked into, which is no empty one."""
+    with os.scandir(path.parent):
+        return meant(path)
 
 
 def newest(path: Path) -> Path:

@@ -267,6 +267,55 @@ async def test_without_a_snapshot_absence_says_nothing(tmp_path: Path) -> None:
         assert seen.left("user", before) == {"ann"}, "also who reads everybody is told who is gone"
 
 
+async def test_who_was_never_heard_of_is_not_known_to_be_gone(tmp_path: Path) -> None:
+    """Where what was kept is lost, people whose time has come are looked for there: all of them would be gone."""
+    scene = Scene(tmp_path, snapshots=False)
+    for who in ("ann", "bob"):
+        await scene.hire(who)
+    await scene.dismiss("bob")
+    asked = [SourceId(who) for who in ("ann", "bob", "cleo")]
+    assert {id_: entry is None for id_, entry in (await fetched(scene, asked)).items()} == {"ann": False, "bob": True}
+    (tmp_path / "kept.db").unlink()
+    for path in (tmp_path / "in").iterdir():
+        path.unlink()
+    await scene.hire("dora")
+    assert await fetched(scene, asked) == {}
+
+
+async def test_a_snapshot_that_cannot_be_read_says_of_nobody_that_they_are_gone(scene: Scene) -> None:
+    (scene.directory / "users.json").write_text('[{"id": "ann"')
+    await scene.hire("bob")
+    assert not (await look(scene)).ends["user"].complete
+    assert (await fetched(scene, [SourceId("cleo")])) == {}
+    (scene.directory / "users.json").write_bytes(orjson.dumps([person("ann")]))
+    assert (await fetched(scene, [SourceId("cleo")])) == {SourceId("cleo"): None}
+
+
+async def fetched(scene: Scene, ids: Sequence[SourceId]) -> Mapping[SourceId, Entry | None]:
+    source = scene.open()
+    try:
+        await read(source, WANTED)
+        return await source.fetch("user", ids, WANTED)
+    finally:
+        await source.close()
+
+
+@pytest.mark.parametrize("what", ["it is not there", "it is something else"])
+async def test_a_directory_of_changes_that_is_gone_is_not_one_without_news(scene: Scene, what: str) -> None:
+    """A file system that is not mounted any more: nobody would leave, and nobody would hear of it."""
+    await scene.hire("ann")
+    before = await look(scene)
+    (scene.directory / "in").rename(scene.directory / "elsewhere")
+    if what == "it is something else":
+        (scene.directory / "in").write_text("")
+    for token in (None, before.token):
+        seen = await look(scene, token)
+        assert not any(end.complete for end in seen.ends.values())
+        assert f"{scene.directory / 'in'}" in seen.ends["user"].problems[0]
+    async with opened(scene) as source:
+        assert [line.step for line in await source.test() if not line.ok] == ["change file"]
+
+
 async def test_a_csv_of_changes_that_lost_a_column_empties_nobody(tmp_path: Path) -> None:
     header = "operation,kind,id,title,manager,colours,displayName,members\n"
     (tmp_path / "1.csv").write_text(header + "upsert,,ann,Chief,,,,\nupsert,group,crew,,,,Crew,ann;bob\n")
