@@ -93,19 +93,20 @@ class ChangeFiles:
             await self._do(look.close)
 
     async def fetch(self, kind: Kind, ids: Sequence[SourceId], wanted: Wanted) -> Mapping[SourceId, Entry | None]:
-        """See `ports.Source.fetch`. Answers from what is kept."""
+        """See `ports.Source.fetch`. Answers from what is kept; of whom it says nothing only a whole snapshot did."""
         try:
             look = await self._do(self._kept.look)
             try:
                 if not await self._do(lambda: look.any(kind)):
                     return {}
                 rows = await self._do(partial(look.among, kind, ids))
+                says_all = await self._do(partial(self._has_said_all, look, kind))
             finally:
                 await self._do(look.close)
         except (sqlite3.Error, OSError):
             return {}
         found = {row.id: self._entry(kind, row, wanted) for row in rows.values() if row.attributes is not None}
-        return {one: found.get(one) for one in ids}
+        return {one: found.get(one) for one in ids if one in rows or says_all}
 
     async def test(self) -> list[Diagnosis]:
         """Look at the snapshots, at what is kept, and at the change files that wait; apply none of them."""
@@ -293,6 +294,11 @@ class ChangeFiles:
     def _says_all(self, kind: Kind) -> bool:
         """Whether a snapshot says who all are. Else only who is said to be gone is gone, and is told each time."""
         return self._snapshots is not None and self._snapshots.path(kind) is not None
+
+    def _has_said_all(self, look: Reading, kind: Kind) -> bool:
+        """Whether the snapshot that is there now was applied, as a whole."""
+        path = self._snapshots.path(kind) if self._snapshots is not None else None
+        return path is not None and look.applied(path) is not None
 
     def _lacking(self, look: Reading, kind: Kind, wanted: Wanted) -> str:
         """Return why nothing of a kind can be used; empty where it can."""

@@ -127,6 +127,9 @@ class Reading:
             self._database.execute("SELECT id, row FROM entries WHERE kind = ? AND change > ?", (kind, change))
         )
 
+    def applied(self, path: Path) -> Applied | None:
+        return _applied(self._database, path)
+
     def among(self, kind: Kind, ids: Sequence[SourceId]) -> dict[SourceId, Row]:
         """Return those of whom anything was ever said."""
         found: dict[SourceId, Row] = {}
@@ -222,13 +225,17 @@ class Writing:
         _set_fact(self._database, "sequence", value)
 
     def applied(self, path: Path) -> Applied | None:
-        found = self._database.execute("SELECT version, digest FROM files WHERE path = ?", (str(path),)).fetchone()
-        return None if found is None else Applied(*found)
+        return _applied(self._database, path)
 
     def note(self, path: Path, applied: Applied) -> None:
         """Keep that a file was applied."""
         rows = (str(path), applied.version, applied.digest)
         self._database.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", rows)
+
+
+def _applied(database: sqlite3.Connection, path: Path) -> Applied | None:
+    found = database.execute("SELECT version, digest FROM files WHERE path = ?", (str(path),)).fetchone()
+    return None if found is None else Applied(*found)
 
 
 def _fact(database: sqlite3.Connection, name: str) -> Any:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import gzip
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
-from reconciler.core.model import Identity, SourceId
+from reconciler.core.model import Entry, Identity, SourceId
 from reconciler.ports import Wanted
 from reconciler.sources.file import FileSource
 from reconciler.sources.file_archive import archived
 from reconciler.sources.file_change_rows import Columns
 from reconciler.sources.file_changes import ChangeFiles
 from reconciler.sources.file_rows import PLAIN
-from tests.sources.contract import Seen, SourceContract, look, read
+from tests.sources.contract import Seen, SourceContract, look, opened, read
 from tests.sources.test_file import Noon
 
 WANTED = Wanted(
