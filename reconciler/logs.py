@@ -156,7 +156,7 @@ def _console() -> Processor:
 
 # --- what others log ---------------------------------------------------------------------------------------------
 
-_TALKATIVE = ("aiohttp.access", "apscheduler", "asyncio", "sqlalchemy", "uvicorn.access")
+_TALKATIVE = ("aiohttp.access", "alembic.runtime.plugins", "apscheduler", "asyncio", "sqlalchemy", "uvicorn.access")
 """Their ordinary work is not ours, and an access log holds what was searched for: a person's name."""
 _WITH_HANDLERS_OF_THEIR_OWN = ("uvicorn", "uvicorn.access", "uvicorn.error")
 

@@ -56,7 +56,7 @@ def _rows_file(name: str | None, place: Place, report: Report) -> Path | None:
     inner = Path(path.stem) if path.suffix.lower() == _PACKED else path
     if inner.suffix.lower() not in FILE_SUFFIXES:
         report.problem(place, "the file's suffix says nothing of its format", f"one of {', '.join(FILE_SUFFIXES)}")
-    if any(wild in str(path.parent) for wild in "*?["):
+    if any(wild in str(Path(name).parent) for wild in "*?["):
         report.problem(place, "only the last name of a path can be a pattern")
     return path
 

@@ -27,7 +27,6 @@ _TEXT_BY_TYPE = {
     "int_type": "must be a whole number",
     "float_type": "must be a number",
     "finite_number": "must be a finite number",
-    "list_type": "must be a list",
     "dict_type": "must be a table",
     "model_type": "must be a table",
     "model_attributes_type": "must be a table",
@@ -157,6 +156,8 @@ def _finding(model: type[Table], fault: ErrorDetails, place: Place, data: Any) -
         case "string_type":
             examples = [example for node in _nodes(model, place, data) for example in node.get("examples", ())]
             return Finding(place, "must be a string", f'for example "{examples[0]}"' if examples else "")
+        case "list_type":
+            return Finding(place, "must be a list", "in brackets: [ … ]")
         case "greater_than_equal":
             return Finding(place, f"must be at least {context['ge']}")
         case "less_than_equal":

@@ -276,6 +276,12 @@ def test_state_and_socket_without_systemd(tmp_path: Path, monkeypatch: pytest.Mo
     )
 
 
+def test_a_directory_may_be_called_like_a_pattern(tmp_path: Path) -> None:
+    inside = tmp_path / "app[1]*"
+    inside.mkdir()
+    assert str(inside / "users.jsonl") in str(loaded(SOUND + JOB, inside).sources["staff"])
+
+
 def test_included_files_add_their_tables_and_paths_stay_relative_to_the_main_file(tmp_path: Path) -> None:
     (tmp_path / "jobs").mkdir()
     (tmp_path / "jobs" / "phone.toml").write_text(f'{JOB}assignments = "phone.csv"\n', "utf-8")

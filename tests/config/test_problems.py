@@ -92,7 +92,7 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         [
             "[targets.phone] concurrency | must be a whole number | ",
             '[targets.phone] timeout | must be a string | for example "90s"',
-            "[targets.phone] protected | must be a list | ",
+            "[targets.phone] protected | must be a list | in brackets: [ … ]",
             "[jobs.phone] enabled | must be true or false | ",
             '[jobs.phone] interval | must be a string | for example "90s"',
             "[jobs.phone] deletion_threshold | must be at least 0 | ",
