@@ -93,7 +93,8 @@ def pass_link(
     if link is None or connection.execute(select(c.row_id).where(*theirs, c.target_id.is_(None))).scalar() is None:
         return False
     # Let go of first: an account has one link at any time.
-    connection.execute(update(entries).where(*mine).values(target_ref=None, target_id=None, fingerprint=None))
+    let_go = dict.fromkeys((*_PASSED, "origin", "linked_at", "fingerprint"))
+    connection.execute(update(entries).where(*mine).values(**let_go))
     linked = {**link._mapping, "origin": "adopted", "linked_at": now}
     looked_at_again = {"claims": None, "fingerprint": None, "due_at": None}
     connection.execute(update(entries).where(*theirs).values(**linked, **looked_at_again))

@@ -10,7 +10,7 @@ import pytest
 from reconciler.core.model import Kind
 from reconciler.core.records import Escrow, Link, Record, Verdict
 from reconciler.errors import StateError
-from reconciler.ports import Batch, GroupMembers, Owner, Seen
+from reconciler.ports import Batch, Claim, GroupMembers, Owner, Seen
 from reconciler.store.sql import SqlStore
 from tests.store.scenes import OTHER, SOURCE, TARGET, Work, ids, linked, logged, open_work, print_of, sid, tid, unlinked
 
@@ -338,3 +338,16 @@ async def test_who_names_an_account_that_is_left_behind_is_unsettled(work: Work)
     await work.store.unsettle_who_names(work.id, "user", [tid("boss"), tid("dan")])
     assert {r.source_id for r in await work.store.unsettled(work.id, "user", 0, 9)} == {"report", "several"}
     assert await work.store.unsettled(work.id, "group", 0, 9) == []
+
+
+async def test_who_passes_an_account_on_has_nothing_left_of_it(work: Work, store: SqlStore) -> None:
+    other = await open_work(store, "desk")
+    await other.commit(unlinked("ann", verdict=Verdict.IN_SCOPE, claims=tid("t-ann")))
+    await other.close()
+    await work.commit(linked("ann", "t-ann", fingerprint=print_of("a")))
+    claim = Claim("desk", "user", sid("ann"), tid("t-ann"), None, SOURCE)
+    assert await store.pass_link(work.id, work.state.epoch, "user", sid("ann"), claim, 100.0)
+    mine, theirs = await work.record("ann"), await other.record("ann")
+    assert (mine.link, mine.attempted_match, mine.fingerprint) == (None, (), None)
+    assert theirs.link is not None
+    assert (theirs.link.target_id, theirs.link.agreed, theirs.claims) == (tid("t-ann"), {"userName": "ann"}, None)
