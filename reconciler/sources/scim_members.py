@@ -16,6 +16,7 @@ from typing import Any, Literal
 from reconciler.core import paths
 from reconciler.core.met import Keys
 from reconciler.core.model import SourceId
+from reconciler.dialects.identifiers import id_in
 from reconciler.ports import GroupMembers, MembershipPage, chunks
 from reconciler.sources.scim_server import PAGE_MEMBERS, Problems, Row, Selection, Server, Unreadable, filtered
 from reconciler.sources.scim_shape import projection
@@ -54,6 +55,7 @@ class Members:
         self._cut: dict[SourceId, str] = {}
         """Groups that show as many members as the server ever shows."""
         self._is_any_shown = False
+        self._is_any_found = False
         self._groups = Keys()
         self._samples: dict[SourceId, None] = {}
         self.any_groups = False
@@ -71,6 +73,8 @@ class Members:
         if self._cut:
             async for page in self._from_users(self._cut):
                 yield page
+        if self._from is not None and self._none_shown and not (self._is_any_shown or self._is_any_found):
+            self._note_none()
 
     async def changed(self, mark: Mark, since: str, *, sweep: bool) -> AsyncGenerator[MembershipPage]:
         """Yield the members of the groups that changed, and of the others that they are there. Raises Unreadable."""
@@ -97,7 +101,15 @@ class Members:
                         [GroupMembers(SourceId(str(row["id"])), _name(row), (), partial=True) for row in others]
                     )
 
+    def _note_none(self) -> None:
+        if not self._may_be_none:
+            self._problems.add(
+                "no group shows members, and no user groups: whether there are none is not known"
+                ' (where there are none: allow_empty = ["members"])'
+            )
+
     def _sample(self, page: MembershipPage) -> None:
+        self._is_any_found = self._is_any_found or any(group.members for group in page.groups)
         for group in page.groups if len(self._samples) < _SAMPLES else ():
             self._samples.update(dict.fromkeys(group.members[:1]))
 
@@ -129,7 +141,7 @@ class Members:
                 self._token.note("memberships", rows, self._now)
                 shown: list[GroupMembers] = []
                 for row in rows:
-                    group_id, members = SourceId(str(row["id"])), None if alone else _ids_in(row)
+                    group_id, members = SourceId(str(row["id"])), None if alone else self._ids_in(row)
                     if members is None:
                         self._none_shown[group_id] = _name(row)
                     elif self._members_max is not None and len(members) >= self._members_max:
@@ -147,10 +159,7 @@ class Members:
             # Nobody's members were in the list: is it the list that does not show them?
             source = await self._shown_alone() or ("users" if await self._users_show_groups() else None)
         if source is None and not self._may_be_none:
-            self._problems.add(
-                "no group shows members, and no user groups: whether there are none is not known"
-                ' (where there are none: allow_empty = ["members"])'
-            )
+            self._note_none()
             return
         if self._from is None:
             self._token.members_from = source
@@ -170,9 +179,21 @@ class Members:
                 for _, row in found:
                     if isinstance(row, Unreadable):
                         raise row
-                    if row is not None and _ids_in(row):
+                    if row is not None and self._ids_in(row):
                         return "each"
         return None
+
+    def _ids_in(self, row: Mapping[str, Any]) -> list[SourceId] | None:
+        """Return the members that a group shows, each once; None where it shows none."""
+        shown = _members(row)
+        if not isinstance(shown, list):
+            if not shown:
+                return None
+            shown = [shown]  # some write a list of one without the list
+        ids = dict.fromkeys(id_in(_value(one) if isinstance(one, dict) else one) for one in shown)
+        if None in ids:
+            self._problems.add("a group shows a member without an id: who is in it is not known")
+        return [SourceId(one) for one in ids if one is not None]
 
     async def _one_by_one(self, names: Mapping[SourceId, str]) -> AsyncGenerator[MembershipPage]:
         async for found in self._server.several("group", list(names)):
@@ -181,7 +202,7 @@ class Members:
                 if isinstance(row, Unreadable):
                     self._problems.ended_by(row)
                 elif row is not None:
-                    members = _ids_in(row) or ()
+                    members = self._ids_in(row) or ()
                     if self._members_max is not None and len(members) >= self._members_max:
                         self._cut[group_id] = names[group_id]
                     else:
@@ -257,15 +278,6 @@ _display_name = paths.reader("displayName")
 def _name(row: Mapping[str, Any]) -> str:
     name = _display_name(row)
     return name if isinstance(name, str) else ""
-
-
-def _ids_in(row: Mapping[str, Any]) -> list[SourceId] | None:
-    """Return the members that a group shows, each once; None where it shows none."""
-    shown = _members(row)
-    if not isinstance(shown, list):
-        return None
-    ids = (_value(one) if isinstance(one, dict) else one for one in shown)
-    return [SourceId(one) for one in dict.fromkeys(str(one) for one in ids if one not in (None, ""))]
 
 
 def _direct(row: Mapping[str, Any]) -> list[SourceId]:

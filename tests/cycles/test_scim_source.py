@@ -249,6 +249,50 @@ async def test_members_that_are_not_shown_are_not_known(company: Company, people
     assert (report.state, done(report)) == ("incomplete", {})
 
 
+@pytest.mark.parametrize("where", ["list", "each", "users"])
+async def test_members_that_are_nowhere_any_more_are_not_known_wherever_they_were_said_to_be(
+    company: Company, people: People, where: str
+) -> None:
+    people.hire("ann", "bob")
+    people.team("APP", "ann", "bob")
+    people.server.quirks = Quirks(users_show_groups=True)
+    company.job = ASSIGNED
+    reads(company, people.server.url, more=f'members_from = "{where}"')
+    assert done(await company.cycle()) == {"create": 2}
+    people.server.quirks = Quirks(no_members_on_get=True)
+    report = await company.cycle(full=True)
+    assert (report.state, done(report)) == ("incomplete", {})
+
+
+async def test_a_lone_member_without_a_list_around_it_is_one(company: Company, people: People) -> None:
+    people.hire("ann", "bob")
+    people.team("APP", "ann", "bob")
+    people.team("Other", "ann", "bob")
+    company.job = ASSIGNED
+    await company.cycle()
+    people.server.quirks = Quirks(shown_of_groups={"APP": {"members": {"value": people.ids["ann"]}}})
+    people.changed("APP")
+    report = await company.cycle()
+    assert (report.problems, done(report)) == ([], {"disable": 1})
+
+
+@pytest.mark.parametrize("shown", [{"display": "Bob"}, {"value": None}, {"value": {"id": "b"}}, None])
+async def test_a_member_without_an_id_is_somebody_who_is_not_known(
+    company: Company, people: People, shown: object
+) -> None:
+    people.hire("ann", "bob")
+    people.team("APP", "ann", "bob")
+    people.team("Other", "ann", "bob")
+    company.job = ASSIGNED
+    await company.cycle()
+    members = [{"value": people.ids["ann"]}, shown]
+    people.server.quirks = Quirks(shown_of_groups={"APP": {"members": members}})
+    people.changed("APP")
+    report = await company.cycle()
+    assert (report.state, done(report)) == ("incomplete", {})
+    assert "without an id" in report.problems[0]
+
+
 async def test_an_attribute_that_neither_anybody_nor_the_schemas_have_empties_nobody(
     company: Company, server: ScimServer, people: People
 ) -> None:

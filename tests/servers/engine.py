@@ -351,6 +351,7 @@ class Engine:
             shown["meta"].pop("lastModified")
         if resource_type is GROUPS:
             self._show_members(shown, none=in_list)
+            shown |= self.quirks.shown_of_groups.get(str(resource["displayName"]), {})
         elif self.quirks.users_show_groups:
             shown["groups"] = self._groups_of(str(resource["id"]))
         return answers.projected(shown, resource_type, query, self.quirks)

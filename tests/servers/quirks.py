@@ -122,6 +122,8 @@ class Quirks:
     no_members_on_get: bool = False
     no_members_in_list: bool = False
     """Shows the members of a group that is asked for by itself, and none in the list of groups."""
+    shown_of_groups: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By its displayName: what is shown of a group whatever it has."""
     members_shown_max: int | None = None
     """Shows so many members of a group at most."""
     users_show_groups: bool = False
