@@ -83,16 +83,20 @@ def _whole(cells: Sequence[str], columns: int, line: int) -> list[str]:
     if len(cells) > columns:
         raise Fault(f"line {line}", f"has {len(cells)} cells where the heading has {columns}")
     row = [*cells, "", "", "", "", ""][:5]
-    if not row[0] or not row[1]:
-        raise Fault(f"line {line}", "needs a role and an attribute")
+    if not row[0]:
+        raise Fault(f"line {line}", "needs a role")
     return row
 
 
 def _clause(line: str, attribute: str, written: str, value: str, findings: Findings) -> dict[str, Any]:
     word = written.replace("_", " ").casefold()
     if word in ("is a member of", "member of"):
+        if not value:
+            raise Fault(line, f"{written} needs the group as value")
         findings.carried(line, f"member of {value}")
         return {"member_of": value}
+    if not attribute:
+        raise Fault(line, "needs an attribute")
     if word in ("starts with", "begins with"):
         # nothing begins with a text here but a regular expression
         pattern = "^" + "".join(["\\" + letter if letter in "\\.^$|()[]{}*+?" else letter for letter in value])
