@@ -103,7 +103,7 @@ def ask(
     if not raw:
         raise _ended(place)
     head, _, content = raw.partition(b"\r\n\r\n")
-    return _judged(_status(head, place), content)
+    return _judged(_status(head, place), content, place)
 
 
 def quoted(name: str) -> str:
@@ -134,12 +134,12 @@ class Events:
             data = self._receive(ANSWER_SECONDS)
             if not data:
                 head, _, content = self._unread.partition(b"\r\n\r\n")
-                _judged(_status(head, self._place), content)
+                _judged(_status(head, self._place), content, self._place)
                 raise _ended(self._place)
             self._unread += data
         head, _, self._unread = self._unread.partition(b"\r\n\r\n")
         if _status(head, self._place) != 200:
-            _judged(_status(head, self._place), self._unread)
+            _judged(_status(head, self._place), self._unread, self._place)
 
     def __exit__(self, *_: object) -> None:
         self._connection.close()
@@ -206,23 +206,28 @@ def _received(connection: socket.socket, place: Path, seconds: float) -> Iterato
 def _status(head: bytes, place: Path) -> int:
     words = head.split(b" ", 2)
     if len(words) < 2 or not words[1].isdigit():
-        raise NoAnswer(
-            f"what listens at {place} is no reconciler daemon; name its socket in [control], or with --socket"
-        )
+        raise _stranger(place)
     return int(words[1])
 
 
-def _judged(status: int, content: bytes) -> Json:
+def _judged(status: int, content: bytes, place: Path) -> Json:
+    answer: Any
     try:
         answer = orjson.loads(content)
     except orjson.JSONDecodeError:
-        answer = {"error": f"it answered with {status}", "hint": "its log says more"}
+        answer = {"error": f"it answered with {status}", "hint": "its log says more"} if status >= 300 else None
+    if not isinstance(answer, dict) or (status >= 300 and not {"error", "problem"} & answer.keys()):
+        raise _stranger(place)
     if status < 300:
-        return dict(answer)
-    text = answer.get("error", answer.get("problem", "")) + (f" ({answer['hint']})" if answer.get("hint") else "")
+        return answer
+    text = str(answer.get("error") or answer.get("problem")) + (f" ({answer['hint']})" if answer.get("hint") else "")
     if status >= 500:
         raise NoAnswer(f"the daemon cannot do it now: {text}")
     raise ReconcilerError("\n".join(map(plain, answer.get("problems", [text]))))
+
+
+def _stranger(place: Path) -> NoAnswer:
+    return NoAnswer(f"what listens at {place} is no reconciler daemon; name its socket in [control], or with --socket")
 
 
 def _ended(place: Path) -> NoAnswer:

@@ -259,6 +259,30 @@ async def test_without_a_daemon_status_says_what_the_state_knows(spoken_to: Comp
     assert (await shell("holds")).out == "nothing is held\n"
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b'HTTP/1.0 404 Not Found\r\n\r\n{"message":"page not found"}',
+        b"HTTP/1.0 200 OK\r\n\r\n<html>",
+        b"HTTP/1.0 200 OK\r\n\r\n[]",
+        b'HTTP/1.0 400 Bad Request\r\n\r\n"no"',
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+    ],
+)
+async def test_another_program_at_the_socket_is_told_from_a_daemon(answer: bytes, tmp_path: Path, shell: Shell) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        writer.close()
+
+    async with await asyncio.start_unix_server(talk, tmp_path / "others.sock"):
+        for words in ("trigger app", "health", "stop app"):
+            ran = await shell(*words.split(), "--socket", "others.sock")
+            assert (ran.code, ran.out) == (5, "")
+            assert ran.err.startswith("error: what listens at others.sock is no reconciler daemon; name its socket in ")
+            assert ran.err.count("\n") == 1
+
+
 async def test_status_says_what_stood_against_the_last_cycle(spoken_to: Company, shell: Shell) -> None:
     await spoken_to.cycle()
     (spoken_to.directory / spoken_to.users_file).write_text('{"id": 1\n{\n{\n{\n{\n')
