@@ -38,9 +38,10 @@ def _table(table: LookupTableTable, place: Place, report: Report) -> LookupTable
         report.outside.append(Problem(f"{label} line {line}", "is not UTF-8 text"))
         return LookupTable(("key", "value"), {})
     try:
-        if path.suffix == ".toml":
-            return _of_toml(written, label)
-        return _of_rows(written, path, label, table.key)
+        found = _of_toml(written, label) if path.suffix == ".toml" else _of_rows(written, path, label, table.key)
+        if not found.rows:  # every look-up would find nothing: a file that is still being written, rather
+            raise _Unusable(label, "has no rows")
+        return found
     except _Unusable as unusable:
         report.outside.append(unusable.problem)
         return LookupTable(("key", "value"), {})
@@ -62,7 +63,7 @@ def _of_toml(written: str, label: str) -> LookupTable:
     """Return the table of `key = "value"`, or of `[key]` with `column = "value"`."""
     try:
         found = tomllib.loads(written)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise _Unusable(label, f"is no valid TOML: {error}") from None
     rows = {key: value if isinstance(value, dict) else {"value": value} for key, value in found.items()}
     columns = tuple(dict.fromkeys(column for row in rows.values() for column in row))
