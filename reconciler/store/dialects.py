@@ -5,9 +5,10 @@ Everything else in this folder is SQLAlchemy Core that both understand.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, Literal
 
 import orjson
@@ -23,7 +24,9 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    Update,
     bindparam,
+    update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
@@ -149,20 +152,86 @@ def execute_many(
     if not rows:
         return 0
     dialect = connection.dialect
+    text = _text(statement, names, dialect)
     if dialect.name != "sqlite":
-        return connection.exec_driver_sql(_text(statement, names, dialect), list(rows)).rowcount
+        return connection.exec_driver_sql(text, list(rows)).rowcount
+    columns, words = _columns(rows)
+    if (parts := _PARTS_OF_AN_INSERT.fullmatch(text)) is not None:
+        return _in_blocks(connection, parts[1], parts[2], columns, words, len(rows))
+    return connection.exec_driver_sql(_with_words(text, words), list(zip(*columns, strict=True))).rowcount
+
+
+def update_many(
+    connection: Connection,
+    table: Table,
+    keys: tuple[str, ...],
+    values: tuple[str, ...],
+    rows: Sequence[tuple[Any, ...]],
+) -> int:
+    """Overwrite `values` of the rows with these keys (values, then keys; each once); return how many there were."""
+    if not rows:
+        return 0
+    if connection.dialect.name != "sqlite":
+        return execute_many(connection, _updating(table, keys), (*values, *map(_key, keys)), rows)
+    columns, words = _columns(rows)
+    numbered = {name: f"given.column{number}" for number, name in enumerate((*values, *keys), 1)}
+    change = ", ".join(f"{name} = {numbered[name]}" for name in values)
+    which = " AND ".join(f"{table.name}.{name} = {numbered[name]}" for name in keys)
+    before = f"UPDATE {table.name} SET {change} FROM (VALUES "  # noqa: S608  # these are names of columns
+    return _in_blocks(connection, before, f") AS given WHERE {which}", columns, words, len(rows))
+
+
+@cache
+def _updating(table: Table, keys: tuple[str, ...]) -> Update:
+    which = (table.c[name] == bindparam(_key(name)) for name in keys)
+    return update(table).where(*which)
+
+
+def _key(name: str) -> str:
+    return f"its_{name}"
+
+
+_BLOCKS = (256, 64, 16, 4, 1)
+"""How many rows one statement takes. Python's driver lets go of the interpreter, and waits for it, once a statement:
+with a statement a row a commit takes several times as long beside a busy event loop. Few sizes, so that each is
+prepared once; not larger, for what is prepared is kept and grows with its rows."""
+
+_PARTS_OF_AN_INSERT = re.compile(r"(INSERT INTO .* VALUES )\(\?(?:, \?)*\)(.*)", re.DOTALL)
+
+
+def _in_blocks(
+    connection: Connection, before: str, after: str, columns: list[Iterable[Any]], words: tuple[str, ...], count: int
+) -> int:
+    """Run a statement that takes many rows, between `before` and `after`; return how many rows it touched."""
+    values, touched = chain.from_iterable(zip(*columns, strict=True)), 0
+    each = words.count(_BOUND)
+    for size in _BLOCKS:
+        for _ in range(count // size):
+            block = tuple(islice(values, size * each))
+            touched += connection.exec_driver_sql(_block(before, words, after, size), block).rowcount
+        count %= size
+    return touched
+
+
+@lru_cache(maxsize=256)
+def _block(before: str, words: tuple[str, ...], after: str, size: int) -> str:
+    row = f"({', '.join(words)})"
+    return f"{before}{', '.join([row] * size)}{after}"
+
+
+_BOUND = "?"
+_SAME_FOR_ALL = {None: "NULL", True: "TRUE", False: "FALSE"}
+
+
+def _columns(rows: Sequence[tuple[Any, ...]]) -> tuple[list[Iterable[Any]], tuple[str, ...]]:
+    """Return the columns that are bound, and for each column the word that stands for it in the statement."""
     columns, words = [], []
     for column in zip(*rows, strict=True):
         bound, word = _for_sqlite(column)
         words.append(word)
         if word == _BOUND:
             columns.append(bound)
-    text = _sqlite_text(statement, names, dialect, tuple(words))
-    return connection.exec_driver_sql(text, list(zip(*columns, strict=True))).rowcount
-
-
-_BOUND = "?"
-_SAME_FOR_ALL = {None: "NULL", True: "TRUE", False: "FALSE"}
+    return columns, tuple(words)
 
 
 def _for_sqlite(column: tuple[Any, ...]) -> tuple[Iterable[Any], str]:
@@ -183,8 +252,8 @@ _CONSTANTS = {type(None), bool}
 
 
 @lru_cache(maxsize=1024)
-def _sqlite_text(statement: UpdateBase, names: tuple[str, ...], dialect: Dialect, words: tuple[str, ...]) -> str:
-    parts = _text(statement, names, dialect).split("?")
+def _with_words(text: str, words: tuple[str, ...]) -> str:
+    parts = text.split(_BOUND)
     assert len(parts) == len(words) + 1, "a statement holds no question marks but those of its parameters"
     return "".join(chain.from_iterable(zip(parts, (*words, ""), strict=True)))
 

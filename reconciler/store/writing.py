@@ -16,7 +16,7 @@ from reconciler.core.records import Link, Record, Verdict
 from reconciler.errors import StateError
 from reconciler.ports import Batch
 from reconciler.store import claiming, logbook, membership
-from reconciler.store.dialects import execute_many, given, in_turn, put_many
+from reconciler.store.dialects import execute_many, given, in_turn, put_many, update_many
 from reconciler.store.identifying import fenced_job, known_job, under_way
 from reconciler.store.rows import READ, WRITTEN, written
 from reconciler.store.rows import record as record_of
@@ -26,7 +26,6 @@ Key = tuple[Kind, SourceId]
 _KEY = ("job_id", "kind", "source_id")
 
 _GIVEN = given()
-_UPDATE = update(entries).where(entries.c.row_id == bindparam("its_row"), entries.c.job_id == bindparam("its_job"))
 _e = entries.c
 _HELD = select(_e.target_id, _e.row_id, _e.job_id, _e.source_id).select_from(
     in_turn(
@@ -149,7 +148,7 @@ def _write_records(connection: Connection, job_id: int, target_ref: int, batch: 
     execute_many(connection, _RELEASE, ("its_row",), [(row_id,) for row_id in released])
     new = [r for r in last.values() if r.row_id is None]
     known = [(*written(r, target_ref), r.row_id, job_id) for r in last.values() if r.row_id is not None]
-    if execute_many(connection, _UPDATE, (*WRITTEN, "its_row", "its_job"), known) != len(known):
+    if update_many(connection, entries, ("row_id", "job_id"), WRITTEN, known) != len(known):
         # A row was forgotten since it was read: what is written now counts.
         new = list(last.values())
     put_many(
