@@ -69,12 +69,6 @@ def read(path: Path) -> Document:
     return document
 
 
-def read_table(path: Path, label: str) -> tuple[dict[str, Any], list[Problem]]:
-    """Read one TOML file that stands alone."""
-    problems: list[Problem] = []
-    return _tables(path, label, problems), problems
-
-
 def _heading_depth(place: Place) -> int:
     if not place:
         return 0

@@ -26,11 +26,3 @@ def after_failure(previous: Escrow | None, now: float, error_code: str, reason: 
     if now - first_failed_at >= KEPT_SECONDS:
         return escrow, None
     return escrow, now + WAITS_SECONDS[min(failures, len(WAITS_SECONDS)) - 1]
-
-
-def due_for_disable(now: float) -> float:
-    """Return when a disable that failed is tried again: in the next cycle, whatever it failed with how often.
-
-    Nothing stands between a leaver and the disable, so it has neither growing waits nor an end.
-    """
-    return now

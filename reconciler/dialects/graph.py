@@ -47,10 +47,6 @@ class Call(NamedTuple):
     """Doing it twice is the same as doing it once, although it is a POST."""
 
     @property
-    def is_write(self) -> bool:
-        return self.method != "GET"
-
-    @property
     def is_idempotent(self) -> bool:
         return self.repeatable or self.method != "POST"
 

@@ -20,7 +20,6 @@ from reconciler.net.statuses import fault_of
 from reconciler.ports import Clock, Request, Response
 
 _AGAIN = (Fault.THROTTLED, Fault.SERVER_ERROR)
-_FAILED_DEPENDENCY = 424
 
 
 @dataclass(slots=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -302,10 +302,6 @@ def address(base: str, path: str, variables: Mapping[str, str], query: Mapping[s
 
 def filled_in(text: str, variables: Mapping[str, str]) -> str:
     return _VARIABLE.sub(lambda found: variables.get(found[1], found[0]), text)
-
-
-def variables_in(texts: Sequence[str]) -> set[str]:
-    return {name for text in texts for name in _VARIABLE.findall(text)}
 
 
 def written(seconds: float, form: SinceFormat) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.core.escrow import after_failure, due_for_disable
+from reconciler.core.escrow import after_failure
 from reconciler.core.records import Escrow
 
 HOUR, DAY = 3600.0, 86400.0
@@ -33,7 +33,3 @@ def test_the_newest_failure_is_the_one_remembered_and_the_old_value_is_left_alon
     new, _ = after_failure(old, FIRST + HOUR, "Conflict", "taken")
     assert (new.failures, new.error_code, new.reason) == (2, "Conflict", "taken")
     assert old == Escrow(1, FIRST, "Timeout", "no answer")
-
-
-def test_a_disable_waits_for_nothing() -> None:
-    assert due_for_disable(FIRST + 400 * DAY) == FIRST + 400 * DAY
