@@ -66,9 +66,9 @@ class Token:
         return fresh
 
     def note(self, kind: Kind, value: Any) -> None:
-        before = self.newest.get(kind)
-        if value is not None and (before is None or value > before):
-            self.newest[kind] = value
+        latest = sql_values.newest([self.newest.get(kind), value], self.until)
+        if latest is not None:
+            self.newest[kind] = latest
 
     def text(self) -> str:
         seen = {kind: mark for kind, value in self.newest.items() if (mark := sql_values.mark(value)) is not None}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -118,11 +119,11 @@ class Reading:
                     query = Query(sql)
                     have = columns(connection, query)
                     need(have, part.needed)
-                    kept = part.token.marks.get(kind) if self._queries.changed in have else None
-                    if kept is None:
+                    since = self._since(connection, query, part, have)
+                    if since is None:
                         yield from self._all_of(connection, query, part, problems)
                     else:
-                        yield from self._changed_of(connection, query, part, kept, problems)
+                        yield from self._changed_of(connection, query, part, since, problems)
                         delta = self._queries.deleted is not None
             except Unusable as unusable:
                 problems.unusable(unusable)
@@ -137,14 +138,21 @@ class Reading:
         if not any_rows and f"{part.kind}s" not in self._allow_empty:
             problems.add(_no_rows(f"{part.kind}s"))
 
+    def _since(self, connection: Connection, query: Query, part: Part, have: Sequence[str]) -> Any:
+        """Return what rows must be newer than, in the type of their column; None where everybody is to be read."""
+        changed, kept = self._queries.changed, part.token.marks.get(part.kind)
+        if changed is None or changed not in have or kept is None:
+            return None
+        sample = scalar(connection, query.first(changed))
+        like = type(sample) if sample is not None else type(kept)
+        return sql_values.since(kept, like, self._queries.overlap_seconds) if sql_values.fits(kept, like) else None
+
     def _changed_of(
-        self, connection: Connection, query: Query, part: Part, kept: sql_values.Mark, problems: Problems
+        self, connection: Connection, query: Query, part: Part, since: Any, problems: Problems
     ) -> Iterator[ReadEvent]:
         """Give what changed; then, where no column marks deleted rows, the keys of all that are there."""
         changed, keys = self._queries.changed, Keys()
         assert changed is not None
-        sample = scalar(connection, query.first(changed))
-        since = sql_values.since(kept, type(sample) if sample is not None else str, self._queries.overlap_seconds)
         for given, page in streamed(connection, query.since(changed, since)):
             if entries := part.entries(given, page, keys, problems):
                 yield EntryPage(part.kind, entries)

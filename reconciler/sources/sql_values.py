@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
@@ -34,10 +35,9 @@ def plain(value: Any) -> Any:
         case str() | bool() | int() | float() | None:
             return value
         case Decimal():
-            return int(value) if value == value.to_integral_value() else float(value)
+            return int(value) if _is_whole(value) else _float(value)
         case datetime():
-            moment = value.astimezone(UTC) if value.tzinfo is not None else value
-            return moment.isoformat().replace("+00:00", "Z")
+            return _in_utc(value).isoformat().replace("+00:00", "Z")
         case date() | time():
             return value.isoformat()
         case timedelta():
@@ -64,7 +64,7 @@ def key_of(value: Any) -> str | None:
         case int() | UUID():
             return str(value)
         case Decimal():
-            return str(int(value)) if value == value.to_integral_value() else None
+            return str(int(value)) if _is_whole(value) else None
         case _:
             return None
 
@@ -116,12 +116,33 @@ def since(kept: Mark, like: type[Any], overlap_seconds: float) -> Any:
     return earlier.replace(tzinfo=None).isoformat(separated[1], "seconds")
 
 
+def fits(kept: Mark, like: type[Any]) -> bool:
+    """Whether a watermark can be compared with a column of this type: the column may be another one since."""
+    return isinstance(kept, str) is not issubclass(like, int | float | Decimal)
+
+
+def _is_whole(value: Decimal) -> bool:
+    return value.is_finite() and value == value.to_integral_value()
+
+
+def _float(value: Decimal | float) -> float:
+    return math.nan if isinstance(value, Decimal) and value.is_nan() else float(value)
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """Return a moment in UTC; one at the end of time, which has no such there, as it is."""
+    try:
+        return moment.astimezone(UTC) if moment.tzinfo is not None else moment
+    except OverflowError:
+        return moment
+
+
 def _seconds(value: Any) -> float | None:
     match value:
         case bool():
             return None
         case int() | float() | Decimal():
-            seconds = float(value)
+            seconds = _float(value)
             return seconds if abs(seconds) < _SECONDS_MAX else None
         case datetime():
             return (value if value.tzinfo is not None else value.replace(tzinfo=UTC)).timestamp()

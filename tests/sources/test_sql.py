@@ -125,6 +125,34 @@ async def test_a_row_from_the_future_does_not_hide_what_changes_until_then(path:
     assert sorted(users(await read(source(path, queries), mark))) == ["28", "3", "4"]
 
 
+async def test_a_column_of_changes_may_hold_texts_and_numbers(path: Path) -> None:
+    """In SQLite each value has a type of its own; they are told apart by when they are, page by page."""
+    more = [f"INSERT INTO people VALUES ({n}, 'p', 1704000000)" for n in range(100, 1200)]
+    hr(path, "ALTER TABLE people RENAME TO before", "CREATE TABLE people (id INTEGER PRIMARY KEY, mail TEXT, at)")
+    hr(path, "INSERT INTO people SELECT * FROM before", *more)
+    events = await read(source(path, Queries(PEOPLE, changed="at")))
+    assert (len(users(events)), problems(events)) == (1128, ())
+    assert "2024-01-28" in token(events)
+
+
+async def test_a_column_of_changes_that_is_of_another_type_now_has_everybody_read(path: Path) -> None:
+    """SQLite compares a number with a text and says nothing: nobody would have changed; others refuse each cycle."""
+    queries = Queries(PEOPLE, changed="at")
+    by_text = token(await read(source(path, queries)))
+    hr(
+        path,
+        "ALTER TABLE people RENAME TO before",
+        "CREATE TABLE people (id INTEGER PRIMARY KEY, mail TEXT, at INTEGER)",
+        "INSERT INTO people SELECT id, mail, 1704000000 + id FROM before",
+    )
+    events = await read(source(path, queries), by_text)
+    assert (len(users(events)), problems(events)) == (28, ())
+    assert sorted(users(await read(source(path, queries), token(events)))) == sorted(str(n) for n in range(1, 29))
+    hr(path, "UPDATE people SET at = '2024-01-01 08:00:00'")
+    events = await read(source(path, queries), token(events))
+    assert (len(users(events)), problems(events)) == (28, ())
+
+
 @pytest.mark.parametrize("mark", ["", "null", "[]", "{", '{"of":"other","marks":{"user":"2024-01-28 08:00:00.5"}}'])
 async def test_a_watermark_that_is_not_of_these_queries_is_none(path: Path, mark: str) -> None:
     events = await read(source(path, Queries(PEOPLE, changed="at")), mark)
@@ -287,6 +315,17 @@ def test_values_of_drivers_become_values_of_entries() -> None:
             "g": [1],
         }
     ]
+
+
+def test_values_at_the_ends_of_their_types_end_no_reading() -> None:
+    from datetime import datetime, timedelta, timezone
+
+    west = timezone(timedelta(hours=-5))
+    assert sql_values.plain(datetime(9999, 12, 31, 23, 59, 59, tzinfo=west)) == "9999-12-31T23:59:59-05:00"
+    assert sql_values.plain(datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=5)))) == "0001-01-01T00:00:00+05:00"
+    assert sql_values.plain(Decimal("Infinity")) == float("inf")
+    assert [sql_values.key_of(Decimal(one)) for one in ("Infinity", "NaN", "sNaN", "7")] == [None, None, None, "7"]
+    assert not sql_values.is_moment(Decimal("sNaN"))
 
 
 # --- PostgreSQL ------------------------------------------------------------------------------------------------------
