@@ -209,7 +209,7 @@ class Applier:
                 return await self._create(operation)
             case "delete":
                 assert record.link is not None
-                return await self._target.delete(record.kind, record.link.target_id)
+                return await self._delete(record.kind, record.link.target_id)
             case "adopt" | "update" | "enable" | "disable":
                 return await self._update(operation)
 
@@ -234,6 +234,14 @@ class Applier:
                 operation.fingerprint = None  # the rest is tried again
                 operation.in_doubt = outcome.may_have_been_done
                 return await self._target.update(record.kind, target_id, alone, agreed)
+        return outcome
+
+    async def _delete(self, kind: Kind, target_id: TargetId) -> Done | Missing | Failed:
+        """Delete. A 404 of an account that is there comes from something before the app, or from one that cannot."""
+        outcome = await self._target.delete(kind, target_id)
+        if isinstance(outcome, Missing) and isinstance(await self._target.get(kind, target_id), Account):
+            why = f"deleting a {kind}: the target says that there is no such {kind}, and shows it all the same"
+            return Failed(Fault.INVALID, why, 404)
         return outcome
 
     async def _gone_or_refused(self, kind: Kind, target_id: TargetId, failure: Failed) -> Failed:

@@ -410,3 +410,17 @@ async def test_a_leaver_who_is_kept_stays_in_the_groups_whoever_disabled_her(
     gone(company)
     assert done(await company.cycle(full=True)) == {}
     assert len(server.members("Crew")) == 2
+
+
+async def test_a_404_does_not_delete_an_account_that_is_there(company: Company, server: ScimServer) -> None:
+    company.tables = '[jobs.app.deprovision]\ngone = "delete"\n'
+    company.people("ann", "bob")
+    await company.cycle()
+    del company.users["ann"]
+    server.script.on("DELETE", "/Users", then=Status(404, body=b"<html>404 page not found</html>"), times=2)
+    report = await company.cycle()
+    assert done(report) == {"failure": 1}
+    assert "and shows it all the same" in report.failures[0]["reason"]
+    assert done(await company.cycle()) == {"failure": 1}
+    assert done(await company.cycle()) == {"delete": 1}
+    assert len(server.users) == 1
