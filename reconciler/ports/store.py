@@ -172,8 +172,8 @@ class Store(Protocol):
     # the target, listed once
     async def listing_put(
         self, job_id: int, kind: Kind, accounts: Sequence[Account], keys: Sequence[tuple[str, ...]]
-    ) -> int:
-        """Stage accounts with their match keys ("path=value", normalised); return how many ids were new."""
+    ) -> None:
+        """Stage accounts with their match keys ("path=value", normalised)."""
         ...
 
     async def listing_find(self, job_id: int, kind: Kind, keys: Sequence[str]) -> Mapping[str, tuple[Account, ...]]: ...

@@ -45,7 +45,8 @@ class Asking:
         self._concurrency = concurrency
         self._expect_many = expect_many
         self._listing = anyio.Lock()
-        self._distinct = 0
+        self._shows_nobody = True
+        """Whether no list has shown an account so far: that of a run on demand beside the cycle is another one."""
         self._listed: Literal["not yet", "complete", "incomplete", "given up"] = "not yet"
         self._doubted = False
         self._outdated = False
@@ -90,7 +91,8 @@ class Asking:
         async for event in self._target.listing(self._kind):
             if isinstance(event, ListPage):
                 keys = [self._keys(account) for account in event.accounts]
-                self._distinct += await self._store.listing_put(self._job_id, self._kind, event.accounts, keys)
+                await self._store.listing_put(self._job_id, self._kind, event.accounts, keys)
+                self._shows_nobody = self._shows_nobody and not event.accounts
                 if first and questions is not None and self._costs_more(event, questions):
                     self._listed = "given up"
                     return ListEnd(False, "asking one by one costs fewer requests")
@@ -139,7 +141,7 @@ class Asking:
     async def _look_up(
         self, questions: Sequence[Question], answers: dict[SourceId, tuple[Account, ...] | Failed]
     ) -> list[Question]:
-        if self._listed == "complete" and not self._distinct:
+        if self._listed == "complete" and self._shows_nobody:
             answers.update((question.source_id, ()) for question in questions)
             return []
         wanted = [self.key(path, value) for question in questions for path, value in question.match]

@@ -23,7 +23,7 @@ _SPOOL = spool.insert()
 
 def listing_put(
     connection: Connection, job_id: int, kind: Kind, accounts: Sequence[Account], keys: Sequence[tuple[str, ...]]
-) -> int:
+) -> None:
     rows = {account.id: (account, of) for account, of in zip(accounts, keys, strict=True)}
     c = listing.c
     listed = and_(c.job_id == job_id, c.kind == kind, c.target_id == _GIVEN.c.value)
@@ -41,7 +41,6 @@ def listing_put(
         *(connection, listing_keys, _KEY, ()),
         [(job_id, kind, key, account.id) for account, of in rows.values() for key in of],
     )
-    return len(rows) - len(before)
 
 
 def listing_find(

@@ -280,8 +280,8 @@ class SqlStore:
 
     async def listing_put(
         self, job_id: int, kind: Kind, accounts: Sequence[Account], keys: Sequence[tuple[str, ...]]
-    ) -> int:
-        return await self._do(scratch.listing_put, job_id, kind, accounts, keys)
+    ) -> None:
+        await self._do(scratch.listing_put, job_id, kind, accounts, keys)
 
     async def listing_find(self, job_id: int, kind: Kind, keys: Sequence[str]) -> Mapping[str, tuple[Account, ...]]:
         return await self._do(scratch.listing_find, job_id, kind, keys)

@@ -24,6 +24,7 @@ from tests.commands.shell import Hanging
 from tests.cycles.calendar import NoLuck
 from tests.cycles.company import Company, done
 from tests.servers.faults import FOR_EVER, Delay
+from tests.servers.quirks import Quirks
 from tests.servers.scim import ScimServer
 
 ANN = "ann@example.com"
@@ -149,6 +150,26 @@ async def test_many_are_asked_for_beside_an_initial_cycle_and_everybody_has_one_
     assert sorted(user["userName"] for user in server.users.values()) == sorted(f"{one}@example.com" for one in names)
     assert all(result.exit_code == 0 for result in one.results)
     assert done(await company.cycle()) == {}
+
+
+async def test_a_list_that_was_made_on_demand_does_not_hide_accounts_from_the_cycle(
+    company: Company, server: ScimServer
+) -> None:
+    names = [f"p{n}" for n in range(20)]
+    company.people(*names)
+    for name in ("ann", *names):
+        server.put("user", userName=f"{name}@example.com", active=True)
+    server.quirks = Quirks(filter_refused=400)
+    held = Hanging(server, "GET", "/Users", seconds=1.0)
+    async with both(company) as house, anyio.create_task_group() as tasks:
+        one = Both(replace(house, clock=company.clock))
+        tasks.start_soon(one.cycle)
+        await held.arrived()
+        company.person("ann")
+        company.write()
+        await one.provision("ann")
+    assert done(one.reports[0]) == {"adopt": 20}
+    assert server.sent("POST") == []
 
 
 class FullStore(SqlStore):
