@@ -34,7 +34,7 @@ def differences(
         by_owner = {owner: _not_hidden(accounts) for owner, accounts in by_owner.items()}
     found = [f"{owner} has {len(accounts)} accounts" for owner, accounts in by_owner.items() if len(accounts) > 1]
     mine = {owner: accounts[0] for owner, accounts in by_owner.items()}
-    names = _Names(town, rules, users)
+    names = _Names(town, rules, users, now)
     for id_, row in town.people.items():
         if not names.bars(id_):
             found += _person(row, town, rules, mine, never_kept, now, hidden_delete=quirks.soft_delete)
@@ -53,17 +53,17 @@ def differences(
     return found
 
 
-def somebody_is_barred(town: Town, rules: Rules, users: Mapping[str, Account]) -> bool:
+def somebody_is_barred(town: Town, rules: Rules, users: Mapping[str, Account], now: float) -> bool:
     """Whether somebody cannot get a name that an account has which nobody renames."""
-    names = _Names(town, rules, users)
+    names = _Names(town, rules, users, now)
     return any(names.bars(id_) for id_ in town.people)
 
 
 class _Names:
     """Who cannot get the name that is hers, because an account that nobody renames has it."""
 
-    def __init__(self, town: Town, rules: Rules, users: Mapping[str, Account]) -> None:
-        self._town, self._rules = town, rules
+    def __init__(self, town: Town, rules: Rules, users: Mapping[str, Account], now: float) -> None:
+        self._town, self._rules, self._now = town, rules, now
         self._holders: dict[str, list[str | None]] = {}
         self._have = {account.get("externalId") for account in users.values()}
         for account in users.values():
@@ -83,6 +83,8 @@ class _Names:
             return True
         if str(row["userPrincipalName"]).casefold() == name:
             return True
+        if len(self._rules.jobs) > 1 and not self._rules.is_active(row, self._now):
+            return True  # as in `_person`: it may be with a job that she is not in scope of any more
         if row["id"] in asking:
             return len(self._rules.jobs) > 1  # a job gives interim names to accounts of its own only
         return self.bars(row["id"], asking)

@@ -100,6 +100,8 @@ class Rules:
     delete_after: str
     disable_after: str
     leave_dates: bool
+    nobody_is_right: bool = False
+    """A person has said that a source without anybody is to be believed."""
 
     # --- what they mean ---
 
@@ -167,7 +169,7 @@ url = "sqlite:///state.db"
 {source}
 person = "employeeId"
 active = "accountEnabled"
-allow_empty = ["groups"]
+allow_empty = ["groups"{', "users"' if self.nobody_is_right else ""}]
 [targets.app]
 {described}
 url = "https://{TARGET_HOST}/scim/v2"

@@ -128,7 +128,7 @@ class Simulation:
             await self.converge()
             self.look()
             # Who cannot get her name is tried again for 28 days only.
-            barred = oracle.somebody_is_barred(self.town, self.rules, self.app.users)
+            barred = oracle.somebody_is_barred(self.town, self.rules, self.app.users, self.calendar.now())
             if self.seed.endswith(_DELETES_WAITED_FOR) and not barred:
                 await self.wait_for_deletes()
         finally:
@@ -198,6 +198,8 @@ class Simulation:
         # Who is in a group that the source does not show is unknown for as long as the rules name it.
         names = {group["displayName"] for group in self.town.groups.values()}
         self.rules.assigned = [name for name in self.rules.assigned if name in names]
+        # Where really nobody is left, a person has to say so: by rule, nobody at all is a reading that failed.
+        self.rules.nobody_is_right = not self.town.people
         self.write_config()
         await wait(1500.0)  # what was under way has ended, and who was dead has been started again
         self.calendar.set_by(DAY + HOUR)  # what failed again and again waits for a day
@@ -215,7 +217,7 @@ class Simulation:
         found = await self._converged(full=self.drifted or "nothing changed" in self.weather.befell)
         if found:
             raise Broken("\n".join([f"after {CYCLES_MAX} cycles in calm:", *found]))
-        if oracle.somebody_is_barred(self.town, self.rules, self.app.users):
+        if oracle.somebody_is_barred(self.town, self.rules, self.app.users, self.calendar.now()):
             return  # her name is tried again now and then
         await self.lives.cycle(self.jobs)
         before = self.network.count(TARGET_HOST)

@@ -246,11 +246,22 @@ class Watch:
         touched = {name for name in {**before, **after} if before.get(name) != after.get(name)} - {"meta", "schemas"}
         if touched <= {ENTERPRISE}:
             return  # references leave with those whom they point to
-        if owner.in_scope < self._since():
+        if owner.in_scope < min(self._since(), self._counted_until(self.owner(after))):
             self.wrong(f"{target_id} was changed ({', '.join(sorted(touched))}), whose owner is not in scope")
         foreign = self.foreign.get(target_id)
         if foreign is not None and not self._named_as_somebody(before):
             self.wrong(f"the account {target_id}, which is not ours, was changed")
+
+    def _counted_until(self, id_: str) -> float:
+        """Return until when somebody may have counted as a member whom only lists of members keep out now.
+
+        Until they have been read whole, nobody is known to be missing from them.
+        """
+        rules, row = self._rules(), self._town.people.get(id_)
+        unseen = id_ in self._town.hidden or id_ in self.taken_out
+        if row is None or unseen or not rules.serving(row) or row["department"] == rules.barred:
+            return math.inf
+        return min((self._whole_since.get(job.name, 0.0) for job in rules.jobs), default=0.0)
 
     def not_ours(self) -> dict[str, dict[str, Any]]:
         """Return the accounts of the app's administrator that have nobody's name, as they were."""
