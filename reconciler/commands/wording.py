@@ -115,6 +115,8 @@ def _last(job: Json, now: str) -> str:
     last, run = job["last_cycle"], job["last_run"]
     if run is not None and run["report"] is None:
         return f"last cycle: none was completed {ago(run['ended'], now)}: {run['problem']}"
+    if _not_begun(job) is not None:
+        return f"last cycle: not begun, {ago(run['ended'], now)}"
     if last is None:
         return "last cycle: none yet"
     done = counted({word: n for word, n in last["counts"].items() if word != "skip"})
@@ -122,12 +124,20 @@ def _last(job: Json, now: str) -> str:
     return f"last cycle: {last['state']}, {ago(last['ended_at'], now)}, {took}: {done}"
 
 
+def _not_begun(job: Json) -> Json | None:
+    """Return the report of the daemon's last attempt where no cycle came of it: the connection test failed."""
+    run = job["last_run"]
+    report: Json | None = run["report"] if run is not None else None
+    return report if report is not None and not report["cycle_id"] else None
+
+
 def _problems(job: Json) -> Iterator[str]:
     """Yield what stood against the last cycle, but for what is told of the job itself: its holds, its quarantine."""
-    if job["last_cycle"] is None or job["quarantine"] is not None:
+    last = _not_begun(job) or job["last_cycle"]
+    if last is None or job["quarantine"] is not None:
         return
     told = [hold["why"] for hold in job["holds"]]
-    problems = [one for one in job["last_cycle"]["problems"] if not any(why in one for why in told)]
+    problems = [one for one in last["problems"] if not any(why in one for why in told)]
     yield from (f"  {problem}" for problem in problems[:PROBLEMS_SHOWN])
     if len(problems) > PROBLEMS_SHOWN:
         yield f"  and {len(problems) - PROBLEMS_SHOWN} more (--json shows them)"

@@ -283,6 +283,22 @@ async def test_another_program_at_the_socket_is_told_from_a_daemon(answer: bytes
             assert ran.err.count("\n") == 1
 
 
+async def test_status_says_why_a_first_cycle_did_not_begin(
+    spoken_to: Company, server: ScimServer, shell: Shell
+) -> None:
+    spoken_to.job += "\nrequire_test = true"
+    spoken_to.write()
+    server.token = "another"
+    async with Daemon(spoken_to.directory) as daemon:
+        await daemon.event("cycle.finished", state="unreachable")
+        await daemon.event("job.scheduled", job="app")
+        said = (await shell("status")).out
+        assert "  last cycle: not begun, " in said
+        assert "    the connection test failed, so the job does not start: " in said
+        assert "(401)" in said
+        assert await daemon.stop() == 0
+
+
 async def test_status_says_what_stood_against_the_last_cycle(spoken_to: Company, shell: Shell) -> None:
     await spoken_to.cycle()
     (spoken_to.directory / spoken_to.users_file).write_text('{"id": 1\n{\n{\n{\n{\n')
