@@ -38,6 +38,16 @@ async def test_two_who_manage_each_other(company: Company, server: ScimServer) -
     assert server.requests == []
 
 
+async def test_whoever_manages_others_is_made_before_them(company: Company, server: ScimServer) -> None:
+    for one in range(40):
+        company.person(f"p{one:02}", manager=f"boss{one % 4}")
+    for one in range(4):
+        company.person(f"boss{one}")
+    assert done(await company.cycle()) == {"create": 44}
+    assert server.sent("PATCH") == [], "each account was made whole"
+    assert {manager(server, f"p{one:02}") for one in range(4)} == {id_of(server, f"boss{one}") for one in range(4)}
+
+
 async def test_a_manager_who_comes_later_is_named_then(company: Company, server: ScimServer) -> None:
     company.person("ann", manager="boss")
     company.person("bob", manager="boss")
