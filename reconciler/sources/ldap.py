@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 from reconciler.core.model import Entry, Identity, Kind, SourceId
 from reconciler.errors import NotAnnounced
-from reconciler.ports import Diagnosis, ReadEvent, Wanted
+from reconciler.ports import Clock, Diagnosis, ReadEvent, Wanted
 from reconciler.sources import ldap_notify as notify
 from reconciler.sources import ldap_sync as sync
 from reconciler.sources.ldap_ad import ActiveDirectory
@@ -32,12 +32,17 @@ class Directory(Protocol):
 class LdapSource:
     """A directory that speaks LDAP."""
 
-    def __init__(self, name: str, address: Address, bind: Bind, layout: Layout, *, changes: Changes = "auto") -> None:
+    def __init__(
+        self, name: str, address: Address, bind: Bind, layout: Layout, *, changes: Changes = "auto", clock: Clock
+    ) -> None:
         """`changes`: how the directory is asked for what changed; "none": everything is read always."""
         self._wire = Wire(address, bind, passes_over_references=layout.active_directory)
         self._address, self._bind, self._layout, self._changes = address, bind, layout, changes
-        kind = ActiveDirectory if layout.active_directory else GenericDirectory
-        self._directory: Directory = kind(self._wire, layout, changes=changes)
+        self._directory: Directory = (
+            ActiveDirectory(self._wire, layout, changes=changes)
+            if layout.active_directory
+            else GenericDirectory(self._wire, layout, changes=changes, clock=clock)
+        )
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"ldap-{name}")
         bases = dict.fromkeys((layout.users.base, layout.groups.base))
         self.identity = Identity("ldap", f"{address.url} {' '.join(bases)}", layout.anchor)

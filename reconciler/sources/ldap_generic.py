@@ -8,7 +8,7 @@ from dataclasses import replace
 from ldap.controls import RequestControl
 
 from reconciler.core.model import KINDS, Entry, Kind, SourceId
-from reconciler.ports import EntryPage, GroupMembers, ReadEvent, Wanted, Watermark, chunks
+from reconciler.ports import Clock, EntryPage, GroupMembers, ReadEvent, Wanted, Watermark, chunks
 from reconciler.sources import ldap_search as search
 from reconciler.sources import ldap_sync as sync
 from reconciler.sources.ldap_layout import Changes, Layout
@@ -60,8 +60,8 @@ class _ByName:
 class GenericDirectory:
     """One directory, read from one thread."""
 
-    def __init__(self, wire: Wire, layout: Layout, *, changes: Changes) -> None:
-        self._wire, self._layout, self._changes = wire, layout, changes
+    def __init__(self, wire: Wire, layout: Layout, *, changes: Changes, clock: Clock) -> None:
+        self._wire, self._layout, self._changes, self._clock = wire, layout, changes, clock
 
     def read(self, wanted: Wanted, since: str | None) -> Iterator[ReadEvent]:
         """Yield what `ports.Source.read` promises."""
@@ -159,6 +159,7 @@ class GenericDirectory:
             return None
         cookies: dict[Kind, str] = {}
         shown: set[Kind] = set()
+        until = search.latest_of(self._clock.now())
         for kind in kinds:
             place, latest = layout.place(kind), search.BEGINNING if tells else None
             asked = [layout.anchor, search.MODIFIED]
@@ -169,7 +170,7 @@ class GenericDirectory:
                     return None
                 shown.add(kind)
                 names.add((raw.dn, id_) for raw in answer if (id_ := layout.id_of(raw)) is not None)
-                latest = search.newest(answer, latest)
+                latest = search.newest(answer, latest, until)
             if latest is not None:
                 cookies[kind] = latest
         self._note_nobody(kinds, shown, problems)
@@ -209,7 +210,8 @@ class GenericDirectory:
     def _round(self, kind: Kind, wanted: Wanted, token: Token) -> sync.Round | sync.NoDelta | Refused:
         asked, cookie = self._asked(kind, wanted), token.cookies[kind]
         if token.way == SEARCH:
-            return search.changes(self._wire, self._layout, kind, asked, cookie, most=_CHANGES_MAX)
+            until = search.latest_of(self._clock.now())
+            return search.changes(self._wire, self._layout, kind, asked, cookie, until=until, most=_CHANGES_MAX)
         place, known = self._layout.place(kind), token.known.get(kind, 0)
         return sync.changes(self._wire, place.base, place.filter, asked, cookie, known=known, most=_CHANGES_MAX)
 

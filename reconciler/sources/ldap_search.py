@@ -17,27 +17,34 @@ from reconciler.sources.ldap_wire import Raw, Wire
 MODIFIED = "modifyTimestamp"
 BEGINNING = "19700101000000Z"
 _FORM = "%Y%m%d%H%M%SZ"
+_FUTURE = timedelta(days=1)
 _OVERLAP = timedelta(minutes=10)
 """Servers that write to each other have clocks of their own; who is shown once more has not changed for us."""
 
 
-def newest(raws: Iterable[Raw], before: str | None) -> str | None:
-    """Return the latest modification of these and before; None where one does not show any."""
+def latest_of(now: float) -> str:
+    """Return up to when a modification is believed: one from the future would hide all others until then."""
+    return (datetime.fromtimestamp(now, UTC) + _FUTURE).strftime(_FORM)
+
+
+def newest(raws: Iterable[Raw], before: str | None, until: str) -> str | None:
+    """Return the latest modification of these and before, none after `until`; None where one does not show any."""
     for raw in raws:
         shown = [text_of(value) for value in values_of(raw.attributes, MODIFIED)]
         if not shown or before is None or _moment(shown[0]) is None:
             return None
-        before = max(before, shown[0])
+        if shown[0] <= until:
+            before = max(before, shown[0])
     return before
 
 
 def changes(
-    wire: Wire, layout: Layout, kind: Kind, asked: list[str], since: str, *, most: int
+    wire: Wire, layout: Layout, kind: Kind, asked: list[str], since: str, *, until: str, most: int
 ) -> Round | NoDelta | Refused:
     """Return what was modified since; who is gone it cannot know."""
     moment = _moment(since)
-    if moment is None:
-        return NoDelta("the token is no moment")
+    if moment is None or since > until:
+        return NoDelta("the token is no moment, or one that is still to come")
     begin = max(moment - _OVERLAP, datetime(1970, 1, 1, tzinfo=UTC))
     place = layout.place(kind)
     text = f"(&{place.filter}({MODIFIED}>={begin.strftime(_FORM)}))"
@@ -45,7 +52,7 @@ def changes(
     for answer in wire.search(place.base, text, [*asked, MODIFIED], page_size=layout.page_size):
         if isinstance(answer, Refused):
             return answer
-        reached = newest(answer, latest)
+        reached = newest(answer, latest, until)
         if reached is None:
             return NoDelta(f"an entry shows no {MODIFIED}")
         latest = reached

@@ -60,7 +60,7 @@ def build_source(
         case FileSourceSettings():
             return _file_source(settings, clock)
         case LdapSourceSettings():
-            return _ldap_source(config, settings)
+            return _ldap_source(config, settings, clock)
         case SqlSourceSettings():
             return SqlSource(
                 name,
@@ -200,7 +200,7 @@ def _scim_source(settings: ScimSourceSettings, clock: Clock, dice: Dice, lanes: 
     )
 
 
-def _ldap_source(config: Config, settings: LdapSourceSettings) -> Source:
+def _ldap_source(config: Config, settings: LdapSourceSettings, clock: Clock) -> Source:
     try:
         # Only who reads a directory needs libldap.
         from reconciler.sources.ldap import LdapSource
@@ -244,4 +244,5 @@ def _ldap_source(config: Config, settings: LdapSourceSettings) -> Source:
             allow_empty=frozenset(settings.allow_empty),
         ),
         changes=settings.changes,
+        clock=clock,
     )

@@ -11,6 +11,7 @@ import pytest
 
 from reconciler.core.outcomes import Fault
 from reconciler.ports import Wanted
+from reconciler.runtime.clock import SystemClock
 from tests.hostile.directories import BASE, PEOPLE, Directory
 from tests.hostile.test_tls import PEERS, Authority
 from tests.net.sockets import hang, serving
@@ -39,7 +40,9 @@ async def speaking(tls: ssl.SSLContext | None, *, start_tls: bool) -> AsyncItera
 
 async def seen_by(url: str, ca_file: Path, *, start_tls: bool) -> Seen:
     address = Address(url, start_tls=start_tls, ca_file=ca_file, timeout_seconds=1.0)
-    source = LdapSource("staff", address, SimpleBind(f"cn=reader,{BASE}", lambda: PASSWORD), LAYOUT, changes="none")
+    source = LdapSource(
+        "staff", address, SimpleBind(f"cn=reader,{BASE}", lambda: PASSWORD), LAYOUT, changes="none", clock=SystemClock()
+    )
     try:
         return await read(source, USERS, None)
     finally:

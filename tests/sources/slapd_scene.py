@@ -9,6 +9,7 @@ import pytest
 
 from reconciler.core.model import SourceId
 from reconciler.ports import Source, Wanted
+from reconciler.runtime.clock import SystemClock
 from tests.servers.slapd import (
     GROUPS,
     PEOPLE,
@@ -57,7 +58,9 @@ ALL = Wanted(
 def reading(slapd: Slapd, layout: Layout = LAYOUT, *, changes: Changes = "auto") -> LdapSource:
     """Return the source that reads it as a user who may read everything."""
     address = Address(slapd.tls_url, ca_file=slapd.ca_file)
-    return LdapSource("staff", address, SimpleBind(READER, lambda: READER_PASSWORD), layout, changes=changes)
+    return LdapSource(
+        "staff", address, SimpleBind(READER, lambda: READER_PASSWORD), layout, changes=changes, clock=SystemClock()
+    )
 
 
 class SlapdScene:

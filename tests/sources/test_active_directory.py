@@ -9,6 +9,7 @@ import pytest
 
 from reconciler.core.model import SourceId
 from reconciler.ports import Source, Wanted
+from reconciler.runtime.clock import SystemClock
 from tests.servers.samba import (
     ADMIN,
     ADMIN_PASSWORD,
@@ -67,7 +68,7 @@ class SambaScene:
         self._ids: dict[str, SourceId] = {}
 
     def open(self) -> Source:
-        return LdapSource("staff", self.address, self.bind, self.layout, changes=self.changes)
+        return LdapSource("staff", self.address, self.bind, self.layout, changes=self.changes, clock=SystemClock())
 
     def id_of(self, who: str) -> SourceId:
         return self._ids[who]

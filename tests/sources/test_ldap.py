@@ -10,6 +10,7 @@ import pytest
 
 from reconciler.core.outcomes import Fault
 from reconciler.ports import Wanted
+from reconciler.runtime.clock import SystemClock
 from tests.hostile.directories import Directory
 from tests.net.sockets import serving
 from tests.servers.slapd import PEOPLE, READER, READER_PASSWORD, Slapd, group, person, running_slapd, user
@@ -61,7 +62,9 @@ class TestSearching(SourceContract):
 
 
 def source(address: Address, bind: Bind | None = None, layout: Layout = LAYOUT) -> LdapSource:
-    return LdapSource("staff", address, bind or SimpleBind(READER, lambda: READER_PASSWORD), layout)
+    return LdapSource(
+        "staff", address, bind or SimpleBind(READER, lambda: READER_PASSWORD), layout, clock=SystemClock()
+    )
 
 
 async def seen_by(one: LdapSource, wanted: Wanted = ALL, since: str | None = None) -> Seen:
@@ -324,6 +327,21 @@ async def test_a_directory_that_does_not_tell_is_searched(tmp_path: Path) -> Non
         seen = await look(scene, before.token)
         assert (seen.present, seen.left("user", before)) != (set(), set())
         assert seen.left("user", before) == {scene.id_of("ann")}
+
+
+async def test_who_was_changed_in_the_future_does_not_hide_what_changes_until_then(tmp_path: Path) -> None:
+    """A server whose clock was wrong for a day: nobody's change would have been seen before that day comes."""
+    hurried = [user(f"h{n}", modifyTimestamp="20990101000000Z") for n in range(2)]
+    old = [user(f"o{n}", modifyTimestamp="20200101000000Z") for n in range(20)]
+    crew = group("crew", [person("o1")])
+    with running_slapd(tmp_path / "slapd", [*hurried, *old, crew], session_log="", syncprov=False) as slapd:
+        scene = SlapdScene(slapd)
+        scene.repeats = True
+        before = await look(scene)
+        slapd.set(person("o7"), displayName="Chief")
+        seen = await look(scene, before.token)
+        assert seen.complete and seen.present >= before.users.keys()
+        assert seen.users.keys() == {slapd.uuid(person(one)) for one in ("h0", "h1", "o7")}
 
 
 async def test_changes_none_reads_everything_always(scene: SlapdScene) -> None:

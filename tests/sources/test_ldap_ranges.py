@@ -6,6 +6,7 @@ import pytest
 
 from reconciler.core.model import SourceId
 from reconciler.ports import Wanted
+from reconciler.runtime.clock import SystemClock
 from tests.servers.ranges import BASE, Controller, running_controller
 from tests.sources.contract import Seen, read
 
@@ -27,7 +28,9 @@ BIND = SimpleBind("reader", lambda: "secret")
 
 
 async def seen_of(controller: Controller) -> Seen:
-    source = LdapSource("staff", Address(f"ldap://127.0.0.1:{controller.port}"), BIND, LAYOUT, changes="none")
+    source = LdapSource(
+        "staff", Address(f"ldap://127.0.0.1:{controller.port}"), BIND, LAYOUT, changes="none", clock=SystemClock()
+    )
     try:
         return await read(source, ALL)
     finally:
