@@ -118,7 +118,7 @@ async def test_a_second_writer_is_refused_and_readers_are_not(company: Company, 
         await daemon.event("cycle.finished", job="app")
         for command in ("run", "cycle app --json", "unlink app ann"):
             ran = await shell(*command.split())
-            assert (ran.code, ran.out) == (2, "")
+            assert (ran.code, ran.out) == (75 if command == "run" else 2, "")
             assert f"is being written by process {daemon.pid} (reconciler run) since " in ran.err
         for command in ("plan app", "log", "links app", "check", "orphans app", "test app"):
             ran = await shell(*command.split())
@@ -190,6 +190,18 @@ async def test_a_configuration_that_cannot_be_used_ends_it_at_once(company: Comp
     async with Daemon(company.directory) as daemon:
         assert await daemon.ended() == 2
     assert daemon.lines == ["error: config.toml: [jobs.app] target: unknown target 'apq' (did you mean 'app'?)"]
+
+
+async def test_a_state_that_is_away_is_no_reason_to_stay_down(company: Company) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    company.state_url = f"postgresql://nobody@127.0.0.1:{port}/state"
+    company.write()
+    async with Daemon(company.directory) as daemon:
+        assert await daemon.ended() == 75, "systemd starts it again, as it does not after 2"
+    assert "Connection refused" in daemon.lines[-1]
+    ran = await Shell(company.directory)("cycle", "app")
+    assert (ran.code, ran.out) == (2, "")
 
 
 # --- reload ------------------------------------------------------------------------------------------------------
