@@ -358,6 +358,21 @@ async def test_the_others_are_not_few_enough_because_some_cannot_be_judged(
     assert done(await company.cycle()) == {"disable": 5}
 
 
+async def test_new_accounts_are_not_few_enough_because_some_cannot_be_judged(
+    company: Company, server: ScimServer
+) -> None:
+    company.job = 'scope = "all"\ncreation_threshold = 3'
+    company.people(*staff(5))
+    assert done(await company.cycle()) == {"held": 5}
+    for one in staff(3):
+        company.users[one]["accountEnabled"] = None
+    assert done(await company.cycle()) == {"held": 2}
+    assert server.users == {}
+    for one in staff(3):
+        company.users[one]["accountEnabled"] = False
+    assert done(await company.cycle()) == {"create": 2}
+
+
 async def test_an_account_that_was_there_before_us_may_stay_on(company: Company, server: ScimServer) -> None:
     server.put("user", userName=ANN, active=True)
     company.person("ann", accountEnabled=False)
