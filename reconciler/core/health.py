@@ -39,9 +39,12 @@ class CycleEnd:
 
 
 def compares(standing: Standing, full_interval_seconds: float, now: float) -> bool:
-    """Return whether the next cycle compares everything with the target."""
+    """Return whether the next cycle compares everything with the target.
+
+    Also where the last comparison is still to come: what a clock that was ahead wrote down as due is mended by one.
+    """
     last = standing.last_full_at
-    return standing.compare_next or (last is not None and now - last >= full_interval_seconds)
+    return standing.compare_next or (last is not None and not 0 <= now - last < full_interval_seconds)
 
 
 def after_cycle(terms: Terms, end: CycleEnd) -> Settle:

@@ -35,6 +35,7 @@ def ended(standing: Standing, **end: object) -> tuple[Standing, list[Notice]]:
         (Standing(compare_next=True), True),
         (Standing(last_full_at=NOW - DAY + 1), False),
         (Standing(last_full_at=NOW - DAY), True),
+        (Standing(last_full_at=NOW + 365 * DAY), True),  # a clock that was ahead of time wrote it down
         (Standing(last_full_at=NOW - DAY + 1, compare_next=True), True),
     ],
 )
