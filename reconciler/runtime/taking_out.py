@@ -72,6 +72,8 @@ async def find(store: Store, user: str) -> list[tuple[str, Record]]:
 
     Where the name is that of several humans nobody is taken out: an emergency is no time to guess.
     """
+    if not user.strip():
+        raise NobodyOrSeveral("the name is empty: name one person")
     found = await store.somebody(user)
     if not found:
         raise NobodyOrSeveral(f"no job knows anybody called {user}; `reconciler links JOB` shows who there is")

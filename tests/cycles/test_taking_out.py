@@ -108,6 +108,17 @@ async def test_nobody_is_taken_out_by_a_guess(company: Company) -> None:
     assert outcomes(await out(company, "ann")) == ["disabled"]
 
 
+@pytest.mark.parametrize("nothing", ["", " "])
+async def test_nothing_is_nobodys_name(company: Company, server: ScimServer, nothing: str) -> None:
+    company.people("ann", "bob")
+    await company.cycle()
+    company.users["ann"] |= {"userPrincipalName": "", "displayName": nothing}
+    await company.cycle()
+    with pytest.raises(NobodyOrSeveral, match="the name is empty"):
+        await out(company, nothing)
+    assert server.user(ANN)["active"] is True
+
+
 @pytest.mark.parametrize("name", ["Ömer.O'Neil@example.com", "ÖMER.O'NEIL@EXAMPLE.COM"])
 async def test_a_name_is_found_in_every_script_and_letter_case(company: Company, name: str) -> None:
     company.person("o1", userPrincipalName="Ömer.O'Neil@example.com", displayName="Ömer O'Neil")
