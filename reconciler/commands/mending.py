@@ -38,18 +38,18 @@ def forget(job: str, config: Path, yes: bool) -> None:
 @click.command()
 @click.argument("job")
 @config_option
-@click.option("--keep-links", "how", flag_value="keep", help="The same accounts under a new address: keep the links.")
-@click.option("--rematch", "how", flag_value="rematch", help="Another source or target: drop the links, match again.")
-def rebind(job: str, how: str | None, config: Path) -> None:
+@click.option("--keep-links", is_flag=True, help="The same accounts under a new address: keep the links.")
+@click.option("--rematch", is_flag=True, help="Another source or target: drop the links, match again.")
+def rebind(job: str, keep_links: bool, rematch: bool, config: Path) -> None:
     """Accept that source or target of a job has become another one."""
-    if how is None:
+    if keep_links == rematch:
         raise click.UsageError("say --keep-links (same accounts, new address) or --rematch (match everybody again)")
 
     async def work(house: wiring.House) -> None:
         wiring.job_named(house.config, job)
         async with house.world(job, rehearse=True) as world:
             source, target = world.source.identity, world.target.identity
-        await house.store.rebind(job, source, target, keep_links=how == "keep")
+        await house.store.rebind(job, source, target, keep_links=keep_links)
         click.echo(f"{job} goes from {source} to {target} now; its next cycle is an initial one")
 
     in_house(config, work, write=True)

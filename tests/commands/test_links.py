@@ -154,6 +154,7 @@ async def test_a_target_that_moved_keeps_its_links(company: Company, shell: Shel
         path.write_text(path.read_text().replace(server.url, moved.url))
         assert (await shell("cycle", "app")).code == 2
         assert (await shell("rebind", "app")).code == 2, "how must be said"
+        assert (await shell("rebind", "app", "--keep-links", "--rematch")).code == 2, "one of both"
         assert (await shell("rebind", "app", "--keep-links")).code == 0
         report = (await shell("cycle", "app", "--json")).json()
         assert (report["state"], report["counts"]["create"], report["counts"]["adopt"]) == ("active", 0, 0)
