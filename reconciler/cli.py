@@ -136,9 +136,9 @@ def main() -> NoReturn:
     except OSError as error:
         if error.errno not in _NO_ROOM:
             raise
-        # whoever writes a file says so: what is left is what we print
+        # who writes a file of yours names it: what is left is what we print, and files without a name
         _drop_output()
-        click.echo(f"error: the output cannot be written: {error.strerror}", err=True)
+        click.echo(f"error: the output, or a temporary file, cannot be written: {error.strerror}", err=True)
         code = EXIT_USAGE
     raise SystemExit(code if isinstance(code, int) else 0)
 

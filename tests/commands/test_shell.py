@@ -86,7 +86,8 @@ async def test_a_stream_that_is_closed_from_the_start_is_no_reason_to_end(compan
 @pytest.mark.parametrize("words", ["check", "plan app --json", "--help"])
 async def test_output_for_which_there_is_no_room_is_one_sentence(company: Company, words: str) -> None:
     code, out, err = await _in_sh(company, f"{words} >/dev/full")
-    assert (code, out, err) == (2, "", "error: the output cannot be written: No space left on device\n")
+    said = "error: the output, or a temporary file, cannot be written: No space left on device\n"
+    assert (code, out, err) == (2, "", said)
 
 
 @pytest.mark.parametrize("words", [("--help",), ("log", "--help")])
