@@ -71,14 +71,12 @@ class TakenNames:
     async def _break_a_ring(self) -> bool:
         """Give one of those who wait for each other's names an interim name; return whether there was one."""
         waiting, self.aside = self.aside, []
+        holders: dict[int, Operation | None] = {}
         for index, operation in enumerate(waiting):
             if self._hand.leaves_alone(operation.record.key):
                 continue
-            rename = next((c for c in operation.changes if c.path in dict(operation.match)), None)
-            link = operation.record.link
-            if rename is None or link is None or not isinstance(rename.new, str):
-                continue
-            if not await self._held_by_one_of(waiting, operation, rename):
+            rename, link = _rename(operation), operation.record.link
+            if rename is None or link is None or not await self._is_in_a_ring(waiting, operation, holders):
                 continue
             interim = Change(rename.path, rename.old, f"interim-{link.target_id[:8]}-{rename.new}")
             with self._hand.holding([operation.record.key]) as left_alone:
@@ -102,28 +100,56 @@ class TakenNames:
             await self._sender.perform(operation)
         return True
 
-    async def _held_by_one_of(self, waiting: Sequence[Operation], operation: Operation, rename: Change) -> bool:
-        links = [o.record.link for o in waiting if o.record.link is not None and o is not operation]
-        if any(str(link.agreed.get(rename.path)).lower() == str(rename.new).lower() for link in links):
-            return True  # as far as we know; a target that does not find its own names cannot say more
+    async def _is_in_a_ring(
+        self, waiting: Sequence[Operation], operation: Operation, holders: dict[int, Operation | None]
+    ) -> bool:
+        """Whether those whose names this one and the next wait for end with itself: else an interim name frees none.
+
+        `holders` is who holds the name that each of them needs, as far as somebody has asked.
+        """
+        seen: set[int] = set()
+        holder: Operation | None = operation
+        while holder is not None and id(holder) not in seen:
+            seen.add(id(holder))
+            if id(holder) not in holders:
+                holders[id(holder)] = await self._holder(waiting, holder)
+            holder = holders[id(holder)]
+        return holder is operation
+
+    async def _holder(self, waiting: Sequence[Operation], operation: Operation) -> Operation | None:
+        """Return who of those who wait has the name that this one needs."""
+        rename = _rename(operation)
+        if rename is None:
+            return None
+        others = [(o, o.record.link) for o in waiting if o is not operation]
+        for other, link in others:
+            if link is not None and str(link.agreed.get(rename.path)).lower() == str(rename.new).lower():
+                return other  # as far as we know; a target that does not find its own names cannot say more
         found = await self._asking[operation.record.kind].ask_one([(rename.path, str(rename.new))])
-        if isinstance(found, Failed):
-            return False
-        holders = {account.id for account in found}
-        return any(o.record.link is not None and o.record.link.target_id in holders for o in waiting)
+        ids = {account.id for account in found} if not isinstance(found, Failed) else set()
+        return next((other for other, link in others if link is not None and link.target_id in ids), None)
 
     async def _explain(self, operation: Operation) -> tuple[Failed, Owner | None]:
         """Return why a name is not free, and who of this job has it."""
         found = await self._asking[operation.record.kind].ask_one(operation.match)
         if isinstance(found, Failed):
             return found, None
+        why = "the target says that the name is taken, and does not show by whom"
         for account in found:
             owner = await self._sender.owner(operation.record.kind, account)
-            if owner is not None and owner.source_id != operation.record.source_id:
+            if owner is None:
+                why = f"the account {account.id}, which is nobody's here, has the name"
+            elif owner.source_id != operation.record.source_id:
                 why = f"the account {account.id} belongs to {owner.source_id} of job {owner.job}"
                 ours = owner if owner.job == self._job.name else None
                 return Failed(Fault.CONFLICT, why, 409, code=whose(owner, self._job)), ours
-        return Failed(Fault.CONFLICT, "the target says that the name is taken, and does not show by whom", 409), None
+        return Failed(Fault.CONFLICT, why, 409), None
+
+
+def _rename(operation: Operation) -> Change | None:
+    """Return the change of the name that the account is found by."""
+    names = dict(operation.match)
+    return next((c for c in operation.changes if c.path in names and isinstance(c.new, str)), None)
 
 
 def whose(owner: Owner, job: Job) -> Reason:

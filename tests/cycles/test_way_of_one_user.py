@@ -176,6 +176,29 @@ async def test_two_people_swap_names(quirks: Quirks, tmp_path: Path, server: Sci
     assert server.requests == []
 
 
+async def test_who_waits_for_a_name_that_nobody_frees_keeps_her_own(tmp_path: Path, server: ScimServer) -> None:
+    company = Company(tmp_path, server)
+    company.people("ann", "bob")
+    await company.cycle()
+    theirs = server.put("user", userName="taken@example.com", active=True)
+    company.users["ann"]["userPrincipalName"] = "taken@example.com"
+    company.users["bob"]["userPrincipalName"] = "ann@example.com"
+    report = await company.cycle()
+    assert sorted((failure["id"], failure["error_code"]) for failure in report.failures) == [
+        ("ann", "EntryConflict"),
+        ("bob", "DuplicateSourceEntries"),
+    ]
+    assert f"the account {theirs}, which is nobody's here, has the name" in {f["reason"] for f in report.failures}
+    names = {user.get("externalId"): user["userName"] for user in server.users.values()}
+    assert names == {"ann": "ann@example.com", "bob": "bob@example.com", None: "taken@example.com"}
+    del server.users[theirs]
+    assert done(await company.cycle()) == {"update": 2}
+    assert {user["externalId"]: user["userName"] for user in server.users.values()} == {
+        "ann": "taken@example.com",
+        "bob": "ann@example.com",
+    }
+
+
 async def test_a_name_freed_in_this_cycle_can_be_taken_in_it(tmp_path: Path, server: ScimServer) -> None:
     company = Company(tmp_path, server)
     company.people("ann", "bob")
