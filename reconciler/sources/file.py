@@ -232,9 +232,10 @@ class FileSource:
         problems.add(page.unusable)
         for place, fault in page.faults:
             problems.add(fault, place)
-        values = [row.get(self._key) for row in page.rows]
+        values: list[Any] = [row.get(self._key) for row in page.rows]
         rows, places = page.rows, page.places
-        ids: list[Any] = values if set(map(type, values)) == {str} else list(map(id_of, values))
+        are_texts = set(map(type, values)) == {str} and not any(map(str.isspace, values))
+        ids: list[Any] = values if are_texts else list(map(id_of, values))
         if not all(ids):
             for value, place in zip(values, places, strict=True):
                 if not id_of(value):

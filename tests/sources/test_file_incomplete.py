@@ -61,6 +61,13 @@ async def given(events: AsyncIterator[ReadEvent]) -> tuple[list[str], ReadEnd]:
         ("u.csv", b"id,mail\n", [], 'u.csv: has no rows (where that is right: allow_empty = ["users"])'),
         ("u.xlsx", b"PK", [], "u.xlsx: has none of the endings .jsonl .json .csv .tsv"),
         ("u.csv", '"id",mail\n1,a\n'.encode("utf-16"), [], 'u.csv: is UTF-16; encoding = "utf-16" reads it'),
+        ("u.csv", b"id,mail\n1,a\n  ,b\n", ["1"], "u.csv line 3: has neither text nor a whole number as 'id'"),
+        (
+            "u.jsonl",
+            b'{"id":"1","mail":"a"}\n{"id":" "}\n',
+            ["1"],
+            "u.jsonl line 2: has neither text nor a whole number as 'id'",
+        ),
         # cut short
         (
             "u.jsonl",
