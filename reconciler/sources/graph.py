@@ -85,8 +85,8 @@ class GraphSource:
     async def _entries(self, kind: Kind, wanted: Wanted, kept: Token, following: Token) -> AsyncGenerator[ReadEvent]:
         problems, delta = self._problems(f"{kind}s"), False
         how = graph_reading.reading(kind, _names(kind, wanted))
-        with spooled() as spool:
-            try:
+        try:
+            with spooled() as spool:
                 if how.unusable:
                     raise Unreadable(f"{', '.join(how.unusable)}: no property of Graph is called so")
                 if why := await self._hidden(how):
@@ -107,8 +107,8 @@ class GraphSource:
                     yield EntryPage(kind, waiting)
                 if nobody and not delta and f"{kind}s" not in self._allow_empty:
                     problems.add(f'there is nobody (where that is right: allow_empty = ["{kind}s"])')
-            except Unreadable as unreadable:
-                problems.unreadable(unreadable)
+        except Unreadable as unreadable:
+            problems.unreadable(unreadable)
         yield problems.end(kind, delta=delta)
 
     async def _judged(self, how: Reading, read: Round, problems: Problems) -> AsyncGenerator[list[Entry]]:

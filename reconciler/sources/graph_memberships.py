@@ -30,8 +30,8 @@ class Memberships:
 
     async def read(self, kept: Token, following: Token) -> AsyncGenerator[ReadEvent]:
         delta, nobody = False, True
-        with spooled() as spool:
-            try:
+        try:
+            with spooled() as spool:
                 link = kept.link("memberships", _FIRST)
                 read = await self._rounds.read(spool, _FIRST, link, _short, doing="reading groups and their members")
                 following.keep("memberships", _FIRST, read.link)
@@ -51,8 +51,8 @@ class Memberships:
                     yield MembershipPage(page)
                 if nobody and not delta and "groups" not in self._allow_empty:
                     self._problems.add('there are no groups (where that is right: allow_empty = ["groups"])')
-            except Unreadable as unreadable:
-                self._problems.unreadable(unreadable)
+        except Unreadable as unreadable:
+            self._problems.unreadable(unreadable)
         yield self._problems.end("memberships", delta=delta)
 
     async def _settled(self, groups: Sequence[_Said]) -> list[GroupMembers]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
-from contextlib import aclosing, closing
+from contextlib import aclosing, closing, contextmanager
 from itertools import groupby
 from typing import Any, Literal
 
@@ -242,7 +242,7 @@ class Members:
 
 
 class _Pairs:
-    """Who is in which group, kept on disk: two million memberships stay small."""
+    """Who is in which group, kept on disk: two million memberships stay small. Unreadable where there is no room."""
 
     def __init__(self) -> None:
         # An empty name is SQLite's own temporary file, which goes with the connection.
@@ -252,15 +252,25 @@ class _Pairs:
         self._database.execute("BEGIN")
 
     def add(self, pairs: Iterable[tuple[str, str]]) -> None:
-        self._database.executemany("INSERT INTO pairs VALUES (?, ?)", pairs)
+        with _room():
+            self._database.executemany("INSERT INTO pairs VALUES (?, ?)", pairs)
 
     def by_group(self) -> Iterator[tuple[SourceId, list[SourceId]]]:
-        rows = self._database.execute("SELECT DISTINCT group_id, member FROM pairs ORDER BY group_id, member")
-        for group_id, of_group in groupby(rows, key=lambda row: row[0]):
-            yield SourceId(group_id), [SourceId(member) for _, member in of_group]
+        with _room():
+            rows = self._database.execute("SELECT DISTINCT group_id, member FROM pairs ORDER BY group_id, member")
+            for group_id, of_group in groupby(rows, key=lambda row: row[0]):
+                yield SourceId(group_id), [SourceId(member) for _, member in of_group]
 
     def close(self) -> None:
         self._database.close()
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise Unreadable(f"it cannot be kept ({error}): is there room in the temporary directory?") from error
 
 
 def changed_since(moment: str) -> str:
