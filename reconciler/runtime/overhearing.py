@@ -16,7 +16,6 @@ class Overheard:
         self._target = target
         self.answers: dict[tuple[Kind, str, str], Found | Failed] = {}
         """By kind, path and value: the last answer."""
-        self.looks: dict[TargetId, Account | Missing | Failed] = {}
 
     @property
     def identity(self) -> Identity:
@@ -34,8 +33,7 @@ class Overheard:
         return self._target.listing(kind)
 
     async def get(self, kind: Kind, target_id: TargetId) -> Account | Missing | Failed:
-        look = self.looks[target_id] = await self._target.get(kind, target_id)
-        return look
+        return await self._target.get(kind, target_id)
 
     async def create(self, kind: Kind, resource: Resource) -> Done | Failed:
         return await self._target.create(kind, resource)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -47,7 +47,6 @@ class CycleReport:
     arithmetic: str = ""
     only: Sequence[str] = ()
     """To whom the job is restricted; empty: it is for everybody."""
-    details: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
