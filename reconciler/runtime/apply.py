@@ -85,17 +85,22 @@ class Applier:
         while (operation := await self._spool.take()) is not None:
             if self.stopped is None:
                 await self.perform(operation)
-            elif operation.word != "create" and not self._hand.leaves_alone(operation.record.key):
-                # that it was to be sent is written down already: it was not
-                await self._journal.entry(replace(operation.record, fingerprint=None))
+            elif not self._hand.leaves_alone(operation.record.key):
+                await self._not_sent(operation)
 
     async def perform(self, operation: Operation) -> None:
         """Send one operation and write down what became of it. Nothing is created once questions are not answered."""
-        if self.unasked is not None and operation.word == "create":
-            return
         with self._hand.holding([operation.record.key]) as left_alone:
-            if not left_alone:
+            if left_alone:
+                return
+            if self.unasked is not None and operation.word == "create":
+                await self._not_sent(operation)
+            else:
                 await self._perform_in_turn(operation)
+
+    async def _not_sent(self, operation: Operation) -> None:
+        """Take back that it was attempted: an account that is found later is none that we have made."""
+        await self._journal.entry(replace(operation.record, fingerprint=None))
 
     async def _perform_in_turn(self, operation: Operation) -> None:
         if operation.word != "create" or not self.pointed_at:

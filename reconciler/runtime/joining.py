@@ -307,11 +307,12 @@ class Joining:
         if shown and not _overlap(ledger, shown):
             return None
         if ledger and not shown:
+            # it may be that members are hidden: they are added again, and who is to leave, now or later, is taken out
             self._looked_empty.add(group)
+            await self._journal.doubt_members(record.source_id, [(ledger[one], one) for one in ledger])
+            return None
         delta = await self._store.member_delta(self._job_id, record.source_id)
-        # who is to be taken out is taken out also where nobody shows: it may be that members are hidden
-        leaving = {target_id for _, target_id in delta.remove} if not shown else set()
-        lost = [one for one in ledger if one not in shown and one not in leaving]
+        lost = [one for one in ledger if one not in shown]
         there = [(source_id, target_id) for source_id, target_id in delta.add if target_id in shown]
         if lost or there:
             await self._journal.members(record.source_id, [], there, lost, settled=False)
@@ -398,7 +399,9 @@ class Joining:
             self._applier.stopped = failure
             return
         group = record.link.target_id if record.link is not None else None
-        if failure.fault is Fault.NOT_FOUND and group is not None and await self._is_missing("group", group):
+        # what was made just now may not show yet, and is ours all the same
+        perhaps_gone = failure.fault is Fault.NOT_FOUND and not self._applier.made_just_now(record)
+        if perhaps_gone and group is not None and await self._is_missing("group", group):
             # the group is matched or made again in the next cycle; its members follow then
             gone = replace(record, link=None, fingerprint=None)
             await self._journal.entry(gone, telling.members(record, 0, 0, failure, self._clock.now()))

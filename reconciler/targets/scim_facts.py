@@ -6,11 +6,12 @@ depends on it, and never again while the dict is handed in: a quiet cycle asks n
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import anyio
 
-from reconciler.core.model import PatchDialect, Profile
+from reconciler.core.model import Kind, PatchDialect, Profile
 from reconciler.core.outcomes import Failed, Fault
 from reconciler.dialects.scim import RemoveForm
 from reconciler.dialects.scim_config import read_config
@@ -18,6 +19,8 @@ from reconciler.dialects.scim_wire import Wire
 
 _PASSING = (Fault.UNREACHABLE, Fault.INTERRUPTED, Fault.THROTTLED, Fault.UNAUTHORIZED)
 """Faults that say nothing about whether the target has a ServiceProviderConfig."""
+_PUT_PATHS: Mapping[Kind, str] = {"user": "put_paths", "group": "put_paths_of_groups"}
+"""A path that users and groups share, such as displayName, may be refused for the one kind alone."""
 
 
 class Facts:
@@ -61,12 +64,12 @@ class Facts:
     def has_patch(self) -> bool:
         return self._profile.patch is not PatchDialect.PUT and self.says("patch") is not False
 
-    def needs_put(self, path: str) -> bool:
+    def needs_put(self, kind: Kind, path: str) -> bool:
         """Whether a PATCH of this path was refused before, and a PUT did it."""
-        return path in self._known.get("put_paths", ())
+        return path in self._known.get(_PUT_PATHS[kind], ())
 
-    def note_put(self, paths: list[str]) -> None:
-        self._known["put_paths"] = sorted({*self._known.get("put_paths", ()), *paths})
+    def note_put(self, kind: Kind, paths: list[str]) -> None:
+        self._known[_PUT_PATHS[kind]] = sorted({*self._known.get(_PUT_PATHS[kind], ()), *paths})
 
     # --- how to list ---
 

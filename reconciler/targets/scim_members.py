@@ -261,9 +261,17 @@ class Membership:
             outcome = await self._put_once(group, scim.put_members_body(found[0], add=add, remove=remove), etag)
             if outcome is None and add:
                 self._filled.add(group)
+                await self._find_out_whether_shown(group)
             if outcome is None or outcome.fault is not Fault.PRECONDITION:
                 return outcome
         return outcome
+
+    async def _find_out_whether_shown(self, group: TargetId) -> None:
+        """Read the first group that got members: where it hides them, the next PUT would throw them out."""
+        if self._facts.shows_members is None:
+            found = await self._read(group)
+            if not isinstance(found, Failed):
+                self._shown(group, found[0])
 
     async def _put_once(self, group: TargetId, body: dict[str, Any], etag: str | None) -> Failed | None:
         url = self._wire.url("group", group)

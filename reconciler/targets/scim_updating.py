@@ -32,7 +32,7 @@ class Updating:
     ) -> Done | Failed:
         """Send exactly these changes; NOT_FOUND means that the account is gone."""
         await self._facts.ask()
-        if not self._facts.has_patch or any(self._facts.needs_put(change.path) for change in changes):
+        if not self._facts.has_patch or any(self._facts.needs_put(kind, change.path) for change in changes):
             outcome = await self._put(kind, target_id, changes, by_nature=not self._facts.has_patch)
         else:
             outcome = await self._patch(kind, target_id, changes, agreed)
@@ -59,7 +59,7 @@ class Updating:
             put = await self._put(kind, target_id, changes, by_nature=False)
             if isinstance(put, Failed):
                 return outcome if put.fault in (Fault.UNSUPPORTED, Fault.INVALID) else put
-            self._facts.note_put([change.path for change in changes])
+            self._facts.note_put(kind, [change.path for change in changes])
             return put
         return outcome
 
@@ -71,7 +71,7 @@ class Updating:
         if isinstance(put, Failed):
             return patched if put.fault in (Fault.UNSUPPORTED, Fault.INVALID) else put
         if put.account is not None and not _misread(misread, put):
-            self._facts.note_put([change.path for change in misread])
+            self._facts.note_put(kind, [change.path for change in misread])
         return put
 
     async def _send_patch(

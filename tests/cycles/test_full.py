@@ -187,6 +187,40 @@ async def test_who_leaves_a_group_whose_members_are_hidden_is_taken_out_by_a_ful
     assert server.members("Crew") == {server.user(ANN)["id"]}
 
 
+async def test_who_is_to_leave_later_is_taken_out_after_a_comparison_that_showed_no_members(
+    company: Company, server: ScimServer
+) -> None:
+    server.quirks = Quirks(no_members_on_get=True)
+    company.job = 'scope = "all"\ndeprovision = { disable_after = "1d" }'
+    company.tables = GROUPS
+    company.people(*PEOPLE)
+    company.group("g1", PEOPLE, "Crew")
+    await company.cycle()
+    company.users["bob"]["accountEnabled"] = False
+    del company.users["cleo"]
+    await company.cycle(full=True)
+    company.clock.turn(2 * DAY)
+    company.group("g1", ["ann", "dan"], "Crew")
+    await company.cycle()
+    assert server.members("Crew") == {server.user(f"{name}@example.com")["id"] for name in ("ann", "dan")}
+
+
+async def test_a_group_that_hides_its_members_and_is_written_whole_loses_none(
+    company: Company, server: ScimServer
+) -> None:
+    server.quirks = Quirks(no_members_on_get=True, patch_unsupported=True)
+    company.tables = GROUPS
+    company.people(*PEOPLE)
+    company.group("g1", ["ann", "bob"], "Crew")
+    await company.cycle()
+    there = server.members("Crew")
+    assert len(there) == 2
+    company.group("g1", ["ann", "bob", "cleo"], "Gang")
+    report = await company.cycle()
+    assert [(one["id"], one["error_code"]) for one in report.failures] == [("g1", "NotImplemented")] * 2
+    assert server.members("Crew") == there
+
+
 async def test_in_an_exact_group_protected_accounts_stay(company: Company, server: ScimServer) -> None:
     company.target_lines = 'protected = ["root@example.org"]'
     company.tables = GROUPS + 'members = "exact"\n'

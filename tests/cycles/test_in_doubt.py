@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.cycles.company import MANAGER, Company, done
-from tests.servers.faults import FOR_EVER, DropAfterCommit, Status
+from tests.cycles.company import GROUPS, MANAGER, Company, done
+from tests.servers.faults import FOR_EVER, DropAfterCommit, Status, Unauthorized
 from tests.servers.quirks import Quirks
 from tests.servers.scim import ScimServer
 
@@ -36,6 +36,43 @@ async def test_a_disable_that_meets_a_404_for_another_attribute_is_sent_alone(
     server.script.on("PATCH", "/Users", then=Status(404), body="title", times=FOR_EVER)
     assert done(await company.cycle()) == {"disable": 1}
     assert server.user(ANN)["active"] is False
+
+
+# --- what was to be sent, and never was ----------------------------------------------------------------------------
+
+
+async def test_who_was_there_is_not_taken_for_somebody_whom_we_made(company: Company, server: ScimServer) -> None:
+    company.concurrency = 1
+    company.people("ann", "bob")
+    server.put("user", userName="bob@example.com", active=True)
+    server.quirks = Quirks(filter_lies_empty=("userName",))
+    server.script.on("POST", "/Users", then=Unauthorized(), times=FOR_EVER)
+    assert done(await company.cycle()) == {}
+    assert [seen.body["userName"] for seen in server.sent("POST")] == [ANN]
+    server.script.clear()
+    server.quirks = Quirks()
+    assert done(await company.cycle()) == {"create": 1, "adopt": 1}
+
+
+async def test_a_group_that_was_there_is_not_deleted_because_one_of_its_name_was_to_be_made(
+    company: Company, server: ScimServer
+) -> None:
+    company.concurrency = 1
+    company.tables = GROUPS + "hold_deletes = false\n"
+    company.people("ann")
+    await company.cycle()
+    server.put("group", displayName="Crew")
+    company.group("g1", [], "Board")
+    company.group("g2", [], "Crew")
+    server.quirks = Quirks(filter_lies_empty=("displayName",))
+    server.script.on("POST", "/Groups", then=Unauthorized(), times=FOR_EVER)
+    await company.cycle()
+    server.script.clear()
+    server.quirks = Quirks()
+    assert done(await company.cycle()) == {"create": 1, "adopt": 1}
+    company.groups.clear()
+    assert done(await company.cycle()) == {"delete": 1}
+    assert [group["displayName"] for group in server.groups.values()] == ["Crew"]
 
 
 # --- a list that is older than what was made ------------------------------------------------------------------------

@@ -343,3 +343,18 @@ async def test_an_account_that_does_not_show_yet_when_its_manager_is_set_is_not_
         await company.cycle()
     names = sorted(user["userName"] for user in server.users.values())
     assert names == ["ann.renamed@example.com", "boss.renamed@example.com"]
+
+
+async def test_a_group_that_does_not_show_yet_when_it_is_filled_is_still_one_that_we_made(
+    company: Company, server: ScimServer
+) -> None:
+    company.tables = GROUPS + "hold_deletes = false\n"
+    company.people("ann")
+    company.group("g1", ["ann"], "Crew")
+    server.script.on("PATCH", "/Groups", then=Status(404))
+    server.script.on("GET", "/Groups/", then=Status(404))
+    await company.cycle()
+    assert done(await company.cycle()) == {"members_added": 1}
+    company.groups.clear()
+    assert done(await company.cycle()) == {"delete": 1}
+    assert server.groups == {}

@@ -214,6 +214,19 @@ async def test_members_that_the_target_hides_are_unknown() -> None:
         assert server.members("Support") == set(ids)
 
 
+async def test_what_is_refused_of_users_is_patched_in_groups() -> None:
+    async with odd(patch_unsupported_for=("title",), no_members_on_get=True) as (server, at):
+        group, ids = await _group_of(server, at, 3)
+        await at.target.change_members(group, ids, [])
+        user = await at.user()
+        of_user = [Change("displayName", None, "Ann"), Change("title", None, "Engineer")]
+        assert isinstance(await at.target.update("user", user.id, of_user, user.resource), Done)
+        assert isinstance(await at.target.members(group), Failed)
+        change = Change("displayName", "Sales", "Support")
+        assert isinstance(await at.target.update("group", group, [change], {"displayName": "Sales"}), Done)
+        assert server.members("Support") == set(ids)
+
+
 @pytest.mark.parametrize("profile", [PROFILE, PUT_PROFILE])
 async def test_a_rename_loses_no_member(profile: Profile) -> None:
     async with odd(profile, writes_without_left_out=True) as (server, at):
