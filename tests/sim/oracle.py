@@ -49,7 +49,7 @@ def differences(
         if kept is None or {**kept, "meta": 0} != {**was, "meta": 0}:
             found.append(f"{target_id}, an account that is not ours, is not as it was")
     if rules.groups:
-        found += _groups(town, rules, names, mine, users, groups, foreign_members, now)
+        found += _groups(town, rules, names, mine, users, groups, foreign_members, now, as_made=_as_made(quirks))
     return found
 
 
@@ -164,6 +164,11 @@ def _must_be_off(id_: str, account: Account, how: str) -> Iterator[str]:
         yield f"{id_} still has an account that is on"
 
 
+def _as_made(quirks: Quirks) -> bool:
+    """Whether a group stays as it was filled first: to write it whole takes members that are not shown away."""
+    return quirks.patch_unsupported and quirks.no_members_on_get
+
+
 def _groups(
     town: Town,
     rules: Rules,
@@ -173,6 +178,8 @@ def _groups(
     groups: Mapping[str, Account],
     foreign_members: Mapping[str, set[str]],
     now: float,
+    *,
+    as_made: bool,
 ) -> Iterator[str]:
     by_owner: dict[str, list[Account]] = {}
     for group in groups.values():
@@ -183,6 +190,8 @@ def _groups(
         having = by_owner.get(id_, [])
         if len(having) != 1:
             yield f"the group {id_} is there {len(having)} times"
+            continue
+        if as_made:
             continue
         if having[0]["displayName"] != row["displayName"]:
             yield f"the group {id_} is called {having[0]['displayName']!r}, should be {row['displayName']!r}"

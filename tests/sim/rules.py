@@ -102,6 +102,8 @@ class Rules:
     leave_dates: bool
     nobody_is_right: bool = False
     """A person has said that a source without anybody is to be believed."""
+    no_members_are_right: bool = False
+    """And that groups without members are, where a source may be hiding them."""
 
     # --- what they mean ---
 
@@ -169,7 +171,7 @@ url = "sqlite:///state.db"
 {source}
 person = "employeeId"
 active = "accountEnabled"
-allow_empty = ["groups"{', "users"' if self.nobody_is_right else ""}]
+allow_empty = [{self._may_be_empty()}]
 [targets.app]
 {described}
 url = "https://{TARGET_HOST}/scim/v2"
@@ -179,6 +181,10 @@ protected = ["{PROTECTED}"]
 {rate}
 {"".join(self._job(job) for job in self.jobs)}
 """
+
+    def _may_be_empty(self) -> str:
+        said = {"users": self.nobody_is_right, "members": self.no_members_are_right and self.source == "scim"}
+        return ", ".join(f'"{part}"' for part in ("groups", *(part for part, right in said.items() if right)))
 
     def _job(self, job: JobRules) -> str:
         assigned = ", ".join(f'{{ group = "{name}" }}' for name in self.assigned)
