@@ -23,6 +23,7 @@ from reconciler.wiring.connecting import REAL, Connect
 from reconciler.wiring.credentials import reader, signing
 from reconciler.wiring.graph import sign_in
 
+_USUAL_PORTS = {"https": ":443", "http": ":80"}
 BuiltTarget = ScimTarget | GraphTarget | RestTarget
 Measure = Callable[[str, str, str, float], None]
 """Takes the job, the method, the status or fault, and the seconds of each request to a target."""
@@ -165,10 +166,11 @@ def _mapped_paths(config: Config, job_name: str) -> Mapping[Kind, tuple[str, ...
 
 
 def target_identity(config: Config, job_name: str) -> Identity:
-    """Return what the target of a job is known as: its address, without the query."""
+    """Return what the target of a job is known as: its address, without the query, however it is written."""
     settings = config.targets[config.jobs[job_name].target]
     parts = urlsplit(settings.url)
-    place = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+    host = parts.netloc.lower().removesuffix(_USUAL_PORTS.get(parts.scheme, ":"))
+    place = f"{parts.scheme}://{host}{parts.path.rstrip('/')}"
     if isinstance(settings, GraphTargetSettings):
         return Identity("graph", place, settings.tenant.lower())
     return Identity("rest" if isinstance(settings, RestTargetSettings) else "scim", place, settings.tenant or "")
