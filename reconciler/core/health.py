@@ -12,6 +12,9 @@ from reconciler.core.notices import Notice, NoticeKind, Settle
 from reconciler.core.quarantine import Breach, Terms
 from reconciler.core.standing import Standing
 
+SET_BACK_SECONDS = 3600.0
+"""So little a clock may be set back after a comparison without another one: that of a large company takes long."""
+
 
 @dataclass(frozen=True, slots=True)
 class CycleEnd:
@@ -44,7 +47,7 @@ def compares(standing: Standing, full_interval_seconds: float, now: float) -> bo
     Also where the last comparison is still to come: what a clock that was ahead wrote down as due is mended by one.
     """
     last = standing.last_full_at
-    return standing.compare_next or (last is not None and not 0 <= now - last < full_interval_seconds)
+    return standing.compare_next or (last is not None and not -SET_BACK_SECONDS <= now - last < full_interval_seconds)
 
 
 def after_cycle(terms: Terms, end: CycleEnd) -> Settle:

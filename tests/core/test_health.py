@@ -36,6 +36,7 @@ def ended(standing: Standing, **end: object) -> tuple[Standing, list[Notice]]:
         (Standing(last_full_at=NOW - DAY + 1), False),
         (Standing(last_full_at=NOW - DAY), True),
         (Standing(last_full_at=NOW + 365 * DAY), True),  # a clock that was ahead of time wrote it down
+        (Standing(last_full_at=NOW + 60), False),  # it was set right by a little
         (Standing(last_full_at=NOW - DAY + 1, compare_next=True), True),
     ],
 )
