@@ -335,7 +335,7 @@ class _Cycle:
 
     async def _match_again(self) -> None:
         """Match once more whose account has vanished, whose name was taken, or whose account is free only now."""
-        weighed = set(map(id, self._deciding.negatives))
+        weighed = {id(operation): operation for operation in self._deciding.negatives}
         await self._drain(partial(self._deciding.decide_late, last=True))
         again, self._applier.again = self._applier.again, []
         self._applier.last_round = True

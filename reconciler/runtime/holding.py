@@ -149,6 +149,7 @@ class Holding:
         since = self._clock.now() - self._job.safeguards.window_seconds
         recent = await self._store.counted_since(self._state.job_id, "deletions", since)
         n_still_held = len(self.still_held("deletions")) if negatives else 0
+        n_still_held += len(held.operations) if negatives and (held := self._held.get("deletions")) is not None else 0
         verdict = safeguards.verdict(len(negatives) + n_still_held, recent, managed, self._job.safeguards)
         self.note(verdict.arithmetic)
         if isinstance(verdict, Held):

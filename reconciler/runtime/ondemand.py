@@ -13,7 +13,7 @@ from functools import partial
 import anyio
 
 from reconciler.core import telling
-from reconciler.core.decisions import Reject
+from reconciler.core.decisions import Operation, Reject
 from reconciler.core.guarding import Guards
 from reconciler.core.model import KINDS, Kind, SourceId
 from reconciler.core.naming import Named
@@ -136,6 +136,8 @@ class _Visit:
         self._why_unknown = ""
         """What the source says of itself, where it could not be read."""
         self._apart: list[Key] = []
+        self._weighed: dict[int, Operation] = {}
+        """The disables and deletes that were weighed; those that are matched only at the end are so by themselves."""
         self._canary = Canary(plan.job)
 
     async def run(self, named: Sequence[Named]) -> Provisioned:
@@ -256,6 +258,8 @@ class _Visit:
             concurrency=self._plan.concurrency,
         )
         await self._match_again()
+        if any(id(operation) not in self._weighed for operation in self._deciding.negatives):
+            await self._send_what_was_weighed(cycle_id)
         await self._give_up_on_the_late()
         await self._journal.flush()
         for group in groups:
@@ -304,10 +308,12 @@ class _Visit:
 
     async def _send_what_was_weighed(self, cycle_id: str) -> None:
         """Weigh what takes something away together with what was taken away lately, and with what is held."""
-        for operation in self._deciding.negatives:
+        planned = [operation for operation in self._deciding.negatives if id(operation) not in self._weighed]
+        self._weighed.update((id(operation), operation) for operation in planned)
+        for operation in planned:
             self._watching.takes_away(operation)
         known = self._reader.reading.complete.get("memberships", False)
-        negatives = await self._holding.pass_on(self._deciding.negatives, self._beside, memberships_known=known)
+        negatives = await self._holding.pass_on(planned, self._beside, memberships_known=known)
         managed = self._managed + self._deciding.matched
         cleared = await self._holding.weigh(negatives, managed=managed, whole=False) if negatives else []
         await self._deciding.attempt(cleared)

@@ -338,3 +338,17 @@ async def test_of_a_source_that_is_not_whole_nobody_is_said_to_be_gone(company: 
     result = await company.provision(ANN)
     assert (result.exit_code, result.state) == (4, "incomplete")
     assert server.user(ANN)["active"] is True
+
+
+async def test_who_is_matched_only_at_the_end_is_disabled_all_the_same(company: Company, server: ScimServer) -> None:
+    company.attributes = company.attributes.replace('from = "id"', 'from = "id", match = 2')
+    company.people("ann")
+    await company.cycle()
+    old = server.put("user", userName="kim.old@example.com", externalId="k2", active=True)
+    server.script.on("POST", "/Users", then=Status(400), times=FOR_EVER)
+    company.person("k1", userPrincipalName="kim@example.com")
+    company.person("k2", userPrincipalName="kim@example.com", accountEnabled=False)
+    result = await company.provision("k1", "k2")
+    assert [(subject.id, subject.status) for subject in result.subjects] == [("k1", "failure"), ("k2", "success")]
+    assert result.subjects[1].why.startswith("disable: ")
+    assert server.users[old]["active"] is False
