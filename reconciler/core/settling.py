@@ -148,14 +148,20 @@ def looked_at(record: Record, shown: Resource, active: str, hidden: frozenset[st
     """
     link = record.link
     assert link is not None
-    kept = {path: value for path, value in link.agreed.items() if path in hidden}
     was_on, is_on = link.agreed.get(active) is not False, shown.get(active) is not False
-    link = replace(link, agreed={**shown, **kept})
-    if is_on:
-        link = replace(link, disabled_at=None, disabled_because="", delete_at=None)
-    elif was_on:
+    link = as_shown(link, shown, active, hidden)
+    if was_on and not is_on:
         link = replace(link, disabled_at=record.attempted_at, disabled_because="", delete_at=None)
     return replace(record, link=link, attempted_at=None)
+
+
+def as_shown(link: Link, shown: Resource, active: str, hidden: frozenset[str] = diffing.NEVER_SHOWN) -> Link:
+    """Return the link with what the account shows now as agreed; what is on is not disabled, whoever had done that."""
+    kept = {path: value for path, value in link.agreed.items() if path in hidden}
+    link = replace(link, agreed={**shown, **kept})
+    if shown.get(active) is False:
+        return link
+    return replace(link, disabled_at=None, disabled_because="", delete_at=None)
 
 
 def not_shown(record: Record, active: str) -> Record:

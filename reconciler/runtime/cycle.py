@@ -326,7 +326,9 @@ class _Cycle:
     async def _cleared(self) -> list[Operation]:
         """Return the disables and deletes that no safeguard holds, once it is known who takes an account over."""
         known = self._reading.complete.get("memberships", False)
-        negatives = await self._holding.pass_on(self._deciding.negatives, self._beside, memberships_known=known)
+        recovering = self._deciding.recovering
+        negatives = self._deciding.negatives
+        negatives = await self._holding.pass_on(negatives, self._beside, recovering, memberships_known=known)
         self._deciding.negatives = negatives
         # who takes no part has not lost the cause for which an operation of hers is held
         whole = self._reading.all_complete and self._applier.stopped is None and not self._canary.restricted

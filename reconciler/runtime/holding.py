@@ -19,6 +19,7 @@ from reconciler.ports import Decided, HeldOperation, Hold, JobState, chunks
 from reconciler.runtime.beside import Beside
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.passing_on import leave_to, let_go
+from reconciler.runtime.recovering import Recovering
 from reconciler.runtime.world import World
 
 PAGE = 1000
@@ -103,7 +104,7 @@ class Holding:
     # --- disables and deletes ------------------------------------------------------------------------------------
 
     async def pass_on(
-        self, negatives: Sequence[Operation], beside: Beside, *, memberships_known: bool
+        self, negatives: Sequence[Operation], beside: Beside, recovering: Recovering, *, memberships_known: bool
     ) -> list[Operation]:
         """Pass accounts on that other jobs have in scope; return the operations on the accounts that are left."""
         left = await let_go(
@@ -114,6 +115,7 @@ class Holding:
             self._world.target.identity,
             self._store,
             self._journal,
+            recovering,
             self._clock.now(),
         )
         wanting = await beside.wanting(left, self._world, self._state.job_id, complete=memberships_known)

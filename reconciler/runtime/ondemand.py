@@ -313,7 +313,8 @@ class _Visit:
         for operation in planned:
             self._watching.takes_away(operation)
         known = self._reader.reading.complete.get("memberships", False)
-        negatives = await self._holding.pass_on(planned, self._beside, memberships_known=known)
+        recovering = self._deciding.recovering
+        negatives = await self._holding.pass_on(planned, self._beside, recovering, memberships_known=known)
         managed = self._managed + self._deciding.matched
         cleared = await self._holding.weigh(negatives, managed=managed, whole=False) if negatives else []
         await self._deciding.attempt(cleared)

@@ -10,6 +10,7 @@ from reconciler.core.decisions import Leave, Operation
 from reconciler.core.model import KINDS, Cause, Identity, Kind, SourceId
 from reconciler.ports import Claim, JobState, Store, chunks
 from reconciler.runtime.journal import Journal
+from reconciler.runtime.recovering import Recovering
 
 PAGE = 1000
 _OF_THE_SOURCE = (Cause.GONE, Cause.INACTIVE)
@@ -23,12 +24,14 @@ async def let_go(
     target: Identity,
     store: Store,
     journal: Journal,
+    recovering: Recovering,
     now: float,
 ) -> list[Operation]:
     """Return the operations whose account is still this job's and nobody else's to keep.
 
     Who is in scope of another job of this target keeps the account: the link passes to that job, which brings it to
-    its own rules. An account that another job took over since the plan was made is left to it.
+    its own rules, from what the account shows now: that job has compared it with nothing yet. An account that another
+    job took over since the plan was made is left to it.
     """
     await journal.flush()
     gone: set[int] = set()
@@ -37,13 +40,17 @@ async def let_go(
         for page in chunks(linked, PAGE):
             owners = await store.owners(target, kind, [target_id for _, target_id in page])
             claims = await store.claims(target, kind, [target_id for _, target_id in page])
+            passing: list[tuple[Operation, Claim]] = []
             for operation, target_id in page:
                 owner = owners.get(target_id)
                 if owner is None or (owner.job, owner.source_id) != (job, operation.record.source_id):
                     gone.add(id(operation))
                 elif (heir := _heir(operation, claims.get(target_id, ()), job, source)) is not None:
                     gone.add(id(operation))
-                    await _pass(operation, heir, state, store, journal, now)
+                    passing.append((operation, heir))
+            await _write_what_is_shown(kind, [operation for operation, _ in passing], recovering, journal)
+            for operation, heir in passing:
+                await _pass(operation, heir, state, store, journal, now)
     return [operation for operation in negatives if id(operation) not in gone]
 
 
@@ -78,6 +85,19 @@ def _heir(operation: Operation, claims: Sequence[Claim], job: str, source: Ident
         if claim.job != job and operation.cause is not None and not leaves_both and (same_entry or same_person):
             return claim
     return None
+
+
+async def _write_what_is_shown(
+    kind: Kind, operations: Sequence[Operation], recovering: Recovering, journal: Journal
+) -> None:
+    """Write down what the accounts show now: it passes on with them."""
+    shown = await recovering.shown_now(kind, [o.record.link for o in operations if o.record.link is not None])
+    for operation in operations:
+        link = operation.record.link
+        if link is not None and link.target_id in shown:
+            operation.record = replace(operation.record, link=shown[link.target_id], fingerprint=None)
+            await journal.entry(operation.record)
+    await journal.flush()
 
 
 async def _pass(operation: Operation, heir: Claim, state: JobState, store: Store, journal: Journal, now: float) -> None:

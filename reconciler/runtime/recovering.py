@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from reconciler.core import diffing, settling, telling
-from reconciler.core.model import Kind, Profile, SourceId
+from reconciler.core.model import Kind, Profile, SourceId, TargetId
 from reconciler.core.outcomes import Account, Failed, Fault, Missing
 from reconciler.core.records import Link, Record, Verdict
 from reconciler.ports import Clock, Store, Target
@@ -82,6 +82,19 @@ class Recovering:
             return dict.fromkeys(doubtful, self._applier.unasked)
         shown = await self._asking[rules.kind].look(list(doubtful.values()))
         return {source_id: shown[target_id] for source_id, target_id in doubtful.items()}
+
+    async def shown_now(self, kind: Kind, links: Sequence[Link]) -> Mapping[TargetId, Link]:
+        """Return those of these links whose account the target shows, with what it shows now as agreed."""
+        if not links or self._applier.unasked is not None:
+            return {}
+        shown = await self._asking[kind].look([link.target_id for link in links])
+        hidden, active = diffing.never_shown(self._profile.attributes(kind)), self._profile.active
+        found = [(link, shown[link.target_id]) for link in links]
+        return {
+            link.target_id: settling.as_shown(link, account.resource, active, hidden)
+            for link, account in found
+            if isinstance(account, Account)
+        }
 
     def seen(
         self, rules: KindRules, record: Record, shown: Account | Missing | Failed, *, leaving: bool

@@ -157,6 +157,22 @@ async def test_who_moves_from_one_job_to_another_keeps_the_account_whichever_run
     assert [user["active"] for user in server.users.values() if user["userName"] == ANN] != [True]
 
 
+async def test_what_somebody_changed_in_an_account_is_put_right_by_the_job_that_it_passes_to(
+    company: Company, server: ScimServer
+) -> None:
+    company.tables = department_is("app", "Sales") + second_job('scope = "all"') + department_is("other", "Research")
+    company.people("ann")
+    company.users["ann"]["department"] = "Sales"
+    await company.cycle()
+    company.users["ann"]["department"] = "Research"
+    server.user(ANN)["title"] = "Changed by hand"
+    await cycle_of(company, "other")
+    await company.cycle()
+    assert "passes to job other" in [row["reason"] for row in await company.log(user="ann")][-1]
+    assert done(await cycle_of(company, "other")) == {"update": 1}
+    assert (server.user(ANN)["title"], server.user(ANN)["active"]) == ("Engineer", True)
+
+
 async def test_whoever_another_job_gets_through_a_group_is_left_to_it(company: Company, server: ScimServer) -> None:
     company.tables = department_is("app", "Sales", out_of_scope="delete")
     company.tables += second_job('scope = "assigned"\nassigned = [ { group = "Crew" } ]')
