@@ -129,7 +129,8 @@ class Holding:
         planned any more has lost its cause, unless nothing could be decided.
         """
         self._whole = whole
-        await self._leave_out_the_settled({operation.record.key for operation in negatives})
+        if whole:
+            await self._leave_out_the_settled({operation.record.key for operation in negatives})
         cleared, together = [], []
         for operation in negatives:
             key = (*operation.record.key, operation.word)
