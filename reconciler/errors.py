@@ -8,7 +8,7 @@ ReconcilerError
 ├── NotAnnounced           a source does not announce changes, or no longer; says why
 ├── NoAnswer               the daemon does not answer                                    exit 5
 └── StateError             the state cannot be used as it is                              exit 2, of `run` 75
-    ├── StateLocked        another process writes to it; names that process
+    ├── StateLocked        another process writes to it; names that process             exit 2
     └── IdentityChanged    source or target is not the one that the links belong to
 """
 

@@ -19,7 +19,7 @@ from reconciler import logs, wiring
 from reconciler.commands.housing import command_line
 from reconciler.commands.options import config_option
 from reconciler.commands.running import Tidying, run_async
-from reconciler.errors import ReconcilerError, StateError
+from reconciler.errors import ReconcilerError, StateError, StateLocked
 from reconciler.runtime.clock import SystemClock
 from reconciler.runtime.control import Control
 from reconciler.runtime.desk import Desk
@@ -34,8 +34,8 @@ from reconciler.runtime.service import DRAIN_SECONDS, Service
 from reconciler.runtime.systemd import Announcer, systemd_of
 
 EXIT_LATER = 75
-"""The state cannot be used now (EX_TEMPFAIL of sysexits.h): another process writes, its database is away, the disk is
-full. That may pass, so whoever supervises us is to start us again, which is not so of a wrong configuration."""
+"""The state cannot be used now (EX_TEMPFAIL of sysexits.h): its database is away, the disk is full. That may pass, so
+whoever supervises us is to start us again, which is not so of a wrong configuration or a second daemon."""
 LAST_MAILS_SECONDS = 5.0
 """How long the mails of the last cycles may take before the daemon ends; what is left is sent when it starts again."""
 
@@ -111,6 +111,8 @@ def run(config: Path, log_level: str, drain: float) -> None:
 
     try:
         received = run_async(work, log_level=log_level)
+    except StateLocked:
+        raise  # a second writer is refused as everywhere
     except StateError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(EXIT_LATER)
