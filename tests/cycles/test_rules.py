@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from reconciler import config, wiring
 from reconciler.errors import IdentityChanged
 from tests.cycles.calendar import DAY
 from tests.cycles.company import GROUPS, MANAGER, Company, done
@@ -84,6 +86,17 @@ async def test_another_file_is_another_source_until_it_is_said_to_be_the_same(
     await company.rebind(keep_links=True)
     report = await company.cycle()
     assert (report.kind, done(report)) == ("initial", {})
+
+
+@pytest.mark.parametrize("url", ["https://App.EXAMPLE.com/scim", "https://app.example.com:443/scim/"])
+def test_a_target_is_the_same_however_its_address_is_written(company: Company, url: str) -> None:
+    """What belongs to one app must not be split: each half would make an account of its own for one person."""
+    path = company.write()
+    text = path.read_text("utf-8")
+    for place, written in ((company.directory / "a.toml", url), (path, "https://app.example.com/scim")):
+        place.write_text(re.sub(r'url = "http://[^"]*"', f'url = "{written}"', text), "utf-8")
+    one, other = (wiring.target_identity(config.load(place), "app") for place in (company.directory / "a.toml", path))
+    assert one == other
 
 
 async def test_another_target_gets_accounts_of_its_own(company: Company, server: ScimServer) -> None:
