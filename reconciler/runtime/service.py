@@ -121,6 +121,8 @@ class Service:
                 self._log.info("job.rests", job=name, paused=standing.paused is not None)
                 continue
             due = await self._store.next_due(name)
+            if plan.job.require_test and not await self._store.history(name, 1):
+                due = None  # no cycle has begun yet: what stood against it may have been mended
             times[name] = at = begins_at(plan, standing, due, now)
             overdue = due is not None and due < now
             self._log.info("job.scheduled", job=name, in_seconds=round(at - now, 1), overdue=overdue)

@@ -100,6 +100,21 @@ async def test_an_overdue_job_runs_at_once(company: Company, server: ScimServer)
         assert await daemon.stop() == 0
 
 
+async def test_a_job_whose_first_cycle_did_not_begin_is_tried_at_the_next_start(
+    company: Company, server: ScimServer
+) -> None:
+    right, server.token = server.token, "another"
+    company.job += "\nrequire_test = true"
+    company.write()
+    for token, state in (("another", "unreachable"), (right, "active")):
+        server.token = token
+        async with Daemon(company.directory) as daemon:
+            assert (await daemon.event("cycle.finished"))["state"] == state
+            await daemon.event("job.scheduled", job="app")
+            assert await daemon.stop() == 0
+    assert names(server) == NAMES
+
+
 async def test_a_short_interval_is_kept_and_a_cycle_never_overlaps_itself(company: Company, server: ScimServer) -> None:
     change_config(company, ('source = "staff"\ntarget', 'source = "staff"\ninterval = "1s"\ntarget'))
     async with Daemon(company.directory) as daemon:
