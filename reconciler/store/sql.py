@@ -209,9 +209,6 @@ class SqlStore:
     ) -> Mapping[SourceId, frozenset[SourceId]]:
         return await self._do(membership.memberships_of, job_id, members, groups, nested)
 
-    async def touch_groups_of(self, job_id: int, members: Sequence[SourceId]) -> None:
-        await self._do(membership.touch_groups_of, job_id, members)
-
     async def dirty_groups(self, job_id: int, after: str, limit: int, now: float = math.inf) -> list[SourceId]:
         return await self._do(membership.dirty_groups, job_id, after, limit, now)
 
@@ -300,9 +297,6 @@ class SqlStore:
 
     async def resolvable(self, job_id: int, after: int, limit: int) -> list[tuple[int, PendingReference, TargetId]]:
         return await self._do(waiting.resolvable, job_id, after, limit)
-
-    async def pending_count(self, job_id: int) -> int:
-        return await self._do(waiting.pending_count, job_id)
 
     async def somebody(self, user: str) -> list[tuple[str, Identity, Record]]:
         return await self._do(expelling.somebody, user)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Integer, and_, bindparam, func, select
+from sqlalchemy import Connection, Integer, and_, bindparam, select
 
 from reconciler.core.model import TargetId
 from reconciler.ports import PendingReference
@@ -28,9 +28,3 @@ def resolvable(
 ) -> list[tuple[int, PendingReference, TargetId]]:
     rows = connection.execute(_RESOLVABLE, {"its_job": job_id, "after": after, "most": limit})
     return [(row_id, PendingReference(*reference), target_id) for row_id, *reference, target_id in rows]
-
-
-def pending_count(connection: Connection, job_id: int) -> int:
-    return connection.execute(
-        select(func.count()).select_from(pending_references).where(pending_references.c.job_id == job_id)
-    ).scalar_one()

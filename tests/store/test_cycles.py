@@ -202,7 +202,7 @@ async def test_forget_drops_everything_but_the_log(work: Work, store: SqlStore) 
     assert await store.decisions() == []
     assert await store.next_due("phone") is None
     assert await store.ledger(work.id, sid("g")) == {}
-    assert await store.pending_count(work.id) == 0
+    assert (await store.figures(work.name)).pending_references == 0
     assert await store.groups_named(work.id, ["g"]) == {}
     assert await _log(store) == before
     assert await store.links_of(other.id, "user", ids("ann")) == {"ann": "t9"}

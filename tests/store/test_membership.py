@@ -273,17 +273,13 @@ async def test_dirty_groups_are_those_with_an_account_in_order(work: Work) -> No
     assert await work.store.dirty_groups(work.id, "", 9) == ["b", "d"], "it waited for its account"
 
 
-@pytest.mark.parametrize("in_a_batch", [True, False])
-async def test_touching_somebody_soils_her_groups_in_the_source_and_in_the_ledger(work: Work, in_a_batch: bool) -> None:
+async def test_touching_somebody_soils_her_groups_in_the_source_and_in_the_ledger(work: Work) -> None:
     await stage(work, group("a", "ann"), group("b", "bob"), group("c"))
     await work.commit(
         *(linked(one, f"t-{one}", kind="group") for one in "abc"), members_added=[(sid("c"), sid("ann"), tid("t1"))]
     )
     await work.commit(groups_settled=ids("a", "b", "c"))
-    if in_a_batch:
-        await work.commit(touched=ids("ann", "stranger"))
-    else:
-        await work.store.touch_groups_of(work.id, ids("ann", "stranger"))
+    await work.commit(touched=ids("ann", "stranger"))
     assert await work.store.dirty_groups(work.id, "", 9) == ["a", "c"]
     assert set(await work.store.groups_named(work.id, ["a", "b", "c"])) == {"a", "b", "c"}
 

@@ -70,7 +70,6 @@ async def _everything(store: SqlStore) -> None:
     await store.listing_get(work.id, "user", [tid("t1")])
     await store.spool(work.id, "ordinary", [b"1"])
     await store.unspool(work.id, "ordinary", 1)
-    await store.touch_groups_of(work.id, ids("ann"))
     await store.dirty_groups(work.id, "", 9)
     await store.member_delta(work.id, sid("g"))
     await store.ledger(work.id, sid("g"))

@@ -18,7 +18,7 @@ async def test_a_reference_is_resolvable_when_both_ends_have_accounts(work: Work
     waiting = [manager("ann", "bob"), manager("eve", "bob"), manager("dan", "nobody")]
     await work.commit(linked("ann", "t-ann"), unlinked("eve"), linked("dan", "t-dan"), pending_add=waiting)
     assert await work.store.resolvable(work.id, 0, 9) == []
-    assert await work.store.pending_count(work.id) == 3
+    assert (await work.store.figures(work.name)).pending_references == 3
 
     await work.commit(linked("bob", "t-bob"))
     [(number, reference, target_id)] = await work.store.resolvable(work.id, 0, 9)
@@ -36,11 +36,11 @@ async def test_a_reference_is_resolvable_when_both_ends_have_accounts(work: Work
 async def test_pending_references_are_replaced_and_never_doubled(work: Work) -> None:
     await work.commit(pending_add=[manager("ann", "bob"), manager("ann", "bob"), manager("ann", "eve", "delegate")])
     await work.commit(pending_add=[manager("ann", "bob")])
-    assert await work.store.pending_count(work.id) == 2
+    assert (await work.store.figures(work.name)).pending_references == 2
     await work.commit(pending_drop=[("user", sid("ann"))], pending_add=[manager("ann", "dan")])
-    assert await work.store.pending_count(work.id) == 1
+    assert (await work.store.figures(work.name)).pending_references == 1
     await work.commit(forget=[("user", sid("ann"))])
-    assert await work.store.pending_count(work.id) == 0
+    assert (await work.store.figures(work.name)).pending_references == 0
 
 
 async def test_the_spool_gives_back_what_came_first(work: Work) -> None:
@@ -95,5 +95,5 @@ async def test_orphans_are_accounts_that_no_job_holds(work: Work, store: SqlStor
 async def test_a_call_takes_any_number_of_ids(work: Work, size: int) -> None:
     many = ids(*(f"u{n}" for n in range(size)))
     assert await work.store.links_of(work.id, "user", many) == {}
-    await work.store.touch_groups_of(work.id, many)
+    await work.commit(touched=many)
     assert await work.store.listing_find(work.id, "user", [str(one) for one in many]) == {}
