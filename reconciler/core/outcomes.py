@@ -67,6 +67,8 @@ class Failed:
     """What the target calls the request, where its answer says so: its support finds it by this."""
     timed_out: bool = False
     """The deadline passed without an answer: what was asked may still be under way, and be done later."""
+    unsent: bool = False
+    """It was a look before the change that failed: the change itself was not sent."""
 
     @property
     def error_code(self) -> Reason:
@@ -81,6 +83,10 @@ class Failed:
 
     @property
     def may_have_been_done(self) -> bool:
+        if self.unsent:
+            return False
+        if self.fault is Fault.NOT_SCIM:
+            return self.status is not None and 200 <= self.status < 300  # it says that it was, in words of its own
         return self.fault in (Fault.INTERRUPTED, Fault.SERVER_ERROR)
 
 

@@ -96,7 +96,8 @@ def failed(operation: Operation, failure: Failed, now: float) -> Record:
         # a comparison may have shown another value than was agreed: the next try goes by what is there
         record.link = replace(record.link, agreed=_as_shown(operation, record.link))
         record = _switched_on_by_somebody(record, operation)
-    record.attempted_at, record.attempted_match = None, ()
+    if not failure.unsent:
+        record.attempted_at, record.attempted_match = None, ()
     if operation.verdict is Verdict.IN_SCOPE:
         record.verdict = came_back(record.verdict)
     return record

@@ -153,7 +153,9 @@ class Applier:
         """
         if failure.fault in (Fault.UNREACHABLE, Fault.UNAUTHORIZED):
             self.stopped = self.stopped or failure
-            if operation.word != "create":
+            if failure.unsent:
+                await self._not_sent(operation)
+            elif operation.word != "create":
                 # an earlier try of the same request may have come through
                 await self._journal.entry(settling.attempted(operation, self._clock.now()))
             return

@@ -178,7 +178,7 @@ class RestTarget:
         if collection is None:
             return _nothing_of(kind)
         doing, rest = f"changing a {kind}", [change for change in changes if change.path != MEMBERS]
-        account, says_something_else = None, False
+        account, says_something_else, switched = None, False, False
         for change in rest:
             switch = None
             if kind == "user" and change.path == self._profile.active:
@@ -190,6 +190,7 @@ class RestTarget:
                 account = self._shown_as(kind, target_id, collection, switch, answer, doing)
                 says_something_else = account is None and bool(answer.body.strip())
                 rest.remove(change)
+                switched = True
                 break
         if not rest:
             return Done(await self._looked_at(kind, target_id) if says_something_else else account)
@@ -198,7 +199,7 @@ class RestTarget:
             return Failed(Fault.UNSUPPORTED, f"{doing}: the profile says that {named} cannot be changed")
         sent = await self._to_send(kind, target_id, rest, collection, doing)
         if isinstance(sent, Failed):
-            return await self._or_gone(kind, target_id, sent)
+            return await self._or_gone(kind, target_id, replace(sent, unsent=not switched))
         paths = [change.path for change in rest]
         answer = await self._wire.send(collection.update, {"id": target_id}, sent, doing=doing, attributes=paths)
         if isinstance(answer, Failed):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from reconciler.core.model import Change, Kind, Profile, Resource, TargetId
@@ -58,7 +59,7 @@ class Updating:
         ):
             put = await self._put(kind, target_id, changes, by_nature=False)
             if isinstance(put, Failed):
-                return outcome if put.fault in (Fault.UNSUPPORTED, Fault.INVALID) else put
+                return outcome if put.fault in (Fault.UNSUPPORTED, Fault.INVALID) else replace(put, unsent=False)
             self._facts.note_put(kind, [change.path for change in changes])
             return put
         return outcome
@@ -69,7 +70,7 @@ class Updating:
         """Write by PUT what a PATCH left as it was; where that works, these paths go by PUT from now on."""
         put = await self._put(kind, target_id, misread, by_nature=False)
         if isinstance(put, Failed):
-            return patched if put.fault in (Fault.UNSUPPORTED, Fault.INVALID) else put
+            return patched if put.fault in (Fault.UNSUPPORTED, Fault.INVALID) else replace(put, unsent=False)
         if put.account is not None and not _misread(misread, put):
             self._facts.note_put(kind, [change.path for change in misread])
         return put
@@ -95,10 +96,10 @@ class Updating:
         unless it can be written in no other way.
         """
         outcome: Done | Failed = Failed(Fault.PRECONDITION, f"changing a {kind}: it changes all the time", 412)
-        for _ in range(_TRIES_WHERE_CHANGED_MEANWHILE):
+        for tried in range(_TRIES_WHERE_CHANGED_MEANWHILE):
             found = await self._read(kind, target_id)
             if isinstance(found, Failed):
-                return found
+                return replace(found, unsent=not tried)
             content = found[0]
             if kind == "group" and not self._may_put_group(content, by_nature=by_nature):
                 reason = "changing a group: it could only be written whole, and the target does not show its members"

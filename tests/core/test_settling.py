@@ -234,6 +234,19 @@ def test_a_refusal_ends_the_doubt_unless_an_earlier_try_is_in_doubt(in_doubt: bo
     assert record.attempted_match == ((("userName", "ann"),) if in_doubt else ())
 
 
+def test_a_look_that_failed_before_anything_was_sent_ends_no_doubt_and_makes_none() -> None:
+    for before in (None, NOW - 1):
+        update = operation("update", Change("title", "A", "B"), link=linked())
+        update.record.attempted_at = before
+        record = settling.failed(update, Failed(Fault.SERVER_ERROR, "no", unsent=True), NOW)
+        assert record.attempted_at == before
+
+
+@pytest.mark.parametrize(("status", "may_have_been_done"), [(200, True), (201, True), (302, False), (None, False)])
+def test_a_success_in_other_words_may_be_one(status: int | None, *, may_have_been_done: bool) -> None:
+    assert Failed(Fault.NOT_SCIM, "a web page", status).may_have_been_done is may_have_been_done
+
+
 def test_the_next_try_goes_by_what_a_comparison_has_shown() -> None:
     update = operation("update", Change("title", "Shown", "Chief"), link=linked({"title": "Agreed", "active": True}))
     record = settling.failed(update, Failed(Fault.INVALID, "no"), NOW)

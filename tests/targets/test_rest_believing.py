@@ -64,6 +64,18 @@ async def test_an_account_is_never_written_from_what_was_shown_of_another(at: Op
     assert "not the one that was asked for" in outcome.reason
 
 
+async def test_a_look_that_fails_leaves_no_doubt_unless_something_was_sent_before(at: Opened, tmp_path: Path) -> None:
+    ann = await at.user("ann@example.com", displayName="Ann")
+    renamed, off = Change("displayName", "Ann", "Anna"), Change("active", True, False)
+    for changes, in_doubt in (([renamed], False), ([off, renamed], True)):
+        whole = opened_on(at.desk, tmp_path, whole=True)
+        at.desk.then(200, b"<html>Sign in</html>", after=1 if in_doubt else 0)
+        outcome = await whole.target.update("user", ann.id, changes, {})
+        await whole.target.close()
+        assert isinstance(outcome, Failed)
+        assert outcome.may_have_been_done is in_doubt
+
+
 @pytest.mark.parametrize("said", [b'{"error": {"text": "no"}}', b'{"errors": ["no"]}', b"<html>Sign in</html>"])
 async def test_a_success_with_an_error_inside_is_none(said: bytes, at: Opened) -> None:
     ann = await at.user("ann@example.com")

@@ -243,6 +243,7 @@ async def test_a_sign_in_page_is_no_created_account() -> None:
     outcome = await target(exchange).create("user", {"userName": "ann"})
     assert isinstance(outcome, Failed)
     assert outcome.fault is Fault.NOT_SCIM
+    assert outcome.may_have_been_done, "nor is it a refusal"
 
 
 # --- changing ----------------------------------------------------------------------------------------------------
@@ -338,6 +339,16 @@ async def test_a_group_whose_members_may_be_hidden_is_not_written_whole() -> Non
     outcome = await target(exchange).update("group", SALES, renamed, {"displayName": "Sales"})
     assert isinstance(outcome, Failed)
     assert "PUT" not in [request.method for request in exchange.requests]
+
+
+async def test_a_look_that_fails_leaves_no_doubt_unless_something_was_sent_before() -> None:
+    fails, renamed = [error(500)] * 4 + [says(200, {"id": ANN})], [Change(DEPARTMENT, "Sales", "Support")]
+    outcome = await target(ScriptedExchange(*fails), profile=PUT_PROFILE).update("user", ANN, LEAD, AGREED)
+    assert isinstance(outcome, Failed) and not outcome.may_have_been_done
+    refused_first = ScriptedExchange(error(501), *fails)
+    outcome = await target(refused_first).update("user", ANN, renamed, AGREED)
+    assert isinstance(outcome, Failed) and outcome.may_have_been_done
+    assert [request.method for request in refused_first.requests] == ["PATCH", *["GET"] * 5]
 
 
 async def test_a_permanent_500_on_who_is_gone_is_seen_to_be_that() -> None:
