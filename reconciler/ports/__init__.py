@@ -8,6 +8,7 @@ from __future__ import annotations
 from reconciler.ports.clock import Clock, Dice, Ticks
 from reconciler.ports.exchange import Diagnosis, Exchange, Request, Response
 from reconciler.ports.kept import (
+    Attempt,
     Batch,
     Claim,
     Decided,
@@ -17,6 +18,7 @@ from reconciler.ports.kept import (
     Hold,
     JobState,
     LogQuery,
+    MatchPairs,
     MemberDelta,
     Owner,
     PendingReference,
@@ -47,6 +49,7 @@ from reconciler.ports.target import Foreseeing, Target
 __all__ = [
     "Announcing",
     "AssignmentPage",
+    "Attempt",
     "Batch",
     "Claim",
     "Clock",
@@ -64,6 +67,7 @@ __all__ = [
     "InDoubt",
     "JobState",
     "LogQuery",
+    "MatchPairs",
     "MemberDelta",
     "MembershipPage",
     "NotTaken",

@@ -11,6 +11,9 @@ from reconciler.core.notices import Notice
 from reconciler.core.records import LogRecord, Record
 from reconciler.core.safeguards import Safeguard
 
+MatchPairs = tuple[tuple[str, str], ...]
+"""What an account is to be found by: (path, value) in order of precedence."""
+
 
 @dataclass(frozen=True, slots=True)
 class JobState:
@@ -62,6 +65,16 @@ class Owner:
     source: Identity
     tried_again_at: float | None = None
     """When an operation of the owner that failed is tried again; None: none waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A create, of this or another job, that is under way or of which nobody knows whether it was done."""
+
+    job: str
+    source_id: SourceId
+    match: MatchPairs
+    at: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from reconciler.core.restarting import ResetScope
 from reconciler.core.safeguards import Safeguard
 from reconciler.core.standing import Standing
 from reconciler.ports.kept import (
+    Attempt,
     Batch,
     Claim,
     Decided,
@@ -24,6 +25,7 @@ from reconciler.ports.kept import (
     Hold,
     JobState,
     LogQuery,
+    MatchPairs,
     MemberDelta,
     Owner,
     PendingReference,
@@ -139,6 +141,10 @@ class Store(Protocol):
     ) -> Mapping[SourceId, TargetId]: ...
 
     async def owners(self, target: Identity, kind: Kind, ids: Sequence[TargetId]) -> Mapping[TargetId, Owner]: ...
+
+    async def attempts(self, target: Identity, kind: Kind, matches: Collection[MatchPairs]) -> list[Attempt]:
+        """Return the creates of any job of this target that have no answer yet and were sent with these names."""
+        ...
 
     async def claims(self, target: Identity, kind: Kind, ids: Sequence[TargetId]) -> Mapping[TargetId, list[Claim]]:
         """Return who else, of any job of this target, has one of these accounts in scope, oldest first."""

@@ -9,7 +9,7 @@ from reconciler.core import diffing, settling, telling
 from reconciler.core.model import Kind, Profile, SourceId, TargetId
 from reconciler.core.outcomes import Account, Failed, Fault, Missing
 from reconciler.core.records import Link, Record, Verdict
-from reconciler.ports import Clock, Store, Target
+from reconciler.ports import Clock, MatchPairs, Store, Target
 from reconciler.runtime.apply import Applier
 from reconciler.runtime.asking import Asking, Question
 from reconciler.runtime.journal import Journal
@@ -48,8 +48,11 @@ class Recovering:
             return dict.fromkeys(lost, self._applier.unasked)
         questions = [Question(source_id, record.attempted_match) for source_id, record in lost.items()]
         answers = await self._asking[rules.kind].ask(questions, afresh=afresh)
-        ids = [account.id for answer in answers.values() if not isinstance(answer, Failed) for account in answer]
+        shown = {one: answer for one, answer in answers.items() if answer and not isinstance(answer, Failed)}
+        ids = [account.id for answer in shown.values() for account in answer]
         await self._journal.flush()
+        # First who is being made, then who was: what gets its owner in between is among the ones or the others.
+        latest = await self._latest_attempts(rules.kind, [lost[source_id] for source_id in shown])
         owners = await self._store.owners(self._target.identity, rules.kind, ids)
         now = self._clock.now()
         untold: dict[SourceId, Failed] = {}
@@ -60,6 +63,9 @@ class Recovering:
                 self._applier.refused_a_question(answer)
                 continue
             free = [account for account in answer if account.id not in owners]
+            if latest.get(record.attempted_match, 0.0) > (record.attempted_at or 0.0):
+                # Whoever was to get the name later was sent only because nobody had it: this one's was never made.
+                free = []
             if len(free) > 1:
                 why = f"{len(free)} accounts have the {record.attempted_match[0][0]} that one was made with: which?"
                 untold[source_id] = Failed(Fault.CONFLICT, why, code="DuplicateTargetEntries")
@@ -72,6 +78,15 @@ class Recovering:
                 )
                 self._journal.counts["create"] += 1
         return untold
+
+    async def _latest_attempts(self, kind: Kind, records: Sequence[Record]) -> Mapping[MatchPairs, float]:
+        """Return when a create with the names of each was last sent whose answer nobody has, for whomever."""
+        matches = {record.attempted_match for record in records}
+        attempts = await self._store.attempts(self._target.identity, kind, matches) if matches else []
+        latest: dict[MatchPairs, float] = {}
+        for attempt in attempts:
+            latest[attempt.match] = max(attempt.at, latest.get(attempt.match, 0.0))
+        return latest
 
     async def look(self, rules: KindRules, records: Sequence[Record]) -> Mapping[SourceId, Account | Missing | Failed]:
         """Return what the target shows of accounts of which it is not known whether the last operation was done."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, and_, bindparam, exists, null, or_, select, update
 
 from reconciler.core.model import Identity, Kind, SourceId, TargetId
 from reconciler.core.records import Verdict
-from reconciler.ports import Claim
+from reconciler.ports import Attempt, Claim, MatchPairs
 from reconciler.store import membership
 from reconciler.store.dialects import given, in_turn
 from reconciler.store.identifying import fenced_job, identity_ref, job_named, under_way
 from reconciler.store.reading import links_of
+from reconciler.store.rows import pairs, sent_with
 from reconciler.store.tables import CLAIMS, entries, identities, jobs, ledger
 
 _GIVEN = given()
@@ -27,6 +28,19 @@ _OTHERS = (
     .join(_mine, _same)
     .where(_mine.c.id == bindparam("its_job"), _other.c.id != bindparam("its_job"))
     .order_by(_other.c.id)
+)
+
+_ATTEMPTS = (
+    select(jobs.c.name, entries.c.source_id, entries.c.agreed, entries.c.attempted_at)
+    .join(jobs, jobs.c.id == entries.c.job_id)
+    .where(
+        jobs.c.target_ref == bindparam("target"),
+        entries.c.kind == bindparam("kind"),
+        entries.c.attempted_at.is_not(None),
+        entries.c.target_id.is_(None),
+        entries.c.agreed.in_(bindparam("sent_with", expanding=True)),
+    )
+    .order_by(entries.c.row_id)
 )
 
 _holder = entries.alias("holder")
@@ -45,6 +59,14 @@ _WAKE = (
     )
     .values(fingerprint=null())
 )
+
+
+def attempts(connection: Connection, target: Identity, kind: Kind, matches: Collection[MatchPairs]) -> list[Attempt]:
+    ref = identity_ref(connection, target)
+    if ref is None or not matches:
+        return []
+    rows = connection.execute(_ATTEMPTS, {"target": ref, "kind": kind, "sent_with": [*map(sent_with, matches)]})
+    return [Attempt(job, source_id, pairs(match), at) for job, source_id, match, at in rows]
 
 
 def claims(

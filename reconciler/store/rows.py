@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from reconciler.core.records import Escrow, Link, Record, Verdict
+from reconciler.ports import MatchPairs
 from reconciler.store.tables import entries
 
 WRITTEN = (
@@ -56,8 +57,8 @@ def written(record: Record, target_ref: int) -> tuple[Any, ...]:
     )
     if link is None:
         # without an account nothing is agreed: the column keeps what an attempted create was sent with
-        sent_with = orjson.dumps(record.attempted_match) if record.attempted_match else None
-        no_link = (None, None, None, None, None, None, sent_with)
+        kept = sent_with(record.attempted_match) if record.attempted_match else None
+        no_link = (None, None, None, None, None, None, kept)
         return (*before, None, None, None, *about, *waiting, *no_link, record.off_since, record.claims)
     return (
         *before,
@@ -114,11 +115,15 @@ def record(row: Sequence[Any]) -> Record:
         due_at=due_at,
         escrow=escrow,
         attempted_at=attempted_at,
-        attempted_match=() if target_id is not None or agreed is None else _pairs(agreed),
+        attempted_match=() if target_id is not None or agreed is None else pairs(agreed),
         off_since=off_since,
         claims=claims,
     )
 
 
-def _pairs(written_match: bytes) -> tuple[tuple[str, str], ...]:
+def sent_with(match: MatchPairs) -> bytes:
+    return orjson.dumps(match)
+
+
+def pairs(written_match: bytes) -> MatchPairs:
     return tuple((path, value) for path, value in orjson.loads(written_match))

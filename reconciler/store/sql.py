@@ -22,6 +22,7 @@ from reconciler.core.restarting import ResetScope
 from reconciler.core.safeguards import Safeguard
 from reconciler.core.standing import Standing
 from reconciler.ports import (
+    Attempt,
     Batch,
     Claim,
     Decided,
@@ -32,6 +33,7 @@ from reconciler.ports import (
     Hold,
     JobState,
     LogQuery,
+    MatchPairs,
     MemberDelta,
     Owner,
     PendingReference,
@@ -248,6 +250,9 @@ class SqlStore:
 
     async def owners(self, target: Identity, kind: Kind, ids: Sequence[TargetId]) -> Mapping[TargetId, Owner]:
         return await self._do(reading.owners, target, kind, ids)
+
+    async def attempts(self, target: Identity, kind: Kind, matches: Collection[MatchPairs]) -> list[Attempt]:
+        return await self._do(claiming.attempts, target, kind, matches)
 
     async def claims(self, target: Identity, kind: Kind, ids: Sequence[TargetId]) -> Mapping[TargetId, list[Claim]]:
         return await self._do(claiming.claims, target, kind, ids)

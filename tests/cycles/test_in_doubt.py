@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from tests.cycles.calendar import DAY
 from tests.cycles.company import GROUPS, MANAGER, Company, done
-from tests.servers.faults import FOR_EVER, DropAfterCommit, Status, Unauthorized
+from tests.servers.faults import FOR_EVER, Delay, Drop, DropAfterCommit, Status, Unauthorized, WrongJson
 from tests.servers.quirks import Quirks
 from tests.servers.scim import ScimServer
 
 ANN = "ann@example.com"
+OUT_OF_SCOPE = """
+[jobs.app.users.filter]
+attribute = "department"
+operator = "NOT EQUALS"
+value = "Alumni"
+"""
 
 
 # --- a 404 that speaks of something else than the account ---------------------------------------------------------
@@ -73,6 +80,62 @@ async def test_a_group_that_was_there_is_not_deleted_because_one_of_its_name_was
     company.groups.clear()
     assert done(await company.cycle()) == {"delete": 1}
     assert [group["displayName"] for group in server.groups.values()] == ["Crew"]
+
+
+# --- an answer that is no answer, and a look that failed ------------------------------------------------------------
+
+
+async def test_a_create_that_is_answered_with_something_else_may_have_been_done(
+    company: Company, server: ScimServer
+) -> None:
+    server.quirks = Quirks(filter_refused=400)
+    company.tables = OUT_OF_SCOPE
+    company.people("ann")
+    server.script.on("POST", "/Users", then=WrongJson())
+    await company.cycle()
+    company.users["ann"]["department"] = "Alumni"
+    await company.cycle()
+    assert server.user(ANN)["active"] is False
+
+
+async def test_who_was_locked_after_a_look_that_failed_was_not_locked_by_us(
+    company: Company, server: ScimServer
+) -> None:
+    server.quirks = Quirks(patch_unsupported=True)
+    company.people("ann", "bob")
+    await company.cycle()
+    company.users["ann"]["jobTitle"] = "Chief"
+    server.script.on("GET", f"/Users/{server.user(ANN)['id']}", then=Status(500), times=FOR_EVER)
+    assert done(await company.cycle()) == {"failure": 1}
+    assert not server.sent("PUT"), "nothing was changed"
+    server.script.clear()
+    server.user(ANN)["active"] = False
+    company.clock.turn(DAY)
+    assert done(await company.cycle()) == {"update": 1}
+    assert (server.user(ANN)["active"], server.user(ANN)["title"]) == (False, "Chief")
+
+
+# --- two of one name ------------------------------------------------------------------------------------------------
+
+
+async def test_what_is_being_made_for_a_successor_is_not_taken_for_what_was_never_made(
+    company: Company, server: ScimServer
+) -> None:
+    company.people("bob")
+    await company.cycle()
+    company.people("ann")
+    server.script.on("POST", "/Users", then=Drop(), times=FOR_EVER)
+    server.script.on("GET", "/Users", then=Drop(), nth=2, times=FOR_EVER)
+    await company.cycle()
+    server.script.clear()
+    del company.users["ann"]
+    company.person("anna", userPrincipalName=ANN)
+    server.script.on("POST", "/Users", then=Delay(0.2, done=True))
+    await company.cycle()
+    assert (server.user(ANN)["externalId"], server.user(ANN)["active"]) == ("anna", True)
+    server.clear_requests()
+    assert done(await company.cycle()) == {}
+    assert server.requests == []
 
 
 # --- a list that is older than what was made ------------------------------------------------------------------------

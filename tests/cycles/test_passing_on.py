@@ -16,7 +16,7 @@ from reconciler.runtime.cycle import run_cycle
 from reconciler.runtime.report import CycleReport
 from tests.cycles.calendar import DAY
 from tests.cycles.company import ATTRIBUTES, GROUPS, MANAGER, Company, done
-from tests.servers.faults import FOR_EVER, Delay, Status
+from tests.servers.faults import FOR_EVER, Delay, Drop, DropAfterCommit, Status
 from tests.servers.quirks import Quirks
 from tests.servers.scim import ScimServer
 
@@ -423,3 +423,26 @@ async def test_two_jobs_that_run_side_by_side_make_one_account_for_one_person(tm
         for job in ("app", "other"):
             report = await cycle_of(company, job)
             assert (report.failures, server.sent("POST")) == ([], [])
+
+
+async def test_of_two_creates_of_one_name_without_an_answer_the_later_made_the_account(
+    company: Company, server: ScimServer
+) -> None:
+    company.tables = department_is("app", "Sales") + second_job('scope = "all"') + department_is("other", "Research")
+    company.person("bob", department="Sales")
+    await cycle_of(company, "app")
+    for id_, department, fault in (("ann", "Sales", Drop()), ("anna", "Research", DropAfterCommit())):
+        company.person(id_, userPrincipalName=ANN, department=department)
+        server.script.on("POST", "/Users", then=fault, times=FOR_EVER)
+        server.script.on("GET", "/Users", then=Drop(), nth=2, times=FOR_EVER)
+        await cycle_of(company, "app" if id_ == "ann" else "other")
+        server.script.clear()
+        company.users["ann"]["department"] = "Alumni"
+    assert server.user(ANN)["externalId"] == "anna"
+    for _ in range(2):
+        await cycle_of(company, "app")
+        await cycle_of(company, "other")
+        assert server.user(ANN)["active"] is True
+    server.clear_requests()
+    assert done(await cycle_of(company, "other")) == {}
+    assert server.requests == []

@@ -10,7 +10,7 @@ import pytest
 from reconciler.core.model import Kind
 from reconciler.core.records import Escrow, Link, Record, Verdict
 from reconciler.errors import StateError
-from reconciler.ports import Batch, Claim, GroupMembers, Owner, Seen
+from reconciler.ports import Attempt, Batch, Claim, GroupMembers, Owner, Seen
 from reconciler.store.sql import SqlStore
 from tests.store.scenes import OTHER, SOURCE, TARGET, Work, ids, linked, logged, open_work, print_of, sid, tid, unlinked
 
@@ -145,6 +145,26 @@ async def test_owners_are_found_across_jobs_but_not_across_targets(work: Work, s
     assert (await store.owners(OTHER, "user", [tid("t2")]))[tid("t2")].job == "elsewhere"
     assert await store.owners(TARGET, "group", [tid("t1")]) == {}
     assert await store.owners(SOURCE, "user", [tid("t1")]) == {}
+
+
+async def test_creates_without_an_answer_are_found_by_their_names_across_jobs(work: Work, store: SqlStore) -> None:
+    ann, bob = (("userName", "ann"), ("mail", "a@example.com")), (("userName", "bob"),)
+    beside = await open_work(store, "beside")
+    elsewhere = await open_work(store, "elsewhere", OTHER)
+    await work.commit(
+        unlinked("ann", attempted_at=1.0, attempted_match=ann), unlinked("bob", attempted_at=2.0, attempted_match=bob)
+    )
+    await work.commit(linked("dan", "t1", attempted_at=3.0), unlinked("eve"))
+    await beside.commit(unlinked("anna", attempted_at=4.0, attempted_match=ann))
+    await elsewhere.commit(unlinked("ann", attempted_at=5.0, attempted_match=ann))
+    assert await store.attempts(TARGET, "user", [ann]) == [
+        Attempt("phone", sid("ann"), ann, 1.0),
+        Attempt("beside", sid("anna"), ann, 4.0),
+    ]
+    await work.commit(linked("ann", "t2"))
+    assert [found.job for found in await store.attempts(TARGET, "user", {ann})] == ["beside"]
+    assert await store.attempts(TARGET, "user", []) == await store.attempts(TARGET, "group", [ann]) == []
+    assert await store.attempts(SOURCE, "user", [ann]) == []
 
 
 async def test_linked_count_leaves_out_those_whom_we_disabled(work: Work, store: SqlStore) -> None:
