@@ -292,7 +292,9 @@ async def provisions(sim: Simulation) -> None:
     sim.watch.begun.append(began)
     sim.watch.nobody_is_alone()
     job = sim.a_job()
+    look = sim.watch.looks(job)
     await sim.lives.hand(lambda desk: desk.provision(job, [id_], dry_run=False, by="hand"))
+    sim.watch.has_looked(look)
     if began in sim.watch.begun:
         sim.watch.begun.remove(began)
 
@@ -305,6 +307,7 @@ async def takes_out(sim: Simulation) -> None:
     if (id_ := _somebody(sim)) is None:
         return
     began = sim.seconds()
+    sim.watch.approved += 1  # it is a person who takes away here
     sim.watch.perhaps_out.add(id_)
     sim.watch.mark()
     sim.watch.begun.append(began)
@@ -316,7 +319,6 @@ async def takes_out(sim: Simulation) -> None:
         sim.watch.perhaps_out.discard(id_)
         sim.watch.taken_out.add(id_)
         sim.watch.mark()
-    sim.watch.approved += 1
 
 
 async def changes_the_rules(sim: Simulation) -> None:

@@ -38,6 +38,10 @@ class Standing:
     in_scope: float = -math.inf
     left: dict[str, float] = field(default_factory=dict)
     """When she left each job that had her, by `Calendar.elapsed`: the time of grace is one job's own."""
+    back: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """When she came back to a job, with when she had left it before."""
+    leaves: float = math.inf
+    """Her day of leaving, as the source showed it last."""
     names: set[str] = field(default_factory=set)
 
 
@@ -47,6 +51,8 @@ class Cycle:
 
     job: str
     began: float
+    look: list[float]
+    """From when to when it looks at the source."""
     sent: list[tuple[str, str]] = field(default_factory=list)
     """First tries of creates and of what takes somebody out, in order, with whom they are about."""
     alone: bool = True
@@ -78,6 +84,8 @@ class Watch:
         self.broken: list[str] = []
         self.cycles: dict[str, Cycle] = {}
         """The cycles that run, by job."""
+        self._looks: dict[str, list[list[float]]] = {}
+        """From when to when each job looked at the source, by `Calendar.elapsed`."""
         self.begun: list[float] = []
         """When the cycles and runs on demand began that are under way."""
         self.foreign: dict[str, dict[str, Any]] = {}
@@ -93,6 +101,8 @@ class Watch:
         """When the last cycle of each job began that read everything: who is in which group is known from then."""
         self._disabled: dict[str, float] = {}
         """When each account that is off was switched off by a request, by `Calendar.elapsed`."""
+        self._off_already: dict[str, float] = {}
+        """When each account was last sent a disable that somebody else had disabled meanwhile, without our knowing."""
         self._made: set[str] = set()
         """Accounts that were ever made by request."""
         self.changes: list[Changed] = []
@@ -120,15 +130,26 @@ class Watch:
             serving = rules.serving(row) if row is not None else []
             moment = self._calendar.elapsed()
             if row is not None:
-                moment = min(moment, rules.leaves_at(row) - EPOCH)
+                one.leaves = rules.leaves_at(row) - EPOCH
             for job in rules.jobs:
                 if on and job in serving:
+                    if (left := one.left.get(job.name, math.inf)) < math.inf:
+                        one.back[job.name] = moment, left
                     one.left[job.name] = math.inf
                 elif one.left.get(job.name) == math.inf or (not one.left and len(rules.jobs) == 1):
-                    one.left[job.name] = moment
+                    one.left[job.name] = self._left(one, job.name, min(moment, one.leaves))
             one.in_scope = math.inf if scoped else min(one.in_scope, now)
             if id_ in self.perhaps_out:
                 one.on = one.off = one.in_scope = math.inf
+
+    def _left(self, one: Standing, job: str, moment: float) -> float:
+        """Return since when a job may count somebody as having left, who left now.
+
+        Who came back and left again while the job did not look at the source was never back for all that it can know.
+        """
+        back, left = one.back.pop(job, (moment, moment))
+        seen = any(began <= moment and ended >= back for began, ended in self._looks.get(job, ()))
+        return moment if seen else left
 
     def owner(self, account: dict[str, Any]) -> str:
         """Return whose account this is: by its externalId; one that somebody else made is theirs whose name it has."""
@@ -153,12 +174,16 @@ class Watch:
 
     def sends(self, host: str, request: Request) -> None:
         """Take note of a request before it leaves."""
-        if host != TARGET_HOST or request.method == "GET" or len(self.cycles) != 1:
+        if host != TARGET_HOST or request.method == "GET":
             return
-        (cycle,) = self.cycles.values()
         seen = seen_of(request, self._seconds())
         if seen.segments[:1] != ("Users",):
             return
+        if _switches_off(seen.body) and self.users().get(seen.segments[-1], {}).get("active") is False:
+            self._off_already[seen.segments[-1]] = self._calendar.elapsed()
+        if len(self.cycles) != 1:
+            return
+        (cycle,) = self.cycles.values()
         if seen.method == "POST":
             cycle.first(("create", str(seen.body.get("externalId"))))
         elif seen.method == "DELETE" or _switches_off(seen.body):
@@ -295,11 +320,20 @@ class Watch:
     # --- cycles ---
 
     def cycle_begins(self, job: str) -> None:
-        cycle = self.cycles[job] = Cycle(job, self._seconds())
+        cycle = self.cycles[job] = Cycle(job, self._seconds(), self.looks(job))
         self.begun.append(cycle.began)
         self.nobody_is_alone(unless=1)
         self.changes.clear()
         self._written(job)
+
+    def looks(self, job: str) -> list[float]:
+        """Take note that a job looks at the source from now on; return from when to when, to be ended."""
+        look = [self._calendar.elapsed(), math.inf]
+        self._looks.setdefault(job, []).append(look)
+        return look
+
+    def has_looked(self, look: list[float]) -> None:
+        look[1] = min(look[1], self._calendar.elapsed())
 
     def nobody_is_alone(self, *, unless: int = 0) -> None:
         """Somebody else works on the app while cycles run; `unless` there are just so many of these."""
@@ -310,6 +344,9 @@ class Watch:
         """The daemon is no more."""
         self.cycles.clear()
         self.begun.clear()
+        for looks in self._looks.values():
+            for look in looks:
+                self.has_looked(look)
 
     def cycle_ends(self, job: str, *, quiet: bool, whole: bool) -> None:
         """Compare what was done with what is written down.
@@ -320,6 +357,7 @@ class Watch:
         if cycle is None:
             return
         self.begun.remove(cycle.began)
+        self.has_looked(cycle.look)
         if whole:
             self._whole_since[job] = cycle.began
         self._leavers_first(cycle)
@@ -348,6 +386,9 @@ class Watch:
             watermark = connection.execute("SELECT watermark FROM jobs WHERE name = ?", (job,)).fetchone()
             known = {id_ for (id_,) in connection.execute(_KNOWN, (job,))}
         self._logged = max((row[0] for row in rows), default=self._logged)
+        for _, _, operation, status, target_id, _ in rows:
+            if (operation, status) == ("disable", "success") and target_id in self._off_already:
+                self._disabled.setdefault(target_id, self._off_already[target_id])
         return [row[1:] for row in rows], watermark[0] if watermark else None, known
 
     def _log_is_true(self, rows: list[tuple[str, ...]], *, whole: bool) -> None:
