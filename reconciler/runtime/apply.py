@@ -22,6 +22,8 @@ from reconciler.runtime.spool import Spool
 from reconciler.runtime.taken_names import TakenNames
 from reconciler.runtime.turns import Hand
 
+SHOWN_WITHIN_SECONDS = 300.0
+"""So long after it was made may a target say that an account is not there, although it is."""
 FAILURES_MAX = 1000
 """How many failures a summary names; all are counted, and in the log."""
 
@@ -168,6 +170,8 @@ class Applier:
         record = settling.failed(operation, failure, now)
         if together_with is not None and together_with.tried_again_at is not None and not operation.negative:
             record.due_at = max(now, together_with.tried_again_at)
+        if failure.fault is Fault.NOT_FOUND and self.made_just_now(record):
+            record.due_at = now  # a target that does not show it yet may do so in the next cycle
         target_id = operation.record.link.target_id if operation.record.link is not None else None
         await self._journal.entry(record, telling.sent(operation, failure, target_id, now, took_ms))
         self.first_failure = self.first_failure or failure
@@ -352,15 +356,15 @@ class Applier:
         await self._journal.entry(record, log, pending=pending, touches_groups=touches_groups)
 
     def made_just_now(self, record: Record) -> bool:
-        """Whether this cycle made the account: a target whose parts agree only after a while may not show it yet."""
-        link = record.link
-        return link is not None and link.origin == "created" and link.linked_at > self._began_at
+        """Whether we made the account so lately that a target whose parts agree after a while may not show it yet."""
+        link, since = record.link, min(self._began_at, self._clock.now() - SHOWN_WITHIN_SECONDS)
+        return link is not None and link.origin == "created" and link.linked_at > since
 
     async def _vanished(self, operation: Operation, took_ms: int) -> None:
         """A linked account is not there: a negative operation is done by that, any other matches the entry again."""
         now = self._clock.now()
         if not operation.negative and self.made_just_now(operation.record):
-            why = "the account was made in this cycle, and the target does not show it yet"
+            why = "the account was made just now, and the target does not show it yet"
             await self.fail(operation, Failed(Fault.NOT_FOUND, why, 404), took_ms)
             return
         if operation.record.link is not None:

@@ -183,6 +183,8 @@ class Referring:
         else:
             rejected = settling.rejected(record, record.fingerprint, failure.error_code, why, now)
             rejected.attempted_at = now if failure.may_have_been_done else rejected.attempted_at
+            if failure.fault is Fault.NOT_FOUND and self._applier.made_just_now(record):
+                rejected.due_at = now  # a target that does not show it yet may do so in the next cycle
             await self._journal.entry(rejected, log)
         self._applier.failed(record.source_id, "update", failure.error_code, why, reference=True)
 

@@ -34,6 +34,7 @@ async def test_a_change_of_an_account_that_has_vanished_makes_it_again_in_the_sa
     company.people(*PEOPLE)
     company.group("g1", PEOPLE, "Crew")
     await company.cycle()
+    company.clock.turn(HOUR)
     del server.users[server.user(ANN)["id"]]
     company.users["ann"]["jobTitle"] = "Manager"
     report = await company.cycle()

@@ -9,12 +9,13 @@ from pathlib import Path
 import anyio
 import pytest
 
-from tests.cycles.calendar import DAY
+from tests.cycles.calendar import DAY, HOUR
 from tests.cycles.company import ATTRIBUTES, GROUPS, MANAGER, Company, done
 from tests.servers.faults import FOR_EVER, Delay, Drop, DropAfterCommit, Status, Unauthorized
 from tests.servers.quirks import Quirks
 from tests.servers.scim import ScimServer
 
+ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 FILTER = """
 [jobs.app.users.filter]
 attribute = "department"
@@ -254,6 +255,7 @@ async def test_who_waits_for_a_manager_and_has_vanished_is_made_again(company: C
     company.person("ann", manager="boss")
     await company.cycle()
     company.person("boss")
+    company.clock.turn(HOUR)
     del server.users[server.user("ann@example.com")["id"]]
     await company.cycle()
     await company.cycle()
@@ -358,3 +360,26 @@ async def test_a_group_that_does_not_show_yet_when_it_is_filled_is_still_one_tha
     company.groups.clear()
     assert done(await company.cycle()) == {"delete": 1}
     assert server.groups == {}
+
+
+@pytest.mark.parametrize("lax", [False, True])
+async def test_an_account_that_does_not_show_yet_in_the_next_cycle_is_not_made_again(
+    company: Company, server: ScimServer, lax: bool
+) -> None:
+    server.quirks = Quirks(lax_unique=lax)
+    company.attributes += MANAGER
+    company.person("ann", manager="boss")
+    company.person("boss", manager="ann")
+    server.script.on("PATCH", "/Users", then=Status(404), times=FOR_EVER)
+    server.script.on("GET", "/Users/", then=Status(404), times=FOR_EVER)
+    await company.cycle()
+    for _ in range(3):
+        company.clock.turn(20.0)
+        company.users["ann"]["jobTitle"] += "!"
+        await company.cycle()
+    server.script.clear()
+    await company.cycle()
+    assert len(server.sent("POST")) == 2
+    ann, boss = server.user("ann@example.com"), server.user("boss@example.com")
+    assert (ann[ENTERPRISE]["manager"]["value"], ann["title"]) == (boss["id"], "Engineer!!!")
+    assert boss[ENTERPRISE]["manager"]["value"] == ann["id"]

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.cycles.calendar import DAY
+from tests.cycles.calendar import DAY, HOUR
 from tests.cycles.company import GROUPS, MANAGER, Company, done
 from tests.servers.faults import FOR_EVER, ServerFault, Status, WrongJson
 from tests.servers.scim import ScimServer
@@ -314,6 +314,7 @@ async def test_who_reports_to_somebody_that_was_made_again_follows(
     company.person("ann", manager="boss")
     company.people("boss")
     await company.cycle()
+    company.clock.turn(HOUR)
     del server.users[server.user("boss@example.com")["id"]]
     if not full:
         company.users["boss"]["jobTitle"] = "Chief"

@@ -12,7 +12,7 @@ import orjson
 
 from reconciler.runtime.events import Event
 from tests.sim import hands, oracle, rules, weather
-from tests.sim.app import App
+from tests.sim.app import SHOWN_AFTER_SECONDS, App
 from tests.sim.daemon import MailServer
 from tests.sim.disk import Disk
 from tests.sim.hr import TOKEN, HrSystem
@@ -269,6 +269,8 @@ class Simulation:
             found = self.differences()
             if not found:
                 break
+            if self.app.engine.quirks.invisible_for_requests:
+                await wait(SHOWN_AFTER_SECONDS)  # what was made shows in the next cycle, which comes later than at once
         return found
 
     def differences(self) -> list[str]:
