@@ -44,9 +44,12 @@ class Target(Protocol):
     async def delete(self, kind: Kind, target_id: TargetId) -> Done | Missing | Failed: ...
 
     async def change_members(
-        self, group: TargetId, add: Sequence[TargetId], remove: Sequence[TargetId]
+        self, group: TargetId, add: Sequence[TargetId], remove: Sequence[TargetId], *, filled: bool = False
     ) -> MembersDone | Failed:
-        """Add, then remove, in batches; never more per request than the profile allows, halved where refused."""
+        """Add, then remove, in batches; never more per request than the profile allows, halved where refused.
+
+        `filled`: somebody is certainly in the group, whether or not the target shows it; nobody else is thrown out.
+        """
         ...
 
     async def members(self, group: TargetId) -> frozenset[TargetId] | Missing | Failed:

@@ -193,7 +193,7 @@ class Joining:
 
     async def _change_group(self, one: _Membership) -> None:
         record, group, delta, add, remove, held = one.record, one.group, one.delta, one.add, one.leaving, one.held
-        outcome = await self._change(group, add, remove)
+        outcome = await self._change(group, add, remove, filled=delta.filled)
         if isinstance(outcome, Failed):
             if outcome.may_have_been_done:
                 await self._look_what_was_done(record, group, add, remove)
@@ -227,7 +227,7 @@ class Joining:
             if held:
                 self._put_on_hold(record, waiting, held)
             if strangers - waiting:
-                left = await self._change(group, {}, dict.fromkeys(strangers - waiting, SourceId("")))
+                left = await self._change(group, {}, dict.fromkeys(strangers - waiting, SourceId("")), filled=True)
                 outcome = _both(outcome, left)
                 removed += [member for member in outcome.done if member in strangers]
         await self._holding.members_settled(record.source_id, wanted_out.difference(removed))
@@ -289,11 +289,11 @@ class Joining:
             self.held.append(HeldRemovals(record, sorted(waiting), why))
 
     async def _change(
-        self, group: TargetId, add: Mapping[TargetId, SourceId], remove: Mapping[TargetId, SourceId]
+        self, group: TargetId, add: Mapping[TargetId, SourceId], remove: Mapping[TargetId, SourceId], *, filled: bool
     ) -> MembersDone | Failed:
         if not add and not remove:
             return MembersDone()
-        return await self._target.change_members(group, list(add), list(remove))
+        return await self._target.change_members(group, list(add), list(remove), filled=filled)
 
     async def _learn(self, record: Record, group: TargetId) -> Failed | None:
         """Take the members that the target shows into the ledger, and those out of it that it does not show."""

@@ -47,9 +47,9 @@ class Overheard:
         return await self._target.delete(kind, target_id)
 
     async def change_members(
-        self, group: TargetId, add: Sequence[TargetId], remove: Sequence[TargetId]
+        self, group: TargetId, add: Sequence[TargetId], remove: Sequence[TargetId], *, filled: bool = False
     ) -> MembersDone | Failed:
-        return await self._target.change_members(group, add, remove)
+        return await self._target.change_members(group, add, remove, filled=filled)
 
     async def members(self, group: TargetId) -> frozenset[TargetId] | Missing | Failed:
         return await self._target.members(group)

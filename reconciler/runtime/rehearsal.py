@@ -56,7 +56,7 @@ class Rehearsal:
         return Done()
 
     async def change_members(
-        self, group: TargetId, add: Sequence[TargetId], remove: Sequence[TargetId]
+        self, group: TargetId, add: Sequence[TargetId], remove: Sequence[TargetId], *, filled: bool = False
     ) -> MembersDone | Failed:
         self.memberships.append((group, tuple(add), tuple(remove)))
         return MembersDone((*add, *remove))

@@ -342,6 +342,7 @@ def member_delta(connection: Connection, job_id: int, group: SourceId) -> Member
         remove=tuple(sorted((source_id, target_id) for source_id, target_id in connection.execute(_REMOVE, of))),
         unresolved=tuple(connection.execute(_UNRESOLVED, of).scalars()),
         in_doubt=frozenset(connection.execute(_IN_DOUBT, of).scalars()),
+        filled=connection.execute(_CERTAIN, of).first() is not None,
     )
 
 
@@ -404,6 +405,11 @@ _UNRESOLVED = (
 )
 _IN_DOUBT = select(ledger.c.member_target_id).where(
     ledger.c.job_id == bindparam("job_id"), ledger.c.group_id == bindparam("group_id"), ledger.c.in_doubt
+)
+_CERTAIN = (
+    select(ledger.c.member_target_id)
+    .where(ledger.c.job_id == bindparam("job_id"), ledger.c.group_id == bindparam("group_id"), ~ledger.c.in_doubt)
+    .limit(1)
 )
 _WANTED = select(_MEMBERS.c.target_id).where(_MEMBERS.c.standing == "wanted")
 _REMOVE = (

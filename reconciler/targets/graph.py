@@ -181,7 +181,7 @@ class GraphTarget:
         return Done()
 
     async def change_members(
-        self, group: TargetId, add: Sequence[TargetId], remove: Sequence[TargetId]
+        self, group: TargetId, add: Sequence[TargetId], remove: Sequence[TargetId], *, filled: bool = False
     ) -> MembersDone | Failed:
         return await self._members.change(group, add, remove)
 

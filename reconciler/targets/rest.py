@@ -219,7 +219,7 @@ class RestTarget:
         return Missing() if refusal.fault is Fault.NOT_FOUND else refusal
 
     async def change_members(
-        self, group: TargetId, add: Sequence[TargetId], remove: Sequence[TargetId]
+        self, group: TargetId, add: Sequence[TargetId], remove: Sequence[TargetId], *, filled: bool = False
     ) -> MembersDone | Failed:
         return await self._members.change(group, add, remove)
 

@@ -130,9 +130,9 @@ class ScimTarget:
         return answer
 
     async def change_members(
-        self, group: TargetId, add: Sequence[TargetId], remove: Sequence[TargetId]
+        self, group: TargetId, add: Sequence[TargetId], remove: Sequence[TargetId], *, filled: bool = False
     ) -> MembersDone | Failed:
-        return await self._members.change(group, add, remove)
+        return await self._members.change(group, add, remove, filled=filled)
 
     async def members(self, group: TargetId) -> frozenset[TargetId] | Missing | Failed:
         return await self._members.read(group)

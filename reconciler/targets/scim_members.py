@@ -49,7 +49,7 @@ class _Run:
 class Membership:
     """The memberships of one target."""
 
-    __slots__ = ("_facts", "_filled", "_profile", "_proving", "_wire")
+    __slots__ = ("_facts", "_filled", "_not_empty", "_profile", "_proving", "_wire")
 
     def __init__(self, wire: Wire, facts: Facts, profile: Profile) -> None:
         self._wire, self._facts, self._profile = wire, facts, profile
@@ -57,6 +57,8 @@ class Membership:
         """Held by whoever finds out how members leave: what goes wrong with that does so in one group."""
         self._filled: set[TargetId] = set()
         """Groups that certainly have members, because we have just added some."""
+        self._not_empty: set[TargetId] = set()
+        """Groups that had members before anything was changed here."""
 
     async def read(self, group: TargetId) -> frozenset[TargetId] | Missing | Failed:
         """Return who is in the group; Failed where the target is known not to show it."""
@@ -66,10 +68,12 @@ class Membership:
         return self._shown(group, got[0])
 
     async def change(
-        self, group: TargetId, add: Sequence[TargetId], remove: Sequence[TargetId]
+        self, group: TargetId, add: Sequence[TargetId], remove: Sequence[TargetId], *, filled: bool = False
     ) -> MembersDone | Failed:
         """Add, then remove. What was done before a failure is told; the rest is refused with it."""
         run = _Run()
+        if filled:
+            self._not_empty.add(group)
         if add or remove:
             await self._facts.ask()
         if len(add) >= _MANY and self._facts.leaves_out is None and not self._writes_whole_groups():
@@ -257,6 +261,9 @@ class Membership:
             shown = self._shown(group, found[0])
             if isinstance(shown, Failed):
                 return replace(shown, fault=Fault.UNSUPPORTED)
+            if not shown and self._facts.shows_members is None and group in self._not_empty:
+                reason = f"{_DOING}: it could only be written whole, and the target may be hiding its members"
+                return Failed(Fault.UNSUPPORTED, reason)
             etag = etag_of(*found) if self._facts.says("etag") else None
             outcome = await self._put_once(group, scim.put_members_body(found[0], add=add, remove=remove), etag)
             if outcome is None and add:

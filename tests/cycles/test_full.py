@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 from tests.cycles.calendar import DAY
@@ -218,6 +221,23 @@ async def test_a_group_that_hides_its_members_and_is_written_whole_loses_none(
     company.group("g1", ["ann", "bob", "cleo"], "Gang")
     report = await company.cycle()
     assert [(one["id"], one["error_code"]) for one in report.failures] == [("g1", "NotImplemented")] * 2
+    assert server.members("Crew") == there
+
+
+async def test_a_group_that_hides_its_members_loses_none_where_it_was_forgotten_that_it_hides_them(
+    company: Company, server: ScimServer
+) -> None:
+    server.quirks = Quirks(no_members_on_get=True, patch_unsupported=True)
+    company.tables = GROUPS
+    company.people(*PEOPLE)
+    company.group("g1", ["ann", "bob"], "Crew")
+    await company.cycle()
+    there = server.members("Crew")
+    with closing(sqlite3.connect(company.directory / "state.db")) as state, state:
+        state.execute("DELETE FROM target_facts")  # as after a kill, or a stop, before the cycle's end
+    company.group("g1", ["ann", "cleo"], "Crew")
+    report = await company.cycle()
+    assert [(one["id"], one["error_code"]) for one in report.failures] == [("g1", "NotImplemented")]
     assert server.members("Crew") == there
 
 

@@ -25,10 +25,10 @@ class Crowd(Rehearsal):
         self.under_way = self.most = 0
 
     async def change_members(
-        self, group: TargetId, add: Sequence[TargetId], remove: Sequence[TargetId]
+        self, group: TargetId, add: Sequence[TargetId], remove: Sequence[TargetId], *, filled: bool = False
     ) -> MembersDone | Failed:
         await self._meet()
-        return await super().change_members(group, add, remove)
+        return await super().change_members(group, add, remove, filled=filled)
 
     async def update(
         self, kind: Kind, target_id: TargetId, changes: Sequence[Change], agreed: Resource

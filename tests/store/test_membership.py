@@ -184,17 +184,18 @@ async def test_a_member_in_the_source(
     await stage(work, group("g", "m"))
     await work.commit(*([member] if member else []))
 
-    def shown(expected: tuple[str, ...]) -> MemberDelta:
+    def shown(expected: tuple[str, ...], *, filled: bool) -> MemberDelta:
         pair = ((sid("m"), tid("t-m")),)
         return MemberDelta(
             add=pair if "add" in expected else (),
             remove=pair if "remove" in expected else (),
             unresolved=(sid("m"),) if "unresolved" in expected else (),
+            filled=filled,
         )
 
-    assert await delta(work) == shown(when_absent)
+    assert await delta(work) == shown(when_absent, filled=False)
     await work.commit(members_added=[(sid("g"), sid("m"), tid("t-m"))])
-    assert await delta(work) == shown(when_there)
+    assert await delta(work) == shown(when_there, filled=True)
 
 
 @pytest.mark.parametrize(
@@ -212,13 +213,14 @@ async def test_a_member_in_the_source(
 async def test_somebody_in_the_ledger_who_left_the_group(work: Work, member: Record | None, removed: bool) -> None:
     await stage(work, group("g"))
     await work.commit(*([member] if member else []), members_added=[(sid("g"), sid("m"), tid("t-m"))])
-    assert await delta(work) == MemberDelta((), ((sid("m"), tid("t-m")),) if removed else (), ())
+    assert await delta(work) == MemberDelta((), ((sid("m"), tid("t-m")),) if removed else (), (), filled=True)
 
 
 async def test_an_account_made_anew_takes_the_place_of_the_old_one(work: Work) -> None:
     await stage(work, group("g", "ann"))
     await work.commit(linked("ann", "t-new"), members_added=[(sid("g"), sid("ann"), tid("t-old"))])
-    assert await delta(work) == MemberDelta(((sid("ann"), tid("t-new")),), ((sid("ann"), tid("t-old")),), ())
+    add, remove = ((sid("ann"), tid("t-new")),), ((sid("ann"), tid("t-old")),)
+    assert await delta(work) == MemberDelta(add, remove, (), filled=True)
 
 
 async def test_an_account_that_went_to_another_entry_stays_a_member(work: Work) -> None:
@@ -228,7 +230,7 @@ async def test_an_account_that_went_to_another_entry_stays_a_member(work: Work) 
         unlinked("ann-old", verdict=Verdict.GONE),
         members_added=[(sid("g"), sid("ann-old"), tid("t1"))],
     )
-    assert await delta(work) == MemberDelta((), (), ())
+    assert await delta(work) == MemberDelta((), (), (), filled=True)
 
 
 async def test_a_group_is_a_member_by_its_own_account(work: Work) -> None:
@@ -297,9 +299,12 @@ async def test_who_was_about_to_be_changed_is_in_doubt_until_it_is_known(work: W
     doubted = [(sid("g"), sid(one), tid(account)) for one, account in (("ann", "t1"), ("cleo", "t3"))]
     await work.commit(members_in_doubt=doubted, members_added=[(sid("g"), sid("bob"), tid("t2"))])
     both = frozenset({tid("t1"), tid("t3")})
-    assert await delta(work) == MemberDelta(((sid("ann"), tid("t1")),), ((sid("cleo"), tid("t3")),), (), both)
+    add, remove = ((sid("ann"), tid("t1")),), ((sid("cleo"), tid("t3")),)
+    assert await delta(work) == MemberDelta(add, remove, (), both, filled=True)
     await work.commit(members_added=[(sid("g"), sid("ann"), tid("t1"))], members_removed=[(sid("g"), tid("t3"))])
-    assert await delta(work) == MemberDelta((), (), ())
+    assert await delta(work) == MemberDelta((), (), (), filled=True)
+    await work.commit(members_in_doubt=[(sid("g"), sid("ann"), tid("t1")), (sid("g"), sid("bob"), tid("t2"))])
+    assert not (await delta(work)).filled
 
 
 async def test_a_group_that_has_its_account_again_has_its_ledger_again(work: Work) -> None:
