@@ -278,7 +278,7 @@ class Store(Protocol):
     # what the target said of itself
     async def remembered(self, target: Identity) -> dict[str, Any] | None: ...
 
-    async def remember(self, target: Identity, facts: dict[str, Any], now: float) -> None: ...
+    async def remember(self, target: Identity, facts: dict[str, Any], now: float) -> None: ...  # the others stay
 
     # the end
     async def close_cycle(

@@ -192,7 +192,10 @@ def remembered(connection: Connection, target: Identity) -> dict[str, Any] | Non
 
 
 def remember(connection: Connection, target: Identity, facts: dict[str, Any], now: float) -> None:
-    row = {"target_ref": written_identity_ref(connection, target), "facts": orjson.dumps(facts), "at": now}
+    ref = written_identity_ref(connection, target)
+    known = connection.execute(_FACTS, {"ref": ref}).scalar()
+    facts = facts if known is None else {**orjson.loads(known), **facts}
+    row = {"target_ref": ref, "facts": orjson.dumps(facts), "at": now}
     connection.execute(upsert(connection.dialect.name, target_facts, ("target_ref",), ("facts", "at")), row)
 
 

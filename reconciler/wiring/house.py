@@ -97,7 +97,11 @@ class House:
             shown = progress or NoProgress()
             yield World(source, used, self.store, self.clock, self.dice, shown, self.turns, rehearsal=rehearse)
             if not rehearse and target.facts is not None:
-                await self.store.remember(target.identity, target.facts, self.clock.now())
+                # what another job of this target has learned meanwhile stays as it is
+                learned = {
+                    name: fact for name, fact in target.facts.items() if facts is None or facts.get(name) != fact
+                }
+                await self.store.remember(target.identity, learned, self.clock.now())
 
     @asynccontextmanager
     async def announcing(self, source: str) -> AsyncIterator[Announcing | None]:

@@ -7,6 +7,9 @@ from contextlib import closing
 
 import pytest
 
+from reconciler import config, wiring
+from reconciler.core.model import Change, TargetId
+from reconciler.runtime.cycle import run_cycle
 from tests.cycles.calendar import DAY
 from tests.cycles.company import GROUPS, Company, done
 from tests.servers.engine import Seen
@@ -239,6 +242,23 @@ async def test_a_group_that_hides_its_members_loses_none_where_it_was_forgotten_
     report = await company.cycle()
     assert [(one["id"], one["error_code"]) for one in report.failures] == [("g1", "NotImplemented")]
     assert server.members("Crew") == there
+
+
+async def test_what_one_job_learned_of_an_app_is_not_forgotten_where_another_ends_later(
+    company: Company, server: ScimServer
+) -> None:
+    server.quirks = Quirks(no_members_on_get=True, patch_unsupported=True)
+    company.tables = GROUPS
+    company.people(*PEOPLE)
+    company.group("g1", ["ann", "bob"], "Crew")
+    async with wiring.open_house(config.load(company.write()), write=True) as house:
+        async with house.world("app") as another:
+            async with house.world("app") as world:
+                await run_cycle(house.plan("app"), world)
+            await another.target.update("user", TargetId("nobody"), [Change("title", None, "Engineer")], {})
+        facts = await house.store.remembered(another.target.identity)
+    assert facts is not None
+    assert facts["shows_members"] is False
 
 
 async def test_in_an_exact_group_protected_accounts_stay(company: Company, server: ScimServer) -> None:

@@ -105,6 +105,7 @@ async def test_what_a_target_said_of_itself_is_remembered(store: SqlStore) -> No
     assert await store.remembered(TARGET) is None
     await store.remember(TARGET, {"patch": True}, 1.0)
     await store.remember(TARGET, {"patch": False, "max": 5}, 2.0)
+    await store.remember(TARGET, {"max": 5}, 3.0)
     assert await store.remembered(TARGET) == {"patch": False, "max": 5}
     assert await store.remembered(OTHER) is None
 
