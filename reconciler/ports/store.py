@@ -156,6 +156,12 @@ class Store(Protocol):
         """Return the accounts that other jobs of the same source and target have for these entries."""
         ...
 
+    async def attempted_elsewhere(
+        self, job_id: int, kind: Kind, source_ids: Sequence[SourceId]
+    ) -> Mapping[SourceId, MatchPairs]:
+        """Return what a create was sent with by another job of the same source and target, and has no answer yet."""
+        ...
+
     async def pass_link(self, job_id: int, epoch: int, kind: Kind, source_id: SourceId, to: Claim, now: float) -> bool:
         """Give the link of an entry to the one of another job that claims its account; return whether that was done.
 

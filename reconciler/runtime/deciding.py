@@ -312,9 +312,8 @@ class Deciding:
     ) -> None:
         if self._applier.unasked is not None:
             return  # nothing is written down of them: they are asked for in the next cycle
-        free = []
+        free, asking, in_doubt = [], self._asking[rules.kind], self._applier.in_doubt
         for candidate, ask in asked:
-            asking, in_doubt = self._asking[rules.kind], self._applier.in_doubt
             if self.claims.take(asking, rules.kind, candidate.entry.id, ask.match, in_doubt, last=last):
                 free.append((candidate, ask))
             elif last:
@@ -323,8 +322,8 @@ class Deciding:
             else:
                 self.late.append((rules, candidate))
         questions = [Question(candidate.record.source_id, ask.match) for candidate, ask in free]
-        answers = await self._asking[rules.kind].ask(questions, afresh=afresh)
-        answers = {**answers, **await self.elsewhere.known(rules.kind, answers)}
+        answers = await asking.ask(questions, afresh=afresh)
+        answers = {**answers, **await self.elsewhere.known(asking, rules.kind, questions, answers)}
         ids = [a.id for answer in answers.values() if not isinstance(answer, Failed) for a in answer]
         owners: Mapping[TargetId, Owner] = {}
         if ids:

@@ -9,8 +9,11 @@ from reconciler.core.decisions import Leave, Operation
 from reconciler.core.model import Identity, Kind, SourceId
 from reconciler.core.outcomes import Account, Failed, Missing
 from reconciler.ports import Clock, Store, Target
+from reconciler.runtime.asking import Asking, Question
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.turns import EntryOf, Making
+
+Answers = Mapping[SourceId, tuple[Account, ...] | Failed]
 
 
 class Elsewhere:
@@ -31,10 +34,8 @@ class Elsewhere:
         self._target, self._journal, self._clock, self._making = target, journal, clock, making
         self._being_made: list[EntryOf] = []
 
-    async def known(
-        self, kind: Kind, answers: Mapping[SourceId, tuple[Account, ...] | Failed]
-    ) -> Mapping[SourceId, tuple[Account, ...] | Failed]:
-        """Return the answers for those who have an account through another job which no name found.
+    async def known(self, asking: Asking, kind: Kind, questions: Sequence[Question], answers: Answers) -> Answers:
+        """Return the answers for those who have an account through another job, or may have, which no name found.
 
         Their names have changed since that job gave them to the account: a second one would be made, or none.
         """
@@ -47,6 +48,12 @@ class Elsewhere:
             answer = await self._target.get(kind, target_id)
             if not isinstance(answer, Missing):
                 found[source_id] = answer if isinstance(answer, Failed) else (answer,)
+        names = {question.source_id: question.match for question in questions if not answers[question.source_id]}
+        unlinked = [source_id for source_id in names if source_id not in found]
+        sent = await self._store.attempted_elsewhere(self._job_id, kind, unlinked) if unlinked else {}
+        for source_id, match in sent.items():
+            if match != tuple(names[source_id]):
+                found[source_id] = await asking.ask_one(match)
         return found
 
     async def made_by_nobody_else(self, positives: Sequence[Operation]) -> list[Operation]:

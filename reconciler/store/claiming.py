@@ -30,14 +30,22 @@ _OTHERS = (
     .order_by(_other.c.id)
 )
 
+_NO_ANSWER = (entries.c.attempted_at.is_not(None), entries.c.target_id.is_(None), entries.c.agreed.is_not(None))
+_OF_PAGE = and_(
+    entries.c.job_id == bindparam("job_id"),
+    entries.c.kind == bindparam("kind"),
+    entries.c.source_id == _GIVEN.c.value,
+)
+_IN_DOUBT = (
+    select(entries.c.source_id, entries.c.agreed).select_from(in_turn(_GIVEN, entries, _OF_PAGE)).where(*_NO_ANSWER)
+)
 _ATTEMPTS = (
     select(jobs.c.name, entries.c.source_id, entries.c.agreed, entries.c.attempted_at)
     .join(jobs, jobs.c.id == entries.c.job_id)
     .where(
         jobs.c.target_ref == bindparam("target"),
         entries.c.kind == bindparam("kind"),
-        entries.c.attempted_at.is_not(None),
-        entries.c.target_id.is_(None),
+        *_NO_ANSWER,
         entries.c.agreed.in_(bindparam("sent_with", expanding=True)),
     )
     .order_by(entries.c.row_id)
@@ -98,6 +106,16 @@ def linked_elsewhere(
     found: dict[SourceId, TargetId] = {}
     for other_id in connection.execute(_OTHERS, {"its_job": job_id}).scalars().all() if source_ids else ():
         found = {**links_of(connection, other_id, kind, source_ids), **found}
+    return found
+
+
+def attempted_elsewhere(
+    connection: Connection, job_id: int, kind: Kind, source_ids: Sequence[SourceId]
+) -> dict[SourceId, MatchPairs]:
+    found: dict[SourceId, MatchPairs] = {}
+    for other_id in connection.execute(_OTHERS, {"its_job": job_id}).scalars().all() if source_ids else ():
+        rows = connection.execute(_IN_DOUBT, {"given": source_ids, "job_id": other_id, "kind": kind})
+        found = {**{source_id: pairs(match) for source_id, match in rows}, **found}
     return found
 
 

@@ -262,6 +262,11 @@ class SqlStore:
     ) -> Mapping[SourceId, TargetId]:
         return await self._do(claiming.linked_elsewhere, job_id, kind, source_ids)
 
+    async def attempted_elsewhere(
+        self, job_id: int, kind: Kind, source_ids: Sequence[SourceId]
+    ) -> Mapping[SourceId, MatchPairs]:
+        return await self._do(claiming.attempted_elsewhere, job_id, kind, source_ids)
+
     async def pass_link(self, job_id: int, epoch: int, kind: Kind, source_id: SourceId, to: Claim, now: float) -> bool:
         return await self._do(claiming.pass_link, job_id, epoch, kind, source_id, to, now)
 

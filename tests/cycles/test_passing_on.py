@@ -446,3 +446,27 @@ async def test_of_two_creates_of_one_name_without_an_answer_the_later_made_the_a
     server.clear_requests()
     assert done(await cycle_of(company, "other")) == {}
     assert server.requests == []
+
+
+async def test_who_moves_and_is_renamed_while_her_create_is_in_doubt_gets_no_second_account(
+    company: Company, server: ScimServer
+) -> None:
+    company.tables = department_is("app", "Sales") + second_job('scope = "all"') + department_is("other", "Research")
+    company.person("bob", department="Sales")
+    await cycle_of(company, "app")
+    company.person("ann", department="Sales")
+    server.script.on("POST", "/Users", then=DropAfterCommit())
+    server.script.on("GET", "/Users", then=Drop(), nth=2, times=FOR_EVER)
+    await cycle_of(company, "app")
+    server.script.clear()
+    company.person("ann", userPrincipalName="ann.married@example.com", department="Research")
+    for job in ("other", "app"):
+        await cycle_of(company, job)
+        assert [user["userName"] for user in server.users.values() if user["externalId"] == "ann"] == [
+            "ann.married@example.com"
+        ]
+        assert server.user("ann.married@example.com")["active"] is True
+    server.clear_requests()
+    for job in ("other", "app"):
+        assert done(await cycle_of(company, job)) == {}
+    assert server.requests == []

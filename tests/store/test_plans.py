@@ -62,6 +62,7 @@ async def _everything(store: SqlStore) -> None:
     await store.records(work.id, "user", ids("ann"))
     await store.links_of(work.id, "user", ids("ann"))
     await store.owners(TARGET, "user", [tid("t1")])
+    await store.attempted_elsewhere(work.id, "user", ids("ann"))
     await store.claims(TARGET, "user", [tid("t1")])
     await store.linked_count(work.id)
     await store.counted_since(work.id, "deletions", 0.0)
