@@ -11,7 +11,7 @@ import pytest
 
 from tests.cycles.calendar import DAY, HOUR
 from tests.cycles.company import ATTRIBUTES, GROUPS, MANAGER, Company, done
-from tests.servers.faults import FOR_EVER, Delay, Drop, DropAfterCommit, Status, Unauthorized
+from tests.servers.faults import FOR_EVER, Delay, Drop, DropAfterCommit, Status, Unauthorized, WrongJson
 from tests.servers.quirks import Quirks
 from tests.servers.scim import ScimServer
 
@@ -23,7 +23,7 @@ operator = "NOT EQUALS"
 value = "Alumni"
 """
 HOWS = pytest.mark.parametrize("how", ["gone", "out of scope"])
-WAYS = pytest.mark.parametrize("way", ["answer lost", "killed"])
+WAYS = pytest.mark.parametrize("way", ["answer lost", "answer unreadable", "killed"])
 
 
 async def hire(company: Company) -> None:
@@ -49,9 +49,10 @@ def copy(path: Path, to: sqlite3.Connection) -> None:
 
 
 async def cycle_whose_answer_is_lost(company: Company, server: ScimServer, way: str) -> None:
-    """Let the PATCHes of a cycle be done, and the cycle not know it: they are answered by 500, or it is killed."""
-    if way == "answer lost":
-        server.script.on("PATCH", "/Users", then=Status(500, done=True), times=8)
+    """Let the PATCHes of a cycle be done, and the cycle not know it: their answers say nothing, or it is killed."""
+    if way != "killed":
+        answer = Status(500, done=True) if way == "answer lost" else WrongJson()
+        server.script.on("PATCH", "/Users", then=answer, times=8)
         assert done(await company.cycle()) == {"failure": 1}
     else:
         server.script.on("PATCH", "/Users", then=Delay(0.2, done=True))

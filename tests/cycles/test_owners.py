@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.cycles.company import GROUPS, Company, done
-from tests.servers.faults import FOR_EVER, DropAfterCommit, Status
+from tests.servers.faults import FOR_EVER, DropAfterCommit, Status, WrongJson
 from tests.servers.quirks import Quirks
 from tests.servers.scim import ScimServer
 
@@ -201,6 +201,19 @@ async def test_a_create_that_ends_in_an_error_is_asked_for_before_the_next_one(
     report = await company.cycle()
     assert (report.exit_code, done(report)) == (0, {"create": 2})
     assert len(server.users) == 2
+
+
+async def test_who_was_made_with_an_answer_that_nobody_can_read_is_found_under_her_old_name(
+    company: Company, server: ScimServer
+) -> None:
+    company.people("ann", "bob")
+    server.script.on("POST", "/Users$", body="ann", then=WrongJson())
+    server.script.on("GET", "/Users$", then=Status(500), nth=3, times=FOR_EVER)
+    assert done(await company.cycle()) == {"create": 1, "failure": 1}
+    server.script.clear()
+    company.users["ann"]["userPrincipalName"] = "ann.married@example.com"
+    assert done(await company.cycle()) == {"create": 1, "update": 1}, "found, and renamed"
+    assert names(server) == ["ann.married@example.com", "bob@example.com"]
 
 
 async def test_a_leaver_whose_create_was_lost_is_disabled(company: Company, server: ScimServer) -> None:
