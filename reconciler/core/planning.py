@@ -98,6 +98,9 @@ class Planner:
             waits = self.leaving.waits(record, link, standing, now)
             if waits is not None:
                 return waits
+            due = self.leaving.settled(record, link, standing, now) if agreed.get(active) is False else None
+            if isinstance(due, Operation):
+                return due  # what still differs may differ each time, and must not put off a delete for ever
         elif mapped.ignored:
             return Leave("the mapping ignores this entry (IgnoreObjectFlow)", "IgnoreObjectFlow", verdict_of(standing))
         elif mapped.problems:

@@ -180,6 +180,19 @@ async def test_a_change_of_an_inactive_person_does_not_put_off_the_delete(compan
     assert done(await company.cycle()) == {"delete": 1}
 
 
+async def test_what_differs_each_time_does_not_put_off_the_delete(company: Company, server: ScimServer) -> None:
+    company.attributes += (
+        '{ to = "nickName", expression = "FormatDateTime(Now(), , \\"o\\", \\"yyyy-MM-dd HH:mm:ss\\")" },'
+    )
+    company.people("ann", "bob")
+    await company.cycle()
+    company.users["ann"]["accountEnabled"] = False
+    assert done(await company.cycle())["disable"] == 1
+    company.clock.turn(31 * DAY)
+    assert done(await company.cycle()) == {"delete": 1, "update": 1}
+    assert [user["userName"] for user in server.users.values()] == ["bob@example.com"]
+
+
 async def test_who_was_deleted_and_returns_gets_a_new_account(company: Company, server: ScimServer) -> None:
     company.tables = '[jobs.app.deprovision]\ngone = "delete"\n'
     company.people("ann", "bob")
