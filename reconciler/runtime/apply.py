@@ -135,6 +135,8 @@ class Applier:
                 await self._vanished(operation, took_ms)
             case Failed(fault=Fault.CONFLICT) if not operation.negative:
                 await self._conflict(operation)
+            case Failed(fault=Fault.INVALID) if self.taken_names.may_be_why(operation, outcome):
+                self.taken_names.aside.append(operation)
             case Failed(fault=Fault.NOT_FOUND) if operation.word != "create":
                 await self._vanished(operation, took_ms)
             case Failed(fault=Fault.INTERRUPTED, timed_out=False) if operation.word == "create" and not self.last_round:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
 from reconciler.core.decisions import Operation
-from reconciler.core.model import Change, Job, Kind
+from reconciler.core.model import Change, Job, Kind, SourceId
 from reconciler.core.outcomes import Account, Failed, Fault
 from reconciler.core.reasons import Reason
 from reconciler.core.records import Verdict
 from reconciler.ports import Owner, Target
-from reconciler.runtime.asking import Asking
+from reconciler.runtime.asking import FEW, Asking
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.turns import Hand
 
@@ -51,9 +51,36 @@ class TakenNames:
         self._job, self._target, self._journal, self._asking, self._hand = job, target, journal, asking, hand
         self._sender = sender
         self.aside: list[Operation] = []
+        self._unclear: dict[tuple[Kind, SourceId], Failed] = {}
+        """What the target said to those whom it may have refused because of a taken name, without a word of that."""
+        self._renamed: dict[tuple[Kind, SourceId], Change] = {}
+        """What was to become of the names of those who have interim ones."""
+
+    def may_be_why(self, operation: Operation, refusal: Failed) -> bool:
+        """Whether a taken name may be why the target refuses: some answer that with a bare 400."""
+        if refusal.unsent or operation.negative or operation.record.link is None:
+            return False
+        rename = _rename(operation)
+        if rename is None or refusal.attribute not in (None, rename.path) or _folded(rename.new) == _folded(rename.old):
+            return False
+        self._unclear[operation.record.key] = refusal
+        return True
 
     async def settle(self) -> None:
         """Send again what met a taken name, now that everything else has run; two who swap names end right."""
+        await self._fail_who_needs_no_name()
+        await self._send_again()
+        waiting, self.aside = self.aside, []
+        for operation in waiting:
+            await self._give_back(operation)
+        for operation in waiting:
+            if not self._hand.leaves_alone(operation.record.key):
+                failure, owner = await self._explain(operation)
+                await self._sender.fail(operation, failure, together_with=owner)
+        self._unclear.clear()
+        self._renamed.clear()
+
+    async def _send_again(self) -> None:
         for _ in range(ROUNDS_MAX):
             waiting, self.aside = self.aside, []
             if not waiting or self._sender.stopped is not None:
@@ -61,12 +88,40 @@ class TakenNames:
             for operation in waiting:
                 await self._sender.perform(operation)
             if len(self.aside) == len(waiting) and not await self._break_a_ring():
-                break
+                return
+
+    async def _fail_who_needs_no_name(self) -> None:
+        """Fail those whose refusal has no word of a taken name, where nobody is known to have the name."""
+        if not self._unclear:
+            return
         waiting, self.aside = self.aside, []
+        known = {
+            _folded(operation.record.link.agreed.get(path))
+            for operation in waiting
+            if operation.record.link is not None
+            for path, _ in operation.match
+        }
         for operation in waiting:
-            if not self._hand.leaves_alone(operation.record.key):
-                failure, owner = await self._explain(operation)
-                await self._sender.fail(operation, failure, together_with=owner)
+            refusal = self._unclear.get(operation.record.key)
+            if refusal is None or await self._is_held(operation, known):
+                self.aside.append(operation)
+            elif not self._hand.leaves_alone(operation.record.key):
+                await self._sender.fail(operation, refusal)
+
+    async def _is_held(self, operation: Operation, known: Collection[str]) -> bool:
+        """Whether somebody has the name: one of those who wait, by what is `known` of them, or whom the target shows.
+
+        Many who are refused at once are not asked for: that is not because of their names.
+        """
+        rename, link = _rename(operation), operation.record.link
+        if rename is None or link is None:
+            return False
+        if _folded(rename.new) in known:
+            return True
+        if len(self._unclear) > FEW or self._sender.stopped is not None:
+            return False
+        found = await self._asking[operation.record.kind].ask_one([(rename.path, str(rename.new))])
+        return not isinstance(found, Failed) and any(account.id != link.target_id for account in found)
 
     async def _break_a_ring(self) -> bool:
         """Give one of those who wait for each other's names an interim name; return whether there was one."""
@@ -88,6 +143,7 @@ class TakenNames:
                 link = replace(link, agreed={**link.agreed, interim.path: interim.new})
                 operation.record = replace(operation.record, link=link, fingerprint=None)
                 await self._journal.entry(operation.record)
+            self._renamed.setdefault(operation.record.key, rename)
             operation.changes = tuple(c._replace(old=interim.new) if c is rename else c for c in operation.changes)
             # the others first: the name that this one held is free now
             self.aside = waiting[index + 1 :] + waiting[:index] + [operation]
@@ -99,6 +155,22 @@ class TakenNames:
         for operation in ready:
             await self._sender.perform(operation)
         return True
+
+    async def _give_back(self, operation: Operation) -> None:
+        """Give somebody her own name again who got an interim one, and then not the name that it was for."""
+        meant, link = self._renamed.get(operation.record.key), operation.record.link
+        if meant is None or link is None or not isinstance(meant.old, str):
+            return
+        with self._hand.holding([operation.record.key]) as left_alone:
+            if left_alone:
+                return
+            back = Change(meant.path, link.agreed.get(meant.path), meant.old)
+            outcome = await self._target.update(operation.record.kind, link.target_id, [back], link.agreed)
+        if isinstance(outcome, Failed):
+            return
+        link = replace(link, agreed={**link.agreed, back.path: back.new})
+        operation.record = replace(operation.record, link=link)
+        operation.changes = tuple(c._replace(old=meant.old) if c.path == meant.path else c for c in operation.changes)
 
     async def _is_in_a_ring(
         self, waiting: Sequence[Operation], operation: Operation, holders: dict[int, Operation | None]
@@ -131,25 +203,32 @@ class TakenNames:
 
     async def _explain(self, operation: Operation) -> tuple[Failed, Owner | None]:
         """Return why a name is not free, and who of this job has it."""
+        refusal = self._unclear.get(operation.record.key)
         found = await self._asking[operation.record.kind].ask_one(operation.match)
         if isinstance(found, Failed):
-            return found, None
-        why = "the target says that the name is taken, and does not show by whom"
+            return refusal or found, None
+        unseen = refusal or Failed(
+            Fault.CONFLICT, "the target says that the name is taken, and does not show by whom", 409
+        )
         for account in found:
             owner = await self._sender.owner(operation.record.kind, account)
             if owner is None:
-                why = f"the account {account.id}, which is nobody's here, has the name"
+                unseen = Failed(Fault.CONFLICT, f"the account {account.id}, which is nobody's here, has the name", 409)
             elif owner.source_id != operation.record.source_id:
                 why = f"the account {account.id} belongs to {owner.source_id} of job {owner.job}"
                 ours = owner if owner.job == self._job.name else None
                 return Failed(Fault.CONFLICT, why, 409, code=whose(owner, self._job)), ours
-        return Failed(Fault.CONFLICT, why, 409), None
+        return unseen, None
 
 
 def _rename(operation: Operation) -> Change | None:
     """Return the change of the name that the account is found by."""
     names = dict(operation.match)
     return next((c for c in operation.changes if c.path in names and isinstance(c.new, str)), None)
+
+
+def _folded(value: object) -> str:
+    return str(value).lower()
 
 
 def whose(owner: Owner, job: Job) -> Reason:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cycles.company import GROUPS, MANAGER, Company, done
+from tests.servers.faults import FOR_EVER, Status
 from tests.servers.quirks import Quirks
 from tests.servers.scim import ScimServer
 
@@ -159,7 +160,10 @@ async def test_leavers_wait_for_the_whole_reading_and_go_before_the_creates(tmp_
     assert sent.index("PATCH") < 75, "most of the creates still wait when the reading has ended"
 
 
-@pytest.mark.parametrize("quirks", [Quirks(), Quirks(filter_refused=400), Quirks(ignores_filter=True)])
+BARE = Quirks(conflict_status=400, empty_errors=True)
+
+
+@pytest.mark.parametrize("quirks", [Quirks(), Quirks(filter_refused=400), Quirks(ignores_filter=True), BARE])
 async def test_two_people_swap_names(quirks: Quirks, tmp_path: Path, server: ScimServer) -> None:
     server.quirks = quirks
     company = Company(tmp_path, server)
@@ -197,6 +201,39 @@ async def test_who_waits_for_a_name_that_nobody_frees_keeps_her_own(tmp_path: Pa
         "ann": "taken@example.com",
         "bob": "ann@example.com",
     }
+
+
+@pytest.mark.parametrize("quirks", [Quirks(), BARE])
+async def test_who_cannot_get_the_other_name_has_her_own_again(
+    quirks: Quirks, tmp_path: Path, server: ScimServer
+) -> None:
+    server.quirks = quirks
+    company = Company(tmp_path, server)
+    company.people("ann", "bob")
+    await company.cycle()
+    ann, bob = server.user("ann@example.com")["id"], server.user("bob@example.com")["id"]
+    company.users["ann"]["userPrincipalName"] = "bob@example.com"
+    company.users["bob"]["userPrincipalName"] = "ann@example.com"
+    server.script.on("PATCH", f"/Users/{bob}", then=Status(400), times=FOR_EVER)
+    report = await company.cycle()
+    assert done(report) == {"failure": 2}
+    assert (server.user("ann@example.com")["id"], server.user("bob@example.com")["id"]) == (ann, bob)
+    server.script.clear()
+    company.clock.turn(2 * 86400.0)
+    assert done(await company.cycle()) == {"update": 2}
+    assert (server.user("bob@example.com")["id"], server.user("ann@example.com")["id"]) == (ann, bob)
+
+
+async def test_a_new_name_that_is_refused_and_free_is_not_sent_again(tmp_path: Path, server: ScimServer) -> None:
+    company = Company(tmp_path, server)
+    company.people("ann", "bob")
+    await company.cycle()
+    company.users["ann"]["userPrincipalName"] = "ann.married@example.com"
+    server.script.on("PATCH", "/Users", then=Status(400), times=FOR_EVER)
+    server.clear_requests()
+    report = await company.cycle()
+    assert [failure["error_code"] for failure in report.failures] == ["UnprocessableEntity"]
+    assert len(server.sent("PATCH")) == 1
 
 
 async def test_a_name_freed_in_this_cycle_can_be_taken_in_it(tmp_path: Path, server: ScimServer) -> None:
