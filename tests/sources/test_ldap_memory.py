@@ -17,6 +17,7 @@ READ_AND_WEIGH = """
 import sys
 from pathlib import Path
 from reconciler.ports import EntryPage, MembershipPage, ReadEnd, Wanted
+from reconciler.runtime.clock import SystemClock
 from reconciler.sources.ldap_generic import GenericDirectory
 from reconciler.sources.ldap_layout import Layout, Place
 from reconciler.sources.ldap_wire import Raw
@@ -45,7 +46,7 @@ wire = Simulated()
 layout = Layout(Place(BASE, "(objectClass=user)"), Place(BASE, "(objectClass=group)"))
 wanted = Wanted(frozenset({"mail", "displayName", "manager"}), frozenset({"cn"}), groups=True, memberships=True)
 entries = members = 0
-for event in GenericDirectory(wire, layout, changes="none").read(wanted, None):
+for event in GenericDirectory(wire, layout, changes="none", clock=SystemClock()).read(wanted, None):
     if isinstance(event, EntryPage):
         entries += len(event.entries)
         assert all(entry.attributes.get("manager") or event.kind == "group" for entry in event.entries)

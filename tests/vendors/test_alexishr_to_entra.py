@@ -7,7 +7,7 @@ import re
 import pytest
 
 from reconciler.demo import organisation
-from tests.cycles.calendar import DAY
+from tests.cycles.calendar import DAY, HOUR
 from tests.cycles.company import done
 from tests.servers.graph import GraphServer
 from tests.vendors.app import page
@@ -397,6 +397,7 @@ async def test_who_was_deleted_by_hand_gets_the_old_account_back(hr: HumanResour
     hr.employee("e1", "Ann", "Beck")
     await hr.cycle()
     before = hr.account(ANN)["id"]
+    hr.clock.turn(HOUR)
     graph.tenant.remove(before)
     hr.employees["e1"]["jobTitle"] = "Lead"
     await hr.cycle()
