@@ -396,7 +396,7 @@ class Watch:
         users = self.users()
         told = {id_ for _, _, _, target_id, source_id in rows for id_ in (target_id, source_id)}
         # who was taken out by hand before the cycle may be on again after it: the last word counts
-        last = {row[3]: row for row in rows if row[2] == "success"}
+        last = {row[3]: row for row in rows if row[2] in ("success", "warning")}
         for row in rows:
             kind, operation, status, target_id, source_id = row
             if status != "success" or kind != "user" or (operation != "create" and row is not last[target_id]):
