@@ -232,7 +232,8 @@ class Watch:
             self.wrong(f"the account {target_id} of nobody was {word}")
         elif all(one.off < self._since() for one in self._perhaps_owners(before)):
             self.wrong(f"{id_}'s account {target_id} was {word}, and {id_} should have been on all the time")
-        elif id_ not in self.taken_out | self.perhaps_out:
+        elif id_ not in self.taken_out | self.perhaps_out and (target_id in self._made or before.get("externalId")):
+            # an account that is found for somebody who is off already is taken over as it is to be, at once
             self._not_before_its_time(id_, owner, target_id, word)
         if word == "disabled":
             self._disabled[target_id] = self._calendar.elapsed()
