@@ -233,11 +233,11 @@ class Store(Protocol):
         ...
 
     async def let_back(self, people: Sequence[tuple[str, Kind, SourceId]], now: float) -> int:
-        """Forget that for these entries; return how many there were."""
+        """Forget that for these entries in every job of their sources; return how many there were."""
         ...
 
     async def who_is_out(self, job: str) -> Mapping[tuple[Kind, SourceId], str]:
-        """Return the entries of a job that were taken out by hand, and by whom."""
+        """Return the entries that were taken out by hand in any job of this job's source, and by whom."""
         ...
 
     async def should_be_off(self, job: str, limit: int) -> tuple[int, list[Record]]:

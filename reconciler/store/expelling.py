@@ -58,15 +58,19 @@ def let_back(connection: Connection, people: Sequence[tuple[str, Kind, SourceId]
     for job, kind, source_id in people:
         row = job_named(connection, job)
         if row is not None:
-            of = and_(c.job_id == row.id, c.kind == kind, c.source_id == source_id)
+            of_source = select(jobs.c.id).where(jobs.c.source_ref == row.source_ref)
+            of = and_(c.job_id.in_(of_source), c.kind == kind, c.source_id == source_id)
             let += connection.execute(delete(taken_out).where(of)).rowcount
             _look_again(connection, row.id, kind, source_id, now)
     return let
 
 
-_t = taken_out.c
-_OUT = (
-    select(_t.kind, _t.source_id, _t.taken_by).join(jobs, jobs.c.id == _t.job_id).where(jobs.c.name == bindparam("job"))
+_t, _knows = taken_out.c, jobs.alias("knows")
+_OUT = (  # of any job of the same source: one that had not met her yet makes no account for her either
+    select(_t.kind, _t.source_id, _t.taken_by)
+    .join(_knows, _knows.c.id == _t.job_id)
+    .join(jobs, jobs.c.source_ref == _knows.c.source_ref)
+    .where(jobs.c.name == bindparam("job"))
 )
 
 

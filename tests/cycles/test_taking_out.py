@@ -179,6 +179,22 @@ async def test_in_every_job_that_knows_her(company: Company, server: ScimServer)
     assert server.user(f"x.{BOB}")["active"] is True
 
 
+async def test_a_job_of_the_same_source_that_meets_her_later_makes_no_account(
+    company: Company, server: ScimServer
+) -> None:
+    company.tables = SECOND.replace("URL", server.url).replace("SOURCE", "staff")
+    company.people("ann", "bob")
+    await company.cycle()
+    taken = await out(company, "ann")
+    assert [(one.job, one.outcome) for one in taken.people] == [("app", "disabled")]
+    await cycle_of_second(company)
+    assert {user["userName"] for user in server.users.values()} == {ANN, BOB, f"x.{BOB}"}
+    assert await back(company, "ann") == 1
+    await cycle_of_second(company)
+    assert server.user(f"x.{ANN}")["active"] is True
+    assert done(await company.cycle()) == {"enable": 1}
+
+
 @pytest.mark.looptime
 async def test_an_app_that_takes_its_time_does_not_hold_up_the_others(company: Company, server: ScimServer) -> None:
     company.tables = SECOND.replace("URL", server.url).replace("SOURCE", "staff")
