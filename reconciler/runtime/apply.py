@@ -81,6 +81,8 @@ class Applier:
         """Of those, who has an account by now."""
         self._making: dict[tuple[Kind, SourceId], anyio.Event] = {}
         """Of those, whose account is being made; who waits for one of them is not among them."""
+        self._disabled_alone: set[tuple[Kind, SourceId]] = set()
+        """Who was disabled without the rest of the change, such as a new name: that is tried in the next cycle."""
 
     async def work(self) -> None:
         """Send operations one after the other; several workers run side by side."""
@@ -170,8 +172,11 @@ class Applier:
         if operation.word == "create" and operation.record.key in self.in_doubt:
             operation.in_doubt = True  # what refuses it now may be what an earlier try has made
         record = settling.failed(operation, failure, now)
-        if together_with is not None and together_with.tried_again_at is not None and not operation.negative:
-            record.due_at = max(now, together_with.tried_again_at)
+        if together_with is not None and not operation.negative:
+            if (together_with.kind, together_with.source_id) in self._disabled_alone:
+                record.due_at = now
+            elif together_with.tried_again_at is not None:
+                record.due_at = max(now, together_with.tried_again_at)
         if failure.fault is Fault.NOT_FOUND and self.made_just_now(record):
             record.due_at = now  # a target that does not show it yet may do so in the next cycle
         target_id = operation.record.link.target_id if operation.record.link is not None else None
@@ -245,6 +250,7 @@ class Applier:
                 # of a taken name, and not somebody who changes the account at the same moment
                 operation.changes = alone
                 operation.fingerprint = None  # the rest is tried again
+                self._disabled_alone.add(record.key)
                 operation.in_doubt = outcome.may_have_been_done
                 return await self._target.update(record.kind, target_id, alone, agreed)
         return outcome

@@ -180,6 +180,21 @@ async def test_two_people_swap_names(quirks: Quirks, tmp_path: Path, server: Sci
     assert server.requests == []
 
 
+async def test_two_people_swap_names_and_one_of_them_is_switched_off(tmp_path: Path, server: ScimServer) -> None:
+    company = Company(tmp_path, server)
+    company.people("ann", "bob")
+    await company.cycle()
+    ann, bob = server.user("ann@example.com")["id"], server.user("bob@example.com")["id"]
+    company.users["ann"]["userPrincipalName"] = "bob@example.com"
+    assert done(await company.cycle()) == {"failure": 1}
+    company.users["bob"] |= {"userPrincipalName": "ann@example.com", "accountEnabled": False}
+    assert done(await company.cycle()) == {"disable": 1, "failure": 1}
+    assert server.users[bob]["active"] is False
+    assert done(await company.cycle()) == {"update": 2}
+    assert (server.user("bob@example.com")["id"], server.user("ann@example.com")["id"]) == (ann, bob)
+    assert (server.users[ann]["active"], server.users[bob]["active"]) == (True, False)
+
+
 async def test_who_waits_for_a_name_that_nobody_frees_keeps_her_own(tmp_path: Path, server: ScimServer) -> None:
     company = Company(tmp_path, server)
     company.people("ann", "bob")
