@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.cycles.calendar import DAY
+from tests.cycles.calendar import DAY, HOUR
 from tests.cycles.company import GROUPS, MANAGER, Company, done
 from tests.servers.faults import FOR_EVER, Delay, Drop, DropAfterCommit, Status, Unauthorized, WrongJson
 from tests.servers.quirks import Quirks
@@ -24,6 +24,7 @@ async def test_a_rename_that_meets_a_404_makes_no_second_account(company: Compan
     company.attributes += MANAGER
     company.people("ann", "bob", "boss")
     await company.cycle()
+    company.clock.turn(HOUR)  # what was made just now would not be believed gone
     company.person("ann", userPrincipalName="ann.married@example.com", manager="boss")
     server.script.on("PATCH", "/Users", then=Status(404), body="manager", times=FOR_EVER)
     assert done(await company.cycle()) == {"failure": 1}
