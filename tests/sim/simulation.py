@@ -221,6 +221,8 @@ class Simulation:
             raise Broken("\n".join([f"after {CYCLES_MAX} cycles in calm:", *found]))
         if oracle.somebody_is_barred(self.town, self.rules, self.app.users, self.calendar.now()):
             return  # her name is tried again now and then
+        if self.app.engine.quirks.invisible_for_requests:
+            await wait(SHOWN_AFTER_SECONDS)  # a job looks again for what another one has made, until it shows
         await self.lives.cycle(self.jobs)
         before = self.network.count(TARGET_HOST)
         await self.lives.cycle(self.jobs)
