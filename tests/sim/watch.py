@@ -237,6 +237,8 @@ class Watch:
             self._not_before_its_time(id_, owner, target_id, word)
         if word == "disabled":
             self._disabled[target_id] = self._calendar.elapsed()
+        elif id_ in self.taken_out:
+            self.approved += 1  # a person's word covers the delete that follows, too
         self._takes_away(f"{id_} {word}")
 
     def _not_before_its_time(self, id_: str, owner: Standing, target_id: str, word: str) -> None:
