@@ -211,13 +211,18 @@ async def test_who_is_to_leave_later_is_taken_out_after_a_comparison_that_showed
     assert server.members("Crew") == {server.user(f"{name}@example.com")["id"] for name in ("ann", "dan")}
 
 
-async def test_a_group_that_hides_its_members_and_is_written_whole_loses_none(
-    company: Company, server: ScimServer
-) -> None:
+def crew_at_an_app_that_hides_members(company: Company, server: ScimServer) -> None:
+    """Have a group of two at an app that can only write it whole, and shows nobody in it."""
     server.quirks = Quirks(no_members_on_get=True, patch_unsupported=True)
     company.tables = GROUPS
     company.people(*PEOPLE)
     company.group("g1", ["ann", "bob"], "Crew")
+
+
+async def test_a_group_that_hides_its_members_and_is_written_whole_loses_none(
+    company: Company, server: ScimServer
+) -> None:
+    crew_at_an_app_that_hides_members(company, server)
     await company.cycle()
     there = server.members("Crew")
     assert len(there) == 2
@@ -230,10 +235,7 @@ async def test_a_group_that_hides_its_members_and_is_written_whole_loses_none(
 async def test_a_group_that_hides_its_members_loses_none_where_it_was_forgotten_that_it_hides_them(
     company: Company, server: ScimServer
 ) -> None:
-    server.quirks = Quirks(no_members_on_get=True, patch_unsupported=True)
-    company.tables = GROUPS
-    company.people(*PEOPLE)
-    company.group("g1", ["ann", "bob"], "Crew")
+    crew_at_an_app_that_hides_members(company, server)
     await company.cycle()
     there = server.members("Crew")
     with closing(sqlite3.connect(company.directory / "state.db")) as state, state:
@@ -247,10 +249,7 @@ async def test_a_group_that_hides_its_members_loses_none_where_it_was_forgotten_
 async def test_what_one_job_learned_of_an_app_is_not_forgotten_where_another_ends_later(
     company: Company, server: ScimServer
 ) -> None:
-    server.quirks = Quirks(no_members_on_get=True, patch_unsupported=True)
-    company.tables = GROUPS
-    company.people(*PEOPLE)
-    company.group("g1", ["ann", "bob"], "Crew")
+    crew_at_an_app_that_hides_members(company, server)
     async with wiring.open_house(config.load(company.write()), write=True) as house:
         async with house.world("app") as another:
             async with house.world("app") as world:

@@ -204,13 +204,13 @@ class AlexisScene(_Rest):
         """It knows no teams."""
 
     async def enter(self, team: str, who: str) -> None:
-        raise NotImplementedError
+        raise AssertionError(_NO_TEAMS)
 
     async def quit(self, team: str, who: str) -> None:
-        raise NotImplementedError
+        raise AssertionError(_NO_TEAMS)
 
     async def disband(self, team: str) -> None:
-        raise NotImplementedError
+        raise AssertionError(_NO_TEAMS)
 
     def goes_on(self, request: web.Request) -> bool:
         return request.path == "/v1/employee" and request.query.get("offset", "0") != "0"
@@ -269,3 +269,6 @@ class TestAlexisHr(_Cut, ChangesOfPeopleContract):
         seen = await look(scene, before.token)
         assert seen.complete and seen.ends["user"].delta and not seen.left("user", before)
         assert (await look(scene)).left("user", before) == {scene.id_of("ann")}
+
+
+_NO_TEAMS = "AlexisHR has no teams: the contract asks for changes of teams only where there are some"
