@@ -156,7 +156,7 @@ class Watch:
         id_ = account.get("externalId")
         if id_ is not None:
             return str(id_)
-        name = str(account["userName"]).lower()
+        name = _name_meant(account)
         return next((id_ for id_, one in self._people.items() if name in one.names), "")
 
     def _perhaps_owners(self, account: dict[str, Any]) -> list[Standing]:
@@ -164,7 +164,7 @@ class Watch:
         id_ = account.get("externalId")
         if id_ is not None:
             return [one for owner, one in self._people.items() if owner == str(id_)]
-        name = str(account["userName"]).lower()
+        name = _name_meant(account)
         return [one for one in self._people.values() if name in one.names]
 
     def _since(self) -> float:
@@ -442,3 +442,9 @@ def _switches_off(body: Any) -> bool:
         if isinstance(value, dict) and value.get("active") is False:
             return True
     return False
+
+
+def _name_meant(account: dict[str, Any]) -> str:
+    """Return the account's name; of an interim one (interim-ID-NAME), the name that it waits for."""
+    name = str(account["userName"]).lower()
+    return name.split("-", 2)[2] if name.startswith("interim-") else name
