@@ -389,8 +389,10 @@ class Watch:
             watermark = connection.execute("SELECT watermark FROM jobs WHERE name = ?", (job,)).fetchone()
             known = {id_ for (id_,) in connection.execute(_KNOWN, (job,))}
         self._logged = max((row[0] for row in rows), default=self._logged)
+        users = self.users()
         for _, _, operation, status, target_id, _ in rows:
-            if (operation, status) == ("disable", "success") and target_id in self._off_already:
+            believed = (operation, status) == ("disable", "success") and target_id in self._off_already
+            if believed and users.get(target_id, {}).get("active") is False:  # else it is on again by now
                 self._disabled.setdefault(target_id, self._off_already[target_id])
         return [row[1:] for row in rows], watermark[0] if watermark else None, known
 
