@@ -49,7 +49,7 @@ def differences(
         if kept is None or {**kept, "meta": 0} != {**was, "meta": 0}:
             found.append(f"{target_id}, an account that is not ours, is not as it was")
     if rules.groups:
-        found += _groups(town, rules, names, mine, users, groups, foreign_members, now, as_made=_as_made(quirks))
+        found += _groups(town, rules, names, mine, users, groups, foreign_members, now, as_made=as_made(quirks))
     return found
 
 
@@ -164,7 +164,7 @@ def _must_be_off(id_: str, account: Account, how: str) -> Iterator[str]:
         yield f"{id_} still has an account that is on"
 
 
-def _as_made(quirks: Quirks) -> bool:
+def as_made(quirks: Quirks) -> bool:
     """Whether a group stays as it was filled first: to write it whole takes members that are not shown away."""
     return quirks.patch_unsupported and quirks.no_members_on_get
 
