@@ -43,6 +43,8 @@ class App:
 
     def __init__(self, quirks: Quirks, seconds: Callable[[], float], hear: Callable[[Changed], None]) -> None:
         self._seconds, self._hear = seconds, hear
+        self.deleted: set[str] = set()
+        """Users that a request deleted and none has changed since; some apps keep them."""
         self.engine = Engine(quirks, TOKEN, f"https://{TARGET_HOST}{BASE}", self._moment)
 
     @property
@@ -64,6 +66,10 @@ class App:
         before = self._copied(seen)
         answer = self.engine.handle(seen)
         if seen.method != "GET":
+            if seen.method == "DELETE" and answer.status < 300:
+                self.deleted.add(seen.segments[-1])
+            elif seen.method in {"PATCH", "PUT"} and answer.status < 300:
+                self.deleted.discard(seen.segments[-1])
             self._tell(before)
         return response_of(answer)
 

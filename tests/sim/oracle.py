@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from tests.servers.quirks import Quirks
@@ -16,6 +16,7 @@ def differences(
     town: Town,
     rules: Rules,
     users: Mapping[str, Account],
+    deleted: Collection[str],
     groups: Mapping[str, Account],
     foreign: Mapping[str, Account],
     foreign_members: Mapping[str, set[str]],
@@ -34,7 +35,7 @@ def differences(
         by_owner = {owner: _not_hidden(accounts) for owner, accounts in by_owner.items()}
     found = [f"{owner} has {len(accounts)} accounts" for owner, accounts in by_owner.items() if len(accounts) > 1]
     mine = {owner: accounts[0] for owner, accounts in by_owner.items()}
-    names = _Names(town, rules, users, now)
+    names = _Names(town, rules, users, deleted, now)
     for id_, row in town.people.items():
         if not names.bars(id_):
             found += _person(row, town, rules, mine, never_kept, now, hidden_delete=quirks.soft_delete)
@@ -53,21 +54,28 @@ def differences(
     return found
 
 
-def somebody_is_barred(town: Town, rules: Rules, users: Mapping[str, Account], now: float) -> bool:
+def somebody_is_barred(
+    town: Town, rules: Rules, users: Mapping[str, Account], deleted: Collection[str], now: float
+) -> bool:
     """Whether somebody cannot get a name that an account has which nobody renames."""
-    names = _Names(town, rules, users, now)
+    names = _Names(town, rules, users, deleted, now)
     return any(names.bars(id_) for id_ in town.people)
 
 
 class _Names:
     """Who cannot get the name that is hers, because an account that nobody renames has it."""
 
-    def __init__(self, town: Town, rules: Rules, users: Mapping[str, Account], now: float) -> None:
+    def __init__(
+        self, town: Town, rules: Rules, users: Mapping[str, Account], deleted: Collection[str], now: float
+    ) -> None:
         self._town, self._rules, self._now = town, rules, now
         self._holders: dict[str, list[str | None]] = {}
-        self._have = {account.get("externalId") for account in users.values()}
-        for account in users.values():
-            self._holders.setdefault(str(account["userName"]).casefold(), []).append(account.get("externalId"))
+        self._have: set[str | None] = set()
+        for target_id, account in users.items():
+            # What was deleted and is there all the same keeps its name, and is nobody's.
+            owner = None if target_id in deleted else account.get("externalId")
+            self._have.add(owner)
+            self._holders.setdefault(str(account["userName"]).casefold(), []).append(owner)
 
     def bars(self, id_: str, asking: tuple[str, ...] = ()) -> bool:
         row = self._town.people[id_]

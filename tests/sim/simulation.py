@@ -128,8 +128,7 @@ class Simulation:
             await self.converge()
             self.look()
             # Who cannot get her name is tried again for 28 days only.
-            barred = oracle.somebody_is_barred(self.town, self.rules, self.app.users, self.calendar.now())
-            if self.seed.endswith(_DELETES_WAITED_FOR) and not barred:
+            if self.seed.endswith(_DELETES_WAITED_FOR) and not self._somebody_is_barred():
                 await self.wait_for_deletes()
         finally:
             await self.lives.end(living)
@@ -219,7 +218,7 @@ class Simulation:
         found = await self._converged(full=self.drifted or "nothing changed" in self.weather.befell)
         if found:
             raise Broken("\n".join([f"after {CYCLES_MAX} cycles in calm:", *found]))
-        if oracle.somebody_is_barred(self.town, self.rules, self.app.users, self.calendar.now()):
+        if self._somebody_is_barred():
             return  # her name is tried again now and then
         if self.app.engine.quirks.invisible_for_requests:
             await wait(SHOWN_AFTER_SECONDS)  # a job looks again for what another one has made, until it shows
@@ -277,11 +276,16 @@ class Simulation:
                 await wait(SHOWN_AFTER_SECONDS)  # what was made shows in the next cycle, which comes later than at once
         return found
 
+    def _somebody_is_barred(self) -> bool:
+        app = self.app
+        return oracle.somebody_is_barred(self.town, self.rules, app.users, app.deleted, self.calendar.now())
+
     def differences(self) -> list[str]:
         return oracle.differences(
             self.town,
             self.rules,
             self.app.users,
+            self.app.deleted,
             self.app.groups,
             self.watch.not_ours(),
             self.foreign_members,
