@@ -27,6 +27,7 @@ Reason = Literal[
     "SystemForCrossDomainIdentityManagementServiceIncompatible",
     "UnusableAnswer",
     "DisableNotKept",
+    "RemovalNotKept",
     "ValueNotKept",
     "ExpressionFailed",
     "InvalidValue",
@@ -182,6 +183,12 @@ MEANINGS: Mapping[Reason, Meaning] = {
         "The target says that it disabled the account, and shows it active",
         "Disable the account in the app by hand, and ask the target's operator why it was not kept; it "
         "is tried again in each cycle.",
+    ),
+    "RemovalNotKept": Meaning(
+        "failure",
+        "The target says that it took a member out of the group, and shows the member in it",
+        "Take the member out in the app by hand, and ask the target's operator why it was not kept; it is "
+        "tried again, at last once a day.",
     ),
     "ValueNotKept": Meaning(
         "success",

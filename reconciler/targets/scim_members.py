@@ -4,6 +4,9 @@ By RFC 7644 §3.5.2.2 members leave by `members[value eq "id"]`. Targets that re
 of the RFC a list empties the whole group, its first use is read back and put right. What is left is a PUT of the group.
 A PATCH asks to leave the members out of its answer only where that was seen to lose none: some servers then write the
 group without them. It is found out with the first large group that is filled.
+
+Whom an answer shows in the group after he was taken out of it, and a second look too, is not out. Who is missing after
+he was put in may be in all the same: long lists are cut.
 """
 
 from __future__ import annotations
@@ -29,8 +32,17 @@ _MANY = 1000
 """From so many new members on it is worth finding out whether they need not be shown after each batch."""
 _DOING = "changing the members of a group"
 
+_STAYED = Failed(
+    Fault.UNSUPPORTED,
+    f"{_DOING}: the target did not take the member out: it answered success, and shows the member in the group still",
+    200,
+    code="RemovalNotKept",
+)
+
 Send = Callable[[Sequence[TargetId]], Awaitable[Failed | None]]
-"""Sends one batch; None: the target did it."""
+"""Sends one batch; None: the target did it, but for those whom the run has among the refused."""
+Still = frozenset[TargetId]
+"""Those to be taken out whom the target's answer shows in the group; nobody also where it shows no members."""
 
 
 @dataclass(slots=True)
@@ -78,9 +90,9 @@ class Membership:
             await self._facts.ask()
         if len(add) >= _MANY and self._facts.leaves_out is None and not self._writes_whole_groups():
             add = await self._find_out_with(group, list(dict.fromkeys(add)), run)
-        for ids, sender in ((add, self._adding), (remove, self._removing)):
+        for ids, send in ((add, self._adding(group)), (remove, self._removing(group, run))):
             for batch in chunks(list(dict.fromkeys(ids)), self._facts.members_per_request):
-                await self._send(batch, sender(group), run)
+                await self._send(batch, send, run)
         failure = run.failure
         if failure is None:
             return MembersDone(tuple(dict.fromkeys(run.done)), run.refused)
@@ -107,7 +119,7 @@ class Membership:
             quiet = await self._patch(group, scim.members_body(self._profile, add=second), quietly=True)
             after = await self._read(group)
             there = frozenset() if isinstance(after, Failed) else scim.member_ids(after[0])
-            if quiet is None and not isinstance(after, Failed):
+            if not isinstance(quiet, Failed) and not isinstance(after, Failed):
                 self._facts.note_leaves_out(there >= {*first, *second})
             await self._send([one for one in first if one not in there], self._adding(group), run)
             run.done.extend(one for one in second if one in there)
@@ -121,7 +133,7 @@ class Membership:
             return
         outcome = await send(batch)
         if outcome is None:
-            run.done.extend(batch)
+            run.done.extend(one for one in batch if one not in run.refused)
         elif outcome.fault not in _HALVED:
             run.failure = outcome
         elif len(batch) == 1:
@@ -136,45 +148,72 @@ class Membership:
     def _adding(self, group: TargetId) -> Send:
         async def send(ids: Sequence[TargetId]) -> Failed | None:
             if self._writes_whole_groups():
-                return await self._put(group, add=ids)
+                return _failure(await self._put(group, add=ids))
             outcome = await self._patch(group, scim.members_body(self._profile, add=ids))
-            if outcome is not None and outcome.fault is Fault.UNSUPPORTED:
-                return await self._put_instead(group, outcome, add=ids)
-            if outcome is None:
+            if isinstance(outcome, Failed) and outcome.fault is Fault.UNSUPPORTED:
+                return _failure(await self._put_instead(group, outcome, add=ids))
+            if not isinstance(outcome, Failed):
                 self._filled.add(group)
-            return outcome
+            return _failure(outcome)
 
         return send
 
-    def _removing(self, group: TargetId) -> Send:
+    def _removing(self, group: TargetId, run: _Run) -> Send:
         async def send(ids: Sequence[TargetId]) -> Failed | None:
-            if self._removal_is_known:
-                return await self._remove(group, ids)
-            async with self._proving:
-                if self._removal_is_known:  # found out while this one waited
-                    return await self._remove(group, ids)
-                form = self._facts.member_writing
-                assert form != "put"
-                return await self._remove_first(group, ids, form)
+            outcome = await self._take_out(group, ids)
+            if isinstance(outcome, Failed):
+                return outcome
+            left = await self._left_in(group, outcome)
+            stayed = [one for one in ids if one in left]
+            if len(stayed) > 1 and left.issubset(stayed):
+                # some pass over a list of nobody, and take one of somebody
+                outcome = await self._take_out(group, stayed[:-1])
+                if not isinstance(outcome, Failed):
+                    left = await self._left_in(group, outcome) | {stayed[-1]}
+            run.refused.update((one, _STAYED) for one in stayed if one in left)
+            return None
 
         return send
+
+    async def _take_out(self, group: TargetId, ids: Sequence[TargetId]) -> Still | Failed:
+        if self._removal_is_known:
+            return await self._remove(group, ids)
+        async with self._proving:
+            if self._removal_is_known:  # found out while this one waited
+                return await self._remove(group, ids)
+            form = self._facts.member_writing
+            assert form != "put"
+            return await self._remove_first(group, ids, form)
+
+    async def _left_in(self, group: TargetId, still: Still) -> frozenset[TargetId]:
+        """Return who is in the group where somebody is shown there still, else nobody.
+
+        It is looked once more: an answer may be of what was there before.
+        """
+        if not still:
+            return frozenset()
+        found = await self._read(group)
+        if isinstance(found, Failed):
+            return still
+        left = self._shown(group, found[0])
+        return still if isinstance(left, Failed) else left
 
     @property
     def _removal_is_known(self) -> bool:
         return self._writes_whole_groups() or self._facts.member_writing_is_proven
 
-    async def _remove(self, group: TargetId, ids: Sequence[TargetId]) -> Failed | None:
+    async def _remove(self, group: TargetId, ids: Sequence[TargetId]) -> Still | Failed:
         form = self._facts.member_writing
         if form == "put" or self._writes_whole_groups():
             return await self._put(group, remove=ids)
-        return _unless_gone(await self._patch(group, self._removal(ids, form)), ids)
+        return _unless_gone(await self._patch_out(group, ids, form), ids)
 
-    def _removal(self, ids: Sequence[TargetId], form: RemoveForm) -> dict[str, Any]:
-        return scim.members_body(self._profile, remove=ids, form=form)
+    async def _patch_out(self, group: TargetId, ids: Sequence[TargetId], form: RemoveForm) -> Still | Failed:
+        return await self._patch(group, scim.members_body(self._profile, remove=ids, form=form), remove=ids)
 
     # --- the first removal on a target ---
 
-    async def _remove_first(self, group: TargetId, ids: Sequence[TargetId], form: RemoveForm) -> Failed | None:
+    async def _remove_first(self, group: TargetId, ids: Sequence[TargetId], form: RemoveForm) -> Still | Failed:
         """Find the form in which this target takes members out, and check by reading that it does what it says."""
         before = await self._read(group)
         if isinstance(before, Failed):
@@ -190,15 +229,15 @@ class Membership:
         for each in forms:
             if each == "list" and not members and self._profile.patch is not PatchDialect.ENTRA:
                 break  # what cannot be read back is not risked
-            outcome = await self._patch(group, self._removal(ids, each))
-            if outcome is None:
+            outcome = await self._patch_out(group, ids, each)
+            if not isinstance(outcome, Failed):
                 if not members:
-                    return None
+                    return outcome
                 if await self._did_just_that(group, members, ids):
                     self._facts.note_member_writing(each)
-                    return None
+                    return frozenset()
             elif outcome.fault is Fault.NO_TARGET and len(ids) == 1:
-                return None  # it was not there, which is what was wanted
+                return frozenset()  # it was not there, which is what was wanted
             elif outcome.fault not in (*_HALVED, Fault.UNSUPPORTED):
                 return outcome
             elif len(ids) > 1 and outcome.fault is not Fault.UNSUPPORTED:
@@ -222,7 +261,9 @@ class Membership:
 
     # --- writing ---
 
-    async def _patch(self, group: TargetId, body: dict[str, Any], *, quietly: bool = False) -> Failed | None:
+    async def _patch(
+        self, group: TargetId, body: dict[str, Any], *, remove: Sequence[TargetId] = (), quietly: bool = False
+    ) -> Still | Failed:
         quietly = quietly or self._facts.leaves_out is True
         url = self._wire.url("group", group, "excludedAttributes=members" if quietly else "")
         answer = await self._wire.send(
@@ -230,8 +271,7 @@ class Membership:
         )
         if isinstance(answer, Failed):
             return answer
-        content = self._wire.shown(answer, _DOING)
-        return content if isinstance(content, Failed) else None
+        return self._still(answer, remove)
 
     async def _put_instead(
         self,
@@ -240,20 +280,21 @@ class Membership:
         *,
         add: Sequence[TargetId] = (),
         remove: Sequence[TargetId] = (),
-    ) -> Failed | None:
+    ) -> Still | Failed:
         """Write the whole group; where that works, it is how this target is written from now on."""
         outcome = await self._put(group, add=add, remove=remove)
-        if outcome is None:
-            self._facts.note_member_writing("put")
+        if not isinstance(outcome, Failed):
+            if not outcome:
+                self._facts.note_member_writing("put")
         elif refusal is not None and outcome.fault in (Fault.UNSUPPORTED, *_HALVED):
             return refusal
         return outcome
 
     async def _put(
         self, group: TargetId, *, add: Sequence[TargetId] = (), remove: Sequence[TargetId] = ()
-    ) -> Failed | None:
+    ) -> Still | Failed:
         """Read the group, write it with other members; once more where somebody else changed it in between."""
-        outcome: Failed | None = Failed(Fault.PRECONDITION, f"{_DOING}: it changes all the time", 412)
+        outcome: Still | Failed = Failed(Fault.PRECONDITION, f"{_DOING}: it changes all the time", 412)
         for _ in range(_TRIES_WHERE_CHANGED_MEANWHILE):
             found = await self._read(group)
             if isinstance(found, Failed):
@@ -265,11 +306,12 @@ class Membership:
                 reason = f"{_DOING}: it could only be written whole, and the target may be hiding its members"
                 return Failed(Fault.UNSUPPORTED, reason)
             etag = etag_of(*found) if self._facts.says("etag") else None
-            outcome = await self._put_once(group, scim.put_members_body(found[0], add=add, remove=remove), etag)
-            if outcome is None and add:
+            body = scim.put_members_body(found[0], add=add, remove=remove)
+            outcome = await self._put_once(group, body, remove, etag)
+            if not isinstance(outcome, Failed) and add:
                 self._filled.add(group)
                 await self._find_out_whether_shown(group)
-            if outcome is None or outcome.fault is not Fault.PRECONDITION:
+            if not isinstance(outcome, Failed) or outcome.fault is not Fault.PRECONDITION:
                 return outcome
         return outcome
 
@@ -280,13 +322,20 @@ class Membership:
             if not isinstance(found, Failed):
                 self._shown(group, found[0])
 
-    async def _put_once(self, group: TargetId, body: dict[str, Any], etag: str | None) -> Failed | None:
+    async def _put_once(
+        self, group: TargetId, body: dict[str, Any], remove: Sequence[TargetId], etag: str | None
+    ) -> Still | Failed:
         url = self._wire.url("group", group)
         answer = await self._wire.send("PUT", url, body, doing=_DOING, patience=_PATIENCE, etag=etag, one="group")
         if isinstance(answer, Failed):
             return answer
+        return self._still(answer, remove)
+
+    def _still(self, answer: Response, remove: Sequence[TargetId]) -> Still | Failed:
         content = self._wire.shown(answer, _DOING)
-        return content if isinstance(content, Failed) else None
+        if isinstance(content, Failed):
+            return content
+        return scim.member_ids(content).intersection(remove) if remove else frozenset()
 
     def _writes_whole_groups(self) -> bool:
         return not self._facts.has_patch or self._facts.member_writing == "put"
@@ -309,6 +358,11 @@ class Membership:
         return ids
 
 
-def _unless_gone(outcome: Failed | None, ids: Sequence[TargetId]) -> Failed | None:
+def _unless_gone(outcome: Still | Failed, ids: Sequence[TargetId]) -> Still | Failed:
     """Take a member that is not there as removed."""
-    return None if outcome is not None and outcome.fault is Fault.NO_TARGET and len(ids) == 1 else outcome
+    gone = isinstance(outcome, Failed) and outcome.fault is Fault.NO_TARGET and len(ids) == 1
+    return frozenset() if gone else outcome
+
+
+def _failure(outcome: Still | Failed) -> Failed | None:
+    return outcome if isinstance(outcome, Failed) else None

@@ -246,6 +246,68 @@ async def test_a_group_that_hides_its_members_loses_none_where_it_was_forgotten_
     assert server.members("Crew") == there
 
 
+async def test_the_last_member_whom_the_app_keeps_is_told_of_and_not_sent_in_each_cycle(
+    company: Company, server: ScimServer
+) -> None:
+    server.quirks = Quirks(patch_unsupported=True, put_resets=False)
+    company.tables = GROUPS
+    company.people(*PEOPLE)
+    company.group("g1", ["ann", "bob"], "Crew")
+    await company.cycle()
+    company.group("g1", [], "Crew")
+    report = await company.cycle()
+    assert (report.exit_code, done(report)) == (1, {"members_removed": 1, "failure": 1})
+    (failure,) = report.failures
+    assert (failure["id"], failure["operation"], failure["error_code"]) == ("g1", "members", "RemovalNotKept")
+    (kept,) = server.members("Crew")
+    assert f"member {kept}: " in failure["reason"]
+    assert "it answered success, and shows the member in the group still" in failure["reason"]
+    assert [(row["status"], row["error_code"]) for row in await company.log(action="update")][-1] == (
+        "failure",
+        "RemovalNotKept",
+    )
+    tried = []
+    for _ in range(5 * 24):
+        server.clear_requests()
+        await company.cycle()
+        tried.append(len(writes(server)))
+        company.clock.turn(DAY / 24)
+    assert tried[0] == 1, "the next cycle tries once more"
+    assert (max(tried), sum(tried)) == (1, 7), "then after 6 and 12 hours, and then once a day"
+    assert server.members("Crew") == {kept}
+    server.quirks = Quirks(patch_unsupported=True)
+    company.clock.turn(DAY)
+    report = await company.cycle()
+    assert (report.exit_code, done(report)) == (0, {"members_removed": 1})
+    assert server.members("Crew") == set()
+    server.clear_requests()
+    company.clock.turn(DAY)
+    assert done(await company.cycle()) == {}
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("members", ["owned", "exact"])
+async def test_the_last_member_whom_the_app_kept_goes_with_the_next_one_who_comes(
+    company: Company, server: ScimServer, members: str
+) -> None:
+    server.quirks = Quirks(patch_unsupported=True, put_resets=False)
+    company.tables = GROUPS + f'members = "{members}"\n'
+    company.people(*PEOPLE)
+    company.group("g1", ["ann"], "Crew")
+    await company.cycle()
+    company.group("g1", [], "Crew")
+    await company.cycle()
+    await company.cycle(full=True)
+    assert server.members("Crew") == {server.user(ANN)["id"]}
+    company.group("g1", ["bob"], "Crew")
+    report = await company.cycle()
+    assert (report.exit_code, done(report)) == (0, {"members_added": 1, "members_removed": 1})
+    assert server.members("Crew") == {server.user(BOB)["id"]}
+    server.clear_requests()
+    await company.cycle()
+    assert server.requests == []
+
+
 async def test_what_one_job_learned_of_an_app_is_not_forgotten_where_another_ends_later(
     company: Company, server: ScimServer
 ) -> None:

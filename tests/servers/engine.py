@@ -208,7 +208,8 @@ class Engine:
         quiet = self.quirks.patch_no_content or (unchanged and self.quirks.patch_no_content_when_unchanged)
         if seen.method == "PATCH" and quiet:
             return Answer(204, b"", self._etag(after))
-        return answers.json(200, self._shown(resource_type, after, seen.query), self._etag(after))
+        answered = before if self.quirks.answers_before else after
+        return answers.json(200, self._shown(resource_type, answered, seen.query), self._etag(answered))
 
     def _delete(self, resource_type: ResourceType, target_id: str, seen: Seen) -> Answer:
         resource = self._changeable(resource_type, target_id, seen)

@@ -76,6 +76,9 @@ class Quirks:
     put_resets: bool = True
     """PUT clears what it does not name (RFC 7644 §3.5.1 allows both)."""
 
+    answers_before: bool = False
+    """Answers a change with the resource as it was before it."""
+
     # creation and deletion
     lax_unique: bool = False
     """Accepts a userName that another user has."""

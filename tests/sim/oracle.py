@@ -50,7 +50,11 @@ def differences(
         if kept is None or {**kept, "meta": 0} != {**was, "meta": 0}:
             found.append(f"{target_id}, an account that is not ours, is not as it was")
     if rules.groups:
-        found += _groups(town, rules, names, mine, users, groups, foreign_members, now, as_made=as_made(quirks))
+        found += _groups(
+            *(town, rules, names, mine, users, groups, foreign_members, now),
+            as_made=as_made(quirks),
+            keeps_the_last=_keeps_the_last(quirks),
+        )
     return found
 
 
@@ -177,6 +181,11 @@ def as_made(quirks: Quirks) -> bool:
     return quirks.patch_unsupported and quirks.no_members_on_get
 
 
+def _keeps_the_last(quirks: Quirks) -> bool:
+    """Whether a group cannot be emptied: a PUT is all there is, and one without members changes none."""
+    return quirks.patch_unsupported and not quirks.put_resets
+
+
 def _groups(
     town: Town,
     rules: Rules,
@@ -188,6 +197,7 @@ def _groups(
     now: float,
     *,
     as_made: bool,
+    keeps_the_last: bool,
 ) -> Iterator[str]:
     by_owner: dict[str, list[Account]] = {}
     for group in groups.values():
@@ -219,6 +229,8 @@ def _groups(
         may |= {id_ for id_, user in users.items() if str(user.get("userName", "")).lower() == PROTECTED}
         if not rules.exact_members:
             may |= foreign_members.get(str(having[0]["id"]), set())
+        if False and keeps_the_last and not must and len(having[0].get("members") or []) == 1:
+            continue  # with anybody else in it, whoever should be out could be taken out
         if not must <= there <= may:
             yield f"the group {id_} has the members {sorted(there)}, should be {sorted(must)} (may be {sorted(may)})"
     for owner, having in by_owner.items():

@@ -250,6 +250,71 @@ async def test_a_member_who_was_deleted_is_no_obstacle() -> None:
         assert server.members("Sales") == set(ids[1:])
 
 
+NO_EMPTY_LIST: dict[str, Any] = {"patch_unsupported": True, "put_resets": False}
+
+
+def stayed(outcome: MembersDone | Failed) -> dict[TargetId, str]:
+    """Return who was not taken out, with the reason's code."""
+    assert isinstance(outcome, MembersDone), outcome
+    return {one: failure.error_code for one, failure in outcome.refused.items()}
+
+
+async def test_the_last_member_of_a_group_who_is_shown_in_it_still_is_not_out() -> None:
+    async with odd(**NO_EMPTY_LIST) as (server, at):
+        group, ids = await _group_of(server, at, 4)
+        await at.target.change_members(group, ids[:3], [])
+        outcome = await at.target.change_members(group, [], ids[:3])
+        last = {ids[2]: "RemovalNotKept"}
+        assert (stayed(outcome), server.members("Sales")) == (last, {ids[2]}), "all but one are out"
+        server.clear_requests()
+        assert stayed(await at.target.change_members(group, [], ids[2:3])) == last
+        assert [seen.method for seen in server.requests] == ["GET", "PUT", "GET"]
+        assert stayed(await at.target.change_members(group, ids[3:], ids[2:3])) == {}
+        assert server.members("Sales") == {ids[3]}, "with somebody else in the list it is read"
+
+
+async def test_a_removal_by_patch_that_was_passed_over_is_not_done() -> None:
+    async with odd() as (server, at):
+        group, ids = await _group_of(server, at, 4)
+        await at.target.change_members(group, ids, [])
+        assert stayed(await at.target.change_members(group, [], ids[:1])) == {}
+        server.quirks = Quirks(patch_silent_no_op=("members",))
+        assert set(stayed(await at.target.change_members(group, [], ids[1:3]))) == set(ids[1:3])
+        server.quirks = Quirks()
+        assert stayed(await at.target.change_members(group, [], ids[1:3])) == {}
+        assert server.members("Sales") == {ids[3]}
+
+
+async def test_what_passes_over_members_in_every_form_is_not_taken_for_the_form_to_use() -> None:
+    async with odd(patch_silent_no_op=("members",), put_resets=False) as (server, at):
+        group, ids = await _group_of(server, at, 2)
+        server.group("Sales")["members"] = [{"value": ids[0]}]
+        assert set(stayed(await at.target.change_members(group, [], ids[:1]))) == {ids[0]}
+        server.quirks = Quirks()
+        server.clear_requests()
+        assert stayed(await at.target.change_members(group, ids[1:], ids[:1])) == {}
+        assert "PUT" not in {seen.method for seen in server.requests}
+
+
+@pytest.mark.parametrize("quirks", [{}, {"patch_unsupported": True}])
+async def test_an_answer_of_what_was_before_is_looked_at_once_more(quirks: dict[str, Any]) -> None:
+    async with odd(answers_before=True, **quirks) as (server, at):
+        group, ids = await _group_of(server, at, 4)
+        await at.target.change_members(group, ids, [])
+        for leaving in (ids[:1], ids[1:3], ids[3:]):
+            assert stayed(await at.target.change_members(group, [], leaving)) == {}
+        assert server.members("Sales") == set()
+
+
+async def test_who_is_not_shown_after_a_removal_is_out() -> None:
+    async with odd(no_members_on_get=True) as (server, at):
+        group, ids = await _group_of(server, at, 3)
+        await at.target.change_members(group, ids, [])
+        server.clear_requests()
+        assert stayed(await at.target.change_members(group, [], ids[:2])) == {}
+        assert [seen.method for seen in server.requests].count("GET") <= 1
+
+
 @pytest.mark.parametrize("answer", ["refused", "server_error"])
 async def test_a_second_group_of_one_name(answer: str) -> None:
     async with odd(duplicate_groups=answer) as (server, at):
