@@ -53,7 +53,7 @@ def differences(
         found += _groups(
             *(town, rules, names, mine, users, groups, foreign_members, now),
             as_made=as_made(quirks),
-            keeps_the_last=_keeps_the_last(quirks),
+            keeps_the_last=keeps_the_last(quirks),
         )
     return found
 
@@ -181,7 +181,7 @@ def as_made(quirks: Quirks) -> bool:
     return quirks.patch_unsupported and quirks.no_members_on_get
 
 
-def _keeps_the_last(quirks: Quirks) -> bool:
+def keeps_the_last(quirks: Quirks) -> bool:
     """Whether a group cannot be emptied: a PUT is all there is, and one without members changes none."""
     return quirks.patch_unsupported and not quirks.put_resets
 
@@ -229,7 +229,7 @@ def _groups(
         may |= {id_ for id_, user in users.items() if str(user.get("userName", "")).lower() == PROTECTED}
         if not rules.exact_members:
             may |= foreign_members.get(str(having[0]["id"]), set())
-        if False and keeps_the_last and not must and len(having[0].get("members") or []) == 1:
+        if keeps_the_last and not must and len(having[0].get("members") or []) == 1:
             continue  # with anybody else in it, whoever should be out could be taken out
         if not must <= there <= may:
             yield f"the group {id_} has the members {sorted(there)}, should be {sorted(must)} (may be {sorted(may)})"

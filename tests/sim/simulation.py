@@ -224,7 +224,7 @@ class Simulation:
             return  # her name is tried again now and then
         if self.app.engine.quirks.invisible_for_requests:
             await wait(SHOWN_AFTER_SECONDS)  # a job looks again for what another one has made, until it shows
-        if oracle.as_made(self.app.engine.quirks):
+        if oracle.as_made(self.app.engine.quirks) or oracle.keeps_the_last(self.app.engine.quirks):
             await self.lives.cycle(self.jobs)  # what it refuses for ever may have failed once: that is tried again
         await self.lives.cycle(self.jobs)
         before = self.network.count(TARGET_HOST)
