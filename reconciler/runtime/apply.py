@@ -24,6 +24,12 @@ from reconciler.runtime.turns import Hand
 
 SHOWN_WITHIN_SECONDS = 300.0
 """So long after it was made may a target say that an account is not there, although it is."""
+NOT_SHOWN_YET = Failed(
+    Fault.NOT_FOUND,
+    "the account was made just now, and the target does not show it yet",
+    404,
+    code="InvalidAnchor",  # it is about this account alone
+)
 FAILURES_MAX = 1000
 """How many failures a summary names; all are counted, and in the log."""
 
@@ -178,7 +184,7 @@ class Applier:
             elif together_with.tried_again_at is not None:
                 record.due_at = max(now, together_with.tried_again_at)
         if failure.fault is Fault.NOT_FOUND and self.made_just_now(record):
-            record.due_at = now  # a target that does not show it yet may do so in the next cycle
+            record.due_at = now  # it may show in the next cycle
         target_id = operation.record.link.target_id if operation.record.link is not None else None
         await self._journal.entry(record, telling.sent(operation, failure, target_id, now, took_ms))
         self.first_failure = self.first_failure or failure
@@ -369,11 +375,14 @@ class Applier:
         return link is not None and link.origin == "created" and link.linked_at > since
 
     async def _vanished(self, operation: Operation, took_ms: int) -> None:
-        """A linked account is not there: a negative operation is done by that, any other matches the entry again."""
+        """A linked account is not there: a negative operation is done by that, any other matches the entry again.
+
+        What was made just now is there: whoever leaves before it shows is switched off when it does.
+        """
         now = self._clock.now()
-        if not operation.negative and self.made_just_now(operation.record):
-            why = "the account was made just now, and the target does not show it yet"
-            await self.fail(operation, Failed(Fault.NOT_FOUND, why, 404), took_ms)
+        if self.made_just_now(operation.record):
+            operation.in_doubt = True
+            await self.fail(operation, NOT_SHOWN_YET, took_ms)
             return
         if operation.record.link is not None:
             self.vanished.add(operation.record.link.target_id)

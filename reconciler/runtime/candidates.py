@@ -100,7 +100,10 @@ class Gathering:
         return self._unseen * 2 <= self._looked_at
 
     async def compare_with_target(self, rules: KindRules, candidates: Sequence[Candidate]) -> None:
-        """Take what the target shows instead of what was agreed; an account that is surely not there has no link."""
+        """Take what the target shows instead of what was agreed; an account that is surely not there has no link.
+
+        Of one that was made just now a target may say so although it is there.
+        """
         asking = self._asking[rules.kind]
         linked = [c for c in candidates if c.record.link is not None]
         listed = await asking.listed([c.record.link.target_id for c in linked if c.record.link is not None])
@@ -119,6 +122,8 @@ class Gathering:
                 case Account():
                     candidate.found = answer
                     candidate.record.link = settling.compared(link, answer, rules.kind, self._profile)
+                case Missing() if self._applier.made_just_now(candidate.record):
+                    self._unseen += 1
                 case Missing():
                     self._applier.vanished.add(link.target_id)
                     candidate.record = replace(candidate.record, link=None, verdict=Verdict.NEW)

@@ -25,7 +25,7 @@ from reconciler.core.records import Record, Verdict
 from reconciler.core.redaction import without
 from reconciler.core.scoping import InScope, Leaving, Standing, StandingUnknown, judge, taken_out
 from reconciler.ports import Clock, Dice, Owner, PendingReference, Store, Target
-from reconciler.runtime.apply import Applier
+from reconciler.runtime.apply import NOT_SHOWN_YET, Applier
 from reconciler.runtime.asking import Asking, Question
 from reconciler.runtime.candidates import Candidate, Gathering
 from reconciler.runtime.choosing import Choosing, choose
@@ -286,7 +286,9 @@ class Deciding:
         )
         await self._journal.entry(record, log, pending=waits, touches_groups=changed)
 
-    async def reject(self, candidate: Candidate, decision: Reject, *, claims: TargetId | None = None) -> None:
+    async def reject(
+        self, candidate: Candidate, decision: Reject, *, claims: TargetId | None = None, not_shown_yet: bool = False
+    ) -> None:
         """Write down an entry that failed before anything was sent for it; `claims`: the account that it waits for."""
         decision = replace(decision, why=_told(candidate.mapped, decision.why))
         self._tell(candidate, decision)
@@ -297,6 +299,8 @@ class Deciding:
             candidate.record.off_since = None
         record = settling.rejected(candidate.record, candidate.fingerprint, decision.error_code, decision.why, now)
         record.due_at = settling.earliest(record.due_at, candidate.until)
+        if not_shown_yet:
+            record.due_at = now  # it may show in the next cycle
         await self._journal.entry(record, telling.rejected(record, decision.error_code, decision.why, now))
         known = record.escrow is not None and record.escrow.failures > 1
         self._applier.failed(record.source_id, "match", decision.error_code, decision.why, known=known)
@@ -352,7 +356,8 @@ class Deciding:
         if self._applier.refused_a_question(failure):
             return
         reject = Reject(failure.error_code, f"the target could not be asked: {failure.reason}")
-        await self.reject(candidate, reject, claims=candidate.record.claims)
+        waits = failure is NOT_SHOWN_YET
+        await self.reject(candidate, reject, claims=candidate.record.claims, not_shown_yet=waits)
 
     async def _may_take(
         self,

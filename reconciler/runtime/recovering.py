@@ -10,7 +10,7 @@ from reconciler.core.model import Kind, Profile, SourceId, TargetId
 from reconciler.core.outcomes import Account, Failed, Fault, Missing
 from reconciler.core.records import Link, Record, Verdict
 from reconciler.ports import Clock, MatchPairs, Store, Target
-from reconciler.runtime.apply import Applier
+from reconciler.runtime.apply import NOT_SHOWN_YET, Applier
 from reconciler.runtime.asking import Asking, Question
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.rules import KindRules
@@ -124,6 +124,8 @@ class Recovering:
                     self._journal.log(log)
                 hidden = diffing.never_shown(self._profile.attributes(rules.kind))
                 return settling.looked_at(record, resource, self._profile.active, hidden)
+            case Missing() if not leaving and self._applier.made_just_now(record):
+                return NOT_SHOWN_YET
             case Missing() if not leaving:
                 assert record.link is not None
                 self._applier.vanished.add(record.link.target_id)

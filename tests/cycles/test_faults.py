@@ -50,6 +50,7 @@ async def test_a_disable_of_an_account_that_has_vanished_is_done(company: Compan
     company.people(*PEOPLE)
     await company.cycle()
     server.forget()
+    company.clock.turn(HOUR)
     company.users["ann"]["accountEnabled"] = False
     del company.users["bob"]
     report = await company.cycle()
@@ -68,6 +69,7 @@ async def test_a_target_that_forgot_everything_gets_everything_again_in_a_full_c
     company.group("g1", PEOPLE, "Crew")
     await company.cycle()
     server.forget()
+    company.clock.turn(HOUR)
     report = await company.cycle(full=True)
     assert (report.exit_code, report.counts["create"]) == (0, 5)
     assert len(server.members("Crew")) == 4

@@ -10,7 +10,7 @@ import pytest
 from reconciler import config, wiring
 from reconciler.core.model import Change, TargetId
 from reconciler.runtime.cycle import run_cycle
-from tests.cycles.calendar import DAY
+from tests.cycles.calendar import DAY, HOUR
 from tests.cycles.company import GROUPS, Company, done
 from tests.servers.engine import Seen
 from tests.servers.faults import FOR_EVER, Status
@@ -36,6 +36,7 @@ async def test_what_was_changed_at_the_target_is_put_right_by_a_full_cycle_only(
     server.clear_requests()
     assert done(await company.cycle()) == {}
     assert server.requests == [], "a quiet cycle does not ask"
+    company.clock.turn(HOUR)
     report = await company.cycle(full=True)
     assert (report.exit_code, done(report)) == (0, {"create": 1, "update": 1})
     assert server.user(ANN)["title"] == "Engineer"
@@ -175,6 +176,7 @@ async def test_a_group_that_was_deleted_or_renamed_at_the_target_is_put_right(
     await company.cycle()
     del server.groups[server.group("Crew")["id"]]
     server.group("Team")["displayName"] = "Gang"
+    company.clock.turn(HOUR)
     report = await company.cycle(full=True)
     assert (report.exit_code, done(report)) == (0, {"create": 1, "update": 1, "members_added": 4})
     assert len(server.members("Crew")) == len(server.members("Team")) == 4

@@ -384,3 +384,55 @@ async def test_an_account_that_does_not_show_yet_in_the_next_cycle_is_not_made_a
     ann, boss = server.user("ann@example.com"), server.user("boss@example.com")
     assert (ann[ENTERPRISE]["manager"]["value"], ann["title"]) == (boss["id"], "Engineer!!!")
     assert boss[ENTERPRISE]["manager"]["value"] == ann["id"]
+
+
+SLOW_TO_SHOW = Quirks(lax_unique=True, invisible_for_requests=1000)
+
+
+async def test_an_account_that_a_comparison_does_not_show_yet_is_not_made_again(tmp_path: Path) -> None:
+    async with ScimServer(SLOW_TO_SHOW) as server:
+        company = Company(tmp_path, server)
+        company.people("ann")
+        await company.cycle()
+        company.clock.turn(20.0)
+        assert done(await company.cycle(full=True)) == {}
+        server.show_everything()
+        company.users["ann"]["jobTitle"] = "Chief"
+        assert done(await company.cycle()) == {"update": 1}
+        assert [user["title"] for user in server.users.values()] == ["Chief"]
+        server.forget()
+        company.clock.turn(HOUR)
+        assert done(await company.cycle(full=True)) == {"create": 1}, "after five minutes what is not there is gone"
+
+
+async def test_an_account_that_does_not_show_yet_after_a_lost_answer_is_not_made_again(tmp_path: Path) -> None:
+    async with ScimServer(SLOW_TO_SHOW) as server:
+        company = Company(tmp_path, server)
+        company.people("ann")
+        await company.cycle()
+        company.users["ann"]["jobTitle"] = "Chief"
+        server.script.on("*", "/Users/", then=Drop(), times=FOR_EVER)
+        assert done(await company.cycle()) == {"failure": 1}
+        server.script.clear()
+        for _ in range(3):
+            company.clock.turn(20.0)
+            assert done(await company.cycle()) == {"failure": 1}
+        server.show_everything()
+        assert done(await company.cycle()) == {"update": 1}
+        assert [user["title"] for user in server.users.values()] == ["Chief"]
+        assert await quiet(company, server)
+
+
+@pytest.mark.parametrize("full", [False, True])
+async def test_who_leaves_before_her_account_shows_is_disabled_when_it_does(tmp_path: Path, full: bool) -> None:
+    async with ScimServer(SLOW_TO_SHOW) as server:
+        company = Company(tmp_path, server)
+        company.people("ann", "bob")
+        await company.cycle()
+        leave(company, "gone")
+        company.clock.turn(20.0)
+        assert done(await company.cycle(full=full)) == {"failure": 1}
+        server.show_everything()
+        assert done(await company.cycle()) == {"disable": 1}
+        assert server.user("ann@example.com")["active"] is False
+        assert await quiet(company, server)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.cycles.calendar import HOUR
 from tests.cycles.company import GROUPS, MANAGER, Company, done
 from tests.servers.faults import FOR_EVER, Status
 from tests.servers.scim import ScimServer
@@ -221,6 +222,7 @@ async def test_a_manager_who_was_deleted_and_comes_back_is_named_anew(
     boss = company.users.pop("boss")
     if by_somebody_else:
         del server.users[id_of(server, "boss")]
+        company.clock.turn(HOUR)
     assert (await company.cycle()).counts["delete"] == 1
     company.users["boss"] = boss
     await company.cycle()

@@ -105,6 +105,10 @@ class ScimServer:
         self.users.clear()
         self.groups.clear()
 
+    def show_everything(self) -> None:
+        """Find from now on what `invisible_for_requests` still hides."""
+        self._engine.show_everything()
+
     def clear_requests(self) -> None:
         self.requests.clear()
 
