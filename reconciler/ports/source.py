@@ -38,6 +38,8 @@ class GroupMembers:
     members: Sequence[SourceId]
     removed: Sequence[SourceId] = ()
     partial: bool = False
+    unchanged: bool = False
+    """Partial, and empty: the group is there with the members that it had, whoever they are."""
     gone: bool = False
     """The source itself says that there is no such group any more; nothing else is said then."""
 

@@ -72,6 +72,10 @@ class Store(Protocol):
         """
         ...
 
+    async def known_groups(self, job_id: int, groups: Sequence[SourceId]) -> frozenset[SourceId]:
+        """Return those of `groups` that are there, as far as is known, so that their members are kept."""
+        ...
+
     async def mixed_groups(self, job_id: int, groups: Sequence[SourceId]) -> frozenset[SourceId]:
         """Return those of `groups` whose staged members are not just the list that was given last: some would leave."""
         ...

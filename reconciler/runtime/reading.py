@@ -114,6 +114,8 @@ class Reader:
         known = full and self._source.incremental and state.completed_rules == rules_version
         self.audit = Audit() if known and state.watermark is not None and not canary.restricted else None
         """In a cycle that reads everything although the source tells what changed."""
+        self._is_back = False
+        """Whether a group is there that was not, and its source says only that its members are as they were."""
         self._left_behind: set[TargetId] = set()
         """Accounts of those who are gone: a directory clears what named them, and does not show that it did."""
         self._shown = {kind: Keys() for kind in KINDS}
@@ -138,7 +140,10 @@ class Reader:
             self.reading.watermark = None
 
     async def _take_all(self, since: str | None) -> bool:
-        """Read from here; return False, before any entry was taken, where so many wait that all must be read."""
+        """Read from here; return False, before any entry was taken, where everything must be read.
+
+        So where very many wait to be looked at, and where who is in a group that is back would not be said.
+        """
         staged: list[GroupMembers] = []
         unknown: dict[Kind, list[SourceId]] = {kind: [] for kind in KINDS}
         async with aclosing(_events(self._source.read(self._wanted(), since))) as events:
@@ -156,7 +161,7 @@ class Reader:
                             await self._take_assignments(complete=complete)
                         if part == "memberships":
                             await self._resolve_groups(staged)
-                            if since is not None and complete and await self._many_wait():
+                            if since is not None and complete and (self._is_back or await self._many_wait()):
                                 return False
                     case EntryPage(kind=kind, entries=entries):
                         if since is not None:
@@ -329,6 +334,10 @@ class Reader:
         if gone := [group.group_id for group in page.groups if group.gone]:
             await self._store.forget_groups(job_id, gone, look_again=again)
         groups = [group for group in page.groups if not group.gone] if gone else page.groups
+        if same := [group.group_id for group in groups if group.unchanged]:
+            known = await self._store.known_groups(job_id, same)
+            self._is_back = self._is_back or len(known) < len(same)
+            groups = [group for group in groups if not group.unchanged or group.group_id in known]
         if moved := await self._store.stage_memberships(job_id, groups, additive=True, look_again=again):
             if self.audit is not None:
                 self.audit.moved(moved)

@@ -283,8 +283,9 @@ class RestSource:
         """Give the members of each group whose list changed; of the others, that they are there."""
         began = self._clock.monotonic()
         kept, take = token.marks.get("members"), groups.attributes.get("displayName", rest.Take("displayName"))
-        until = self._clock.now() + _DAY_SECONDS
+        until, any_groups = self._clock.now() + _DAY_SECONDS, False
         async for page in self._pages(groups.listing, self._variables, {}, problems):
+            any_groups = any_groups or bool(page)
             given = []
             for item in page:
                 group_id = rest.id_of(item, groups.listing.id)
@@ -298,12 +299,14 @@ class RestSource:
                 if changed is not None and changed <= until:
                     token.newest["members"] = max(changed, token.newest.get("members", 0.0))
                 if kept is not None and changed is not None and changed < kept - self._overlap_seconds:
-                    given.append(GroupMembers(SourceId(group_id), name, (), partial=True))
+                    given.append(GroupMembers(SourceId(group_id), name, (), partial=True, unchanged=True))
                     continue
                 ids = await self._ids(members, {**self._variables, "id": group_id}, problems)
                 given.append(GroupMembers(SourceId(group_id), name, ids))
             for some in chunks(given, PAGE):
                 yield MembershipPage(some)
+        if not any_groups and "groups" not in self._allow_empty:
+            problems.add('there is no group (where that is right: allow_empty = ["groups"])')
         token.ended("members", self._clock.monotonic() - began)
 
     async def _ids(self, listing: Listing, variables: Mapping[str, str], problems: _Problems) -> list[SourceId]:

@@ -98,7 +98,10 @@ class Members:
                 others = [row for row in rows if str(row["id"]) not in met]
                 if others:
                     yield MembershipPage(
-                        [GroupMembers(SourceId(str(row["id"])), _name(row), (), partial=True) for row in others]
+                        [
+                            GroupMembers(SourceId(str(row["id"])), _name(row), (), partial=True, unchanged=True)
+                            for row in others
+                        ]
                     )
 
     def _note_none(self) -> None:

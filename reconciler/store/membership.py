@@ -95,18 +95,25 @@ def stage(
     changed: set[SourceId] = set()
     for group in groups:
         before = staged.get(group.group_id)
-        digest = None if group.partial else _digest(group.members)
+        if group.unchanged and before is not None:
+            digest = before.digest
+        else:
+            digest = None if group.partial else _digest(group.members)
         if (
             before is None
             or not before.present
             or before.name != group.name
             or before.digest != digest
-            or group.partial
+            or (group.partial and not group.unchanged)
         ):
             changed |= _stage_one(connection, job_id, group, before, digest, additive)
             # A page may name a group twice, when it comes in parts.
             staged.update(_staged(connection, job_id, [group.group_id]))
     return _changed(connection, job_id, with_those_below(connection, job_id, changed), look_again)
+
+
+def known_groups(connection: Connection, job_id: int, groups: Sequence[SourceId]) -> frozenset[SourceId]:
+    return frozenset(group_id for group_id, one in _staged(connection, job_id, groups).items() if one.present)
 
 
 def mixed_groups(connection: Connection, job_id: int, groups: Sequence[SourceId]) -> frozenset[SourceId]:

@@ -192,6 +192,9 @@ class SqlStore:
     ) -> frozenset[SourceId]:
         return await self._do(assigning.stage, job_id, given, complete=complete)
 
+    async def known_groups(self, job_id: int, groups: Sequence[SourceId]) -> frozenset[SourceId]:
+        return await self._do(membership.known_groups, job_id, groups)
+
     async def mixed_groups(self, job_id: int, groups: Sequence[SourceId]) -> frozenset[SourceId]:
         return await self._do(membership.mixed_groups, job_id, groups)
 

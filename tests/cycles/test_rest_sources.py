@@ -194,6 +194,7 @@ auth = {{ type = "bearer", token = {{ file = "okta-token" }} }}
 parameters = {{ app = "0oa1" }}
 requests_per_second = 1000
 overlap = "1s"
+allow_empty = ["groups"]
 """
         company.job = 'scope = "assigned"\nassigned = [ { group = "app:0oa1" } ]'
         running.apps["0oa1"] = {}
@@ -296,6 +297,39 @@ async def test_groups_are_asked_for_their_members_only_when_these_changed(
     assert done(second) == {"members_added": 1, "members_removed": 1}
     assert not any("/groups/g1/users" in asked for asked in okta.asked)
     assert server.members("Others") == {server.user("u5@example.com")["id"]}
+    assert len(server.members("Crew")) == 2
+
+
+async def test_a_group_that_was_hidden_for_a_while_gets_its_members_back(
+    company: Company, server: ScimServer, okta: Okta
+) -> None:
+    """Its members did not change meanwhile, so by its times there is nothing to be read; who is in it was dropped."""
+    people(okta)
+    okta.found("g1", "Crew", "u0", "u1")
+    okta.clock += timedelta(hours=1)
+    okta.found("g2", "Others", "u2")
+    company.job, company.tables = 'scope = "all"', GROUPS
+    await company.cycle()
+    hidden = okta.groups.pop("g1")
+    await company.cycle()
+    okta.groups["g1"] = hidden
+    report = await company.cycle()
+    assert (report.problems, report.users_read) == ([], 8), "everything was read again"
+    assert server.members("Crew") == {server.user(f"u{n}@example.com")["id"] for n in (0, 1)}
+    quiet = await company.cycle()
+    assert (quiet.users_read, sum(quiet.requests.values())) == (1, 0)
+
+
+async def test_that_there_is_no_group_at_all_is_not_believed(company: Company, server: ScimServer, okta: Okta) -> None:
+    people(okta)
+    okta.found("g1", "Crew", "u0", "u1")
+    company.job, company.tables = 'scope = "all"', GROUPS
+    company.source = company.source.replace("allow_empty", "# allow_empty")
+    await company.cycle()
+    okta.groups.clear()
+    report = await company.cycle()
+    assert (report.state, done(report)) == ("incomplete", {})
+    assert "there is no group" in report.problems[0]
     assert len(server.members("Crew")) == 2
 
 

@@ -154,6 +154,22 @@ async def test_who_is_taken_out_of_an_assigned_group_leaves_without_a_change_of_
     assert (done(third), sum(third.requests.values())) == ({}, 0)
 
 
+async def test_a_group_that_was_hidden_for_a_while_gets_its_members_back(
+    company: Company, server: ScimServer, people: People
+) -> None:
+    people.hire("ann", "bob")
+    people.team("Crew", "ann", "bob")
+    people.team("Other")
+    people.changed("Other")  # so that Crew is not the newest, which is shown each time
+    company.job, company.tables = 'scope = "all"', GROUPS
+    await company.cycle()
+    hidden = people.server.groups.pop(people.ids["Crew"])
+    await company.cycle()
+    people.server.groups[people.ids["Crew"]] = hidden
+    assert (await company.cycle()).problems == []
+    assert server.members("Crew") == {server.user(f"{name}@example.com")["id"] for name in ("ann", "bob")}
+
+
 LIES: dict[str, Quirks] = {
     "the total changes": Quirks(total_grows=True),
     "rows are missing": Quirks(hides_rows=3),

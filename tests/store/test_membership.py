@@ -62,6 +62,25 @@ async def test_parts_of_a_list_add_and_remove(work: Work) -> None:
     assert await stage(work, group("g", "ann")) == {"dan"}
 
 
+async def test_a_group_of_which_nothing_is_said_but_that_it_is_there_stays_as_it_is(work: Work) -> None:
+    await work.commit(linked("g", "t-g", kind="group"))
+    await stage(work, group("g", "ann"))
+    await work.commit(groups_settled=ids("g"))
+    assert await stage(work, group("g", partial=True, unchanged=True)) == set()
+    assert await work.store.mixed_groups(work.id, ids("g")) == set()
+    assert await stage(work, group("g", "ann")) == set()
+    assert await work.store.dirty_groups(work.id, "", 9) == []
+    assert await stage(work, group("g", name="New", partial=True, unchanged=True)) == {"ann"}
+    assert await who_is_in(work, "g", "ann") == {"ann"}
+
+
+async def test_whose_members_are_kept_is_told(work: Work) -> None:
+    await stage(work, group("g", "ann"), group("empty"))
+    assert await work.store.known_groups(work.id, ids("g", "empty", "never")) == {"g", "empty"}
+    await work.store.drop_groups(work.id, ids("empty"))
+    assert await work.store.known_groups(work.id, ids("g", "empty", "never")) == {"empty"}
+
+
 async def test_who_is_both_added_and_removed_stays(work: Work) -> None:
     await stage(work, group("g", "ann"))
     assert await stage(work, part("g", add=["ann"], remove=["ann"])) == set()
