@@ -246,13 +246,20 @@ class Watch:
         grace = seconds_of(rules.disable_after)
         disabled = self._disabled.get(target_id)
         # Whom another job meets only when she has left is off there at once.
-        waited = now - min(owner.left.values()) if len(owner.left) == 1 else math.inf
+        waited = now - self._left_as_seen(owner) if len(owner.left) == 1 else math.inf
         if disabled is None and grace and waited < grace:
             self.wrong(f"{id_}'s account {target_id} was {word} after {waited:.0f} s, allowed after {grace:.0f}")
         if word == "deleted" and "delete" not in (rules.gone, rules.out_of_scope):
             waits = seconds_of(rules.delete_after)
             if waits is None or disabled is None or now - disabled < waits - _SENT_WITHIN_SECONDS:
                 self.wrong(f"{id_}'s account {target_id} was deleted, disabled {disabled}, now {now}")
+
+    def _left_as_seen(self, owner: Standing) -> float:
+        """Return when somebody left her one job, as a cycle knows that looked before she came back."""
+        ((job, left),) = owner.left.items()
+        back, left_before = owner.back.get(job, (-math.inf, math.inf))
+        began = self._calendar.elapsed() - (self._seconds() - self._since())
+        return left_before if left == math.inf and back >= began else left
 
     def not_deleted(self) -> list[str]:
         """Return in sentences who is off for so long that the account should be deleted, and is not."""
