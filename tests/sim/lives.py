@@ -144,11 +144,15 @@ class Lives:
 
     async def decide(self, jobs: Sequence[str], decision: Decision) -> int:
         """Approve or reject everything that is held in these jobs; return how many operations that is."""
-        count = 0
+        count = unanswered = 0
         for job in jobs:
+            asked, waiting = self.daemon, self._watch.held()
             holds = await self.hand(partial(_decide, job, decision))
-            count += sum(len(hold.operations) for hold in holds) if isinstance(holds, list) else 0
-        self._watch.approved += count if decision == "approved" else 0
+            if isinstance(holds, list):
+                count += sum(len(hold.operations) for hold in holds)
+            elif asked is not None and not asked.life.alive:
+                unanswered += waiting  # killed while it wrote that down, or just before
+        self._watch.approved += count + unanswered if decision == "approved" else 0
         return count
 
     async def let_back(self, people: Sequence[str]) -> None:

@@ -387,6 +387,11 @@ class Watch:
             if words[first:last].count("create") >= max(2, rules.concurrency) * requests:
                 self.wrong(f"a create went before a leaver: {cycle.sent}")
 
+    def held(self) -> int:
+        """Return how many operations are held back by what is written."""
+        with closing(sqlite3.connect(f"file:{self._state}?mode=ro", uri=True)) as connection:
+            return int(connection.execute("SELECT count(*) FROM held_operations").fetchone()[0])
+
     def _written(self, job: str) -> tuple[list[tuple[str, ...]], str | None, set[str]]:
         with closing(sqlite3.connect(f"file:{self._state}?mode=ro", uri=True)) as connection:
             rows = connection.execute(
