@@ -141,7 +141,8 @@ async def _write(
     now = house.clock.now()
     for _, wish, record in taken:
         record.link = Link(wish.target_id, "manual", {}, linked_at=now)
-        record.fingerprint = record.escrow = record.attempted_at = record.due_at = record.claims = None
+        record.fingerprint = record.escrow = record.due_at = record.claims = None
+        record.attempted_at = record.attempted_off_at = None
         record.verdict = Verdict.NEW  # whatever was decided, it was not about this account
     if not taken:
         return

@@ -83,6 +83,8 @@ class Record:
     another. With one: look at the account before anything else is decided."""
     attempted_match: tuple[tuple[str, str], ...] = ()
     """The matching values, in order of precedence, that an attempted create was sent with."""
+    attempted_off_at: float | None = None
+    """When, of what was sent and not answered, something was to switch the account off or to delete it."""
     off_since: float | None = None
     """Since when the account should be off, or gone, and is not."""
     claims: TargetId | None = None

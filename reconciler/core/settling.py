@@ -27,7 +27,7 @@ def done(
     """
     record = operation.record
     record.verdict, record.why, record.fingerprint = operation.verdict, operation.why, operation.fingerprint
-    record.escrow = record.attempted_at = record.due_at = None
+    record.escrow = record.attempted_at = record.attempted_off_at = record.due_at = None
     record.attempted_match, record.claims, record.off_since = (), None, None
     match operation.word:
         case "delete":
@@ -97,7 +97,7 @@ def failed(operation: Operation, failure: Failed, now: float) -> Record:
         record.link = replace(record.link, agreed=_as_shown(operation, record.link))
         record = _switched_on_by_somebody(record, operation)
     if not failure.unsent:
-        record.attempted_at, record.attempted_match = None, ()
+        record.attempted_at, record.attempted_off_at, record.attempted_match = None, None, ()
     if operation.verdict is Verdict.IN_SCOPE:
         record.verdict = came_back(record.verdict)
     return record
@@ -116,6 +116,10 @@ def attempted(operation: Operation, now: float) -> Record:
 
 
 def _doubtful(record: Record, operation: Operation, now: float) -> Record:
+    if operation.negative:
+        record.attempted_off_at = now
+    elif record.attempted_at is None:
+        record.attempted_off_at = None
     record.attempted_at = now
     if operation.verdict is Verdict.IN_SCOPE or record.verdict is Verdict.GONE:
         record.verdict = came_back(record.verdict)
@@ -144,16 +148,16 @@ def came_back(verdict: Verdict) -> Verdict:
 def looked_at(record: Record, shown: Resource, active: str, hidden: frozenset[str] = diffing.NEVER_SHOWN) -> Record:
     """Return the record, whose last operation's answer is not known, after a look at the account.
 
-    What was on and is off now is taken for disabled by us; what is on is not disabled, whoever had disabled it.
-    `hidden` are the paths that the target never shows.
+    What was on and is off now is taken for disabled by us where that was sent, otherwise for disabled by somebody else;
+    what is on is not disabled, whoever had disabled it. `hidden` are the paths that the target never shows.
     """
     link = record.link
     assert link is not None
     was_on, is_on = link.agreed.get(active) is not False, shown.get(active) is not False
     link = as_shown(link, shown, active, hidden)
     if was_on and not is_on:
-        link = replace(link, disabled_at=record.attempted_at, disabled_because="", delete_at=None)
-    return replace(record, link=link, attempted_at=None)
+        link = replace(link, disabled_at=record.attempted_off_at, disabled_because="", delete_at=None)
+    return replace(record, link=link, attempted_at=None, attempted_off_at=None)
 
 
 def as_shown(link: Link, shown: Resource, active: str, hidden: frozenset[str] = diffing.NEVER_SHOWN) -> Link:
@@ -173,7 +177,9 @@ def not_shown(record: Record, active: str) -> Record:
     link = record.link
     assert link is not None
     agreed = {path: value for path, value in link.agreed.items() if path != active}
-    return replace(record, link=replace(link, agreed=agreed, disabled_at=None, disabled_because="", delete_at=None))
+    may_be_ours = record.attempted_off_at if record.attempted_off_at is not None else link.disabled_at
+    link = replace(link, agreed=agreed, disabled_at=None, disabled_because="", delete_at=None)
+    return replace(record, link=link, attempted_off_at=may_be_ours)
 
 
 def held(operation: Operation, now: float) -> Record:

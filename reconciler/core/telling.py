@@ -112,7 +112,8 @@ def seen_after_doubt(
 ) -> LogRecord | None:
     """Return what a look shows after an answer was lost; None where the account is as it was known.
 
-    Who made the difference, our request or somebody in the app, cannot be told, and is not claimed.
+    Who made the difference, our request or somebody in the app, cannot be told, and is not claimed; what was switched
+    off where we had sent nothing of the kind was not disabled by us.
     """
     link = record.link
     assert link is not None
@@ -121,8 +122,10 @@ def seen_after_doubt(
     if not paths and not adopted:
         return None
     operation = "adopt" if adopted else "update"
-    if active in paths:
-        operation = "disable" if shown.get(active) is False else operation if adopted else "enable"
+    if active in paths and shown.get(active) is not False:
+        operation = operation if adopted else "enable"
+    elif active in paths and record.attempted_off_at is not None:
+        operation = "disable"
     why = "an answer was lost, so the account was looked at: this is what it shows now"
     return LogRecord(
         at=at,

@@ -386,7 +386,7 @@ class Applier:
             return
         if operation.record.link is not None:
             self.vanished.add(operation.record.link.target_id)
-        record = replace(operation.record, link=None, attempted_at=None)
+        record = replace(operation.record, link=None, attempted_at=None, attempted_off_at=None)
         if operation.negative:
             record.verdict, record.why, record.fingerprint = operation.verdict, operation.why, operation.fingerprint
             record.escrow, record.due_at, record.off_since = None, None, None

@@ -109,6 +109,6 @@ async def _pass(operation: Operation, heir: Claim, state: JobState, store: Store
     why = f"{operation.why}; the account passes to job {heir.job}, which has {heir.source_id} in scope"
     left = Leave(why, "OwnedByOtherJob", operation.verdict)
     passed = replace(record, link=None, verdict=operation.verdict, why=why, fingerprint=operation.fingerprint)
-    passed.escrow = passed.due_at = passed.attempted_at = None
+    passed.escrow = passed.due_at = passed.attempted_at = passed.attempted_off_at = None
     journal.counts["skip"] += 1
     await journal.entry(passed, telling.skipped(record, left, now), pending=(), touches_groups=True)

@@ -129,7 +129,7 @@ class Recovering:
             case Missing() if not leaving:
                 assert record.link is not None
                 self._applier.vanished.add(record.link.target_id)
-                return replace(record, link=None, verdict=Verdict.NEW, attempted_at=None)
+                return replace(record, link=None, verdict=Verdict.NEW, attempted_at=None, attempted_off_at=None)
             case Failed(fault=fault) if not leaving and fault in _ANOTHER_TIME:
                 return shown
             case _:

@@ -178,7 +178,8 @@ class Referring:
             and isinstance(await self._target.get(record.kind, record.link.target_id), Missing)
         ):
             # the entry is matched again in the next cycle, and what it points to goes with it
-            gone = replace(record, link=None, fingerprint=None, verdict=Verdict.NEW, attempted_at=None)
+            gone = replace(record, link=None, fingerprint=None, verdict=Verdict.NEW)
+            gone.attempted_at = gone.attempted_off_at = None
             await self._journal.entry(gone, log, pending=(), touches_groups=True)
         else:
             rejected = settling.rejected(record, record.fingerprint, failure.error_code, why, now)

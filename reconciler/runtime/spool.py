@@ -138,6 +138,9 @@ def _pack(operation: Operation) -> dict[str, object]:
             "escrow": record.escrow,
             "attempted_at": record.attempted_at,
             "attempted_match": record.attempted_match,
+            "attempted_off_at": record.attempted_off_at,
+            "off_since": record.off_since,
+            "claims": record.claims,
         },
     }
 

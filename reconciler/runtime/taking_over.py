@@ -50,7 +50,8 @@ class TakingOver:
         held = (await self._store.records(self._job_id, kind, [owner.source_id])).get(owner.source_id)
         if held is not None:
             why = "the same person came back under a new id and has the account now"
-            gone = replace(held, link=None, verdict=Verdict.GONE, why=why, due_at=None, attempted_at=None)
+            gone = replace(held, link=None, verdict=Verdict.GONE, why=why, due_at=None)
+            gone.attempted_at = gone.attempted_off_at = None
             await self._journal.entry(gone, touches_groups=True)
             if held.link is not None:
                 before = held.link

@@ -35,6 +35,7 @@ WRITTEN = (
     "agreed",
     "off_since",
     "claims",
+    "attempted_off_at",
 )
 """The columns that a commit writes anew, in the order of `written`."""
 
@@ -59,7 +60,8 @@ def written(record: Record, target_ref: int) -> tuple[Any, ...]:
         # without an account nothing is agreed: the column keeps what an attempted create was sent with
         kept = sent_with(record.attempted_match) if record.attempted_match else None
         no_link = (None, None, None, None, None, None, kept)
-        return (*before, None, None, None, *about, *waiting, *no_link, record.off_since, record.claims)
+        last = (record.off_since, record.claims, record.attempted_off_at)
+        return (*before, None, None, None, *about, *waiting, *no_link, *last)
     return (
         *before,
         target_ref,
@@ -76,6 +78,7 @@ def written(record: Record, target_ref: int) -> tuple[Any, ...]:
         orjson.dumps(link.agreed),
         record.off_since,
         record.claims,
+        record.attempted_off_at,
     )
 
 
@@ -85,8 +88,9 @@ def record(row: Sequence[Any]) -> Record:
         (kind, source_id, row_id, fingerprint, due_at, verdict),
         (target_id, disabled_at, why, name, person, attempted_at),
         (failures, first_failed_at, error_code, reason),
-        (origin, linked_at, disabled_because, delete_at, unkept, changed, agreed, off_since, claims),
-    ) = row[:6], row[6:12], row[12:16], row[16:]
+        (origin, linked_at, disabled_because, delete_at, unkept, changed, agreed),
+        (off_since, claims, attempted_off_at),
+    ) = row[:6], row[6:12], row[12:16], row[16:23], row[23:]
     link = escrow = None
     if target_id is not None:
         link = Link(
@@ -116,6 +120,7 @@ def record(row: Sequence[Any]) -> Record:
         escrow=escrow,
         attempted_at=attempted_at,
         attempted_match=() if target_id is not None or agreed is None else pairs(agreed),
+        attempted_off_at=attempted_off_at,
         off_since=off_since,
         claims=claims,
     )

@@ -124,6 +124,7 @@ entries = Table(
     Column("agreed", LargeBinary),
     Column("off_since", Double),
     Column("claims", Text),
+    Column("attempted_off_at", Double),
     UniqueConstraint("job_id", "kind", "source_id"),
     UniqueConstraint("target_ref", "kind", "target_id"),
     sqlite_autoincrement=True,

@@ -92,7 +92,8 @@ def link(connection: Connection, job: str, kind: Kind, source_id: SourceId, targ
         )
     record = _record(connection, row.id, kind, source_id) or Record(kind, source_id)
     record.link = Link(target_id, "manual", {}, linked_at=now)
-    record.fingerprint = record.escrow = record.attempted_at = record.due_at = record.claims = None
+    record.fingerprint = record.escrow = record.due_at = record.claims = None
+    record.attempted_at = record.attempted_off_at = None
     record.verdict = Verdict.NEW  # whatever was decided, it was not about this account
     _write_records(connection, row.id, target_ref, Batch(records=[record]))
     membership.touch_groups_of(connection, row.id, [source_id])

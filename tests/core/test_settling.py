@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -179,6 +180,22 @@ def test_what_is_about_to_be_sent_is_written_down_and_the_record_itself_is_left_
     assert (create.record.attempted_at, create.record.fingerprint) == (None, b"before")
 
 
+def test_that_a_disable_was_sent_is_known_until_something_is_answered() -> None:
+    disable = operation("disable", Change("active", True, False), link=linked(), cause=Cause.GONE)
+    update = operation("update", Change("title", None, "Chief"), link=linked())
+    lost, refused = Failed(Fault.INTERRUPTED, "no"), Failed(Fault.INVALID, "no")
+    assert settling.attempted(update, NOW).attempted_off_at is None
+    assert settling.failed(update, lost, NOW).attempted_off_at is None
+    assert settling.attempted(operation("delete", link=linked()), NOW).attempted_off_at == NOW
+    update.record = settling.attempted(disable, NOW - 9)
+    assert settling.attempted(update, NOW).attempted_off_at == NOW - 9, "neither was answered"
+    assert settling.failed(update, lost, NOW).attempted_off_at == NOW - 9
+    assert settling.failed(update, refused, NOW).attempted_off_at is None
+    assert after(update).attempted_off_at is None
+    update.record = Record("user", SourceId("s1"), link=linked(), attempted_off_at=NOW - 9)
+    assert settling.attempted(update, NOW).attempted_off_at is None, "that is over"
+
+
 def test_since_when_somebody_should_be_off_is_kept() -> None:
     disable = operation("disable", Change("active", True, False), link=linked(), cause=Cause.GONE)
     assert settling.attempted(disable, NOW).off_since == NOW
@@ -297,26 +314,34 @@ def test_what_a_person_rejected_stays_as_it_is() -> None:
 
 
 def test_who_cannot_be_looked_at_is_sent_a_disable_whatever_was_sent_before() -> None:
-    link = linked({"active": False, "title": "x"}, disabled_at=NOW, disabled_because="gone", delete_at=NOW + DAY)
+    link = linked({"active": False, "title": "x"}, disabled_at=NOW - DAY, disabled_because="gone", delete_at=NOW + DAY)
     record = settling.not_shown(Record("user", SourceId("s1"), link=link, attempted_at=NOW), "active")
     assert (record.link, record.attempted_at) == (linked({"title": "x"}), NOW)
+    assert record.attempted_off_at == NOW - DAY, "that it may be off is our doing"
+    sent = settling.not_shown(replace(record, attempted_off_at=NOW - 9), "active")
+    assert sent.attempted_off_at == NOW - 9
 
 
 @pytest.mark.parametrize(
-    ("was", "shows", "disabled_at", "because"),
+    ("was", "shows", "off_at", "disabled_at", "because"),
     [
-        ({"active": True}, {"active": False}, NOW - 60, ""),
-        ({}, {"active": False}, NOW - 60, ""),
-        ({"active": False}, {"active": False}, NOW - DAY, "gone"),
-        ({"active": False}, {"active": True}, None, ""),
-        ({"active": False}, {}, None, ""),
+        ({"active": True}, {"active": False}, NOW - 90, NOW - 90, ""),
+        ({}, {"active": False}, NOW - 90, NOW - 90, ""),
+        ({"active": True}, {"active": False}, None, None, ""),
+        ({"active": False}, {"active": False}, NOW - 90, NOW - DAY, "gone"),
+        ({"active": False}, {"active": False}, None, NOW - DAY, "gone"),
+        ({"active": False}, {"active": True}, NOW - 90, None, ""),
+        ({"active": False}, {}, NOW - 90, None, ""),
     ],
 )
-def test_what_a_look_shows_counts(was: Resource, shows: Resource, disabled_at: float | None, because: str) -> None:
+def test_what_a_look_shows_counts(
+    was: Resource, shows: Resource, off_at: float | None, disabled_at: float | None, because: str
+) -> None:
     link = linked(was, disabled_at=NOW - DAY, disabled_because="gone", delete_at=NOW + DAY)
-    record = settling.looked_at(Record("user", SourceId("s1"), link=link, attempted_at=NOW - 60), shows, "active")
+    sent = Record("user", SourceId("s1"), link=link, attempted_at=NOW - 60, attempted_off_at=off_at)
+    record = settling.looked_at(sent, shows, "active")
     assert record.link is not None
-    assert (record.attempted_at, record.link.agreed) == (None, shows)
+    assert (record.attempted_at, record.attempted_off_at, record.link.agreed) == (None, None, shows)
     assert (record.link.disabled_at, record.link.disabled_because) == (disabled_at, because)
     assert record.link.delete_at == (NOW + DAY if because else None)
 

@@ -117,20 +117,27 @@ def test_members_are_told_by_number() -> None:
 
 
 @pytest.mark.parametrize(
-    ("agreed", "shown", "adopted", "told"),
+    ("agreed", "shown", "off_at", "adopted", "told"),
     [
-        ({"active": True}, {"active": False}, False, ("disable", "disable")),
-        ({"active": False}, {"active": True}, False, ("enable", "update")),
-        ({"title": "A"}, {"title": "B"}, False, ("update", "update")),
-        ({"title": "A"}, {"title": "A"}, True, ("adopt", "update")),
-        ({"title": "A"}, {"title": "A"}, False, None),
+        ({"active": True}, {"active": False}, NOW, False, ("disable", "disable")),
+        ({"active": True}, {"active": False}, NOW, True, ("disable", "disable")),
+        ({"active": True}, {"active": False}, None, False, ("update", "update")),
+        ({"active": True}, {"active": False}, None, True, ("adopt", "update")),
+        ({"active": False}, {"active": True}, None, False, ("enable", "update")),
+        ({"title": "A"}, {"title": "B"}, NOW, False, ("update", "update")),
+        ({"title": "A"}, {"title": "A"}, None, True, ("adopt", "update")),
+        ({"title": "A"}, {"title": "A"}, NOW, False, None),
     ],
 )
 def test_what_a_look_shows_after_a_lost_answer_is_told(
-    agreed: dict[str, object], shown: dict[str, object], adopted: bool, told: tuple[str, str] | None
+    agreed: dict[str, object],
+    shown: dict[str, object],
+    off_at: float | None,
+    adopted: bool,
+    told: tuple[str, str] | None,
 ) -> None:
     link = Link(TargetId("t1"), "adopted" if adopted else "created", agreed, NOW)
-    record = Record("user", SourceId("s1"), name="ann", link=link, attempted_at=NOW)
+    record = Record("user", SourceId("s1"), name="ann", link=link, attempted_at=NOW, attempted_off_at=off_at)
     log = telling.seen_after_doubt(record, shown, "active", NOW + 60)
     assert (None if log is None else (log.operation, log.action)) == told
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.cycles.calendar import DAY, HOUR
 from tests.cycles.company import GROUPS, MANAGER, Company, done
 from tests.servers.faults import FOR_EVER, Delay, Drop, DropAfterCommit, Status, Unauthorized, WrongJson
@@ -117,6 +119,36 @@ async def test_who_was_locked_after_a_look_that_failed_was_not_locked_by_us(
 
 
 # --- two of one name ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("change", ["reference", "title"])
+async def test_who_is_switched_off_while_another_change_got_no_answer_was_not_disabled_by_us(
+    company: Company, server: ScimServer, change: str
+) -> None:
+    company.attributes += MANAGER
+    company.person("ann", manager="boss")
+    company.people("bob")
+    await company.cycle()
+    if change == "reference":
+        company.person("boss")
+    else:
+        company.users["ann"]["jobTitle"] = "Chief"
+    server.script.on("PATCH", "/Users", then=Status(500), times=FOR_EVER)
+    await company.cycle()
+    assert len(server.sent("PATCH")) > 0
+    server.script.clear()
+    server.user(ANN)["active"] = False
+    ann = company.users.pop("ann")
+    await company.cycle()
+    logged = [(row["action"], row["operation"], row["status"]) for row in await company.log(user="ann")]
+    assert "disable" not in {word for row in logged for word in row[:2]}
+    assert ("update", "update", "success") in logged, "that she was found switched off is told all the same"
+    company.clock.turn(31 * DAY)
+    assert done(await company.cycle()) == {}, "what we have not disabled we do not delete"
+    company.users["ann"] = ann
+    await company.cycle()
+    assert server.user(ANN)["active"] is False
+    assert [len(hold.operations) for hold in await company.held()] == [1], "to switch her on needs a person's word"
 
 
 async def test_what_is_being_made_for_a_successor_is_not_taken_for_what_was_never_made(

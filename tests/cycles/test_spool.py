@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 
 import anyio
 
 from reconciler.core.decisions import Operation
-from reconciler.core.model import SourceId
-from reconciler.core.records import Record, Verdict
+from reconciler.core.model import SourceId, TargetId
+from reconciler.core.records import Escrow, Link, Record, Verdict
 from reconciler.ports import Store
 from reconciler.runtime import spool
 from reconciler.runtime.spool import Spool
@@ -33,7 +34,22 @@ class _SlowShelf:
 
 def _operations(count: int) -> list[Operation]:
     ids = [SourceId(f"s{number}") for number in range(count)]
-    return [Operation("create", Record("user", one), "in scope", Verdict.IN_SCOPE, None) for one in ids]
+    return [Operation("create", _record(one), "in scope", Verdict.IN_SCOPE, None) for one in ids]
+
+
+def _record(id_: SourceId) -> Record:
+    """Return a record in which no field is what it would be by itself."""
+    link = Link(TargetId("t1"), "created", {"title": "Chief"}, 1.0, 2.0, "gone", 3.0, {"title": 2}, {"userName": 1})
+    escrow = Escrow(2, 4.0, "Timeout", "no answer")
+    match = (("userName", "ann"),)
+    about = (b"print", Verdict.GONE, "no longer in the source", "Ann", "E-ann")
+    return Record("user", id_, 7, *about, link, 5.0, escrow, 6.0, match, 8.0, 9.0, TargetId("t2"))
+
+
+def test_a_record_for_the_spool_has_every_field() -> None:
+    record, bare = _record(SourceId("s1")), Record("user", SourceId("s1"))
+    same = {each.name for each in fields(Record) if getattr(record, each.name) == getattr(bare, each.name)}
+    assert same == {"kind", "source_id"}
 
 
 async def test_while_one_fetches_more_the_others_go_on_and_the_order_stays() -> None:

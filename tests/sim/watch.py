@@ -103,6 +103,8 @@ class Watch:
         """When each account that is off was switched off by a request, by `Calendar.elapsed`."""
         self._off_already: dict[str, float] = {}
         """When each account was last sent a disable that somebody else had disabled meanwhile, without our knowing."""
+        self._sent_off: set[str] = set()
+        """Accounts that were ever sent something that switches them off, or deletes them."""
         self._made: set[str] = set()
         """Accounts that were ever made by request."""
         self.changes: list[Changed] = []
@@ -179,6 +181,8 @@ class Watch:
         seen = seen_of(request, self._seconds())
         if seen.segments[:1] != ("Users",):
             return
+        if seen.method == "DELETE" or _switches_off(seen.body):
+            self._sent_off.add(seen.segments[-1])
         if _switches_off(seen.body) and self.users().get(seen.segments[-1], {}).get("active") is False:
             self._off_already[seen.segments[-1]] = self._calendar.elapsed()
         if len(self.cycles) != 1:
@@ -402,8 +406,11 @@ class Watch:
             known = {id_ for (id_,) in connection.execute(_KNOWN, (job,))}
         self._logged = max((row[0] for row in rows), default=self._logged)
         users = self.users()
-        for _, _, operation, status, target_id, _ in rows:
-            believed = (operation, status) == ("disable", "success") and target_id in self._off_already
+        for _, kind, operation, status, target_id, source_id in rows:
+            told = (kind, operation, status) == ("user", "disable", "success")
+            if told and target_id not in self._sent_off:
+                self.wrong(f"the log says that {target_id} of {source_id} was disabled, and that was never sent")
+            believed = told and target_id in self._off_already
             if believed and users.get(target_id, {}).get("active") is False:  # else it is on again by now
                 self._disabled.setdefault(target_id, self._off_already[target_id])
         return [row[1:] for row in rows], watermark[0] if watermark else None, known

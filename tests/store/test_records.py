@@ -38,6 +38,7 @@ async def test_a_record_comes_back_as_it_was_written(work: Work) -> None:
         due_at=7.75,
         escrow=Escrow(2, 6.0, "Timeout", "no answer"),
         attempted_at=4.0,
+        attempted_off_at=3.5,
     )
     written = replace(ann)
     assert await work.commit(written) == ()

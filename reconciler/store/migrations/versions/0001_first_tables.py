@@ -147,6 +147,7 @@ def upgrade() -> None:
         sa.Column("agreed", sa.LargeBinary()),
         sa.Column("off_since", sa.Double()),
         sa.Column("claims", sa.Text()),
+        sa.Column("attempted_off_at", sa.Double()),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="entries_job_id_fk", ondelete="CASCADE"),
         sa.ForeignKeyConstraint(["target_ref"], ["identities.id"], name="entries_target_ref_fk"),
         sa.PrimaryKeyConstraint("row_id", name="entries_pk"),
