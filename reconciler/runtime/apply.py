@@ -402,19 +402,26 @@ class Applier:
 
     async def _conflict(self, operation: Operation) -> None:
         """Somebody has the name: adopt who is free, wait for who may let it go, else say who it is."""
-        kind = operation.record.kind
         if operation.word == "create":
-            found = await self._asking[kind].ask_one(operation.match)
+            asking = self._asking[operation.record.kind]
+            found = await asking.ask_one(operation.match)
             if not found:
-                self._asking[kind].doubt()
-                found = await self._asking[kind].ask_one(operation.match)
-            if isinstance(found, tuple) and len(found) == 1 and await self.owner(kind, found[0]) is None:
-                # a refusal has made nothing: what is found there was not made by us
-                operation.record.attempted_at = None
-                await self._journal.entry(replace(operation.record, fingerprint=None))
-                self.again.append((kind, operation.record.source_id))
+                asking.doubt()
+                found = await asking.ask_one(operation.match)
+            if not isinstance(found, Failed) and await self.match_again(operation, found):
                 return
         self.taken_names.aside.append(operation)
+
+    async def match_again(self, operation: Operation, found: Sequence[Account]) -> bool:
+        """Have a refused create matched again where one account has its name and is free; return whether it is so."""
+        record = operation.record
+        if operation.word != "create" or len(found) != 1 or await self.owner(record.kind, found[0]) is not None:
+            return False
+        # a refusal has made nothing: what is found there was not made by us
+        record.attempted_at = None
+        await self._journal.entry(replace(record, fingerprint=None))
+        self.again.append((record.kind, record.source_id))
+        return True
 
 
 def _is_known(record: Record) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -35,6 +35,8 @@ class Sender(Protocol):
 
     async def owner(self, kind: Kind, account: Account) -> Owner | None: ...
 
+    async def match_again(self, operation: Operation, found: Sequence[Account]) -> bool: ...
+
 
 class TakenNames:
     """Keeps the operations that met a taken name, until everything else has run."""
@@ -57,11 +59,17 @@ class TakenNames:
         """What was to become of the names of those who have interim ones."""
 
     def may_be_why(self, operation: Operation, refusal: Failed) -> bool:
-        """Whether a taken name may be why the target refuses: some answer that with a bare 400."""
-        if refusal.unsent or operation.negative or operation.record.link is None:
+        """Whether a taken name may be why the target refuses: some answer that with a bare 400.
+
+        Of creates a few are believed to be so: where many are refused, that is not because of their names.
+        """
+        names = [path for path, _ in operation.match]
+        if operation.word != "create":
+            rename = None if operation.negative or operation.record.link is None else _rename(operation)
+            names = [] if rename is None or _folded(rename.new) == _folded(rename.old) else [rename.path]
+        elif len(self._unclear) >= FEW:
             return False
-        rename = _rename(operation)
-        if rename is None or refusal.attribute not in (None, rename.path) or _folded(rename.new) == _folded(rename.old):
+        if refusal.unsent or not names or refusal.attribute not in (None, *names):
             return False
         self._unclear[operation.record.key] = refusal
         return True
@@ -91,7 +99,10 @@ class TakenNames:
                 return
 
     async def _fail_who_needs_no_name(self) -> None:
-        """Fail those whose refusal has no word of a taken name, where nobody is known to have the name."""
+        """Fail those whose refusal has no word of a taken name, where nobody is known to have the name.
+
+        Somebody is: one of those who wait, by what is known of them, or whom the target shows.
+        """
         if not self._unclear:
             return
         waiting, self.aside = self.aside, []
@@ -103,25 +114,26 @@ class TakenNames:
         }
         for operation in waiting:
             refusal = self._unclear.get(operation.record.key)
-            if refusal is None or await self._is_held(operation, known):
+            if refusal is None or any(_folded(value) in known for _, value in _needed(operation)):
                 self.aside.append(operation)
+            elif holders := await self._holders(operation):
+                if not await self._sender.match_again(operation, holders):
+                    self.aside.append(operation)
             elif not self._hand.leaves_alone(operation.record.key):
                 await self._sender.fail(operation, refusal)
 
-    async def _is_held(self, operation: Operation, known: Collection[str]) -> bool:
-        """Whether somebody has the name: one of those who wait, by what is `known` of them, or whom the target shows.
+    async def _holders(self, operation: Operation) -> tuple[Account, ...]:
+        """Return the accounts that the target shows with the name that this one needs.
 
         Many who are refused at once are not asked for: that is not because of their names.
         """
-        rename, link = _rename(operation), operation.record.link
-        if rename is None or link is None:
-            return False
-        if _folded(rename.new) in known:
-            return True
+        link = operation.record.link
         if len(self._unclear) > FEW or self._sender.stopped is not None:
-            return False
-        found = await self._asking[operation.record.kind].ask_one([(rename.path, str(rename.new))])
-        return not isinstance(found, Failed) and any(account.id != link.target_id for account in found)
+            return ()
+        found = await self._asking[operation.record.kind].ask_one(_needed(operation))
+        if isinstance(found, Failed):
+            return ()
+        return tuple(account for account in found if link is None or account.id != link.target_id)
 
     async def _break_a_ring(self) -> bool:
         """Give one of those who wait for each other's names an interim name; return whether there was one."""
@@ -225,6 +237,14 @@ def _rename(operation: Operation) -> Change | None:
     """Return the change of the name that the account is found by."""
     names = dict(operation.match)
     return next((c for c in operation.changes if c.path in names and isinstance(c.new, str)), None)
+
+
+def _needed(operation: Operation) -> Sequence[tuple[str, str]]:
+    """Return (path, value) of what must be free for this operation, in order of precedence."""
+    if operation.word == "create":
+        return operation.match
+    rename = _rename(operation)
+    return [] if rename is None else [(rename.path, str(rename.new))]
 
 
 def _folded(value: object) -> str:

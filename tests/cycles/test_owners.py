@@ -131,6 +131,56 @@ async def test_the_second_matching_attribute_is_asked_for_where_the_first_finds_
     assert codes(report) == ["EntryConflict"], "his name is taken by an account that nobody owns"
 
 
+BARE_REFUSAL = Quirks(conflict_status=400, empty_errors=True)
+NOBODY_FOUND = Status(200, body={"schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"], "totalResults": 0})
+
+
+async def test_a_create_that_a_taken_name_refuses_without_a_word_of_it_takes_the_account_over(
+    company: Company, server: ScimServer
+) -> None:
+    server.quirks = BARE_REFUSAL
+    mine = server.put("user", userName=ANN, active=True)
+    company.people("ann")
+    server.script.on("GET", "/Users$", then=NOBODY_FOUND)
+    assert done(await company.cycle()) == {"adopt": 1}
+    assert server.users[mine]["title"] == "Engineer"
+    assert len(server.sent("POST")) == 1
+
+
+async def test_a_create_that_is_refused_without_a_word_says_whose_the_name_is(
+    company: Company, server: ScimServer
+) -> None:
+    server.quirks = BARE_REFUSAL
+    company.attributes = MATCH_BY_BOTH
+    company.people("ann")
+    await company.cycle()
+    company.person("ann2", userPrincipalName=ANN, employeeId="E-other")
+    server.script.on("GET", "/Users$", then=NOBODY_FOUND, times=2)
+    report = await company.cycle()
+    assert codes(report) == ["DuplicateSourceEntries"]
+    assert len(server.users) == 1
+
+
+async def test_a_create_that_is_refused_and_whose_name_is_free_is_not_sent_again(
+    company: Company, server: ScimServer
+) -> None:
+    company.people("ann", *(f"p{number:02}" for number in range(20)))
+    server.script.on("POST", "/Users$", then=Status(400), times=FOR_EVER, body="ann")
+    report = await company.cycle()
+    assert (done(report), codes(report)) == ({"create": 20, "failure": 1}, ["UnprocessableEntity"])
+    assert len(server.sent("POST")) == 21
+    server.script.clear()
+    server.script.on("POST", "/Users$", then=Status(400), times=FOR_EVER)
+    company.people(*(f"q{number:02}" for number in range(20)))
+    company.clock.turn(86400.0)
+    server.clear_requests()
+    report = await company.cycle()
+    assert set(codes(report)) == {"UnprocessableEntity"}
+    assert len(server.sent("POST")) == 21
+    asked = len(server.sent("GET"))
+    assert asked < 12, "where all are refused it is not because of their names"
+
+
 @pytest.mark.parametrize(
     "quirks",
     [
