@@ -423,6 +423,31 @@ class Applier:
         self.again.append((record.kind, record.source_id))
         return True
 
+    async def enable_alone(self, operation: Operation) -> Operation:
+        """Enable under her old name whose new one is taken; return what is left to be told of and tried again."""
+        record, link = operation.record, operation.record.link
+        alone = tuple(c for c in operation.changes if c.path == self._profile.active)
+        if (
+            operation.word != "enable"
+            or link is None
+            or len(alone) == len(operation.changes)
+            or self.stopped is not None
+        ):
+            return operation
+        with self._hand.holding([record.key]) as left_alone:
+            if left_alone:
+                return operation
+            began = self._clock.monotonic()
+            outcome = await self._target.update(record.kind, link.target_id, alone, link.agreed)
+            if isinstance(outcome, Failed):
+                return operation
+            enable = replace(operation, record=record.copy(), changes=alone, fingerprint=None)
+            await self._done(enable, outcome.account, round((self._clock.monotonic() - began) * 1000))
+        rest = tuple(c for c in operation.changes if c not in alone)
+        # an enable is no reason to try the rest more often
+        left = replace(enable.record, escrow=record.escrow)
+        return replace(operation, word="update", record=left, changes=rest)
+
 
 def _is_known(record: Record) -> bool:
     """Whether an entry that failed had failed before."""

@@ -37,6 +37,8 @@ class Sender(Protocol):
 
     async def match_again(self, operation: Operation, found: Sequence[Account]) -> bool: ...
 
+    async def enable_alone(self, operation: Operation) -> Operation: ...
+
 
 class TakenNames:
     """Keeps the operations that met a taken name, until everything else has run."""
@@ -84,7 +86,8 @@ class TakenNames:
         for operation in waiting:
             if not self._hand.leaves_alone(operation.record.key):
                 failure, owner = await self._explain(operation)
-                await self._sender.fail(operation, failure, together_with=owner)
+                rest = await self._sender.enable_alone(operation)
+                await self._sender.fail(rest, failure, together_with=owner)
         self._unclear.clear()
         self._renamed.clear()
 

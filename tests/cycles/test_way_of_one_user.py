@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cycles.calendar import DAY, HOUR
 from tests.cycles.company import GROUPS, MANAGER, Company, done
 from tests.servers.faults import FOR_EVER, Status
 from tests.servers.quirks import Quirks
@@ -216,6 +217,40 @@ async def test_who_waits_for_a_name_that_nobody_frees_keeps_her_own(tmp_path: Pa
         "ann": "taken@example.com",
         "bob": "ann@example.com",
     }
+
+
+@pytest.mark.parametrize("quirks", [Quirks(), BARE])
+async def test_who_comes_back_under_a_name_that_is_taken_is_enabled_under_her_old_one(
+    quirks: Quirks, tmp_path: Path, server: ScimServer
+) -> None:
+    server.quirks = quirks
+    company = Company(tmp_path, server)
+    company.people("ann", "bob")
+    await company.cycle()
+    company.users["ann"]["accountEnabled"] = False
+    await company.cycle()
+    theirs = server.put("user", userName="taken@example.com", active=True)
+    company.users["ann"] |= {"accountEnabled": True, "userPrincipalName": "taken@example.com"}
+    report = await company.cycle()
+    assert (done(report), [f["error_code"] for f in report.failures]) == (
+        {"enable": 1, "failure": 1},
+        ["EntryConflict"],
+    )
+    assert server.user("ann@example.com")["active"] is True
+    for _ in range(3):
+        report = await company.cycle()
+        assert "enable" not in report.counts
+        company.clock.turn(HOUR)
+    server.clear_requests()
+    await company.cycle()
+    assert server.requests == [], "what is left waits as any conflict does"
+    del server.users[theirs]
+    company.clock.turn(2 * DAY)
+    assert done(await company.cycle()) == {"update": 1}
+    assert [user["active"] for user in server.users.values()] == [True, True]
+    assert server.user("taken@example.com")["externalId"] == "ann"
+    log = [(row["action"], row["status"]) for row in await company.log()]
+    assert log[3:] == [("update", "success"), ("update", "failure"), ("update", "failure"), ("update", "success")]
 
 
 @pytest.mark.parametrize("quirks", [Quirks(), BARE])
