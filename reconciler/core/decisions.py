@@ -45,6 +45,23 @@ class Judged(NamedTuple):
     """What the rules write into the account of somebody who leaves, where they do."""
 
 
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Nothing is sent; `code` is the reason's name in the provisioning log."""
+
+    why: str
+    code: Reason
+    verdict: Verdict
+    due_at: float | None = None
+    """When the entry must be looked at again although nothing changes."""
+    leaves_disabled: Cause | None = None
+    """The mapping had disabled the account before its owner left: from now on it counts as disabled because of this."""
+    off_by_others: bool = False
+    """The account of a leaver is off, and it was not us who disabled it."""
+    claims: TargetId | None = None
+    """The account that another job has for this entry, and that is this job's when that one lets it go."""
+
+
 @dataclass(slots=True)
 class Operation:
     """What will be done to one account, with its why. `record` is the entry's memory as it is before."""
@@ -67,7 +84,10 @@ class Operation:
     in_doubt: bool = False
     """An earlier try may have done it, or a part of it, whatever a later one came to."""
     due_at: float | None = None
-    """When the entry must be looked at again although nothing changes: its leave date."""
+    """When the entry must be looked at again although nothing changes: its leave date, or the delete of an account that
+    is off."""
+    beside: Leave | None = None
+    """With an update of a leaver's account that is off already: what is remembered of it where nothing is sent."""
     approved: bool = False
     """A person allowed it although a safeguard held it."""
     counts: str = ""
@@ -76,23 +96,6 @@ class Operation:
     @property
     def negative(self) -> bool:
         return self.word in ("disable", "delete")
-
-
-@dataclass(frozen=True, slots=True)
-class Leave:
-    """Nothing is sent; `code` is the reason's name in the provisioning log."""
-
-    why: str
-    code: Reason
-    verdict: Verdict
-    due_at: float | None = None
-    """When the entry must be looked at again although nothing changes."""
-    leaves_disabled: Cause | None = None
-    """The mapping had disabled the account before its owner left: from now on it counts as disabled because of this."""
-    off_by_others: bool = False
-    """The account of a leaver is off, and it was not us who disabled it."""
-    claims: TargetId | None = None
-    """The account that another job has for this entry, and that is this job's when that one lets it go."""
 
 
 @dataclass(frozen=True, slots=True)

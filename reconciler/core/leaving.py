@@ -158,7 +158,7 @@ class Deprovisioning:
             return None
         return Leave(f"{standing.why}; waits {grace / 86400:g} days", "GracePeriod", verdict_of(standing), due_at=until)
 
-    def settled(self, record: Record, link: Link, standing: Leaving, now: float) -> Decision:
+    def settled(self, record: Record, link: Link, standing: Leaving, now: float) -> Operation | Leave:
         """Return what is left to do for an account that is disabled: the delete when its time comes."""
         verdict = verdict_of(standing)
         already = f"{standing.why}; the account is disabled already"

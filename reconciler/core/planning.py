@@ -92,15 +92,18 @@ class Planner:
         record, standing = judged.record, judged.standing
         active = self.profile.active
         agreed = diffing.as_kept(link, judged.found, active, self.hidden)
+        beside: Leave | None = None
         if isinstance(standing, Leaving):
             if mapped.ignored or mapped.problems or not self.leaving.disables(standing):
                 return self.leaving.plan(judged, link, standing, now)
             waits = self.leaving.waits(record, link, standing, now)
             if waits is not None:
                 return waits
-            due = self.leaving.settled(record, link, standing, now) if agreed.get(active) is False else None
-            if isinstance(due, Operation):
-                return due  # what still differs may differ each time, and must not put off a delete for ever
+            if agreed.get(active) is False:
+                settled = self.leaving.settled(record, link, standing, now)
+                if isinstance(settled, Operation):
+                    return settled  # what still differs may differ each time, and must not put off a delete for ever
+                beside = settled
         elif mapped.ignored:
             return Leave("the mapping ignores this entry (IgnoreObjectFlow)", "IgnoreObjectFlow", verdict_of(standing))
         elif mapped.problems:
@@ -116,13 +119,13 @@ class Planner:
             return Leave(_used_up(used_up), "ChangeLimitReached", Verdict.IN_SCOPE)
         if not changes:
             if isinstance(standing, Leaving):
-                return self.leaving.settled(record, link, standing, now)
+                return beside or self.leaving.settled(record, link, standing, now)
             if self._keeps_name(wanted, agreed):
                 why = f"{_why_in(standing)}; the app does not rename groups: displayName stays there as it is"
                 return Leave(why, "GroupNotRenamed", Verdict.IN_SCOPE)
             return Leave(f"{_why_in(standing)}; the account is as it should be", "RedundantExport", Verdict.IN_SCOPE)
         if Action.UPDATE not in self.rules.actions:
-            return Leave("update is not among the actions", "UpdateNotAllowed", verdict_of(standing))
+            return beside or Leave("update is not among the actions", "UpdateNotAllowed", verdict_of(standing))
         word, why = self._word(changes, standing)
         if used_up:
             why = f"{why}; {_used_up(used_up)}"
@@ -137,6 +140,8 @@ class Planner:
             match=mapped.match_values,
             cause=standing.cause if isinstance(standing, Leaving) else None,
             redacted=mapped.redacted,
+            due_at=beside.due_at if beside is not None else None,
+            beside=beside,
         )
 
     def _plan_despite_failures(self, record: Record, standing: InScope, mapped: Mapped, agreed: Resource) -> Decision:

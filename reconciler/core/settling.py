@@ -51,6 +51,8 @@ def done(
             record.link.delete_at = now + delete_after_seconds
     elif (link.disabled_at is not None or link.disabled_because) and link.agreed.get(active) is not False:
         record.link = replace(link, disabled_at=None, disabled_because="", delete_at=None)
+    if operation.beside is not None:
+        record.link = _off_or_on(record.link, operation.beside, now)
     record.due_at = earliest(record.link.delete_at, operation.due_at)
     if record.due_at is None and record.verdict is Verdict.GONE:
         record.due_at = WHEN_ALL_ARE
@@ -59,16 +61,9 @@ def done(
 
 def left(record: Record, decision: Leave, fingerprint: bytes | None, now: float) -> Record:
     """Return the record of an entry for which nothing had to be sent."""
-    link = record.link
-    if link is not None and link.disabled_at is None and decision.off_by_others != (link.disabled_because == BY_OTHERS):
-        link = replace(link, disabled_because=BY_OTHERS if decision.off_by_others else "")
-    if link is not None and link.disabled_at is not None:
-        if decision.leaves_disabled is not None:
-            link = replace(link, disabled_at=now, disabled_because=str(decision.leaves_disabled))
-        link = replace(link, delete_at=decision.due_at if decision.due_at != WHEN_ALL_ARE else None)
     return replace(
         record,
-        link=link,
+        link=_off_or_on(record.link, decision, now) if record.link is not None else None,
         verdict=decision.verdict,
         why=decision.why,
         fingerprint=fingerprint,
@@ -77,6 +72,17 @@ def left(record: Record, decision: Leave, fingerprint: bytes | None, now: float)
         off_since=(record.off_since or now) if decision.code == "GracePeriod" else None,
         claims=decision.claims,
     )
+
+
+def _off_or_on(link: Link, decision: Leave, now: float) -> Link:
+    """Return the link of an account that is left on or off as it is: by whom it is off, and when it is deleted."""
+    if link.disabled_at is None and decision.off_by_others != (link.disabled_because == BY_OTHERS):
+        link = replace(link, disabled_because=BY_OTHERS if decision.off_by_others else "")
+    if link.disabled_at is not None:
+        if decision.leaves_disabled is not None:
+            link = replace(link, disabled_at=now, disabled_because=str(decision.leaves_disabled))
+        link = replace(link, delete_at=decision.due_at if decision.due_at != WHEN_ALL_ARE else None)
+    return link
 
 
 def failed(operation: Operation, failure: Failed, now: float) -> Record:

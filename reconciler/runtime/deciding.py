@@ -248,7 +248,7 @@ class Deciding:
     async def _take(self, candidate: Candidate, decision: Decision, positives: list[Operation]) -> None:
         candidate.record.claims = None
         if isinstance(decision, Operation):
-            decision.due_at = candidate.until
+            decision.due_at = settling.earliest(decision.due_at, candidate.until)
         match decision:
             case Operation() if decision.negative:
                 self._tell(candidate, decision)

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import orjson
 
-from reconciler.core.decisions import Operation, Pending
+from reconciler.core.decisions import Leave, Operation, Pending
 from reconciler.core.model import Cause, Change, TargetId
 from reconciler.core.outcomes import Account
 from reconciler.core.records import Escrow, Link, Record, Verdict
@@ -122,6 +122,7 @@ def _pack(operation: Operation) -> dict[str, object]:
         "cause": operation.cause,
         "redacted": sorted(operation.redacted),
         "due_at": operation.due_at,
+        "beside": operation.beside,
         "approved": operation.approved,
         "counts": operation.counts,
         "record": {
@@ -170,10 +171,16 @@ def _unpack(row: dict[str, Any]) -> Operation:
         cause=Cause(row["cause"]) if row["cause"] else None,
         redacted=frozenset(row["redacted"]),
         due_at=row["due_at"],
+        beside=_leave(row["beside"]) if row["beside"] else None,
         approved=row["approved"],
         counts=row["counts"],
         record=Record(**record),
     )
+
+
+def _leave(row: dict[str, Any]) -> Leave:
+    cause = Cause(row["leaves_disabled"]) if row["leaves_disabled"] else None
+    return Leave(**{**row, "verdict": _VERDICTS[row["verdict"]], "leaves_disabled": cause})
 
 
 def _bytes(digits: str | None) -> bytes | None:

@@ -180,6 +180,43 @@ async def test_a_change_of_an_inactive_person_does_not_put_off_the_delete(compan
     assert done(await company.cycle()) == {"delete": 1}
 
 
+async def test_who_changes_at_the_moment_of_leaving_and_was_off_already_is_deleted_in_time(
+    company: Company, server: ScimServer
+) -> None:
+    off = """expression = 'IIF([department]="On leave", "False", Not([IsSoftDeleted]))'"""
+    company.attributes = company.attributes.replace('expression = "Not([IsSoftDeleted])"', off)
+    company.people("ann", "bob")
+    await company.cycle()
+    company.users["ann"]["department"] = "On leave"
+    assert done(await company.cycle()) == {"disable": 1}
+    company.clock.turn(100 * DAY)
+    company.users["ann"].update(jobTitle="Alumna", accountEnabled=False)
+    assert done(await company.cycle()) == {"update": 1}
+    company.clock.turn(29 * DAY)
+    assert done(await company.cycle()) == {}, "the days count from the moment when she left"
+    company.clock.turn(2 * DAY)
+    assert done(await company.cycle()) == {"delete": 1}
+
+
+async def test_an_update_that_is_refused_for_ever_does_not_put_off_the_delete(
+    company: Company, server: ScimServer
+) -> None:
+    company.people("ann", "bob")
+    company.write()
+    async with company.staying_open():
+        await company.cycle()
+        company.users["ann"]["accountEnabled"] = False
+        assert done(await company.cycle()) == {"disable": 1}
+        company.users["ann"]["jobTitle"] = "Alumna"
+        server.script.on("PATCH", "/Users", then=Status(400), times=FOR_EVER)
+        for _ in range(29):
+            await company.cycle()
+            company.clock.turn(DAY)
+        assert done(await company.cycle()) == {}, "it was tried for 28 days"
+        company.clock.turn(DAY)
+        assert done(await company.cycle()) == {"delete": 1}
+
+
 async def test_what_differs_each_time_does_not_put_off_the_delete(company: Company, server: ScimServer) -> None:
     company.attributes += (
         '{ to = "nickName", expression = "FormatDateTime(Now(), , \\"o\\", \\"yyyy-MM-dd HH:mm:ss\\")" },'

@@ -7,8 +7,8 @@ from dataclasses import fields
 
 import anyio
 
-from reconciler.core.decisions import Operation
-from reconciler.core.model import SourceId, TargetId
+from reconciler.core.decisions import Leave, Operation
+from reconciler.core.model import Cause, SourceId, TargetId
 from reconciler.core.records import Escrow, Link, Record, Verdict
 from reconciler.ports import Store
 from reconciler.runtime import spool
@@ -34,7 +34,11 @@ class _SlowShelf:
 
 def _operations(count: int) -> list[Operation]:
     ids = [SourceId(f"s{number}") for number in range(count)]
-    return [Operation("create", _record(one), "in scope", Verdict.IN_SCOPE, None) for one in ids]
+    left = [None, Leave("off", "RedundantExport", Verdict.GONE, due_at=2.0, leaves_disabled=Cause.GONE)]
+    return [
+        Operation("create", _record(one), "in scope", Verdict.IN_SCOPE, None, beside=left[number % 2])
+        for number, one in enumerate(ids)
+    ]
 
 
 def _record(id_: SourceId) -> Record:

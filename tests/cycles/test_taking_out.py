@@ -136,6 +136,22 @@ async def test_who_has_left_meanwhile_is_deleted_in_the_end(company: Company, se
     assert done(await company.cycle()) == {"delete": 1}
 
 
+async def test_who_has_changed_and_left_when_she_is_let_back_is_deleted_in_time(
+    company: Company, server: ScimServer
+) -> None:
+    company.people("ann", "bob")
+    await company.cycle()
+    await out(company, "ann")
+    assert done(await company.cycle()) == {}
+    company.users["ann"].update(jobTitle="Alumna", accountEnabled=False)
+    await back(company, "ann")
+    assert done(await company.cycle()) == {"update": 1}
+    company.clock.turn(29 * DAY)
+    assert done(await company.cycle()) == {}
+    company.clock.turn(2 * DAY)
+    assert done(await company.cycle()) == {"delete": 1}
+
+
 SECOND = """
 [jobs.second]
 source = "SOURCE"
