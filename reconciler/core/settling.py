@@ -98,10 +98,7 @@ def failed(operation: Operation, failure: Failed, now: float) -> Record:
         record.fingerprint = None
     if failure.may_have_been_done or operation.in_doubt:
         return _doubtful(record, operation, now)
-    if record.link is not None and operation.account is None:
-        # a comparison may have shown another value than was agreed: the next try goes by what is there
-        record.link = replace(record.link, agreed=_as_shown(operation, record.link))
-        record = _switched_on_by_somebody(record, operation)
+    _go_by_what_is_there(record, operation)
     if not failure.unsent:
         record.attempted_at, record.attempted_off_at, record.attempted_match = None, None, ()
     if operation.verdict is Verdict.IN_SCOPE:
@@ -193,10 +190,8 @@ def held(operation: Operation, now: float) -> Record:
     record = replace(operation.record, fingerprint=None, due_at=now)
     if operation.negative:
         record.off_since = record.off_since or now
-    link = record.link
-    if link is not None and operation.word == "enable":
-        record.link = replace(link, agreed=_as_shown(operation, link))
-    return _switched_on_by_somebody(record, operation)
+    _go_by_what_is_there(record, operation)
+    return record
 
 
 def let_be(operation: Operation, why: str, now: float) -> Record:
@@ -214,6 +209,13 @@ def let_be(operation: Operation, why: str, now: float) -> Record:
     if record.link is not None:
         record.link = replace(record.link, delete_at=None)
     return _switched_on_by_somebody(record, operation)
+
+
+def _go_by_what_is_there(record: Record, operation: Operation) -> None:
+    """Let the next try go by what a comparison has shown, which may be another value than was agreed."""
+    if record.link is not None and operation.account is None:
+        record.link = replace(record.link, agreed=_as_shown(operation, record.link))
+        _switched_on_by_somebody(record, operation)
 
 
 def _switched_on_by_somebody(record: Record, operation: Operation) -> Record:

@@ -269,6 +269,7 @@ def test_the_next_try_goes_by_what_a_comparison_has_shown() -> None:
     record = settling.failed(update, Failed(Fault.INVALID, "no"), NOW)
     assert record.link is not None
     assert record.link.agreed == {"title": "Shown", "active": True}
+    assert settling.held(update, NOW).link == record.link
     disable = operation(
         *("disable", Change("active", True, False)),
         link=linked({"active": False}, disabled_at=NOW - DAY, disabled_because="gone", delete_at=NOW + DAY),

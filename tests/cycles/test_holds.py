@@ -49,6 +49,20 @@ async def test_what_was_approved_is_done_and_does_not_count_again(company: Compa
     assert await company.decisions() == []
 
 
+async def test_what_a_comparison_saw_of_those_who_are_held_is_put_right_with_them(
+    company: Company, server: ScimServer
+) -> None:
+    company.people(*staff(20))
+    await company.cycle()
+    server.user("p000@example.com")["title"] = "Changed by hand"
+    for one in staff(7):
+        company.users[one]["accountEnabled"] = False
+    assert done(await company.cycle(full=True)) == {"held": 7}
+    assert await company.approve() == 7
+    assert done(await company.cycle()) == {"disable": 7}
+    assert server.user("p000@example.com")["title"] == "Engineer"
+
+
 async def test_only_what_was_listed_is_done_the_rest_waits(company: Company, server: ScimServer) -> None:
     await seven_of_twenty_leave(company)
     assert await company.approve() == 7
