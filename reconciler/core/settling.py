@@ -39,7 +39,11 @@ def done(
         case _:
             link = record.link
             if operation.account is not None:
-                link = Link(operation.account.id, "adopted", operation.account.resource, now)
+                before, link = link, Link(operation.account.id, "adopted", operation.account.resource, now)
+                if (
+                    before is not None and before.target_id == link.target_id
+                ):  # it has passed to this job, or to a new id
+                    link = replace(link, disabled_at=before.disabled_at, disabled_because=before.disabled_because)
             assert link is not None
             record.link = replace(link, agreed=diffing.apply(operation.changes, link.agreed))
     link = record.link
@@ -54,7 +58,9 @@ def done(
     if operation.beside is not None:
         record.link = _off_or_on(record.link, operation.beside, now)
     record.due_at = earliest(record.link.delete_at, operation.due_at)
-    if record.due_at is None and record.verdict is Verdict.GONE:
+    if operation.word == "adopt" and record.link.disabled_at is not None:
+        record.due_at = now  # it was disabled before it passed: the next cycle says when it is deleted
+    elif record.due_at is None and record.verdict is Verdict.GONE:
         record.due_at = WHEN_ALL_ARE
     return record
 

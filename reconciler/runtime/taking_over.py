@@ -36,7 +36,9 @@ class TakingOver:
         if owner.job != self._job.name:
             if not await self._store.unlink(owner.job, kind, owner.source_id, idle_at=now):
                 return False
-            await self._pass_to(candidate, link)
+            # who is inactive here, too, is deleted when the time since then is over
+            off = replace(link, disabled_at=owner.disabled_at, disabled_because=owner.disabled_because)
+            await self._pass_to(candidate, off)
             return True
         if not self._takes_over or self._hand.leaves_alone((kind, owner.source_id)):
             return False

@@ -126,7 +126,8 @@ def owners(connection: Connection, target: Identity, kind: Kind, ids: Sequence[T
     rows = connection.execute(
         select(
             *(c.target_id, jobs.c.name, c.source_id, c.verdict, c.person),
-            *(c.escrow_failures, c.due_at, source.type, source.place, source.key),
+            *(c.escrow_failures, c.due_at, c.disabled_at, c.disabled_because),
+            *(source.type, source.place, source.key),
         )
         .select_from(in_turn(_GIVEN, entries, and_(c.target_ref == ref, c.kind == kind, c.target_id == _GIVEN.c.value)))
         .join(jobs, jobs.c.id == c.job_id)
@@ -135,9 +136,10 @@ def owners(connection: Connection, target: Identity, kind: Kind, ids: Sequence[T
     )
     return {
         target_id: Owner(
-            job, kind, source_id, verdict, person, Identity(*identity), due_at if failures is not None else None
+            *(job, kind, source_id, verdict, person, Identity(*identity), due_at if failures is not None else None),
+            *(disabled_at, because or ""),
         )
-        for target_id, job, source_id, verdict, person, failures, due_at, *identity in rows
+        for target_id, job, source_id, verdict, person, failures, due_at, disabled_at, because, *identity in rows
     }
 
 

@@ -157,6 +157,29 @@ async def test_who_moves_from_one_job_to_another_keeps_the_account_whichever_run
     assert [user["active"] for user in server.users.values() if user["userName"] == ANN] != [True]
 
 
+async def test_an_account_that_passes_to_another_job_while_it_is_off_is_deleted_in_time(
+    company: Company, server: ScimServer
+) -> None:
+    """Inactive, away from the source for a while, and then inactive where another job has her in scope."""
+    company.tables = department_is("app", "Sales") + second_job('scope = "all"') + department_is("other", "Research")
+    company.people("ann", "bob")
+    company.users["ann"] |= {"department": "Sales", "accountEnabled": True}
+    await cycle_of(company, "app")
+    company.users["ann"]["accountEnabled"] = False
+    assert done(await cycle_of(company, "app")) == {"disable": 1}
+    away = company.users.pop("ann")
+    company.clock.turn(10 * DAY)
+    assert done(await cycle_of(company, "app")) == {}
+    company.users["ann"] = {**away, "department": "Research"}
+    assert done(await cycle_of(company, "other")) == {"adopt": 1}
+    assert done(await cycle_of(company, "other")) == {}
+    company.clock.turn(19 * DAY)
+    assert done(await cycle_of(company, "other")) == {}, "29 days after she was disabled"
+    company.clock.turn(DAY)
+    assert done(await cycle_of(company, "other")) == {"delete": 1}
+    assert ANN not in {user["userName"] for user in server.users.values()}
+
+
 async def test_what_somebody_changed_in_an_account_is_put_right_by_the_job_that_it_passes_to(
     company: Company, server: ScimServer
 ) -> None:
