@@ -32,7 +32,7 @@ def differences(
             by_owner.setdefault(str(owner), []).append(account)
     if quirks.soft_delete:
         # What was deleted is there for those who look, and is nobody's account any more.
-        by_owner = {owner: _not_hidden(accounts) for owner, accounts in by_owner.items()}
+        by_owner = {owner: _not_hidden(accounts, deleted) for owner, accounts in by_owner.items()}
     found = [f"{owner} has {len(accounts)} accounts" for owner, accounts in by_owner.items() if len(accounts) > 1]
     mine = {owner: accounts[0] for owner, accounts in by_owner.items()}
     names = _Names(town, rules, users, deleted, now)
@@ -102,8 +102,10 @@ class _Names:
         return self.bars(row["id"], asking)
 
 
-def _not_hidden(accounts: list[Account]) -> list[Account]:
-    return [account for account in accounts if account.get("active") is not False] or accounts[-1:]
+def _not_hidden(accounts: list[Account], deleted: Collection[str]) -> list[Account]:
+    on = [account for account in accounts if account.get("active") is not False]
+    # The newer one may be the one that was deleted: somebody inactive was given an older one that has her new name.
+    return on or [account for account in accounts if account["id"] not in deleted][-1:] or accounts[-1:]
 
 
 def _off(how: str, *, soft: bool) -> str:
