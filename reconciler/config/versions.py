@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from reconciler.core.levelling import spoken
 from reconciler.core.model import Job, ObjectRules, Profile
 
 _FORM = "1"
@@ -42,7 +43,7 @@ def rules_version(job: Job, profile: Profile) -> str:
     rules = {field.name: getattr(job, field.name) for field in fields(job) if field.name not in _DECIDES_NOTHING}
     rules["assigned"] = sorted(set(job.assigned), key=repr)
     rules["users"], rules["groups"] = _in_order(job.users), _in_order(job.groups)
-    rules["only"] = sorted({name.casefold() for name in job.only})
+    rules["only"] = sorted({spoken(name) for name in job.only})
     rules["protected"] = sorted(set(job.protected))
     app = {
         "users": profile.user_attributes,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from reconciler.core.conditions import CompiledCondition, MemberLookup, compile_condition
 from reconciler.core.given import NOTHING_GIVEN, Given, GivenRules, Reaching
+from reconciler.core.levelling import spoken
 from reconciler.core.model import (
     AppRole,
     AssignedGroup,
@@ -159,7 +160,7 @@ class Assignments:
             match rule:
                 case AssignedUser(user):
                     by_id[user] = (*by_id.get(user, ()), role)
-                    by_login[user.casefold()] = (*by_login.get(user.casefold(), ()), role)
+                    by_login[spoken(user)] = (*by_login.get(spoken(user), ()), role)
                 case AssignedGroup(group):
                     groups.append(_GroupRule(MemberOf(group, job.nested), role))
         asked = dict.fromkeys(one for rule in roles for one in rule.when.groups)
@@ -183,7 +184,7 @@ class Assignments:
             _users_by_login=by_login,
             _groups=tuple(groups),
             _excluded_by_id=out_by_id,
-            _excluded_by_login={user.casefold(): role for user, role in out_by_id.items()},
+            _excluded_by_login={spoken(user): role for user, role in out_by_id.items()},
             _excluded_groups=tuple(out_groups),
             _nobody="" if job.service_principal else "".join(nobody_assigned(job)),
             _because_not_assigned=_because_not_assigned(groups),
@@ -267,7 +268,7 @@ class Assignments:
         role = self._excluded_by_id.get(source_id)
         for name in LOGIN_ATTRIBUTES if role is None and self._excluded_by_id else ():
             value = attributes.get(name)
-            role = role or (self._excluded_by_login.get(value.casefold()) if isinstance(value, str) else None)
+            role = role or (self._excluded_by_login.get(spoken(value)) if isinstance(value, str) else None)
         if role is not None:
             return _because_excluded("directly", role)
         for group, given in self._excluded_groups:
@@ -282,7 +283,7 @@ class Assignments:
         for name in LOGIN_ATTRIBUTES:
             value = attributes.get(name)
             if isinstance(value, str) and value:
-                found += self._users_by_login.get(value.casefold(), ())
+                found += self._users_by_login.get(spoken(value), ())
         return found
 
     def _roles_hang_on(self, names: list[str]) -> bool:
@@ -330,10 +331,10 @@ class Assignments:
         if self.given.counting(given):
             return Entitled("assigned directly")
         display_name = group.attributes.get("displayName")
-        folded = display_name.casefold() if isinstance(display_name, str) else None
+        folded = spoken(display_name) if isinstance(display_name, str) else None
         for rule in self._groups:
             name = rule.group.group
-            if name == group.id or name.casefold() == folded or group.id in groups.named.get(name, ()):
+            if name == group.id or spoken(name) == folded or group.id in groups.named.get(name, ()):
                 return Entitled("assigned directly")
         missing = [rule.group.group for rule in self._groups if not groups.named.get(rule.group.group)]
         if missing:
@@ -344,7 +345,7 @@ class Assignments:
             return EntitlementUnknown("the source's assignments to the app were not read to the end")
         for excluded, role in self._excluded_groups:
             name = excluded.group
-            if name == group.id or name.casefold() == folded or group.id in groups.named.get(name, ()):
+            if name == group.id or spoken(name) == folded or group.id in groups.named.get(name, ()):
                 return NotEntitled(Cause.OUT_OF_SCOPE, _because_excluded("directly", role))
         if (how := self.given.why_excluded(given)) is not None:
             return NotEntitled(Cause.OUT_OF_SCOPE, _because_excluded(*how))

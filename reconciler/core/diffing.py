@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from reconciler.core.levelling import level
 from reconciler.core.model import Change, Resource, TargetAttribute, ValueType
 from reconciler.core.outcomes import Account
 from reconciler.core.records import Link
@@ -77,9 +78,10 @@ def apply(found: Iterable[Change], resource: Resource) -> Resource:
 def same(a: Any, b: Any, attribute: TargetAttribute) -> bool:
     """Whether two values of an attribute mean the same to the target.
 
-    Null, the empty text and the empty list are all no value. Lists are sets. Texts differ by case alone only where
-    the attribute is case-exact (a reference always is). Numbers, booleans and moments are compared by what they say.
-    In complex values `$ref`, nulls and `primary: false` do not count (RFC 7643 §2.4: no primary is primary false).
+    Null, the empty text and the empty list are all no value. Lists are sets. Texts differ by case or normal form
+    alone only where the attribute is case-exact (a reference always is). Numbers, booleans and moments are compared
+    by what they say. In complex values `$ref`, nulls and `primary: false` do not count (RFC 7643 §2.4: no primary is
+    primary false).
     """
     a_is_empty, b_is_empty = is_empty(a), is_empty(b)
     if a_is_empty or b_is_empty:
@@ -164,7 +166,7 @@ def _content_key(value: Any, exact: bool) -> Hashable:
         )
     if isinstance(value, list):
         return ("list", frozenset(_content_key(each, exact) for each in value))
-    return text(value) if exact else text(value).lower()
+    return text(value) if exact else level(text(value))
 
 
 def _boolean_key(value: Any, exact: bool) -> Hashable:

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from typing import NamedTuple
 
 from reconciler.core.assignments import LOGIN_ATTRIBUTES
+from reconciler.core.levelling import spoken
 from reconciler.core.model import Attributes, Direct, Kind, ObjectRules, SourceId
 
 NEAREST = 3
@@ -37,15 +38,15 @@ def called(attributes: Attributes, names: Collection[str], by: Iterable[str]) ->
     """Return by which of `names` (case-folded) an entry is called, and by which attribute; None: by none of them."""
     for attribute in by:
         value = attributes.get(attribute)
-        if isinstance(value, str) and value.casefold() in names:
-            return value.casefold(), attribute
+        if isinstance(value, str) and spoken(value) in names:
+            return spoken(value), attribute
     return None
 
 
 def nearest(name: str, known: Iterable[str], so_far: Collection[str] = ()) -> tuple[str, ...]:
     """Return the names that begin like this one, or else are most like it, of a page and of those before."""
-    folded = name.casefold()
-    by_folded = {one.casefold(): one for one in (*so_far, *known)}
+    folded = spoken(name)
+    by_folded = {spoken(one): one for one in (*so_far, *known)}
     beginning = sorted(one for one in by_folded if one.startswith(folded))[:NEAREST]
     alike = get_close_matches(folded, by_folded, NEAREST, _ALIKE)
     return tuple(by_folded[one] for one in dict.fromkeys((*beginning, *alike)))[:NEAREST]

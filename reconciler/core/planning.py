@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from reconciler.core import diffing
 from reconciler.core.decisions import Ask, Decision, Judged, Leave, Operation, Reject, Word, verdict_of
 from reconciler.core.leaving import CAUSES, Deprovisioning
+from reconciler.core.levelling import guarded
 from reconciler.core.mapping import Mapped
 from reconciler.core.mapping_checks import Failure
 from reconciler.core.model import Action, Cause, Change, Job, ObjectRules, Profile, Resource, TargetId
@@ -26,11 +27,14 @@ class Planner:
     leaving: Deprovisioning
     hidden: frozenset[str]
     """The paths whose values the target never shows."""
+    protected: frozenset[str]
+    """What stands for the names and ids of accounts that are never touched (`guarded`)."""
 
     @classmethod
     def of(cls, job: Job, rules: ObjectRules, profile: Profile) -> Planner:
         hidden = diffing.never_shown(profile.attributes(rules.kind))
-        return cls(job, rules, profile, Deprovisioning(job, rules, profile, hidden), hidden)
+        protected = frozenset[str]().union(*map(guarded, job.protected))
+        return cls(job, rules, profile, Deprovisioning(job, rules, profile, hidden), hidden, protected)
 
     def plan(self, judged: Judged, now: float) -> Decision:
         """Return what is to be done."""
@@ -243,14 +247,12 @@ class Planner:
         return "update", f"{_why_in(standing)}; changed: {names}"
 
     def _is_protected(self, target_id: TargetId | None, agreed: Resource, mapped: Mapped | None) -> bool:
-        if not self.job.protected:
+        if not self.protected:
             return False
-        names = {value.casefold() for value in self.job.protected}
-        if target_id is not None and target_id.casefold() in names:
-            return True
-        values = [str(agreed[m.to]) for m in self.rules.mappings if m.match is not None and m.to in agreed]
+        values = [] if target_id is None else [str(target_id)]
+        values += [str(agreed[m.to]) for m in self.rules.mappings if m.match is not None and m.to in agreed]
         values += [value for _, value in mapped.match_values] if mapped is not None else []
-        return any(value.casefold() in names for value in values)
+        return not all(self.protected.isdisjoint(guarded(value)) for value in values)
 
 
 def _rejected(failures: tuple[Failure, ...]) -> Reject:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reconciler.core.assignments import LOGIN_ATTRIBUTES
+from reconciler.core.levelling import spoken
 from reconciler.core.model import AssignedGroup, AssignedUser, Attributes, Job, Scope, SourceId
 
 MEMBERS_MIN = 2
@@ -18,8 +19,8 @@ class AssignedSingly:
 
     def __init__(self, job: Job) -> None:
         users = [rule.user for rule in job.assigned if isinstance(rule, AssignedUser)]
-        self._names = {name.casefold() for name in users}
-        self._whole = {rule.group.casefold() for rule in job.assigned if isinstance(rule, AssignedGroup)}
+        self._names = {spoken(name) for name in users}
+        self._whole = {spoken(rule.group) for rule in job.assigned if isinstance(rule, AssignedGroup)}
         self._assigned: set[SourceId] = set()
         self._groups: list[tuple[str, Sequence[SourceId]]] = []
         self.asks = job.scope is Scope.ASSIGNED and job.groups is not None and len(users) >= MEMBERS_MIN
@@ -27,15 +28,13 @@ class AssignedSingly:
 
     def group(self, group_id: SourceId, name: str, members: Sequence[SourceId]) -> None:
         """Take note of a group with all its members. One that is larger than the assignments cannot be meant."""
-        if MEMBERS_MIN <= len(members) <= len(self._names) and {group_id.casefold(), name.casefold()}.isdisjoint(
-            self._whole
-        ):
+        if MEMBERS_MIN <= len(members) <= len(self._names) and {spoken(group_id), spoken(name)}.isdisjoint(self._whole):
             self._groups.append((name or group_id, members))
 
     def user(self, source_id: SourceId, attributes: Attributes) -> None:
         """Take note of a user, who may be assigned by name."""
         values = (source_id, *(attributes.get(name) for name in LOGIN_ATTRIBUTES))
-        if any(isinstance(value, str) and value.casefold() in self._names for value in values):
+        if any(isinstance(value, str) and spoken(value) in self._names for value in values):
             self._assigned.add(source_id)
 
     @property

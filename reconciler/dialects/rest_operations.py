@@ -10,6 +10,7 @@ from typing import Any, Literal
 import orjson
 
 from reconciler.core import diffing, paths
+from reconciler.core.levelling import level
 from reconciler.core.mapping import MEMBERS
 from reconciler.core.model import Kind, Profile, Resource, TargetAttribute, TargetId, ValueType
 from reconciler.core.outcomes import Account, Failed, Fault
@@ -153,9 +154,8 @@ def has(found: Account, path: str, value: str, attribute: TargetAttribute) -> bo
     """Whether an account truly has the value that was asked for."""
     held = found.resource.get(path)
     shown = [diffing.text(one) for one in (held if isinstance(held, list) else [held]) if one is not None]
-    if attribute.case_exact:
-        return value in shown
-    return value.casefold() in [one.casefold() for one in shown]
+    exact = attribute.case_exact
+    return level(value, exact=exact) in [level(one, exact=exact) for one in shown]
 
 
 def quoted(value: str, quoting: Quoting) -> str:

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 import anyio
 
+from reconciler.core.levelling import level, spellings
 from reconciler.core.model import Kind, Profile, SourceId, TargetId
 from reconciler.core.outcomes import Account, Failed, Fault, Found, ListEnd, ListPage, Missing
 from reconciler.ports import Store, Target
@@ -112,8 +113,9 @@ class Asking:
 
     async def look(self, ids: Sequence[TargetId]) -> Mapping[TargetId, Account | Missing | Failed]:
         """Return what the target itself shows of these accounts now."""
-        if len(ids) > FEW and self._listed == "not yet":
-            await self.list_all(len(ids))
+        async with self._listing:
+            if len(ids) > FEW and self._listed == "not yet":
+                await self.list_all(len(ids))
         shown: dict[TargetId, Account | Missing | Failed] = {}
         if self._listed in ("complete", "incomplete"):
             shown.update(await self.listed(ids))
@@ -125,11 +127,14 @@ class Asking:
         return shown
 
     def key(self, path: str, value: str) -> str:
-        """Return the key under which a value of a matching path is staged: letter case counts only where it must."""
+        """Return the key under which a value of a matching path is staged: letter case counts only where it must.
+
+        The normal form never does: two accounts that differ in it alone are both found, and then neither is taken.
+        """
         exact = self._exact.get(path)
         if exact is None:
             exact = self._exact[path] = self._profile.attribute(self._kind, path).case_exact
-        return f"{path}={value if exact else value.lower()}"
+        return f"{path}={level(value, exact=exact)}"
 
     def _keys(self, account: Account) -> tuple[str, ...]:
         return tuple(
@@ -184,15 +189,18 @@ class Asking:
     async def ask_one(self, match: MatchValues) -> tuple[Account, ...] | Failed:
         """Ask the target itself, one path after the other; stop at the first that has a match."""
         for path, value in match:
-            answer = await self._target.find(self._kind, path, value)
-            match answer:
-                case Found(accounts=accounts):
-                    if accounts:
-                        return accounts
-                case Failed(fault=Fault.INVALID | Fault.UNSUPPORTED):
-                    return await self._from_list(match, answer)
-                case Failed():
-                    return answer
+            found: dict[TargetId, Account] = {}
+            for spelled in spellings(value):
+                answer = await self._target.find(self._kind, path, spelled)
+                match answer:
+                    case Found(accounts=accounts):
+                        found.update((account.id, account) for account in accounts)
+                    case Failed(fault=Fault.INVALID | Fault.UNSUPPORTED):
+                        return await self._from_list(match, answer)
+                    case Failed():
+                        return answer
+            if found:
+                return tuple(found.values())
         return await self._from_list(match, ()) if self._doubted else ()
 
     async def _from_list(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from reconciler.core.levelling import spoken
 from reconciler.core.model import KINDS, Entry, Job, Kind, SourceId
 from reconciler.core.naming import called, naming_attributes
 from reconciler.core.records import Record
@@ -19,7 +20,7 @@ class Canary:
     def __init__(self, job: Job) -> None:
         self.names: Sequence[str] = job.only
         self.restricted = bool(job.only)
-        self._folded = frozenset(name.casefold() for name in job.only)
+        self._folded = frozenset(spoken(name) for name in job.only)
         self._by = {kind: _by(job, kind) for kind in KINDS}
         self._met: set[str] = set()
         self.seen: set[tuple[Kind, SourceId]] = set()
@@ -31,12 +32,12 @@ class Canary:
         """Return whether an entry of the source takes part."""
         if not self.restricted:
             return True
-        by_id = entry.id.casefold() in self._folded
+        by_id = spoken(entry.id) in self._folded
         met = called(entry.attributes, self._folded, self._by[entry.kind])
         if not by_id and met is None:
             self.others += 1
             return False
-        self._met.add(entry.id.casefold() if by_id or met is None else met[0])
+        self._met.add(spoken(entry.id) if by_id or met is None else met[0])
         self.seen.add((entry.kind, entry.id))
         return True
 
@@ -45,8 +46,8 @@ class Canary:
         if not self.restricted or record.key in self.seen:
             return True
         agreed = record.link.agreed.values() if record.link is not None else ()
-        known_as = {str(record.source_id).casefold(), record.name.casefold()}
-        known_as |= {value.casefold() for value in agreed if isinstance(value, str)} if record.kind == "user" else set()
+        known_as = {spoken(str(record.source_id)), spoken(record.name)}
+        known_as |= {spoken(value) for value in agreed if isinstance(value, str)} if record.kind == "user" else set()
         if self._folded.isdisjoint(known_as):
             return False
         self._met |= self._folded & known_as
@@ -62,7 +63,7 @@ class Canary:
         """Return what a report must say, in sentences."""
         if not self.restricted:
             return []
-        missing = [name for name in self.names if name.casefold() not in self._met]
+        missing = [name for name in self.names if spoken(name) not in self._met]
         said = [
             f"only {', '.join(self.names)} take part (only = […] in the job): {self.others} others of the source are"
             " left as they are"

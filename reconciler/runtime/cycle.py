@@ -264,6 +264,7 @@ class _Cycle:
             world.store,
             world.target,
             self._journal,
+            self._asking,
             self._applier,
             world.clock,
             world.progress,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from reconciler.core.levelling import spoken
 from reconciler.core.model import KINDS, Job, Kind, SourceId
 from reconciler.core.naming import Named, called, naming_attributes, nearest
 from reconciler.ports import EntryPage, MembershipPage, ReadEnd, ReadEvent, Source, Store, Wanted
@@ -61,7 +62,7 @@ class _Search:
         self._exact: set[str] = set()
         self._folded: dict[str, list[str]] = {}
         for name in names:
-            self._folded.setdefault(name.casefold(), []).append(name)
+            self._folded.setdefault(spoken(name), []).append(name)
         self._by: Mapping[Kind, Sequence[str]] = {kind: naming_attributes(job.rules(kind)) for kind in KINDS}
         self._nearest: dict[str, tuple[str, ...]] = dict.fromkeys(names, ())
         self._problems: list[str] = []
@@ -102,7 +103,7 @@ class _Search:
         if group.id in self.found:
             self.by_id(group._replace(by="id"))
         else:
-            self._met(group.name.casefold(), group)
+            self._met(spoken(group.name), group)
 
     def _met(self, folded: str, one: Named) -> None:
         for name in self._folded.get(folded, ()):
@@ -124,7 +125,7 @@ class _Search:
     def linked(self, name: str, links: Sequence[tuple[Kind, SourceId, str]]) -> None:
         """Take those whom the state knows by this name: who is gone from the source, too, may have an account."""
         for kind, source_id, known_as in links:
-            if name == source_id or known_as.casefold() == name.casefold():
+            if name == source_id or spoken(known_as) == spoken(name):
                 self.found[name].append(Named(kind, source_id, known_as, "link"))
 
     def result(self) -> tuple[list[Named], list[NotOne]]:

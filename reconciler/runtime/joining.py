@@ -6,15 +6,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import anyio
-
 from reconciler.core import safeguards, telling
+from reconciler.core.levelling import guarded, spoken
 from reconciler.core.model import KINDS, Action, Job, Kind, SourceId, TargetId
-from reconciler.core.outcomes import Account, Failed, Fault, Found, MembersDone, Missing
+from reconciler.core.outcomes import Account, Failed, Fault, MembersDone, Missing
 from reconciler.core.records import Record, Verdict
 from reconciler.core.safeguards import Held
 from reconciler.ports import Clock, MemberDelta, Progress, Store, Target, chunks
 from reconciler.runtime.apply import Applier
+from reconciler.runtime.asking import Asking
 from reconciler.runtime.canary import Canary
 from reconciler.runtime.holding import HeldRemovals, Holding
 from reconciler.runtime.journal import Journal
@@ -63,6 +63,7 @@ class Joining:
         store: Store,
         target: Target,
         journal: Journal,
+        asking: Mapping[Kind, Asking],
         applier: Applier,
         clock: Clock,
         progress: Progress,
@@ -73,7 +74,8 @@ class Joining:
         canary: Canary,
     ) -> None:
         self._job, self._job_id, self._store, self._target = job, job_id, store, target
-        self._journal, self._applier, self._clock, self._progress = journal, applier, clock, progress
+        self._journal, self._asking, self._applier = journal, asking, applier
+        self._clock, self._progress = clock, progress
         self._holding, self._concurrency, self._hand, self._canary = holding, concurrency, hand, canary
         self.held: list[HeldRemovals] = []
         """Who is not taken out of a group because a safeguard holds it back."""
@@ -83,8 +85,6 @@ class Joining:
         self._whole = True
         self._seen_through = 0
         self._looked_empty: set[TargetId] = set()
-        self._protected_ids: frozenset[TargetId] | None = None
-        self._asking_for_protected = anyio.Lock()
 
     async def members(
         self,
@@ -330,26 +330,34 @@ class Joining:
         strangers = shown - frozenset(members)
         if not strangers or not _overlap(members, shown):
             return frozenset()
-        strangers = strangers - await self._protected() - await self._left_alone(delta)
-        return strangers - await self._listed_without_link(strangers, delta)
+        strangers = strangers - await self._left_alone(delta)
+        return strangers - await self._spared(strangers, delta)
 
-    async def _listed_without_link(self, strangers: Collection[TargetId], delta: MemberDelta) -> frozenset[TargetId]:
-        """Return the accounts of members whom the source lists and who have no link yet; who cannot be told is one."""
+    async def _spared(self, strangers: Collection[TargetId], delta: MemberDelta) -> frozenset[TargetId]:
+        """Return who stays: protected accounts, and members whom the source lists and who have no link yet.
+
+        Who cannot be told stays, too.
+        """
+        protected = frozenset[str]().union(*map(guarded, self._job.protected))
         names: set[str] = set()
         for kind in KINDS:
             records = await self._store.records(self._job_id, kind, delta.unresolved)
-            names.update(name.casefold() for r in records.values() if r.link is None for name in (r.name, r.source_id))
-        found: set[TargetId] = set()
-        for stranger in strangers if names else ():
-            answer = await self._target.get("user", stranger)
-            match answer:
-                case Account(resource=resource):
-                    if any(isinstance(value, str) and value.casefold() in names for value in resource.values()):
-                        found.add(stranger)
-                case Failed():
+            names.update(spoken(name) for r in records.values() if r.link is None for name in (r.name, r.source_id))
+        found = {one for one in strangers if not protected.isdisjoint(guarded(one))}
+        rules = self._job.users
+        if rules is None or not (names or protected):
+            return frozenset(found)
+        shown = await self._asking["user"].look([one for one in strangers if one not in found])
+        matching = {mapping.to for mapping in rules.mappings if mapping.match is not None}
+        for stranger, answer in shown.items():
+            if isinstance(answer, Account):
+                texts = {path: value for path, value in answer.resource.items() if isinstance(value, str)}
+                by = [value for path, value in texts.items() if path in matching]
+                is_protected = not all(protected.isdisjoint(guarded(value)) for value in by)
+                if is_protected or any(spoken(value) in names for value in texts.values()):
                     found.add(stranger)
-                case Missing():
-                    pass
+            elif isinstance(answer, Failed):
+                found.add(stranger)
         return frozenset(found)
 
     async def _look_what_was_done(
@@ -371,23 +379,6 @@ class Joining:
             records = await self._store.records(self._job_id, kind, delta.unresolved)
             links = [r.link for r in records.values() if r.link is not None and r.link.disabled_at is None]
             found.update(link.target_id for link in links)
-        return frozenset(found)
-
-    async def _protected(self) -> frozenset[TargetId]:
-        """Return the ids of the accounts that are never touched, by asking for them once."""
-        async with self._asking_for_protected:
-            if self._protected_ids is None:
-                self._protected_ids = await self._ask_for_protected()
-            return self._protected_ids
-
-    async def _ask_for_protected(self) -> frozenset[TargetId]:
-        found: set[TargetId] = {TargetId(name) for name in self._job.protected}
-        matching = [m.to for m in self._job.users.mappings if m.match is not None] if self._job.users else []
-        for name in self._job.protected:
-            for path in matching:
-                answer = await self._target.find("user", path, name)
-                if isinstance(answer, Found):
-                    found.update(account.id for account in answer.accounts)
         return frozenset(found)
 
     async def _is_missing(self, kind: Kind, target_id: TargetId) -> bool:

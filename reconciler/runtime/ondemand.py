@@ -222,8 +222,8 @@ class _Visit:
         if self._cycle is not None:
             self._deciding.claims.claimed = self._cycle.claimed
         self._joining = Joining(
-            *(plan.job, job_id, world.store, world.target, self._journal, self._applier, world.clock, world.progress),
-            self._holding,
+            *(plan.job, job_id, world.store, world.target, self._journal, asking, self._applier),
+            *(world.clock, world.progress, self._holding),
             concurrency=plan.concurrency,
             hand=hand,
             canary=self._canary,

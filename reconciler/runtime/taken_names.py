@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from reconciler.core.decisions import Operation
+from reconciler.core.levelling import level
 from reconciler.core.model import Change, Job, Kind, SourceId
 from reconciler.core.outcomes import Account, Failed, Fault
 from reconciler.core.reasons import Reason
@@ -210,7 +211,7 @@ class TakenNames:
             return None
         others = [(o, o.record.link) for o in waiting if o is not operation]
         for other, link in others:
-            if link is not None and str(link.agreed.get(rename.path)).lower() == str(rename.new).lower():
+            if link is not None and _folded(link.agreed.get(rename.path)) == _folded(rename.new):
                 return other  # as far as we know; a target that does not find its own names cannot say more
         found = await self._asking[operation.record.kind].ask_one([(rename.path, str(rename.new))])
         ids = {account.id for account in found} if not isinstance(found, Failed) else set()
@@ -251,7 +252,7 @@ def _needed(operation: Operation) -> Sequence[tuple[str, str]]:
 
 
 def _folded(value: object) -> str:
-    return str(value).lower()
+    return level(str(value))
 
 
 def whose(owner: Owner, job: Job) -> Reason:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, and_, bindparam, delete, or_, select, tuple_, update
 
+from reconciler.core.levelling import spoken
 from reconciler.core.model import Identity, Kind, SourceId
 from reconciler.core.records import Record
 from reconciler.store.dialects import put_many
@@ -19,11 +20,11 @@ Key = tuple[Kind, SourceId]
 def somebody(connection: Connection, user: str) -> list[tuple[str, Identity, Record]]:
     c, source = entries.c, identities.c
     known = select(jobs.c.source_ref, c.source_id, c.target_id, c.person, c.name).join(jobs, jobs.c.id == c.job_id)
-    folded = user.casefold()  # here, as the databases know letter case of ASCII only
+    folded = spoken(user)  # here, as the databases know letter case of ASCII only
     first = [
         (source_ref, source_id, person)
         for source_ref, source_id, target_id, person, name in connection.execute(known.where(c.kind == "user"))
-        if user in (source_id, target_id, person) or name.casefold() == folded
+        if user in (source_id, target_id, person) or spoken(name) == folded
     ]
     if not first:
         return []

@@ -10,6 +10,7 @@ from zlib import crc32
 import orjson
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, literal_column, or_, select
 
+from reconciler.core.levelling import spoken
 from reconciler.core.model import Identity
 from reconciler.core.records import LogRecord
 from reconciler.core.safeguards import Safeguard
@@ -41,7 +42,7 @@ def write(connection: Connection, job_id: int, epoch: int, job: str, records: Se
     rows = [
         (
             *(job_id, epoch, job, r.at, r.kind, r.source_id, r.target_id),
-            *(_sum(r.source_id), None if r.target_id is None else _sum(r.target_id), r.name, r.name.casefold()),
+            *(_sum(r.source_id), None if r.target_id is None else _sum(r.target_id), r.name, spoken(r.name)),
             *(r.action, r.operation, r.status),
             _counts(r),
             orjson.dumps(
@@ -149,7 +150,7 @@ def _matching(statement: Select[Any], query: LogQuery) -> Select[Any]:
     if query.since is not None:
         statement = statement.where(c.at >= query.since)
     if query.user is not None:
-        beginning = query.user.casefold()
+        beginning = spoken(query.user)
         named = and_(c.name_key >= beginning, c.name_key < beginning + _BEYOND_ALL)
         sum_ = _sum(query.user)
         by_source = and_(c.source_sum == sum_, c.source_id == query.user)

@@ -29,6 +29,7 @@ from sqlalchemy import (
 )
 
 from reconciler.core import escrow
+from reconciler.core.levelling import spoken
 from reconciler.core.model import Kind, SourceId, TargetId
 from reconciler.core.records import BY_OTHERS, Verdict
 from reconciler.ports import GroupMembers, MemberDelta
@@ -160,7 +161,7 @@ def groups_named(connection: Connection, job_id: int, names: Sequence[str]) -> d
         rows = connection.execute(named, {"given": values, "job_id": job_id})
         return {(row[0], row[1]) for row in rows}
 
-    rows = staged(_OF_ID, names) | staged(_OF_NAME, [name.casefold() for name in names])
+    rows = staged(_OF_ID, names) | staged(_OF_NAME, [spoken(name) for name in names])
     by_key: defaultdict[str, list[SourceId]] = defaultdict(list)
     ids = set()
     for group_id, name_key in sorted(rows):
@@ -168,7 +169,7 @@ def groups_named(connection: Connection, job_id: int, names: Sequence[str]) -> d
         by_key[name_key].append(group_id)
     found: dict[str, tuple[SourceId, ...]] = {}
     for name in names:
-        of_this_name = by_key.get(name.casefold(), [])
+        of_this_name = by_key.get(spoken(name), [])
         by_id = [SourceId(name)] if name in ids and name not in of_this_name else []
         if by_id or of_this_name:
             found[name] = (*by_id, *of_this_name)
@@ -236,7 +237,7 @@ def _stage_one(
         digest = None  # what is staged is not this list
     renamed = before is None or not before.present or before.name != group.name
     if renamed or before is None or before.digest != digest:
-        named = (*key, group.name, group.name.casefold(), digest, True)
+        named = (*key, group.name, spoken(group.name), digest, True)
         put_many(connection, staged_groups, _GROUP, ("name", "name_key", "digest", "present"), [named])
     if came or taken_out:
         soil(connection, job_id, [group.group_id])

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, and_, bindparam, func, select
 
+from reconciler.core.levelling import spoken
 from reconciler.core.model import Identity, Kind, SourceId, TargetId
 from reconciler.core.records import Record, Verdict
 from reconciler.ports import Owner, Seen
@@ -168,12 +169,12 @@ def list_links(connection: Connection, job: str, name: str | None) -> list[Recor
     is_linked = (c.job_id == row.id, c.target_id.is_not(None))
     if name is None:
         return [record(row) for row in connection.execute(select(*READ).where(*is_linked).order_by(c.row_id))]
-    beginning = name.casefold()  # as the log does; the databases know letter case of ASCII only
+    beginning = spoken(name)  # as the log does; the databases know letter case of ASCII only
     named = connection.execute(select(c.row_id, c.source_id, c.target_id, c.name).where(*is_linked)).all()
     wanted = [
         row_id
         for row_id, source_id, target_id, its_name in named
-        if name in (source_id, target_id) or its_name.casefold().startswith(beginning)
+        if name in (source_id, target_id) or spoken(its_name).startswith(beginning)
     ]
     return _by_row(connection, wanted)
 

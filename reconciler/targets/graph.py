@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from reconciler.core.diffing import is_empty
+from reconciler.core.levelling import level
 from reconciler.core.model import Change, Identity, Kind, Profile, Resource, TargetId
 from reconciler.core.outcomes import Account, Done, Failed, Fault, Found, ListEnd, ListPage, MembersDone, Missing
 from reconciler.dialects import graph
@@ -81,12 +82,12 @@ class GraphTarget:
         rows = await self._wire.pages(call, doing=f"asking for a {kind} by {path}", pages_max=_FOUND_PAGES_MAX)
         if isinstance(rows, Failed):
             return rows
-        wanted = value if attribute.case_exact else value.casefold()
+        exact, wanted = attribute.case_exact, level(value, exact=attribute.case_exact)
         found: dict[TargetId, Account] = {}
         for account in self._accounts(kind, rows):
             held = account.resource.get(path)
             shown = [str(one) for one in (held if isinstance(held, list) else [held])]
-            if wanted in (shown if attribute.case_exact else [one.casefold() for one in shown]):
+            if wanted in [level(one, exact=exact) for one in shown]:
                 found[account.id] = account
         if len(rows) - len(found) >= _STRANGERS_MAX:
             reason = f"asking for a {kind} by {path}: Graph answers with others too, the question does not choose there"

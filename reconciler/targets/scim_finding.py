@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from reconciler.core import paths
+from reconciler.core.levelling import level
 from reconciler.core.model import Kind, PatchDialect, Profile, TargetId
 from reconciler.core.outcomes import Account, Failed, Fault, Found
 from reconciler.core.paths import Reader
@@ -139,7 +140,7 @@ def filter_url(wire: Wire, kind: Kind, filter_text: str) -> str:
 def _matcher(kind: Kind, path: str, value: str, profile: Profile) -> Callable[[Any], bool]:
     """Return what tells whether a row has the value that was asked for."""
     exact = profile.attribute(kind, path).case_exact
-    wanted = value if exact else value.lower()
+    wanted = level(value, exact=exact)
     read = paths.reader(path)
 
     def says(found: Any) -> bool:
@@ -149,6 +150,6 @@ def _matcher(kind: Kind, path: str, value: str, profile: Profile) -> Callable[[A
             return says(found.get("value"))
         if isinstance(found, bool) or not isinstance(found, (str, int, float)):
             return False
-        return (str(found) if exact else str(found).lower()) == wanted
+        return level(str(found), exact=exact) == wanted
 
     return lambda row: isinstance(row, dict) and says(read(row))
