@@ -167,6 +167,7 @@ async def test_what_is_done_with_a_warning_counts_against_the_safeguard(company:
     for one in TEN[:5]:
         del server.users[server.user(f"{one}@example.com")["id"]]
         del company.users[one]
+    company.clock.turn(HOUR)
     assert done(await company.cycle()) == {"disable": 5}
     assert {row["status"] for row in await company.log(action="disable")} == {"warning"}
     del company.users["p05"]
