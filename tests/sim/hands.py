@@ -162,6 +162,7 @@ async def reads_badly(sim: Simulation) -> None:
         return
     twists = [None, "a page is missing", "nobody is left", "somebody comes twice", "the total grows"]
     sim.hr.twist = sim.dice.choice(twists)
+    sim.watch.mark()
 
 
 async def moves(sim: Simulation) -> None:

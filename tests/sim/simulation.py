@@ -67,6 +67,8 @@ class Simulation:
         quirks = opinions(self.dice)
         self.app = App(quirks if self.rules.target == "scim" else described(quirks), self.seconds, self.watch.hears)
         self.watch.users = lambda: self.app.users
+        self.watch.groups = lambda: self.app.groups
+        self.watch.shows_no_groups = lambda: self.hr.twist == "nobody is left"
         self.watch.hides_deleted = lambda: self.app.engine.quirks.soft_delete
         self.hr = (ScimHrSystem if self.rules.source == "scim" else HrSystem)(self.town, self.seconds)
         self.mails = MailServer(self.seed, self.story)

@@ -14,6 +14,7 @@ import orjson
 
 from reconciler.ports import Request
 from tests.sim.app import Changed, seen_of
+from tests.sim.circles import Circles
 from tests.sim.life import EPOCH, Calendar
 from tests.sim.rules import ENTERPRISE, PROTECTED, TARGET_HOST, Rules, seconds_of
 from tests.sim.town import Town
@@ -21,6 +22,8 @@ from tests.sim.town import Town
 DAY = 86400.0
 _SENT_WITHIN_SECONDS = 1800.0
 """So long before it was done may a disable have been written down as attempted."""
+_WITH_OTHERS = """SELECT count(*) FROM entries JOIN jobs ON jobs.id = entries.job_id
+WHERE entries.kind = 'user' AND entries.target_id = ? AND jobs.name <> ?"""
 _KNOWN = """SELECT source_id FROM entries JOIN jobs ON jobs.id = entries.job_id
 WHERE entries.kind = 'user' AND jobs.name = ?"""
 
@@ -77,6 +80,7 @@ class Watch:
         """`seconds` is the loop's time."""
         self._town, self._rules, self._seconds, self._calendar, self._state = town, rules, seconds, calendar, state
         self._people: dict[str, Standing] = {}
+        self._circles = Circles(town)
         self.taken_out: set[str] = set()
         """Who was taken out by hand."""
         self.perhaps_out: set[str] = set()
@@ -94,8 +98,11 @@ class Watch:
         self._negatives: list[float] = []
         self._managed_most = 0
         self.users: Callable[[], dict[str, dict[str, Any]]] = dict
+        self.groups: Callable[[], dict[str, dict[str, Any]]] = dict
         self.hides_deleted: Callable[[], bool] = bool
         """Whether the app keeps what it deletes, switched off."""
+        self.shows_no_groups: Callable[[], bool] = bool
+        """Whether the source says that there are no groups: a lie that is believed by rule (`allow_empty`)."""
         self._logged = 0
         self._whole_since: dict[str, float] = {}
         """When the last cycle of each job began that read everything: who is in which group is known from then."""
@@ -143,6 +150,8 @@ class Watch:
             one.in_scope = math.inf if scoped else min(one.in_scope, now)
             if id_ in self.perhaps_out:
                 one.on = one.off = one.in_scope = math.inf
+        certain = {id_ for id_, one in self._people.items() if one.on == math.inf and one.off < math.inf}
+        self._circles.mark(rules, certain, now, shown=not self.shows_no_groups())
 
     def _left(self, one: Standing, job: str, moment: float) -> float:
         """Return since when a job may count somebody as having left, who left now.
@@ -199,6 +208,10 @@ class Watch:
         """Judge a change that a request made in the app."""
         self.changes.append(changed)
         if changed.kind == "Groups":
+            self.mark()  # a day of leaving may have come
+            there = {**self.groups(), **self.users()}
+            for sentence in self._circles.wronged(changed, there, self._since(), self._is_with_another_job):
+                self.wrong(sentence)
             if changed.after is None:
                 self._takes_away(f"group {changed.target_id}")
             return
@@ -221,6 +234,12 @@ class Watch:
         self._managed_most = max(
             self._managed_most, sum(row.get("active") is not False for row in self.users().values())
         )
+
+    def _is_with_another_job(self, target_id: str) -> bool:
+        """Whether a job that brings no groups has an account; who comes back from it waits until it passes on."""
+        with closing(sqlite3.connect(f"file:{self._state}?mode=ro", uri=True)) as connection:
+            others = connection.execute(_WITH_OTHERS, (target_id, self._rules().jobs[0].name)).fetchone()
+        return bool(others[0])
 
     def _created(self, target_id: str, after: dict[str, Any]) -> None:
         owner = self._people.get(str(after.get("externalId")))
