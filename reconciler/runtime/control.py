@@ -31,6 +31,7 @@ from reconciler.runtime.provisioned import Provisioned
 from reconciler.runtime.readiness import why_not_ready
 from reconciler.runtime.routes import BODY_BYTES_MAX, ROUTES, Json, Route
 from reconciler.runtime.service import Service
+from reconciler.runtime.world import Plan
 
 BODY_SECONDS = 10.0
 """How long a body may take to arrive."""
@@ -184,11 +185,12 @@ class Control:
     # --- looking -------------------------------------------------------------------------------------------------
 
     async def _answer_status(self, call: Call) -> web.Response:
-        names = [call.query["job"]] if "job" in call.query else list(self._service.plans)
+        plans = self._service.plans
+        names = [call.query["job"]] if "job" in call.query else list(plans)
         for name in names:
             if (refused := self._desk.unknown(name)) is not None:
                 return refusal(refused)
-        return answered({"daemon": self._daemon(), "jobs": [await self._overview(name) for name in names]})
+        return answered({"daemon": self._daemon(), "jobs": [await self._overview(plans[name]) for name in names]})
 
     async def _answer_jobs(self, call: Call) -> web.Response:
         return answered({"jobs": list(self._service.plans)})
@@ -196,7 +198,7 @@ class Control:
     async def _answer_job(self, call: Call) -> web.Response:
         if (refused := self._desk.unknown(call.job)) is not None:
             return refusal(refused)
-        return answered(await self._overview(call.job))
+        return answered(await self._overview(self._service.plans[call.job]))
 
     async def _answer_holds(self, call: Call) -> web.Response:
         return answered({"holds": [hold_json(hold) for hold in await self._store.held()]})
@@ -292,12 +294,14 @@ class Control:
         return of_webhook(await self._desk.called(call.job, call.request.headers, call.raw))
 
     async def _answer_pause(self, call: Call) -> web.Response:
+        plans = self._service.plans
         done = await self._desk.pause(call.job, reason=call.body.get("reason", ""), by=call.by)
-        return refusal(done) if isinstance(done, Refused) else answered(await self._overview(call.job))
+        return refusal(done) if isinstance(done, Refused) else answered(await self._overview(plans[call.job]))
 
     async def _answer_resume(self, call: Call) -> web.Response:
+        plans = self._service.plans
         done = await self._desk.resume(call.job, by=call.by)
-        return refusal(done) if isinstance(done, Refused) else answered(await self._overview(call.job))
+        return refusal(done) if isinstance(done, Refused) else answered(await self._overview(plans[call.job]))
 
     async def _answer_restart(self, call: Call) -> web.Response:
         try:
@@ -365,15 +369,16 @@ class Control:
 
     # --- what they share -----------------------------------------------------------------------------------------
 
-    async def _overview(self, name: str) -> Json:
-        service = self._service
+    async def _overview(self, plan: Plan) -> Json:
+        """Return how a job stands, also where it has left the configuration since it was asked for."""
+        service, name = self._service, plan.job.name
         return await job_overview(
             self._store,
-            service.plans[name],
+            plan,
             run=service.running(name),
             ended=service.ended(name),
             due_at=service.due_at(name),
-            ear=service.announcements.of(service.plans[name].job.source),
+            ear=service.announcements.of(plan.job.source),
         )
 
     def _daemon(self) -> Json:

@@ -25,7 +25,7 @@ from reconciler.runtime.metrics import Metrics
 from reconciler.runtime.peers import People, Rights
 from reconciler.runtime.service import Service
 from tests.cycles.company import Company
-from tests.daemon.office import Office, opened
+from tests.daemon.office import FailingStore, Office, opened
 
 ALL_RIGHTS = Rights(People(), People(), os.geteuid())
 
@@ -75,11 +75,13 @@ class Talk:
 
 
 @asynccontextmanager
-async def talking(company: Company, rights: Rights = ALL_RIGHTS) -> AsyncIterator[Talk]:
+async def talking(
+    company: Company, rights: Rights = ALL_RIGHTS, kind: type[FailingStore] = FailingStore
+) -> AsyncIterator[Talk]:
     with TemporaryDirectory() as directory:
         path = Path(directory, "control.sock")
         os.chmod(directory, 0o755)  # noqa: PTH101  # because others come in, too
-        async with opened(company) as office:
+        async with opened(company, kind) as office:
             service = office.service()
             desk = Desk(service, office.store, office.clock)
             clock, door = SystemClock(), open_door(path, None)

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from reconciler.core.notices import Settle
-from reconciler.core.standing import Quarantine, QuarantineReason
+from reconciler.core.standing import Quarantine, QuarantineReason, Standing
 from reconciler.runtime import control, listening
 from reconciler.runtime.openapi import SCHEMAS, openapi
 from reconciler.runtime.parameters import Wrong, checked_body, checked_query
@@ -32,6 +32,7 @@ from tests.commands.shell import ROOT
 from tests.cycles.company import Company
 from tests.daemon.office import FailingStore
 from tests.daemon.talking import Talk, talking
+from tests.daemon.test_run import add_job
 from tests.net.doubles import EPOCH
 from tests.servers.scim import ScimServer
 
@@ -167,6 +168,60 @@ async def test_a_daemon_that_is_not_ready_says_so_as_described(company: Company)
     responses = openapi(ROUTES, "1")["paths"]["/readyz"]["get"]["responses"]
     assert (status, answer["ok"]) == (503, False)
     assert list(conforms(answer, responses[str(status)]["content"]["application/json"]["schema"])) == []
+
+
+class Dawdling(FailingStore):
+    """A state that takes until somebody lets it go on to say how a job stands."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.asked, self.goes_on = anyio.Event(), anyio.Event()
+        self.goes_on.set()
+
+    async def standing(self, job: str) -> Standing:
+        self.asked.set()
+        await self.goes_on.wait()
+        return await super().standing(job)
+
+    async def settle(self, job: str, change: Settle) -> Standing:
+        self.asked.set()
+        await self.goes_on.wait()
+        return await super().settle(job, change)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        *(("GET", "/v1/status"), ("GET", "/v1/jobs/app")),
+        *(("POST", "/v1/jobs/app/pause"), ("POST", "/v1/jobs/app/resume")),
+    ],
+)
+async def test_a_job_that_leaves_the_configuration_while_it_is_told_of_is_told_of(
+    company: Company, server: ScimServer, method: str, path: str
+) -> None:
+    add_job(company, "desk", server, interval="1h")
+    async with talking(company, kind=Dawdling) as talk:
+        await talk.idle()
+        store = talk.office.store
+        assert isinstance(store, Dawdling)
+        store.asked, store.goes_on = anyio.Event(), anyio.Event()
+        async with anyio.create_task_group() as tasks:
+            answers: list[tuple[int, Any]] = []
+
+            async def ask() -> None:
+                answers.append(await talk(method, path))
+
+            tasks.start_soon(ask)
+            await store.asked.wait()
+            house = talk.office.house
+            left = replace(house, config=replace(house.config, jobs={}))
+            talk.office.reloading = lambda: left
+            assert (await talk("POST", "/v1/reload"))[0] == 200
+            store.goes_on.set()
+        [(status, answer)] = answers
+        told = answer["jobs"][0] if "jobs" in answer else answer
+        assert (status, told.get("job")) == (200, "app"), answer
+        assert (await talk("GET", "/v1/jobs/app"))[0] == 404
 
 
 def _references(value: Any) -> Iterator[str]:
