@@ -9,7 +9,8 @@ ReconcilerError
 ├── NoAnswer               the daemon does not answer                                    exit 5
 └── StateError             the state cannot be used as it is                              exit 2, of `run` 75
     ├── StateLocked        another process writes to it; names that process             exit 2
-    └── IdentityChanged    source or target is not the one that the links belong to
+    ├── IdentityChanged    source or target is not the one that the links belong to
+    └── ClockBehind        the machine's clock says a time that is over for the state
 """
 
 from dataclasses import dataclass
@@ -93,3 +94,7 @@ class StateLocked(StateError):
 
 class IdentityChanged(StateError):
     """Source or target is not the one that the links belong to; `reconciler rebind` decides what that means."""
+
+
+class ClockBehind(StateError):
+    """The machine's clock is more than a day earlier than the newest cycle: what is written then is due too early."""

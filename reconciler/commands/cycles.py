@@ -94,15 +94,16 @@ def plan(job: str, config: Path, full: bool, as_json: bool) -> None:
 @click.argument("job")
 @config_option
 @click.option("--full", is_flag=True, help="Evaluate everybody again and compare with the target.")
+@click.option("--clock-is-right", is_flag=True, help="The newest cycle was at a wrong time, not this one.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def cycle(job: str, config: Path, full: bool, as_json: bool) -> None:
+def cycle(job: str, config: Path, full: bool, clock_is_right: bool, as_json: bool) -> None:
     """Run one cycle of a job here, without the daemon."""
 
     async def work(house: wiring.House) -> CycleReport:
         going_by = house.plan(wiring.job_named(house.config, job))
         with shown_progress(enabled=not (as_json and prints_on_a_terminal())) as progress:
             async with house.world(job, progress=progress) as world:
-                return await run_cycle(going_by, world, full=full)
+                return await run_cycle(going_by, world, full=full, clock_is_right=clock_is_right)
 
     report = in_house(config, work, write=True)
     if as_json:

@@ -67,6 +67,7 @@ Reason = Literal[
     "GroupDeleteHeld",
     "AdoptedAccountHeld",
     "LockedAccountHeld",
+    "ClockInDoubt",
     "TooManyRenames",
     "RejectedByOperator",
     "TooManyCreates",
@@ -393,6 +394,11 @@ MEANINGS: Mapping[Reason, Meaning] = {
         "nonServiceFailure",
         "Somebody locked the account in the app",
         "`reconciler approve JOB` to switch it on again, `reconciler reject JOB` to leave it locked.",
+    ),
+    "ClockInDoubt": Meaning(
+        "nonServiceFailure",
+        "The machine's clock may be ahead, so nothing is deleted yet",
+        "Set the clock where it is wrong; where it is right, wait for a day or `reconciler approve JOB`.",
     ),
     "TooManyRenames": Meaning(
         "nonServiceFailure",

@@ -11,12 +11,12 @@ from typing import Literal
 
 from reconciler.core.model import SafeguardLimits
 
-Safeguard = Literal["deletions", "members", "groups", "adopted", "locked", "renames", "creates"]
+Safeguard = Literal["deletions", "members", "groups", "adopted", "locked", "renames", "creates", "clock"]
 """Each holds by itself and is decided on by itself.
 
 deletions: disables and deletes. members: removals from one group. groups: deletes of groups. adopted: disables of
 accounts that were adopted just now. locked: enables of accounts that somebody else disabled. renames: changes of a
-matching attribute. creates: new accounts of users.
+matching attribute. creates: new accounts of users. clock: deletes, for a day after months without a cycle.
 """
 
 ALWAYS_HELD = {

@@ -33,6 +33,7 @@ HELD_BY: Mapping[Safeguard, Reason] = {
     "locked": "LockedAccountHeld",
     "renames": "TooManyRenames",
     "creates": "TooManyCreates",
+    "clock": "ClockInDoubt",
 }
 """The code of what each safeguard holds."""
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from reconciler.core.leaps import Leap
 from reconciler.core.model import Identity, Kind, SourceId, TargetId
 from reconciler.core.notices import Notice
 from reconciler.core.records import LogRecord, Record
@@ -28,6 +29,8 @@ class JobState:
     """The version of the rules under which a cycle last completed; None: never."""
     ceiling: int
     """The highest row id when the cycle opened: what is younger cannot have been missed by the reading."""
+    leap: Leap | None = None
+    """Why nothing is deleted for a day: the clock is months ahead of the cycle before."""
 
 
 class Seen:

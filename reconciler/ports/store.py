@@ -40,12 +40,22 @@ class Store(Protocol):
     """Remembers. One writer, any number of readers. Calls are batches; each write is one transaction."""
 
     async def open_job(
-        self, job: str, source: Identity, target: Identity, now: float, *, cycle_id: str = "", asked_by: str = ""
+        self,
+        job: str,
+        source: Identity,
+        target: Identity,
+        now: float,
+        *,
+        cycle_id: str = "",
+        asked_by: str = "",
+        clock_is_right: bool = False,
     ) -> JobState:
         """Open a cycle: make the job's row where it is new, raise its epoch, empty its scratch tables.
 
         The log calls the cycle `cycle_id` (made up where it is empty), and says who asked for it. Raises
-        IdentityChanged when the job's links belong to another source or target.
+        IdentityChanged when the job's links belong to another source or target, and ClockBehind where `now` is more
+        than a day earlier than the newest cycle of any job, unless that one stands after a leap which `now` stands
+        before, or a person says that the clock is right: then what was written by the wrong clock is as of now.
         """
         ...
 
@@ -370,9 +380,10 @@ class Store(Protocol):
 
     async def statistics(self, job: str) -> Statistics: ...
 
-    async def prune(self, before: float, limit: int) -> int:
-        """Drop records of the log older than that, at most `limit`; return how many: fewer, and nothing is left.
+    async def prune(self, before: float, now: float, limit: int) -> int:
+        """Drop records of the log older than that, about `limit`; return how many: fewer, and nothing is left.
 
+        What a clock that was ahead wrote before an old record is as old as that.
         Then cycles go of which no record is left, but for the last that ended before, and what stood in mails that were
         sent. What is counted (`statistics`) is kept.
         """

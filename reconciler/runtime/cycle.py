@@ -57,11 +57,12 @@ async def run_cycle(
     stop: anyio.Event | None = None,
     though_paused: bool = False,
     asked_by: str = "",
+    clock_is_right: bool = False,
 ) -> CycleReport:
     """Run one cycle and return what it came to; of a job that is paused, say so and do nothing (`though_paused`: run).
 
     `stop` ends it between two requests; what was done until then is written down, and the report's state is "paused".
-    `asked_by` is who had it run; empty: its time had come.
+    `asked_by` is who had it run; empty: its time had come. `clock_is_right`: a person says so, whatever the state says.
     Raises StateError where the state cannot be used; everything else that goes wrong is in the report.
     """
     standing = await world.store.standing(plan.job.name)
@@ -74,9 +75,17 @@ async def run_cycle(
             return not_begun(plan.job.name, failed, world.clock.now())
     try:
         full = full or compares(standing, plan.job.full_interval_seconds, world.clock.now())
-        report = await _Cycle(plan, world, standing, full=full, observer=observer, stop=stop, asked_by=asked_by).run()
+        report = await _Cycle(
+            *(plan, world, standing),
+            full=full,
+            observer=observer,
+            stop=stop,
+            asked_by=asked_by,
+            clock_is_right=clock_is_right,
+        ).run()
         if observer is None and plan.log_retention_seconds is not None:
-            await prune(world.store, world.clock.now() - plan.log_retention_seconds)
+            now = world.clock.now()
+            await prune(world.store, now - plan.log_retention_seconds, now)
         return report
     except BaseExceptionGroup as errors:
         raise one_of(errors) from errors
@@ -104,7 +113,9 @@ class _Cycle:
         observer: Observer | None,
         stop: anyio.Event | None,
         asked_by: str,
+        clock_is_right: bool,
     ) -> None:
+        self._clock_is_right = clock_is_right
         self._standing = standing
         self._plan, self._world, self._full, self._observer = plan, world, full, observer
         self._stop, self._asked_by = stop, asked_by
@@ -128,6 +139,7 @@ class _Cycle:
                 at,
                 cycle_id=cycle_id,
                 asked_by=self._asked_by,
+                clock_is_right=self._clock_is_right,
             )
             if health.comes_after_an_outage(self._standing):
                 await self._store.end_waits(state.job_id, state.epoch, OF_AN_OUTAGE, at)

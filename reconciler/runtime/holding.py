@@ -140,7 +140,9 @@ class Holding:
             safeguard = self._guards.of_negative(operation, first=self._first)
             if key in self._before.get("adopted", {}):
                 safeguard = "adopted"  # a cycle that is not the first does not slip past
-            if safeguard == "deletions":
+            if safeguard == "deletions" and operation.word == "delete" and self._state.leap is not None:
+                await self.hold(operation, "clock", self._state.leap.why_deletes_wait)
+            elif safeguard == "deletions":
                 together.append(operation)
             else:
                 await self.hold(operation, safeguard, ALWAYS_HELD[safeguard])

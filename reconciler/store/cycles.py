@@ -14,7 +14,7 @@ from reconciler.core.model import Identity
 from reconciler.core.notices import Settle
 from reconciler.errors import IdentityChanged, StateError
 from reconciler.ports import JobState
-from reconciler.store import claiming, standings, tallying
+from reconciler.store import claiming, standings, tallying, timing
 from reconciler.store.dialects import upsert
 from reconciler.store.identifying import (
     JobRow,
@@ -69,8 +69,17 @@ _KEY = select(installation.c.fingerprint_key)
 
 
 def open_job(
-    connection: Connection, name: str, source: Identity, target: Identity, now: float, cycle_id: str, asked_by: str
+    connection: Connection,
+    name: str,
+    source: Identity,
+    target: Identity,
+    now: float,
+    cycle_id: str,
+    asked_by: str,
+    clock_is_right: bool,
 ) -> JobState:
+    key = _fingerprint_key(connection)
+    leap = timing.leap_by(connection, now, clock_is_right=clock_is_right)
     refs = written_identity_ref(connection, source), written_identity_ref(connection, target)
     row = job_named(connection, name)
     if row is None:
@@ -84,7 +93,6 @@ def open_job(
     _empty(connection, row.id, _SCRATCH)
     epoch = row.epoch + 1
     connection.execute(_BIND, {"its_job": row.id, "epoch": epoch, "source_ref": refs[0], "target_ref": refs[1]})
-    key = _fingerprint_key(connection)
     made_up = hashlib.blake2b(f"{row.id}/{epoch}".encode(), key=key, digest_size=16).hexdigest()
     opened = {
         "job_id": row.id,
@@ -105,6 +113,7 @@ def open_job(
         watermark=state.watermark,
         completed_rules=state.completed_rules,
         ceiling=connection.execute(_NEWEST_ROW).scalar() or 0,
+        leap=leap,
     )
 
 

@@ -110,9 +110,17 @@ class SqlStore:
     # --- the cycle -----------------------------------------------------------------------------------------------
 
     async def open_job(
-        self, job: str, source: Identity, target: Identity, now: float, *, cycle_id: str = "", asked_by: str = ""
+        self,
+        job: str,
+        source: Identity,
+        target: Identity,
+        now: float,
+        *,
+        cycle_id: str = "",
+        asked_by: str = "",
+        clock_is_right: bool = False,
     ) -> JobState:
-        return await self._do(cycles.open_job, job, source, target, now, cycle_id, asked_by)
+        return await self._do(cycles.open_job, job, source, target, now, cycle_id, asked_by, clock_is_right)
 
     async def close_cycle(
         self,
@@ -360,8 +368,8 @@ class SqlStore:
     async def statistics(self, job: str) -> Statistics:
         return await self._do(tallying.statistics, job)
 
-    async def prune(self, before: float, limit: int) -> int:
-        return await self._do(pruning.prune, before, limit)
+    async def prune(self, before: float, now: float, limit: int) -> int:
+        return await self._do(pruning.prune, before, now, limit)
 
     async def figures(self, job: str) -> Figures:
         return await self._do(figures.figures, job)

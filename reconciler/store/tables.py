@@ -50,6 +50,8 @@ installation = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("fingerprint_key", LargeBinary, nullable=False),
+    Column("leapt_from", Double),
+    Column("leapt_to", Double),
 )
 
 identities = Table(

@@ -84,7 +84,7 @@ async def _everything(store: SqlStore) -> None:
         async for _ in store.log(query):
             pass
     await store.statistics("phone")
-    await store.prune(1e12, 1000)
+    await store.prune(1e12, 1e12, 1000)
 
 
 async def test_every_statement_finds_its_rows_by_an_index() -> None:

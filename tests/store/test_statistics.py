@@ -55,7 +55,7 @@ async def test_neither_a_delete_nor_the_retention_takes_anything_away(work: Work
     gone = await work.record("ann")
     gone.link = None
     await work.commit(gone, log=[logged("ann", operation="delete", action="delete")])
-    await prune(store, 1e9)
+    await prune(store, 1e9, 1e9)
     found = await store.statistics("phone")
     assert (found.managed["user"], found.provisioned["user"]) == (0, 1)
     assert found.done == {"create": 1, "delete": 1}

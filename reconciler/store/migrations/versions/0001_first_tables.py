@@ -25,6 +25,8 @@ def upgrade() -> None:
         "installation",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("fingerprint_key", sa.LargeBinary(), nullable=False),
+        sa.Column("leapt_from", sa.Double(), nullable=True),
+        sa.Column("leapt_to", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("id", name="installation_pk"),
     )
     op.create_table(
