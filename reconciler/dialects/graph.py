@@ -16,7 +16,7 @@ from reconciler.core.diffing import is_empty
 from reconciler.core.model import Kind, Profile, Resource, TargetId
 from reconciler.core.outcomes import Account, Failed, Fault
 from reconciler.core.reasons import Reason
-from reconciler.dialects import refusals
+from reconciler.dialects import halves, refusals
 from reconciler.dialects.identifiers import names_one
 from reconciler.net.statuses import fault_of
 
@@ -195,7 +195,7 @@ def batch_answers(content: bytes) -> dict[str, tuple[int, dict[str, str], bytes]
 def json_object(content: bytes) -> dict[str, Any]:
     """Return a JSON object, an empty one where the text is none."""
     try:
-        read = orjson.loads(content)
+        read = halves.loads(content)
     except orjson.JSONDecodeError:
         return {}
     return read if isinstance(read, dict) else {}

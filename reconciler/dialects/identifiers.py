@@ -10,7 +10,9 @@ LENGTH_MAX = 512
 
 def names_one(identifier: str) -> bool:
     """Whether an id can stand in a path: `.` and `..` would name the collection or what is above it (RFC 3986 §3.3)."""
-    return 0 < len(identifier) <= LENGTH_MAX and identifier not in (".", "..") and not identifier.isspace()
+    if not 0 < len(identifier) <= LENGTH_MAX or identifier in (".", "..") or identifier.isspace():
+        return False
+    return "\0" not in identifier  # PostgreSQL has no such text
 
 
 def id_in(value: Any) -> str | None:

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 import orjson
 
 from reconciler.core.outcomes import Failed, Fault
+from reconciler.dialects import halves
 from reconciler.errors import ConfigError
 
 SinceFormat = Literal["iso", "seconds", "milliseconds", "date"]
@@ -233,7 +234,7 @@ def items_of(body: bytes, listing: Listing) -> tuple[Any, list[dict[str, Any]]]:
 def parsed(body: bytes) -> Any:
     """Return the body. Raises Unreadable where it is no JSON."""
     try:
-        return orjson.loads(body)
+        return halves.loads(body)
     except orjson.JSONDecodeError:
         kind = "a web page (a login?)" if body.lstrip()[:1] == b"<" else "no JSON"
         raise Unreadable(f"the answer is {kind}") from None

@@ -11,7 +11,7 @@ import orjson
 
 from reconciler.core.model import Kind
 from reconciler.core.outcomes import Failed, Fault
-from reconciler.dialects import scim_faults
+from reconciler.dialects import halves, scim_faults
 from reconciler.dialects.identifiers import id_in
 from reconciler.dialects.refusals import hinted, request_id
 from reconciler.net.client import Client
@@ -115,7 +115,7 @@ class Wire:
         if answer.status == 204 or not answer.body.strip():
             return None
         try:
-            content = orjson.loads(answer.body)
+            content = halves.loads(answer.body)
         except orjson.JSONDecodeError:
             return self.not_scim(answer, doing)
         if not isinstance(content, dict):

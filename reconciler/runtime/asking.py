@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 import anyio
 
+from reconciler.core.characters import plain
 from reconciler.core.levelling import level, spellings
 from reconciler.core.model import Kind, Profile, SourceId, TargetId
 from reconciler.core.outcomes import Account, Failed, Fault, Found, ListEnd, ListPage, Missing
@@ -138,7 +139,7 @@ class Asking:
 
     def _keys(self, account: Account) -> tuple[str, ...]:
         return tuple(
-            self.key(path, str(account.resource[path]))
+            self.key(path, plain(str(account.resource[path])))
             for path in self._match_paths
             if account.resource.get(path) is not None
         )

@@ -32,6 +32,7 @@ from reconciler.runtime.auditing import Audit
 from reconciler.runtime.beside import Beside
 from reconciler.runtime.canary import Canary
 from reconciler.runtime.deciding import NO_MEMBERSHIPS, Deciding
+from reconciler.runtime.fitting import Fitting
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.rules import Fingerprint, KindRules, wanted_of
 from reconciler.runtime.world import World
@@ -116,6 +117,7 @@ class Reader:
         """In a cycle that reads everything although the source tells what changed."""
         self._is_back = False
         """Whether a group is there that was not, and its source says only that its members are as they were."""
+        self._fitting = Fitting(self.reading.problems)
         self._left_behind: set[TargetId] = set()
         """Accounts of those who are gone: a directory clears what named them, and does not show that it did."""
         self._shown = {kind: Keys() for kind in KINDS}
@@ -154,6 +156,7 @@ class Reader:
                     case MembershipPage():
                         await self._stage(event, staged)
                     case ReadEnd(part=part, complete=complete, problems=problems, delta=delta, fault=fault):
+                        complete = complete and part not in self._fitting.short
                         self.reading.complete[part], self.reading.delta[part] = complete, delta
                         self.reading.fault = self.reading.fault or fault
                         self.reading.problems += problems
@@ -164,10 +167,12 @@ class Reader:
                             if since is not None and complete and (self._is_back or await self._many_wait()):
                                 return False
                     case EntryPage(kind=kind, entries=entries):
+                        entries = self._fitting.entries(kind, entries)
                         if since is not None:
                             self._shown[kind].add([entry.id for entry in entries])
                         await self._page(self._rules[kind], entries)
                     case PresentPage(kind=kind, ids=ids):
+                        ids = self._fitting.ids(kind, ids)
                         unknown[kind] += await self._store.meet(self._state.job_id, kind, ids, self.reading.seen[kind])
                     case Watermark(token=token):
                         self.reading.watermark = token
@@ -248,11 +253,10 @@ class Reader:
         self, rules: KindRules, entries: Sequence[Entry], records: Mapping[SourceId, Record]
     ) -> None:
         memberships = await self._memberships(rules, [entry.id for entry in entries])
-        fingerprint = self._fingerprint[rules.kind]
         work = []
-        for entry in entries:
+        for entry, print_ in self._fitting.prints(entries, memberships, self._fingerprint[rules.kind]):
             of = memberships.get(entry.id, NO_MEMBERSHIPS)
-            work.append((entry, records.get(entry.id) or Record(rules.kind, entry.id), of, fingerprint(entry, of)))
+            work.append((entry, records.get(entry.id) or Record(rules.kind, entry.id), of, print_))
         if work:
             await self._deciding.page(rules, self.reading.named, work)
 
@@ -288,6 +292,7 @@ class Reader:
                 case MembershipPage():
                     await self._stage(event, staged)
                 case ReadEnd(part="memberships", complete=complete, problems=problems):
+                    complete = complete and "memberships" not in self._fitting.short
                     self.reading.complete["memberships"], self.reading.delta["memberships"] = complete, False
                     self.reading.problems += problems
                     await self._resolve_groups(staged)
@@ -306,12 +311,10 @@ class Reader:
         present = [entry for entry in entries.values() if entry is not None and self._canary.lets(entry)]
         memberships = await self._memberships(rules, [entry.id for entry in present])
         records = await self._store.records(self._state.job_id, rules.kind, [entry.id for entry in present])
-        fingerprint = self._fingerprint[rules.kind]
         work = []
-        for entry in present:
+        for entry, print_ in self._fitting.prints(present, memberships, self._fingerprint[rules.kind]):
             of = memberships.get(entry.id, NO_MEMBERSHIPS)
-            record = records.get(entry.id) or Record(rules.kind, entry.id)
-            work.append((entry, record, of, fingerprint(entry, of)))
+            work.append((entry, records.get(entry.id) or Record(rules.kind, entry.id), of, print_))
         await self._deciding.page(rules, self.reading.named, work, afresh=True, last=last)
         return entries
 
@@ -326,14 +329,15 @@ class Reader:
 
     async def _stage(self, page: MembershipPage, staged: list[GroupMembers]) -> None:
         """Write memberships. Who is missing from a list is taken out only when all of it was read well."""
-        self.reading.seen_groups.update(group.group_id for group in page.groups)
-        for group in page.groups if self._singly.asks else ():
+        groups = self._fitting.groups(page.groups)
+        self.reading.seen_groups.update(group.group_id for group in groups)
+        for group in groups if self._singly.asks else ():
             if not group.partial and not group.gone:
                 self._singly.group(group.group_id, group.name, group.members)
         job_id, again = self._state.job_id, self._source.incremental
-        if gone := [group.group_id for group in page.groups if group.gone]:
+        if gone := [group.group_id for group in groups if group.gone]:
             await self._store.forget_groups(job_id, gone, look_again=again)
-        groups = [group for group in page.groups if not group.gone] if gone else page.groups
+        groups = [group for group in groups if not group.gone] if gone else groups
         if same := [group.group_id for group in groups if group.unchanged]:
             known = await self._store.known_groups(job_id, same)
             self._is_back = self._is_back or len(known) < len(same)
@@ -385,8 +389,8 @@ class Reader:
         if kind == "group":
             self.reading.in_source += [entry.id for entry in entries] if self._full else []
         memberships = await self._memberships(rules, [entry.id for entry in entries])
-        fingerprint = self._fingerprint[kind]
-        prints = [(entry.id, fingerprint(entry, memberships.get(entry.id, NO_MEMBERSHIPS))) for entry in entries]
+        printed = self._fitting.prints(entries, memberships, self._fingerprint[kind])
+        prints = [(entry.id, print_) for entry, print_ in printed]
         records = dict(
             await self._store.compare(self._state.job_id, kind, prints, self.reading.seen[kind], self._clock.now())
         )
@@ -400,7 +404,7 @@ class Reader:
         if records:
             work = [
                 (entry, records[entry.id], memberships.get(entry.id, NO_MEMBERSHIPS), print_)
-                for entry, (_, print_) in zip(entries, prints, strict=True)
+                for entry, print_ in printed
                 if entry.id in records
             ]
             await self._deciding.page(rules, self.reading.named, work)

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from typing import Protocol
 
 import orjson
 
 from reconciler.core.assignments import Memberships
+from reconciler.core.characters import Odd, plain
 from reconciler.core.mapping import Mapper
 from reconciler.core.model import PSEUDO_ATTRIBUTES, Direct, Entry, Job, Kind, LeaveDate, ObjectRules, Profile
 from reconciler.core.planning import Planner
 from reconciler.core.scoping import ScopeRules
 from reconciler.ports import Wanted
 
-Fingerprint = Callable[[Entry, Memberships], bytes]
+_NUL = b"\\u0000"
+"""U+0000 in JSON; a text that shows it so has it, too."""
+
+
+class Fingerprint(Protocol):
+    """Tells whether anything that decides on an entry has changed. Raises Odd where it must be `levelled` first."""
+
+    def __call__(self, entry: Entry, of: Memberships, *, levelled: bool = False) -> bytes: ...
 
 
 def wanted_of(rules: Mapping[Kind, KindRules]) -> Wanted:
@@ -101,20 +110,26 @@ class KindRules:
         """
         names = tuple(sorted(self.reads | self.scope.reads_if_present))
 
-        def fingerprint(entry: Entry, of: Memberships) -> bytes:
+        def fingerprint(entry: Entry, of: Memberships, *, levelled: bool = False) -> bytes:
             get = entry.attributes.get
             decides = [rules_version, entry.gone, entry.purged, sorted(of.direct), sorted(of.nested)]
             decides += map(get, names)
             if of.given:
                 decides.append([one.decides for one in of.given])
-            return blake2b(orjson.dumps(decides, option=orjson.OPT_SORT_KEYS), key=key, digest_size=16).digest()
+            try:
+                told = orjson.dumps(decides, option=orjson.OPT_SORT_KEYS)
+            except TypeError as error:
+                raise Odd from error
+            if _NUL in told and not levelled:
+                raise Odd
+            return blake2b(told, key=key, digest_size=16).digest()
 
         return fingerprint
 
     def name_of(self, entry: Entry) -> str:
         """Return what a person calls the entry."""
         value = entry.attributes.get(self.name_attribute) or entry.attributes.get(self.other_name)
-        return value if isinstance(value, str) else str(entry.id)
+        return plain(value) if isinstance(value, str) else str(entry.id)
 
     def person_of(self, entry: Entry) -> str | None:
         if self.person_attribute is None:

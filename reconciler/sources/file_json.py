@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
+from reconciler.dialects import halves
 from reconciler.sources.file_page import Row, RowPage
 
 STEP_BYTES = 128 * 1024
@@ -156,7 +157,7 @@ def _judged(entries: list[bytes], count: int) -> RowPage:
     faults: list[tuple[int, str]] = []
     for number, entry in enumerate(entries, count + 1):
         try:
-            row = orjson.loads(entry)
+            row = halves.loads(entry)
         except orjson.JSONDecodeError as error:
             faults.append((number, fault_of(entry, error)))
             continue

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
+from reconciler.dialects import halves
 from reconciler.sources import file_bytes
 from reconciler.sources.file_json import STEP_BYTES, TOO_DEEP, array_pages, fault_of, is_too_deep
 from reconciler.sources.file_page import Row, RowPage
@@ -158,7 +159,7 @@ def _judged_lines(lines: Sequence[bytes], first: int) -> RowPage:
         if line.isspace():
             continue
         try:
-            row = orjson.loads(line)
+            row = halves.loads(line)
         except orjson.JSONDecodeError as error:
             cut = "" if line.endswith(b"\n") else "the file is cut short: "
             faults.append((number, cut + fault_of(line, error)))

@@ -159,6 +159,8 @@ Index(
     sqlite_where=CLAIMS,
     postgresql_where=CLAIMS,
 )
+LOST = text("attempted_at IS NOT NULL AND target_id IS NULL")
+Index("entries_lost", entries.c.kind, entries.c.row_id, sqlite_where=LOST, postgresql_where=LOST)
 SHOULD_BE_OFF = text("off_since IS NOT NULL")
 Index(
     "entries_that_should_be_off",

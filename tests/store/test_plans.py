@@ -64,6 +64,7 @@ async def _everything(store: SqlStore) -> None:
     await store.owners(TARGET, "user", [tid("t1")])
     await store.attempted_elsewhere(work.id, "user", ids("ann"))
     await store.claims(TARGET, "user", [tid("t1")])
+    await store.attempts(TARGET, "user", [(("userName", "ann"),)])
     await store.linked_count(work.id)
     await store.counted_since(work.id, "deletions", 0.0)
     await store.listing_put(work.id, "user", accounts, [("userName=ann",)])

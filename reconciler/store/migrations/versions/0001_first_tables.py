@@ -164,6 +164,9 @@ def upgrade() -> None:
         "entries_left_on", "entries", ["job_id", "verdict"], **_only(f"{managed} AND off_since IS NULL AND {leavers}")
     )
     op.create_index("entries_that_should_be_off", "entries", ["job_id", "off_since"], **_only("off_since IS NOT NULL"))
+    op.create_index(
+        "entries_lost", "entries", ["kind", "row_id"], **_only("attempted_at IS NOT NULL AND target_id IS NULL")
+    )
     op.create_index("entries_that_claim", "entries", ["kind", "claims"], **_only("claims IS NOT NULL"))
     op.create_index("entries_that_matter", "entries", ["job_id", "kind", "row_id"], **_only("verdict <> 'gone'"))
     op.create_index(
