@@ -43,13 +43,16 @@ class Fitting:
 
     def groups(self, groups: Sequence[GroupMembers]) -> Sequence[GroupMembers]:
         """Return the groups whose keys can be kept, with such members."""
-        if not any(is_odd(text) for group in groups for text in (group.group_id, group.name, *group.members)):
+        if not any(
+            is_odd(text) for group in groups for text in (group.group_id, group.name, *group.members, *group.removed)
+        ):
             return groups
         kept = []
         for group in groups:
             members = [one for one in group.members if not is_odd(one)]
             if not is_odd(group.group_id):
-                kept.append(replace(group, name=plain(group.name), members=members))
+                removed = [one for one in group.removed if not is_odd(one)]
+                kept.append(replace(group, name=plain(group.name), members=members, removed=removed))
             if is_odd(group.group_id) or len(members) < len(group.members):
                 why = f"a group, or a member of group {plain(group.group_id)}, was left out: the key holds {_LEFT_OUT}"
                 self._leave_out("memberships", why)

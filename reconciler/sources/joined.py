@@ -7,6 +7,7 @@ import hashlib
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -90,6 +91,25 @@ class JoinedSource:
                 yield end
             yield Watermark(since)
             return
+        ended = set[PartOfReading]()
+        try:
+            async with aclosing(self._shown(wanted, reach)) as events:
+                async for event in events:
+                    if isinstance(event, ReadEnd):
+                        ended.add(event.part)
+                    yield event
+        except (sqlite3.Error, OSError) as error:
+            for end in self._cannot(wanted, error):
+                if end.part not in ended:
+                    yield end
+            yield Watermark(since)
+            return
+        complete = all(self._round.trusted) and all(end.complete for end in self._round.ends.values())
+        token = await self._in_thread(self._copy.token) if self._copy.kept else None
+        yield Watermark(token if complete else since)
+
+    async def _shown(self, wanted: Wanted, reach: Since) -> AsyncGenerator[ReadEvent, None]:
+        """Yield what the copy shows, part by part."""
         merger = Merger(self._copy, self._joining, self._round.trusted, wanted)
         if wanted.app is not None:
             for assignments in chunks(self._round.assignments, 1000):
@@ -103,9 +123,6 @@ class JoinedSource:
         if wanted.groups:
             async for event in self._groups(reach):
                 yield event
-        complete = all(self._round.trusted) and all(end.complete for end in self._round.ends.values())
-        token = await self._in_thread(self._copy.token) if self._copy.kept else None
-        yield Watermark(token if complete else since)
 
     async def fetch(self, kind: Kind, ids: Sequence[SourceId], wanted: Wanted) -> Mapping[SourceId, Entry | None]:
         """See `ports.Source.fetch`. Where nothing was read yet, the parts are asked for what changed first."""
@@ -118,6 +135,12 @@ class JoinedSource:
                 await self._brought_up_to_date(replace(wanted, app=None), None, reading=False)
             except (sqlite3.Error, OSError):
                 return {}
+        try:
+            return await self._fetched(ids, wanted)
+        except (sqlite3.Error, OSError):
+            return {}
+
+    async def _fetched(self, ids: Sequence[SourceId], wanted: Wanted) -> Mapping[SourceId, Entry | None]:
         found: dict[SourceId, Entry | None] = {}
         sure = self._round.trusted[0]
         for some in chunks(ids, 1000):

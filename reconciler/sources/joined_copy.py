@@ -367,7 +367,10 @@ class _Transaction:
         self._database.execute("BEGIN")
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        self._database.execute("COMMIT" if kind is None else "ROLLBACK")
+        if kind is None:
+            self._database.execute("COMMIT")
+        elif self._database.in_transaction:  # a full disk has rolled it back already
+            self._database.execute("ROLLBACK")
 
 
 def _listed(values: Iterable[str]) -> str:

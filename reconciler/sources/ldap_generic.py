@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Generator, Iterator, Sequence, Set
 from dataclasses import replace
 
 from ldap.controls import RequestControl
 
 from reconciler.core.model import KINDS, Entry, Kind, SourceId
-from reconciler.ports import Clock, EntryPage, GroupMembers, ReadEvent, Wanted, Watermark, chunks
+from reconciler.ports import Clock, EntryPage, GroupMembers, ReadEnd, ReadEvent, Wanted, Watermark, chunks
 from reconciler.sources import ldap_search as search
 from reconciler.sources import ldap_sync as sync
 from reconciler.sources.ldap_layout import Changes, Layout
@@ -66,6 +67,18 @@ class GenericDirectory:
     def read(self, wanted: Wanted, since: str | None) -> Iterator[ReadEvent]:
         """Yield what `ports.Source.read` promises."""
         problems: dict[Part, Problems] = {"memberships": Problems(), "user": Problems(), "group": Problems()}
+        ended = set[str]()
+        try:
+            for event in self._read(wanted, since, problems):
+                if isinstance(event, ReadEnd):
+                    ended.add(event.part)
+                yield event
+        except sqlite3.Error as error:
+            for each in problems.values():
+                each.add(f"names cannot be kept ({error}): is there room in the temporary directory?")
+            yield from (end for end in ends(wanted, problems) if not isinstance(end, ReadEnd) or end.part not in ended)
+
+    def _read(self, wanted: Wanted, since: str | None, problems: dict[Part, Problems]) -> Iterator[ReadEvent]:
         if refused := self._wire.open():
             for each in problems.values():
                 each.refused("the directory", refused)
@@ -87,6 +100,8 @@ class GenericDirectory:
             return fetched(
                 Shaping(self._wire, self._layout, _ByName(self._wire, self._layout, names)), kind, ids, wanted
             )
+        except sqlite3.Error:  # there is no room for their names
+            return {}
         finally:
             names.close()
 

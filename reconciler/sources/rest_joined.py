@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import blake2b
 from types import TracebackType
 from typing import Any, Self
@@ -47,28 +48,42 @@ class Joined:
         """Add items of a list by their keys."""
         rows = [(name, key, self._count + n, orjson.dumps(item)) for n, (key, item) in enumerate(items)]
         self._count += len(rows)
-        try:
+        with _room():
             self._database.execute("BEGIN")
             self._database.executemany("INSERT INTO items VALUES (?, ?, ?, ?)", rows)
             self._database.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise Unreadable(f"it cannot be kept ({error}): is there room in the temporary directory?") from error
 
     def among(self, name: str, keys: Collection[str]) -> Mapping[str, list[Any]]:
         """Return the items of a list that have one of these keys."""
         found: dict[str, list[Any]] = {}
         asked = orjson.dumps(list(keys)).decode()
         query = "SELECT key, body FROM items WHERE list = ? AND key IN (SELECT value FROM json_each(?)) ORDER BY key, n"
-        for key, body in self._database.execute(query, (name, asked)):
-            found.setdefault(key, []).append(orjson.loads(body))
+        with _room():
+            for key, body in self._database.execute(query, (name, asked)):
+                found.setdefault(key, []).append(orjson.loads(body))
         return found
 
     async def digest(self) -> str:
         """Return what is the same when each list says the same of each key; others may work in between."""
         digest = blake2b(digest_size=8)
-        rows = self._database.execute("SELECT list, key, body FROM items ORDER BY list, key, n")
-        while some := rows.fetchmany(_AT_ONCE):
+        with _room():
+            rows = self._database.execute("SELECT list, key, body FROM items ORDER BY list, key, n")
+        while some := self._next(rows):
             for name, key, body in some:
                 digest.update(orjson.dumps([name, key, len(body)]) + body)
             await anyio.lowlevel.checkpoint()
         return digest.hexdigest()
+
+    @staticmethod
+    def _next(rows: sqlite3.Cursor) -> list[tuple[str, str, bytes]]:
+        with _room():
+            return rows.fetchmany(_AT_ONCE)
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    # a read may write, too: what did not fit into memory any more
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise Unreadable(f"it cannot be kept ({error}): is there room in the temporary directory?") from error

@@ -18,7 +18,7 @@ import anyio
 from reconciler import config as configuration
 from reconciler.config import Config
 from reconciler.core.model import Job
-from reconciler.errors import ConfigError, NoStateYet, Problem
+from reconciler.errors import ConfigError, NoStateYet, Problem, StateError
 from reconciler.net.client import Lanes
 from reconciler.ports import Announcing, Clock, Dice, Progress, Source, Target
 from reconciler.runtime.clock import NoProgress, SystemClock, SystemDice
@@ -139,7 +139,11 @@ async def open_house(
     with ExitStack() as stack:
         url = state_url(config)
         if scratch:
-            directory = Path(stack.enter_context(TemporaryDirectory(prefix="reconciler-plan-")))
+            try:
+                directory = Path(stack.enter_context(TemporaryDirectory(prefix="reconciler-plan-")))
+            except OSError as error:
+                problem = f"no copy of the state can be made: {error.strerror or error}"
+                raise StateError(f"{problem}; is there a temporary directory (TMPDIR), and room in it?") from error
             with ThreadPoolExecutor(max_workers=1, thread_name_prefix="copy") as apart:
                 # the daemon goes on meanwhile: its state may be large
                 url = await uninterrupted(apart, partial(_copied, url, directory))
