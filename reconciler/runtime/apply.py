@@ -289,13 +289,12 @@ class Applier:
             return outcome
         self.in_doubt.add((operation.record.kind, operation.record.source_id))
         found = await self._asking[operation.record.kind].ask_one(operation.match)
-        if isinstance(found, Failed) or not found:
-            # before it is sent again, a list that is older than this is made anew
-            self._asking[operation.record.kind].outdate()
-            return outcome
-        if len(found) == 1 and not await self.owner(operation.record.kind, found[0]):
+        if not isinstance(found, Failed) and len(found) == 1 and not await self.owner(operation.record.kind, found[0]):
             return Done(found[0])
-        return Failed(Fault.CONFLICT, "an account with this name exists", outcome.status)
+        # Before it is sent again, a list that is older than this is made anew. Where somebody has the account, or several
+        # have the name, the next look tells whose they are: another create may be a second account.
+        self._asking[operation.record.kind].outdate()
+        return outcome
 
     def _refer(self, operation: Operation) -> None:
         """Put in what is pointed to and has got its account since the plan was made: a request less for each."""

@@ -135,6 +135,24 @@ BARE_REFUSAL = Quirks(conflict_status=400, empty_errors=True)
 NOBODY_FOUND = Status(200, body={"schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"], "totalResults": 0})
 
 
+async def test_a_create_in_doubt_is_not_sent_again_where_several_have_the_name(
+    company: Company, server: ScimServer
+) -> None:
+    """The search did not show a stranger of that name at first; the app takes more than one of it."""
+    server.quirks = Quirks(lax_unique=True)
+    company.people("ann", "bob")
+    server.put("user", userName=ANN, title="Theirs", active=True)
+    server.script.on("GET", "/Users", then=NOBODY_FOUND, times=2)
+    server.script.on("POST", "/Users", then=DropAfterCommit(), body='"ann@')
+    report = await company.cycle()
+    assert [failure["id"] for failure in report.failures] == ["ann"]
+    await company.cycle()
+    assert [user.get("title") for user in server.users.values() if user["userName"] == ANN] == [
+        "Theirs",
+        "Engineer",
+    ]
+
+
 async def test_a_create_that_a_taken_name_refuses_without_a_word_of_it_takes_the_account_over(
     company: Company, server: ScimServer
 ) -> None:
