@@ -68,6 +68,7 @@ class Owner:
     source: Identity
     tried_again_at: float | None = None
     """When an operation of the owner that failed is tried again; None: none waits."""
+    linked_at: float = 0.0
     disabled_at: float | None = None
     """When that job disabled the account; None: it did not."""
     disabled_because: str = ""

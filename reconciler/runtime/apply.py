@@ -291,8 +291,8 @@ class Applier:
         found = await self._asking[operation.record.kind].ask_one(operation.match)
         if not isinstance(found, Failed) and len(found) == 1 and not await self.owner(operation.record.kind, found[0]):
             return Done(found[0])
-        # Before it is sent again, a list that is older than this is made anew. Where somebody has the account, or several
-        # have the name, the next look tells whose they are: another create may be a second account.
+        # Before it is sent again, a list that is older than this is made anew. Where somebody has the account, or
+        # several have the name, the next look tells whose they are: another create may be a second account.
         self._asking[operation.record.kind].outdate()
         return outcome
 

@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 
 from reconciler.core import settling
 from reconciler.core.decisions import Leave, Operation
-from reconciler.core.model import Identity, Kind, SourceId
+from reconciler.core.model import Identity, Kind, SourceId, TargetId
 from reconciler.core.outcomes import Account, Failed, Missing
+from reconciler.core.records import Verdict
 from reconciler.ports import Clock, Store, Target
+from reconciler.runtime.apply import SHOWN_WITHIN_SECONDS
 from reconciler.runtime.asking import Asking, Question
 from reconciler.runtime.journal import Journal
+from reconciler.runtime.taken_names import LIVING
 from reconciler.runtime.turns import EntryOf, Making
 
 Answers = Mapping[SourceId, tuple[Account, ...] | Failed]
@@ -33,6 +36,8 @@ class Elsewhere:
         self._job, self._job_id, self._source, self._store = job, job_id, source, store
         self._target, self._journal, self._clock, self._making = target, journal, clock, making
         self._being_made: list[EntryOf] = []
+        self._not_shown: set[tuple[Kind, SourceId]] = set()
+        """Whose account another job has, and the target does not show."""
 
     async def known(self, asking: Asking, kind: Kind, questions: Sequence[Question], answers: Answers) -> Answers:
         """Return the answers for those who have an account through another job, or may have, which no name found.
@@ -46,7 +51,9 @@ class Elsewhere:
             if isinstance(shown, Failed) or any(account.id == target_id for account in shown):
                 continue
             answer = await self._target.get(kind, target_id)
-            if not isinstance(answer, Missing):
+            if isinstance(answer, Missing):
+                self._not_shown.add((kind, source_id))
+            else:
                 found[source_id] = answer if isinstance(answer, Failed) else (answer,)
         names = {question.source_id: question.match for question in questions if not answers[question.source_id]}
         unlinked = [source_id for source_id in names if source_id not in found]
@@ -71,7 +78,7 @@ class Elsewhere:
                 elsewhere.add(id(operation))
         for kind in {operation.record.kind: None for operation in creates}:
             ids = [operation.record.source_id for operation in creates if operation.record.kind == kind]
-            linked = await self._store.linked_elsewhere(self._job_id, kind, ids)
+            linked = await self._still_linked(kind, await self._store.linked_elsewhere(self._job_id, kind, ids))
             elsewhere |= {id(o) for o in creates if o.record.kind == kind and o.record.source_id in linked}
         for operation in creates if elsewhere else ():
             if id(operation) in elsewhere:
@@ -80,6 +87,25 @@ class Elsewhere:
                 self._journal.counts["skip"] += 1
                 await self._journal.entry(settling.left(operation.record, decision, None, self._clock.now()))
         return [operation for operation in positives if id(operation) not in elsewhere]
+
+    async def _still_linked(self, kind: Kind, linked: Mapping[SourceId, TargetId]) -> Mapping[SourceId, TargetId]:
+        """Return the links without those that another job has of a leaver to an account that is not there any more.
+
+        They are dropped: else that job would leave the account to this one, and this one would wait for that job.
+        """
+        gone = {source_id: target_id for source_id, target_id in linked.items() if (kind, source_id) in self._not_shown}
+        owners = await self._store.owners(self._target.identity, kind, list(gone.values())) if gone else {}
+        now, kept = self._clock.now(), dict(linked)
+        for source_id, target_id in gone.items():
+            owner = owners.get(target_id)
+            if owner is not None and (
+                Verdict(owner.verdict) in LIVING
+                or owner.linked_at > now - SHOWN_WITHIN_SECONDS
+                or not await self._store.unlink(owner.job, kind, owner.source_id, idle_at=now)
+            ):
+                continue
+            del kept[source_id]
+        return kept
 
     def end(self) -> None:
         """Let other jobs make accounts again: what became of those of this cycle is written down."""

@@ -127,7 +127,7 @@ def owners(connection: Connection, target: Identity, kind: Kind, ids: Sequence[T
     rows = connection.execute(
         select(
             *(c.target_id, jobs.c.name, c.source_id, c.verdict, c.person),
-            *(c.escrow_failures, c.due_at, c.disabled_at, c.disabled_because),
+            *(c.escrow_failures, c.due_at, c.linked_at, c.disabled_at, c.disabled_because),
             *(source.type, source.place, source.key),
         )
         .select_from(in_turn(_GIVEN, entries, and_(c.target_ref == ref, c.kind == kind, c.target_id == _GIVEN.c.value)))
@@ -138,9 +138,9 @@ def owners(connection: Connection, target: Identity, kind: Kind, ids: Sequence[T
     return {
         target_id: Owner(
             *(job, kind, source_id, verdict, person, Identity(*identity), due_at if failures is not None else None),
-            *(disabled_at, because or ""),
+            *(linked_at, off_at, because or ""),
         )
-        for target_id, job, source_id, verdict, person, failures, due_at, disabled_at, because, *identity in rows
+        for target_id, job, source_id, verdict, person, failures, due_at, linked_at, off_at, because, *identity in rows
     }
 
 

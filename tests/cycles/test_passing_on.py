@@ -180,6 +180,26 @@ async def test_an_account_that_passes_to_another_job_while_it_is_off_is_deleted_
     assert ANN not in {user["userName"] for user in server.users.values()}
 
 
+@pytest.mark.parametrize("order", [("app", "other"), ("other", "app")])
+async def test_who_moves_to_another_job_when_her_account_is_not_there_any_more_gets_a_new_one(
+    company: Company, server: ScimServer, order: tuple[str, str]
+) -> None:
+    """The one job would leave the account to the other, and that one would wait for it."""
+    company.tables = department_is("app", "Sales") + second_job('scope = "all"') + department_is("other", "Research")
+    company.people("ann", "bob")
+    company.users["ann"]["department"] = "Sales"
+    for job in order:
+        await cycle_of(company, job)
+    company.clock.turn(DAY)
+    del server.users[server.user(ANN)["id"]]
+    company.users["ann"]["department"] = "Research"
+    for job in (*order, *order):
+        await cycle_of(company, job)
+    assert [user["active"] for user in server.users.values() if user["userName"] == ANN] == [True]
+    server.clear_requests()
+    assert ([done(await cycle_of(company, job)) for job in order], server.requests) == ([{}, {}], [])
+
+
 async def test_what_somebody_changed_in_an_account_is_put_right_by_the_job_that_it_passes_to(
     company: Company, server: ScimServer
 ) -> None:

@@ -38,7 +38,7 @@ def differences(
     names = _Names(town, rules, users, deleted, now)
     for id_, row in town.people.items():
         if not names.bars(id_):
-            found += _person(row, town, rules, mine, never_kept, now, hidden_delete=quirks.soft_delete)
+            found += _person(row, town, rules, mine, never_kept, now, deleted=deleted, hidden_delete=quirks.soft_delete)
     for owner, account in mine.items():
         if owner not in town.people:
             found += _must_be_off(owner, account, _off(rules.gone, soft=quirks.soft_delete))
@@ -121,6 +121,7 @@ def _person(
     never_kept: set[str],
     now: float,
     *,
+    deleted: Collection[str],
     hidden_delete: bool,
 ) -> Iterator[str]:
     id_ = row["id"]
@@ -141,8 +142,9 @@ def _person(
         "displayName": row["displayName"],
         "active": rules.is_active(row, now),
     }
-    if len(rules.jobs) > 1 and not wanted["active"]:
-        wanted = {"active": False}  # her account stays with the job that had her when she was active last
+    if not wanted["active"] and (len(rules.jobs) > 1 or account["id"] in deleted):
+        # her account stays with the job that had her when she was active last; or was deleted, and is there all the same
+        wanted = {"active": False}
     for name, value in wanted.items():
         if name not in never_kept and _folded(account.get(name)) != _folded(value):
             yield f"{id_} has {name} {account.get(name)!r}, should be {value!r}"

@@ -141,7 +141,7 @@ async def test_owners_are_found_across_jobs_but_not_across_targets(work: Work, s
     elsewhere = await open_work(store, "elsewhere", OTHER)
     await elsewhere.commit(linked("ann", "t1"), linked("bob", "t2"))
     assert await store.owners(TARGET, "user", [tid("t1"), tid("t2")]) == {
-        tid("t1"): Owner("phone", "user", sid("ann"), "gone", "E-1", SOURCE)
+        tid("t1"): Owner("phone", "user", sid("ann"), "gone", "E-1", SOURCE, linked_at=1.0)
     }
     assert (await store.owners(OTHER, "user", [tid("t2")]))[tid("t2")].job == "elsewhere"
     assert await store.owners(TARGET, "group", [tid("t1")]) == {}
