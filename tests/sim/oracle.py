@@ -143,7 +143,7 @@ def _person(
         "active": rules.is_active(row, now),
     }
     if not wanted["active"] and (len(rules.jobs) > 1 or account["id"] in deleted):
-        # her account stays with the job that had her when she was active last; or was deleted, and is there all the same
+        # her account stays with the job that had her when she was active last; or it was deleted, and is still there
         wanted = {"active": False}
     for name, value in wanted.items():
         if name not in never_kept and _folded(account.get(name)) != _folded(value):
