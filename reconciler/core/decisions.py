@@ -92,6 +92,8 @@ class Operation:
     """A person allowed it although a safeguard held it."""
     counts: str = ""
     """The safeguard that it counts for when it is done; disables and deletes count anyway."""
+    after_disable: bool = False
+    """A delete because the account was disabled long enough: not before a look whether it is off."""
 
     @property
     def negative(self) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from reconciler.core import diffing
+from reconciler.core import diffing, settling
 from reconciler.core.decisions import LEAVERS, Decision, Judged, Leave, Operation, Reject, verdict_of
 from reconciler.core.model import Action, Cause, Change, DeprovisionAction, Job, ObjectRules, Profile, Resource
+from reconciler.core.outcomes import Account
 from reconciler.core.records import Link, Record, Verdict
 from reconciler.core.scoping import Leaving
 
@@ -174,7 +175,10 @@ class Deprovisioning:
             why = f"{already} and waits to be deleted"
             return Leave(why, "RedundantExport", verdict, due_at=delete_at, leaves_disabled=begins)
         why = f"{standing.why}; disabled long enough, so the account is deleted"
-        return Operation("delete", record, why, verdict, record.fingerprint, cause=standing.cause)
+        can_disable = self.can_disable and Action.UPDATE in self.rules.actions
+        return Operation(
+            "delete", record, why, verdict, record.fingerprint, cause=standing.cause, after_disable=can_disable
+        )
 
     @property
     def can_disable(self) -> bool:
@@ -184,6 +188,20 @@ class Deprovisioning:
     def _may_delete(self) -> bool:
         possible = self.profile.can_delete_groups if self.rules.kind == "group" else self.profile.can_delete
         return possible and Action.DELETE in self.rules.actions
+
+
+def disabled_again(delete: Operation, shown: Account, profile: Profile) -> Operation:
+    """Return the disable that takes the place of a delete whose account is on although we had disabled it."""
+    record = delete.record
+    assert record.link is not None
+    return replace(
+        delete,
+        word="disable",
+        record=replace(record, link=settling.compared(record.link, shown, record.kind, profile)),
+        why=f"{delete.why}; but it is on, so it is disabled again, and deleted later",
+        changes=(Change(profile.active, True, False),),
+        after_disable=False,
+    )
 
 
 def _is_active(resource: Resource, active: str) -> bool:

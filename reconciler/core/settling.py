@@ -136,7 +136,7 @@ def _doubtful(record: Record, operation: Operation, now: float) -> Record:
         record.attempted_match = operation.match
     elif operation.account is not None:
         record.link = record.link or Link(operation.account.id, "adopted", operation.account.resource, now)
-    return record
+    return _switched_on_by_somebody(record, operation)
 
 
 def earliest(first: float | None, second: float | None) -> float | None:

@@ -18,6 +18,7 @@ from reconciler.ports import Clock, Owner, PendingReference, Progress, Store, Ta
 from reconciler.runtime.asking import Asking, refuses_us
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.keeping import Keeping, as_changes, not_kept, shows_all
+from reconciler.runtime.last_look import last_look
 from reconciler.runtime.spool import Spool
 from reconciler.runtime.taken_names import TakenNames
 from reconciler.runtime.turns import Hand
@@ -132,7 +133,7 @@ class Applier:
 
     async def _perform(self, operation: Operation) -> None:
         began = self._clock.monotonic()
-        outcome = await (self._create(operation) if operation.word == "create" else self._send(operation))
+        operation, outcome = await self._sent(operation)
         took_ms = round((self._clock.monotonic() - began) * 1000)
         self.finished += 1
         self._progress.advance("apply", self.finished, max(self.finished, self._spool.planned))
@@ -225,6 +226,18 @@ class Applier:
         self.failed_anew += not known and not reference
         if len(self.failures) < FAILURES_MAX:
             self.failures.append({"id": source_id, "operation": operation, "error_code": error_code, "reason": reason})
+
+    async def _sent(self, operation: Operation) -> tuple[Operation, Done | Missing | Failed]:
+        """Return what was sent, and the answer: in place of a delete a disable where the account is on all the same."""
+        if operation.after_disable:
+            looked = await last_look(operation, self._target, self._profile)
+            if isinstance(looked, Failed):
+                return operation, looked
+            if looked.word != operation.word:
+                await self._journal.entry(settling.attempted(looked, self._clock.now()))
+                await self._journal.flush()
+            operation = looked
+        return operation, await self._send(operation)
 
     async def _send(self, operation: Operation) -> Done | Missing | Failed:
         record = operation.record

@@ -16,6 +16,8 @@ from reconciler.runtime.lanes import each
 
 FEW = 8
 """So many questions are always asked one by one."""
+ANOTHER_TIME = (Fault.UNREACHABLE, Fault.INTERRUPTED, Fault.THROTTLED, Fault.UNAUTHORIZED, Fault.SERVER_ERROR)
+"""What a question that fails so says nothing of: asked later, it may be answered."""
 
 MatchValues = Sequence[tuple[str, str]]
 """(path, value) in order of precedence."""

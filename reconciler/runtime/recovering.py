@@ -11,11 +11,9 @@ from reconciler.core.outcomes import Account, Failed, Fault, Missing
 from reconciler.core.records import Link, Record, Verdict
 from reconciler.ports import Clock, MatchPairs, Store, Target
 from reconciler.runtime.apply import NOT_SHOWN_YET, Applier
-from reconciler.runtime.asking import Asking, Question
+from reconciler.runtime.asking import ANOTHER_TIME, Asking, Question
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.rules import KindRules
-
-_ANOTHER_TIME = (Fault.UNREACHABLE, Fault.INTERRUPTED, Fault.THROTTLED, Fault.UNAUTHORIZED, Fault.SERVER_ERROR)
 
 
 class Recovering:
@@ -130,7 +128,7 @@ class Recovering:
                 assert record.link is not None
                 self._applier.vanished.add(record.link.target_id)
                 return replace(record, link=None, verdict=Verdict.NEW, attempted_at=None, attempted_off_at=None)
-            case Failed(fault=fault) if not leaving and fault in _ANOTHER_TIME:
+            case Failed(fault=fault) if not leaving and fault in ANOTHER_TIME:
                 return shown
             case _:
                 return settling.not_shown(record, self._profile.active)

@@ -125,6 +125,7 @@ def _pack(operation: Operation) -> dict[str, object]:
         "beside": operation.beside,
         "approved": operation.approved,
         "counts": operation.counts,
+        "after_disable": operation.after_disable,
         "record": {
             "kind": record.kind,
             "source_id": record.source_id,
@@ -174,6 +175,7 @@ def _unpack(row: dict[str, Any]) -> Operation:
         beside=_leave(row["beside"]) if row["beside"] else None,
         approved=row["approved"],
         counts=row["counts"],
+        after_disable=row["after_disable"],
         record=Record(**record),
     )
 

@@ -126,6 +126,82 @@ async def test_somebody_who_leaves_is_disabled_after_the_days_of_grace_and_delet
     assert server.requests == []
 
 
+@pytest.mark.parametrize("leave", [gone, inactive], ids=["gone", "inactive"])
+async def test_who_is_on_although_we_disabled_her_is_disabled_again_and_deleted_later(
+    company: Company, server: ScimServer, leave: Leave
+) -> None:
+    company.people("ann", "bob")
+    await company.cycle()
+    leave(company)
+    assert done(await company.cycle()) == {"disable": 1}
+    server.user(ANN)["active"] = True  # it said that it did it
+    company.clock.turn(30 * DAY)
+    assert done(await company.cycle()) == {"disable": 1}
+    assert server.user(ANN)["active"] is False
+    (last,) = (await company.log(user="ann"))[-1:]
+    assert (last["operation"], last["status"]) == ("disable", "success")
+    assert last["reason"].endswith("but it is on, so it is disabled again, and deleted later")
+    company.clock.turn(29 * DAY)
+    assert done(await company.cycle()) == {}
+    company.clock.turn(1 * DAY)
+    assert done(await company.cycle()) == {"delete": 1}
+
+
+async def test_an_app_that_never_disables_is_found_out_before_the_delete(company: Company, server: ScimServer) -> None:
+    company.people("ann", "bob")
+    await company.cycle()
+    server.quirks = Quirks(patch_silent_no_op=("active",), patch_no_content=True)
+    gone(company)
+    assert done(await company.cycle()) == {"disable": 1}, "it answers with nothing, and is believed"
+    company.clock.turn(30 * DAY)
+    for _ in range(2):
+        assert done(await company.cycle()) == {"failure": 1}
+        (last,) = (await company.log(user="ann"))[-1:]
+        assert (last["operation"], last["error_code"]) == ("disable", "DisableNotKept")
+    assert server.user(ANN)["active"] is True
+
+
+async def test_who_cannot_be_looked_at_for_a_while_is_deleted_in_the_next_cycle(
+    company: Company, server: ScimServer
+) -> None:
+    company.people("ann", "bob")
+    await company.cycle()
+    gone(company)
+    await company.cycle()
+    company.clock.turn(30 * DAY)
+    server.script.on("GET", "/Users/", then=Status(500), times=FOR_EVER)
+    assert done(await company.cycle()) == {"failure": 1}
+    (last,) = (await company.log(user="ann"))[-1:]
+    assert last["reason"].startswith("looking whether it is off before its delete: ")
+    assert not server.sent("DELETE")
+    server.script.clear()
+    assert done(await company.cycle()) == {"delete": 1}
+
+
+async def test_an_app_that_does_not_show_who_is_off_is_believed(company: Company, server: ScimServer) -> None:
+    company.people("ann", "bob")
+    await company.cycle()
+    gone(company)
+    await company.cycle()
+    company.clock.turn(30 * DAY)
+    server.script.on("GET", "/Users/", then=Status(404), times=FOR_EVER)
+    assert done(await company.cycle()) == {"delete": 1}
+    assert {user["userName"] for user in server.users.values()} == {"bob@example.com"}
+
+
+async def test_only_a_delete_that_follows_a_disable_needs_a_look(company: Company, server: ScimServer) -> None:
+    company.tables = '[jobs.app.deprovision]\ngone = "delete"\n'
+    company.people("ann", "bob")
+    await company.cycle()
+    inactive(company)
+    await company.cycle()
+    server.user(ANN)["active"] = True
+    gone(company)
+    server.clear_requests()
+    assert done(await company.cycle()) == {"delete": 1}
+    assert not server.sent("GET")
+
+
 async def test_who_returns_within_the_days_of_grace_has_never_left(company: Company, server: ScimServer) -> None:
     company.tables = '[jobs.app.deprovision]\ndisable_after = "7d"\n'
     company.people("ann", "bob")

@@ -122,6 +122,24 @@ async def test_a_disable_without_an_answer_is_deleted_in_time(
     assert done(await company.cycle()) == {"delete": 1}
 
 
+@WAYS
+async def test_who_is_disabled_again_without_an_answer_is_not_deleted_at_once(
+    company: Company, server: ScimServer, way: str
+) -> None:
+    await hire(company)
+    leave(company, "gone")
+    await company.cycle()
+    server.user("ann@example.com")["active"] = True
+    company.clock.turn(31 * DAY)
+    await cycle_whose_answer_is_lost(company, server, way)
+    assert server.user("ann@example.com")["active"] is False
+    assert done(await company.cycle()) == {}
+    company.clock.turn(29 * DAY)
+    assert done(await company.cycle()) == {}
+    company.clock.turn(2 * DAY)
+    assert done(await company.cycle()) == {"delete": 1}
+
+
 async def test_a_value_whose_answer_was_lost_is_put_back_when_the_source_goes_back(
     company: Company, server: ScimServer
 ) -> None:
