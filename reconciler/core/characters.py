@@ -17,8 +17,8 @@ class Odd(Exception):
 
 
 def is_odd(text: str) -> bool:
-    """Whether a text has a character that cannot be kept."""
-    return _ODD.search(text) is not None
+    """Whether a text has a character that cannot be kept. Many are asked about soonest as one."""
+    return "\0" in text or (not text.isascii() and _ODD.search(text) is not None)
 
 
 def plain(text: str) -> str:

@@ -27,7 +27,8 @@ class Fitting:
 
     def entries(self, kind: Kind, entries: Sequence[Entry]) -> Sequence[Entry]:
         """Return those whose key can be kept."""
-        return self._of_keys(kind, entries) if any(is_odd(entry.id) for entry in entries) else entries
+        odd = is_odd("".join([entry.id for entry in entries]))
+        return self._of_keys(kind, entries) if odd else entries
 
     def _of_keys(self, kind: Kind, entries: Sequence[Entry]) -> Sequence[Entry]:
         kept = [entry for entry in entries if not is_odd(entry.id)]
@@ -43,9 +44,7 @@ class Fitting:
 
     def groups(self, groups: Sequence[GroupMembers]) -> Sequence[GroupMembers]:
         """Return the groups whose keys can be kept, with such members."""
-        if not any(
-            is_odd(text) for group in groups for text in (group.group_id, group.name, *group.members, *group.removed)
-        ):
+        if not any(is_odd("".join((one.group_id, one.name, *one.members, *one.removed))) for one in groups):
             return groups
         kept = []
         for group in groups:
