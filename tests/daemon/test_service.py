@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 from structlog.testing import capture_logs
@@ -13,7 +14,7 @@ from reconciler.errors import ConfigError, Problem, StateError
 from reconciler.runtime.clock import SystemClock
 from reconciler.runtime.schedule import ApschedulerTicks
 from tests.cycles.company import Company
-from tests.daemon.office import opened, with_config
+from tests.daemon.office import LoopTicks, opened, with_config
 from tests.daemon.test_run import add_job, change_config
 from tests.net.doubles import EPOCH, LoopClock
 from tests.servers.scim import ScimServer
@@ -83,6 +84,34 @@ async def test_jobs_go_on_when_the_clock_is_set_back_by_years(company: Company) 
             await office.until(15)
             clock.ahead_seconds = 0.0
         assert [at for _, at in office.began] == [0, 1, 60, 100]
+
+
+class TicksOf(LoopTicks):
+    """`Ticks` that count by a clock that somebody sets, as the real ones do."""
+
+    def __init__(self, clock: Adjusted) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def set(self, job: str, at: float, wake: Callable[[], Awaitable[None]]) -> None:
+        super().set(job, at - self._clock.ahead_seconds, wake)
+
+
+@pytest.mark.looptime
+async def test_by_a_clock_that_is_behind_nothing_runs_and_by_the_right_one_everything_goes_on(company: Company) -> None:
+    async with opened(company) as office:
+        office.clock = clock = Adjusted()
+        office.ticks, office.house = TicksOf(clock), replace(office.house, clock=clock)
+        async with office.open_for(130) as service:
+            await office.until(10)
+            clock.ahead_seconds = -50 * 365 * 86400.0
+            await office.until(70)
+            ended = service.ended("app")
+            assert ended is not None and "Set the clock" in ended.problem
+            clock.ahead_seconds = 0.0
+        assert [at for _, at in office.began] == [0, 60, 100]
+        [last] = await office.store.history("app", 1)
+        assert last["ended_at"] == pytest.approx(EPOCH + 100 * 60, abs=60)
 
 
 @pytest.mark.looptime
