@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -25,6 +26,8 @@ from reconciler.runtime.turns import Hand
 
 SHOWN_WITHIN_SECONDS = 300.0
 """So long after it was made may a target say that an account is not there, although it is."""
+OUT_KNOWN_SECONDS = 1.0
+"""So long is believed who was taken out by hand before the state is asked again."""
 NOT_SHOWN_YET = Failed(
     Fault.NOT_FOUND,
     "the account was made just now, and the target does not show it yet",
@@ -67,6 +70,8 @@ class Applier:
         """Entries whose account has vanished at the target: to be matched again."""
         self.in_doubt: set[tuple[Kind, SourceId]] = set()
         """Entries of whose create nobody knows whether it was done."""
+        self._out: Mapping[tuple[Kind, SourceId], str] = {}
+        self._out_known_until = -math.inf
         self._began_at = clock.now()
         self.vanished: set[TargetId] = set()
         """Ids that were linked and are gone: what refers to them must refer to the new ones of their entries."""
@@ -104,10 +109,18 @@ class Applier:
         with self._hand.holding([operation.record.key]) as left_alone:
             if left_alone:
                 return
-            if self.unasked is not None and operation.word == "create":
+            if operation.word == "create" and (self.unasked is not None or await self._is_out(operation.record.key)):
                 await self._not_sent(operation)
             else:
                 await self._perform_in_turn(operation)
+
+    async def _is_out(self, key: tuple[Kind, SourceId]) -> bool:
+        """Whether a person took somebody out by hand by now: it is decided long before a create is sent."""
+        now = self._clock.monotonic()
+        if now >= self._out_known_until:
+            self._out = await self._store.who_is_out(self._job.name)
+            self._out_known_until = now + OUT_KNOWN_SECONDS
+        return key in self._out
 
     async def _not_sent(self, operation: Operation) -> None:
         """Take back that it was attempted: an account that is found later is none that we have made."""

@@ -420,11 +420,16 @@ class _Cycle:
         return [] if self._world.rehearsal or not isinstance(source, Tidying) else await source.settled()
 
     async def _look_again_at_whom_it_left_alone(self, state: JobState) -> None:
-        """Have the next cycle look at whom this one left to a run on demand: what it had read of them may be newer."""
+        """Have the next cycle look at whom this one left to a run on demand: what it had read of them may be newer.
+
+        Likewise at whom a person took out by hand while it ran: it may have made an account all the same.
+        """
+        out = (await self._store.who_is_out(self._job.name)).keys() - self._holding.taken_out.keys()
         for kind in KINDS:
-            ids = [source_id for one, source_id in self._hand.passed_over if one == kind]
+            ids = [source_id for one, source_id in self._hand.passed_over | out if one == kind]
             for record in (await self._store.records(state.job_id, kind, ids)).values() if ids else ():
-                await self._journal.entry(replace(record, fingerprint=None))
+                due_at = self._clock.now() if record.key in out else record.due_at
+                await self._journal.entry(replace(record, fingerprint=None, due_at=due_at))
         await self._journal.flush()
 
     async def _end(self, state: JobState, begun: _Begun, *, good: bool) -> CycleEnd:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import anyio
 import orjson
 import pytest
 
@@ -228,6 +229,46 @@ async def test_an_app_that_takes_its_time_does_not_hold_up_the_others(company: C
         took = office.clock.monotonic() - began
     assert [(one.job, one.outcome) for one in taken.people] == [("app", "disabled"), ("second", "disabled")]
     assert 15 <= took < 20
+
+
+async def taken_out_while_it_runs(company: Company, server: ScimServer) -> TakenOut:
+    """Take Ann out while the first cycle of another job waits for the answer to a create, one after the other."""
+    second = SECOND.replace('tenant = "2"', 'tenant = "2"\nconcurrency = 1')
+    company.tables = second.replace("URL", server.url).replace("SOURCE", "staff")
+    await company.cycle()
+    company.write()
+    server.clear_requests()
+    server.script.on("POST", "/Users", then=Delay(15.0, done=True))
+    async with (
+        opened(company) as office,
+        office.house.world("second") as world,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(run_cycle, office.plans()["second"], world)
+        await server.until_sent("POST")
+        by = office.store, office.plans(), office.house.world, office.clock, "ann"
+        return await take_out(*by, by="olga", dry_run=False)
+
+
+@pytest.mark.looptime
+async def test_a_job_that_is_about_to_make_her_account_does_not(company: Company, server: ScimServer) -> None:
+    company.people("bob", "ann")
+    taken = await taken_out_while_it_runs(company, server)
+    assert [(one.job, one.outcome) for one in taken.people] == [("app", "disabled"), ("second", "failed")]
+    assert {user["userName"] for user in server.users.values()} == {ANN, BOB, f"x.{BOB}"}
+    await cycle_of_second(company)
+    assert {user["userName"] for user in server.users.values()} == {ANN, BOB, f"x.{BOB}"}
+
+
+@pytest.mark.looptime
+async def test_an_account_that_was_being_made_at_that_moment_is_disabled_by_the_next_cycle(
+    company: Company, server: ScimServer
+) -> None:
+    company.people("ann", "bob")
+    await taken_out_while_it_runs(company, server)
+    assert server.user(f"x.{ANN}")["active"] is True
+    await cycle_of_second(company)
+    assert (server.user(f"x.{ANN}")["active"], server.user(f"x.{BOB}")["active"]) == (False, True)
 
 
 async def test_the_same_id_in_another_source_is_another_human(company: Company, server: ScimServer) -> None:
