@@ -234,6 +234,7 @@ async def test_an_app_that_takes_its_time_does_not_hold_up_the_others(company: C
 async def taken_out_while_it_runs(company: Company, server: ScimServer) -> TakenOut:
     """Take Ann out while the first cycle of another job waits for the answer to a create, one after the other."""
     second = SECOND.replace('tenant = "2"', 'tenant = "2"\nconcurrency = 1')
+    second = second.replace('scope = "all"', 'scope = "all"\nfull_interval = "1000d"')
     company.tables = second.replace("URL", server.url).replace("SOURCE", "staff")
     await company.cycle()
     company.write()
