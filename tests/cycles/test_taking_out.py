@@ -236,15 +236,12 @@ async def taken_out_while_it_runs(company: Company, server: ScimServer) -> Taken
     second = SECOND.replace('tenant = "2"', 'tenant = "2"\nconcurrency = 1')
     second = second.replace('scope = "all"', 'scope = "all"\nfull_interval = "1000d"')
     company.tables = second.replace("URL", server.url).replace("SOURCE", "staff")
-    await company.cycle()
     company.write()
-    server.clear_requests()
-    server.script.on("POST", "/Users", then=Delay(15.0, done=True))
-    async with (
-        opened(company) as office,
-        office.house.world("second") as world,
-        anyio.create_task_group() as tasks,
-    ):
+    async with opened(company) as office, office.house.world("second") as world, anyio.create_task_group() as tasks:
+        async with office.house.world("app") as first:
+            await run_cycle(office.plans()["app"], first)
+        server.clear_requests()
+        server.script.on("POST", "/Users", then=Delay(15.0, done=True))
         tasks.start_soon(run_cycle, office.plans()["second"], world)
         await server.until_sent("POST")
         by = office.store, office.plans(), office.house.world, office.clock, "ann"
