@@ -245,7 +245,9 @@ async def taken_out_while_it_runs(company: Company, server: ScimServer) -> Taken
         tasks.start_soon(run_cycle, office.plans()["second"], world)
         await server.until_sent("POST")
         by = office.store, office.plans(), office.house.world, office.clock, "ann"
-        return await take_out(*by, by="olga", dry_run=False)
+        taken = await take_out(*by, by="olga", dry_run=False)
+    assert server.script.waiting == [], "the answer to the create came late"
+    return taken
 
 
 @pytest.mark.looptime
