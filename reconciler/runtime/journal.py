@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import anyio
 
-from reconciler.core.model import Kind, SourceId, TargetId
+from reconciler.core.model import KINDS, Kind, SourceId, TargetId
 from reconciler.core.records import LogRecord, Record
 from reconciler.ports import Batch, Clock, PendingReference, Store
 
@@ -129,7 +130,27 @@ class Journal:
                 touched=self._touched,
             )
             self._empty()
-            self.refused.extend(await self._store.commit(self._job_id, self._epoch, batch))
+            refused = await self._store.commit(self._job_id, self._epoch, batch)
+            self.refused.extend(refused)
+            if refused:
+                waiting = await self._without_link({one.key: one for one in batch.records if one.key in refused})
+                await self._store.commit(self._job_id, self._epoch, Batch(records=waiting))
+
+    async def _without_link(self, refused: Mapping[tuple[Kind, SourceId], Record]) -> list[Record]:
+        """Return those of whom nothing was known before, to be looked at in the next cycle.
+
+        Else nothing would be known of them when the watermark has passed.
+        """
+        known: set[tuple[Kind, SourceId]] = set()
+        for kind in KINDS:
+            found = await self._store.records(self._job_id, kind, [id_ for its, id_ in refused if its == kind])
+            known.update((kind, id_) for id_ in found)
+        now = self._clock.now()
+        return [
+            replace(one, link=None, fingerprint=None, due_at=now, claims=one.link.target_id)
+            for key, one in refused.items()
+            if key not in known and one.link is not None
+        ]
 
     async def keep_flushing(self) -> None:
         """Commit at intervals, so that a kill loses at most a quarter of a second of knowledge."""

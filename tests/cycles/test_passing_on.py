@@ -12,7 +12,9 @@ import pytest
 from reconciler import config, wiring
 from reconciler.commands import linking
 from reconciler.core.model import SourceId, TargetId
+from reconciler.core.records import Link, Record, Verdict
 from reconciler.runtime.cycle import run_cycle
+from reconciler.runtime.journal import Journal
 from reconciler.runtime.report import CycleReport
 from tests.cycles.calendar import DAY
 from tests.cycles.company import ATTRIBUTES, GROUPS, MANAGER, Company, done
@@ -103,6 +105,36 @@ async def test_who_is_in_scope_of_a_second_job_keeps_the_account(
     assert (server.requests, server.user(ANN)["active"], server.user(ANN)["title"]) == ([], True, "Chief")
     del company.users["ann"]
     assert done(await cycle_of(company, "other")) == {"disable": 1}
+
+
+async def test_whose_account_another_job_took_a_moment_ago_is_known_all_the_same(
+    company: Company, server: ScimServer
+) -> None:
+    company.people("ann")
+    company.tables = second_job('scope = "all"')
+    await company.cycle()
+    account = TargetId(server.user(ANN)["id"])
+    async with (
+        wiring.open_house(config.load(company.write()), write=True) as house,
+        house.world("other") as world,
+    ):
+        now = company.clock.now()
+        state = await house.store.open_job("other", world.source.identity, world.target.identity, now)
+        journal = Journal(house.store, state.job_id, state.epoch, company.clock)
+        ann = Record("user", SourceId("ann"), fingerprint=b"ann", verdict=Verdict.IN_SCOPE)
+        ann.link = Link(account, "adopted", {}, now)
+        await journal.entry(ann)
+        await journal.flush()
+        assert journal.refused == [("user", "ann")]
+        known = (await house.store.records(state.job_id, "user", [SourceId("ann")]))[SourceId("ann")]
+        assert (known.link, known.fingerprint, known.claims) == (None, None, account)
+        assert known.due_at is not None, "she is looked at in the next cycle"
+        await house.store.close_visit(state.job_id, state.epoch, now)
+    assert done(await cycle_of(company, "other")) == {}
+    company.job = 'scope = "assigned"\nassigned = []'
+    await company.cycle()
+    await cycle_of(company, "other")
+    assert server.user(ANN)["active"]
 
 
 async def test_who_is_gone_from_the_source_passes_to_no_other_job(company: Company, server: ScimServer) -> None:
