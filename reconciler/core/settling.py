@@ -40,9 +40,8 @@ def done(
             link = record.link
             if operation.account is not None:
                 before, link = link, Link(operation.account.id, "adopted", operation.account.resource, now)
-                if (
-                    before is not None and before.target_id == link.target_id
-                ):  # it has passed to this job, or to a new id
+                if before is not None and before.target_id == link.target_id:
+                    # it has passed to this job, or to a new id
                     link = replace(link, disabled_at=before.disabled_at, disabled_because=before.disabled_because)
             assert link is not None
             record.link = replace(link, agreed=diffing.apply(operation.changes, link.agreed))

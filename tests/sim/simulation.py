@@ -69,6 +69,7 @@ class Simulation:
         self.watch.users = lambda: self.app.users
         self.watch.groups = lambda: self.app.groups
         self.watch.shows_no_groups = lambda: self.hr.twist == "nobody is left"
+        self.watch.hides_names = lambda: "userName" in self.app.engine.quirks.filter_lies_empty
         self.watch.hides_deleted = lambda: self.app.engine.quirks.soft_delete
         self.hr = (ScimHrSystem if self.rules.source == "scim" else HrSystem)(self.town, self.seconds)
         self.mails = MailServer(self.seed, self.story)

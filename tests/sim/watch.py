@@ -99,6 +99,8 @@ class Watch:
         self._managed_most = 0
         self.users: Callable[[], dict[str, dict[str, Any]]] = dict
         self.groups: Callable[[], dict[str, dict[str, Any]]] = dict
+        self.hides_names: Callable[[], bool] = bool
+        """Whether the app's search by name shows nobody, although a list does."""
         self.hides_deleted: Callable[[], bool] = bool
         """Whether the app keeps what it deletes, switched off."""
         self.shows_no_groups: Callable[[], bool] = bool
@@ -445,7 +447,7 @@ class Watch:
             if status != "success" or kind != "user" or (operation != "create" and row is not last[target_id]):
                 continue
             account = users.get(target_id)
-            if operation == "create" and target_id not in self._made:
+            if operation == "create" and target_id not in self._made and not self.hides_names():
                 self.wrong(f"the log says that {target_id} was made for {source_id}, and it never was")
             if whole and operation == "delete" and account is not None and account.get("active") is not False:
                 self.wrong(f"the log says that {target_id} of {source_id} was deleted, and it is there")
