@@ -133,24 +133,25 @@ class Journal:
             refused = await self._store.commit(self._job_id, self._epoch, batch)
             self.refused.extend(refused)
             if refused:
-                waiting = await self._without_link({one.key: one for one in batch.records if one.key in refused})
+                waiting = await self._looked_at_again({one.key: one for one in batch.records if one.key in refused})
                 await self._store.commit(self._job_id, self._epoch, Batch(records=waiting))
 
-    async def _without_link(self, refused: Mapping[tuple[Kind, SourceId], Record]) -> list[Record]:
-        """Return those of whom nothing was known before, to be looked at in the next cycle.
+    async def _looked_at_again(self, refused: Mapping[tuple[Kind, SourceId], Record]) -> list[Record]:
+        """Return what is known of those whose link was refused, to be looked at in the next cycle.
 
-        Else nothing would be known of them when the watermark has passed.
+        Else nothing would be known of them, or of what has changed, when the watermark has passed.
         """
-        known: set[tuple[Kind, SourceId]] = set()
+        known: dict[tuple[Kind, SourceId], Record] = {}
         for kind in KINDS:
             found = await self._store.records(self._job_id, kind, [id_ for its, id_ in refused if its == kind])
-            known.update((kind, id_) for id_ in found)
-        now = self._clock.now()
-        return [
-            replace(one, link=None, fingerprint=None, due_at=now, claims=one.link.target_id)
+            known.update({(kind, id_): record for id_, record in found.items()})
+        new = [
+            replace(one, link=None, claims=one.link.target_id)
             for key, one in refused.items()
             if key not in known and one.link is not None
         ]
+        now = self._clock.now()
+        return [replace(one, fingerprint=None, due_at=now) for one in (*known.values(), *new)]
 
     async def keep_flushing(self) -> None:
         """Commit at intervals, so that a kill loses at most a quarter of a second of knowledge."""

@@ -129,6 +129,12 @@ async def test_whose_account_another_job_took_a_moment_ago_is_known_all_the_same
         known = (await house.store.records(state.job_id, "user", [SourceId("ann")]))[SourceId("ann")]
         assert (known.link, known.fingerprint, known.claims) == (None, None, account)
         assert known.due_at is not None, "she is looked at in the next cycle"
+        await journal.entry(replace(known, fingerprint=b"changed", due_at=None))
+        await journal.flush()
+        await journal.entry(replace(ann, row_id=known.row_id))
+        await journal.flush()
+        again = (await house.store.records(state.job_id, "user", [SourceId("ann")]))[SourceId("ann")]
+        assert (again.link, again.fingerprint) == (None, None), "who was known before is looked at again, too"
         await house.store.close_visit(state.job_id, state.epoch, now)
     assert done(await cycle_of(company, "other")) == {}
     company.job = 'scope = "assigned"\nassigned = []'
