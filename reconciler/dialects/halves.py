@@ -11,7 +11,8 @@ _ESCAPE = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL
 )
 """An escape with what belongs to it; a half that stands alone is a group (RFC 8259 §8.2)."""
-_NO_CHARACTER = b"\\ufffd"
+NO_CHARACTER = "\ufffd"
+_WRITTEN = b"\\ufffd"
 
 
 def loads(text: bytes) -> Any:
@@ -19,7 +20,7 @@ def loads(text: bytes) -> Any:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
-        mended = _ESCAPE.sub(lambda found: _NO_CHARACTER if found[1] else found[0], text)
+        mended = _ESCAPE.sub(lambda found: _WRITTEN if found[1] else found[0], text)
         if mended == text:
             raise
     return orjson.loads(mended)

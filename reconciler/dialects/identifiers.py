@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from reconciler.dialects.halves import NO_CHARACTER
+
 LENGTH_MAX = 512
 """Longer ones do not fit into the request line that common servers take, once they are encoded."""
 
@@ -12,7 +14,8 @@ def names_one(identifier: str) -> bool:
     """Whether an id can stand in a path: `.` and `..` would name the collection or what is above it (RFC 3986 §3.3)."""
     if not 0 < len(identifier) <= LENGTH_MAX or identifier in (".", "..") or identifier.isspace():
         return False
-    return "\0" not in identifier  # PostgreSQL has no such text
+    # PostgreSQL has no text with U+0000; where a character was lost, another id may look the same
+    return "\0" not in identifier and NO_CHARACTER not in identifier
 
 
 def id_in(value: Any) -> str | None:

@@ -206,11 +206,12 @@ def taken(item: Any, take: Take) -> Any:
 
 
 def id_of(item: Any, path: str) -> str | None:
-    """Return an id: text, or a whole number as text."""
+    """Return an id: text, or a whole number as text. One that lost a character may look like another."""
     value = value_at(item, path)
     if type(value) is int:
         return str(value)
-    return value if isinstance(value, str) and value and not value.isspace() else None
+    is_one = isinstance(value, str) and value and not value.isspace() and halves.NO_CHARACTER not in value
+    return value if is_one else None
 
 
 def items_of(body: bytes, listing: Listing) -> tuple[Any, list[dict[str, Any]]]:

@@ -402,10 +402,12 @@ class Applier:
     async def _vanished(self, operation: Operation, took_ms: int) -> None:
         """A linked account is not there: a negative operation is done by that, any other matches the entry again.
 
-        What was made just now is there: whoever leaves before it shows is switched off when it does.
+        What was made just now is there: whoever leaves before it shows is switched off when it does. Where an earlier
+        delete got no answer, that is why it is not there.
         """
         now = self._clock.now()
-        if self.made_just_now(operation.record):
+        deleted_before = operation.word == "delete" and operation.record.attempted_off_at is not None
+        if self.made_just_now(operation.record) and not deleted_before:
             operation.in_doubt = True
             await self.fail(operation, NOT_SHOWN_YET, took_ms)
             return

@@ -11,6 +11,7 @@ import orjson
 
 from reconciler.dialects import graph_reading
 from reconciler.dialects.graph_paging import elsewhere
+from reconciler.dialects.halves import NO_CHARACTER
 from reconciler.ports.source import Part
 from reconciler.sources.graph_spool import Spool
 from reconciler.sources.graph_wire import GraphWire, StartOver, Unreadable, rows_of
@@ -95,7 +96,7 @@ class Rounds:
             rows = rows_of(content, doing=doing)
             for row in rows:
                 id_ = row.get("id")
-                if not isinstance(id_, str) or not id_:
+                if not isinstance(id_, str) or not id_ or NO_CHARACTER in id_:
                     raise Unreadable(f"{doing}: a row has no id")
                 spool.put(id_, orjson.dumps([id_, shorten(row)]))
             astray = way.go_on(content, len(rows))

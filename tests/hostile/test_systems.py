@@ -16,7 +16,20 @@ import pytest
 from reconciler.core.model import Change
 from reconciler.core.outcomes import Done, Failed
 from tests.hostile.limits import bounded
-from tests.hostile.peers import BOMBS, ENDLESS, SLOW, WRONG, Answer, Asked, Peer, by_name, listed, says, sends
+from tests.hostile.peers import (
+    BOMBS,
+    ENDLESS,
+    HALF_A_CHARACTER,
+    SLOW,
+    WRONG,
+    Answer,
+    Asked,
+    Peer,
+    by_name,
+    listed,
+    says,
+    sends,
+)
 from tests.hostile.systems import SYSTEMS, TOKEN, System, configured, system
 from tests.hostile.test_targets import FOREVER_SECONDS, IDS_BY_PATH, USERS
 from tests.hostile.test_tls import PEERS, Authority
@@ -74,6 +87,14 @@ async def test_what_is_no_answer_is_not_taken_for_one(peer: str, name: str, tmp_
     if peer != MORE:
         assert came.ids == []
         assert wrong
+
+
+@pytest.mark.parametrize("name", NEW)
+async def test_an_id_that_lost_half_a_character_is_none(name: str, tmp_path: Path) -> None:
+    async with facing(Peer(signed_in(HALF_A_CHARACTER)), name, tmp_path) as (at, _):
+        came = await at.listed()
+    assert (came.ids, came.complete) == ([], False)
+    assert came.said
 
 
 @pytest.mark.parametrize("name", ["rest source", "graph target"])
