@@ -184,6 +184,7 @@ class Reader:
                     await self._store.unsettle_who_names(self._state.job_id, kind, self._left_behind)
                 if self.reading.complete.get(kind, False):
                     await self._look_again(rules, unknown[kind])
+                    await self._look_for_who_is_back(rules)
         self.reading.ended = self._applier.stopped is None
         return True
 
@@ -215,6 +216,26 @@ class Reader:
                 return
             records = await self._store.records(self._state.job_id, rules.kind, page)
             await self._take_again(rules, page, records)
+
+    async def _look_for_who_is_back(self, rules: KindRules) -> None:
+        """Fetch those who are gone and whose time has come: a source that hid them may not say that they are back.
+
+        Who is not shown, or cannot be asked for, is gone as before.
+        """
+        kind, after = rules.kind, 0
+        while page := await self._store.due(self._state.job_id, kind, self._clock.now(), after, PAGE):
+            after = page[-1].row_id or 0
+            gone = {
+                row.source_id: row
+                for row in page
+                if row.verdict is Verdict.GONE and row.link is not None and row.source_id not in self._shown[kind]
+            }
+            entries = await self._source.fetch(kind, list(gone), self._wanted()) if gone else {}
+            back = [entry for entry in entries.values() if entry is not None and not (entry.gone or entry.purged)]
+            for row_id in [gone[entry.id].row_id for entry in back]:
+                if row_id is not None:
+                    self.reading.seen[kind].add(row_id)
+            await self._decide_again(rules, back, gone)
 
     async def _waiting(self, kind: Kind) -> list[SourceId]:
         job_id = self._state.job_id

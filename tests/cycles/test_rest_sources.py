@@ -320,6 +320,29 @@ async def test_a_group_that_was_hidden_for_a_while_gets_its_members_back(
     assert (quiet.users_read, sum(quiet.requests.values())) == (1, 0)
 
 
+async def test_who_was_hidden_and_is_back_before_the_time_of_grace_is_over_stays_on(
+    company: Company, server: ScimServer, okta: Okta
+) -> None:
+    """By her times nothing has changed: only who asks for her is told that she is there."""
+    people(okta)
+    okta.found("g1", "Crew", "u0", "u3")
+    company.job = 'scope = "all"'
+    company.tables = GROUPS + '[jobs.app.deprovision]\ndisable_after = "7d"\n'
+    await company.cycle()
+    hidden = okta.users.pop("u3")
+    okta.quit("g1", "u3")
+    await company.cycle()
+    okta.users["u3"] = hidden
+    company.clock.turn(8 * DAY)
+    assert "disable" not in done(await company.cycle())
+    assert server.user("u3@example.com")["active"] is True
+    okta.users.pop("u3")
+    okta.enter("g1", "u3")
+    await company.cycle()
+    company.clock.turn(8 * DAY)
+    assert done(await company.cycle())["disable"] == 1, "who is not back is off"
+
+
 async def test_that_there_is_no_group_at_all_is_not_believed(company: Company, server: ScimServer, okta: Okta) -> None:
     people(okta)
     okta.found("g1", "Crew", "u0", "u1")
