@@ -81,7 +81,9 @@ class Deciding:
         self._journal, self._asking, self._applier, self._clock = journal, asking, applier, clock
         self._send, self.evaluating = send, Evaluating(clock, dice)
         self._source, self._full, self._hand, self._watch = source, full, hand, watch
-        self._taking_over = TakingOver(job, job_id, store, journal, clock, hand, takes_over=takes_over)
+        self._taking_over = TakingOver(
+            job, job_id, store, journal, clock, hand, active=profile.active, takes_over=takes_over
+        )
         self._guarding = guarding
         self.elsewhere = Elsewhere(job.name, job_id, source, store, target, journal, clock, making)
         self.recovering = Recovering(profile, store, target, journal, asking, applier, clock)

@@ -10,6 +10,7 @@ from reconciler.core.model import Job
 from reconciler.core.outcomes import Account
 from reconciler.core.records import Link, Verdict
 from reconciler.ports import Clock, Owner, Store
+from reconciler.runtime.apply import SHOWN_WITHIN_SECONDS
 from reconciler.runtime.candidates import Candidate
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.turns import Hand
@@ -19,9 +20,19 @@ class TakingOver:
     """Takes accounts over within one cycle of one job."""
 
     def __init__(
-        self, job: Job, job_id: int, store: Store, journal: Journal, clock: Clock, hand: Hand, *, takes_over: bool
+        self,
+        job: Job,
+        job_id: int,
+        store: Store,
+        journal: Journal,
+        clock: Clock,
+        hand: Hand,
+        *,
+        active: str,
+        takes_over: bool,
     ) -> None:
         """`takes_over`: accounts of leavers of this job may pass to the same person under a new id."""
+        self._active = active
         self._job, self._job_id, self._store, self._journal = job, job_id, store, journal
         self._clock, self._hand, self._takes_over = clock, hand, takes_over
 
@@ -34,6 +45,9 @@ class TakingOver:
         kind, now = candidate.record.kind, self._clock.now()
         link = Link(account.id, "adopted", account.resource, now)
         if owner.job != self._job.name:
+            is_on = account.resource.get(self._active) is not False
+            if is_on and owner.disabled_at is not None and owner.disabled_at > now - SHOWN_WITHIN_SECONDS:
+                return False  # what was shown may be older than the disable, so the next cycle looks again
             if not await self._store.unlink(owner.job, kind, owner.source_id, idle_at=now):
                 return False
             # who is inactive here, too, is deleted when the time since then is over
