@@ -17,6 +17,7 @@ def differences(
     rules: Rules,
     users: Mapping[str, Account],
     deleted: Collection[str],
+    had: Mapping[str, Collection[str]],
     groups: Mapping[str, Account],
     foreign: Mapping[str, Account],
     foreign_members: Mapping[str, set[str]],
@@ -35,7 +36,7 @@ def differences(
         by_owner = {owner: _not_hidden(accounts, deleted) for owner, accounts in by_owner.items()}
     found = [f"{owner} has {len(accounts)} accounts" for owner, accounts in by_owner.items() if len(accounts) > 1]
     mine = {owner: accounts[0] for owner, accounts in by_owner.items()}
-    names = _Names(town, rules, users, deleted, now)
+    names = _Names(town, rules, users, deleted, had, now)
     for id_, row in town.people.items():
         if not names.bars(id_):
             found += _person(row, town, rules, mine, never_kept, now, deleted=deleted, hidden_delete=quirks.soft_delete)
@@ -59,10 +60,15 @@ def differences(
 
 
 def somebody_is_barred(
-    town: Town, rules: Rules, users: Mapping[str, Account], deleted: Collection[str], now: float
+    town: Town,
+    rules: Rules,
+    users: Mapping[str, Account],
+    deleted: Collection[str],
+    had: Mapping[str, Collection[str]],
+    now: float,
 ) -> bool:
-    """Whether somebody cannot get a name that an account has which nobody renames."""
-    names = _Names(town, rules, users, deleted, now)
+    """Whether somebody cannot get a name that an account has which nobody renames. `had`: the names of each, ever."""
+    names = _Names(town, rules, users, deleted, had, now)
     return any(names.bars(id_) for id_ in town.people)
 
 
@@ -70,9 +76,15 @@ class _Names:
     """Who cannot get the name that is hers, because an account that nobody renames has it."""
 
     def __init__(
-        self, town: Town, rules: Rules, users: Mapping[str, Account], deleted: Collection[str], now: float
+        self,
+        town: Town,
+        rules: Rules,
+        users: Mapping[str, Account],
+        deleted: Collection[str],
+        had: Mapping[str, Collection[str]],
+        now: float,
     ) -> None:
-        self._town, self._rules, self._now = town, rules, now
+        self._town, self._rules, self._had, self._now = town, rules, had, now
         self._holders: dict[str, list[str | None]] = {}
         self._have: set[str | None] = set()
         for target_id, account in users.items():
@@ -90,7 +102,9 @@ class _Names:
         """Whether this owner's account keeps a name. In a ring of names within one job everybody moves on."""
         row = self._town.people.get(owner or "")
         if owner is None:
-            return asking[-1] in self._have  # nobody's account is taken over by who has none
+            # nobody's account is taken over by who has none: no marked one, and none that was found by an earlier name
+            earlier = {one for one in self._had.get(asking[-1], ()) if None in self._holders.get(one, ())} - {name}
+            return asking[-1] in self._have or bool(earlier)
         if row is None or not self._rules.in_scope(row, self._town):
             return True
         if str(row["userPrincipalName"]).casefold() == name:

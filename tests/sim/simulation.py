@@ -210,9 +210,13 @@ class Simulation:
         await self.lives.hand(lambda desk: desk.reload(by="calm"))
         for job in self.jobs:
             await hands.resume(self, job)
+        await self._idle()
         await self.let_everybody_back()
         self.watch.perhaps_out.clear()
         self.watch.mark()
+        await self._idle()
+
+    async def _idle(self) -> None:
         for job in self.jobs:
             await self.lives.idle(job)
         if self.app.engine.quirks.invisible_for_requests:
@@ -283,7 +287,8 @@ class Simulation:
 
     def _somebody_is_barred(self) -> bool:
         app = self.app
-        return oracle.somebody_is_barred(self.town, self.rules, app.users, app.deleted, self.calendar.now())
+        had = self.watch.names()
+        return oracle.somebody_is_barred(self.town, self.rules, app.users, app.deleted, had, self.calendar.now())
 
     def differences(self) -> list[str]:
         return oracle.differences(
@@ -291,6 +296,7 @@ class Simulation:
             self.rules,
             self.app.users,
             self.app.deleted,
+            self.watch.names(),
             self.app.groups,
             self.watch.not_ours(),
             self.foreign_members,

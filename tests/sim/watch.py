@@ -172,6 +172,10 @@ class Watch:
         name = _name_meant(account)
         return next((id_ for id_, one in self._people.items() if name in one.names), "")
 
+    def names(self) -> dict[str, set[str]]:
+        """Return the names that each ever had."""
+        return {id_: one.names for id_, one in self._people.items()}
+
     def _perhaps_owners(self, account: dict[str, Any]) -> list[Standing]:
         """Return whose account this may be: of one that somebody else made, everybody who ever had its name."""
         id_ = account.get("externalId")
