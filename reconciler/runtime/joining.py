@@ -391,14 +391,15 @@ class Joining:
             return
         group = record.link.target_id if record.link is not None else None
         # what was made just now may not show yet, and is ours all the same
-        perhaps_gone = failure.fault is Fault.NOT_FOUND and not self._applier.made_just_now(record)
+        not_yet = failure.fault is Fault.NOT_FOUND and self._applier.made_just_now(record)
+        perhaps_gone = failure.fault is Fault.NOT_FOUND and not not_yet
         if perhaps_gone and group is not None and await self._is_missing("group", group):
             # the group is matched or made again in the next cycle; its members follow then
             gone = replace(record, link=None, fingerprint=None)
             await self._journal.entry(gone, telling.members(record, 0, 0, failure, self._clock.now()))
         else:
             log = telling.members(record, 0, 0, failure, self._clock.now())
-            refused = failure.fault not in _PASSING
+            refused = failure.fault not in _PASSING and not not_yet
             await self._journal.members(record.source_id, [log], (), (), settled=False, refused=refused)
         self._applier.failed(record.source_id, "members", failure.error_code, failure.reason, reference=True)
 

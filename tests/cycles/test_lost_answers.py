@@ -382,6 +382,20 @@ async def test_a_group_that_does_not_show_yet_when_it_is_filled_is_still_one_tha
 
 
 @pytest.mark.parametrize("lax", [False, True])
+async def test_a_group_that_does_not_show_yet_in_two_cycles_is_filled_in_the_third(
+    company: Company, server: ScimServer
+) -> None:
+    company.tables = GROUPS
+    company.people("ann")
+    company.group("g1", ["ann"], "Crew")
+    server.script.on("PATCH", "/Groups", then=Status(404), times=FOR_EVER)
+    server.script.on("GET", "/Groups/", then=Status(404), times=FOR_EVER)
+    for _ in range(2):
+        assert [failure["id"] for failure in (await company.cycle()).failures] == ["g1"]
+    server.script.clear()
+    assert done(await company.cycle()) == {"members_added": 1}, "and not hours later"
+
+
 async def test_an_account_that_does_not_show_yet_in_the_next_cycle_is_not_made_again(
     company: Company, server: ScimServer, lax: bool
 ) -> None:
