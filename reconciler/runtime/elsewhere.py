@@ -42,7 +42,8 @@ class Elsewhere:
     async def known(self, asking: Asking, kind: Kind, questions: Sequence[Question], answers: Answers) -> Answers:
         """Return the answers for those who have an account through another job, or may have, which no name found.
 
-        Their names have changed since that job gave them to the account: a second one would be made, or none.
+        Their names have changed since that job gave them to the account: a second one would be made, or somebody
+        else's taken over who has the name now.
         """
         linked = await self._store.linked_elsewhere(self._job_id, kind, list(answers)) if answers else {}
         found: dict[SourceId, tuple[Account, ...] | Failed] = {}
@@ -55,12 +56,12 @@ class Elsewhere:
                 self._not_shown.add((kind, source_id))
             else:
                 found[source_id] = answer if isinstance(answer, Failed) else (answer,)
-        names = {question.source_id: question.match for question in questions if not answers[question.source_id]}
-        unlinked = [source_id for source_id in names if source_id not in found]
+        names = {one.source_id: tuple(one.match) for one in questions}
+        unlinked = [one for one in names if one not in found and not isinstance(answers[one], Failed)]
         sent = await self._store.attempted_elsewhere(self._job_id, kind, unlinked) if unlinked else {}
         for source_id, match in sent.items():
-            if match != tuple(names[source_id]):
-                found[source_id] = await asking.ask_one(match)
+            if match != names[source_id] and (made := await asking.ask_one(match)):
+                found[source_id] = made
         return found
 
     async def made_by_nobody_else(self, positives: Sequence[Operation]) -> list[Operation]:
