@@ -232,10 +232,15 @@ class Reader:
             }
             entries = await self._source.fetch(kind, list(gone), self._wanted()) if gone else {}
             back = [entry for entry in entries.values() if entry is not None and not (entry.gone or entry.purged)]
-            for row_id in [gone[entry.id].row_id for entry in back]:
-                if row_id is not None:
-                    self.reading.seen[kind].add(row_id)
+            self._see(kind, back, gone)
             await self._decide_again(rules, back, gone)
+
+    def _see(self, kind: Kind, present: Sequence[Entry], records: Mapping[SourceId, Record]) -> None:
+        """Take note that these are in the source."""
+        for entry in present:
+            record = records.get(entry.id)
+            if record is not None and record.row_id is not None:
+                self.reading.seen[kind].add(record.row_id)
 
     async def _waiting(self, kind: Kind) -> list[SourceId]:
         job_id = self._state.job_id
@@ -256,10 +261,7 @@ class Reader:
     async def _take_again(self, rules: KindRules, ids: Sequence[SourceId], records: Mapping[SourceId, Record]) -> None:
         entries = await self._source.fetch(rules.kind, ids, self._wanted())
         present = [entry for entry in entries.values() if entry is not None]
-        for entry in present:
-            record = records.get(entry.id)
-            if record is not None and record.row_id is not None:
-                self.reading.seen[rules.kind].add(record.row_id)
+        self._see(rules.kind, present, records)
         for one in ids:
             if one not in entries:
                 self.reading.complete[rules.kind] = False

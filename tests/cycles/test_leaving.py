@@ -30,6 +30,15 @@ def gone(company: Company) -> None:
     del company.users["ann"]
 
 
+async def disabled_long_ago(company: Company) -> None:
+    """Have ann gone, and disabled for as long as it takes until she is deleted."""
+    company.people("ann", "bob")
+    await company.cycle()
+    gone(company)
+    await company.cycle()
+    company.clock.turn(30 * DAY)
+
+
 def inactive(company: Company) -> None:
     company.users["ann"]["accountEnabled"] = False
 
@@ -164,11 +173,7 @@ async def test_an_app_that_never_disables_is_found_out_before_the_delete(company
 async def test_who_cannot_be_looked_at_for_a_while_is_deleted_in_the_next_cycle(
     company: Company, server: ScimServer
 ) -> None:
-    company.people("ann", "bob")
-    await company.cycle()
-    gone(company)
-    await company.cycle()
-    company.clock.turn(30 * DAY)
+    await disabled_long_ago(company)
     server.script.on("GET", "/Users/", then=Status(500), times=FOR_EVER)
     assert done(await company.cycle()) == {"failure": 1}
     (last,) = (await company.log(user="ann"))[-1:]
@@ -179,11 +184,7 @@ async def test_who_cannot_be_looked_at_for_a_while_is_deleted_in_the_next_cycle(
 
 
 async def test_an_app_that_does_not_show_who_is_off_is_believed(company: Company, server: ScimServer) -> None:
-    company.people("ann", "bob")
-    await company.cycle()
-    gone(company)
-    await company.cycle()
-    company.clock.turn(30 * DAY)
+    await disabled_long_ago(company)
     server.script.on("GET", "/Users/", then=Status(404), times=FOR_EVER)
     assert done(await company.cycle()) == {"delete": 1}
     assert {user["userName"] for user in server.users.values()} == {"bob@example.com"}
