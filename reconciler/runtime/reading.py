@@ -224,6 +224,8 @@ class Reader:
         """
         kind, after = rules.kind, 0
         while page := await self._store.due(self._state.job_id, kind, self._clock.now(), after, PAGE):
+            if self._applier.stopped is not None:
+                return
             after = page[-1].row_id or 0
             gone = {
                 row.source_id: row

@@ -15,9 +15,9 @@ Account = Mapping[str, Any]
 def differences(
     town: Town,
     rules: Rules,
+    names: Names,
     users: Mapping[str, Account],
     deleted: Collection[str],
-    had: Mapping[str, Collection[str]],
     groups: Mapping[str, Account],
     foreign: Mapping[str, Account],
     foreign_members: Mapping[str, set[str]],
@@ -36,7 +36,6 @@ def differences(
         by_owner = {owner: _not_hidden(accounts, deleted) for owner, accounts in by_owner.items()}
     found = [f"{owner} has {len(accounts)} accounts" for owner, accounts in by_owner.items() if len(accounts) > 1]
     mine = {owner: accounts[0] for owner, accounts in by_owner.items()}
-    names = _Names(town, rules, users, deleted, had, now)
     for id_, row in town.people.items():
         if not names.bars(id_):
             found += _person(row, town, rules, mine, never_kept, now, deleted=deleted, hidden_delete=quirks.soft_delete)
@@ -59,20 +58,7 @@ def differences(
     return found
 
 
-def somebody_is_barred(
-    town: Town,
-    rules: Rules,
-    users: Mapping[str, Account],
-    deleted: Collection[str],
-    had: Mapping[str, Collection[str]],
-    now: float,
-) -> bool:
-    """Whether somebody cannot get a name that an account has which nobody renames. `had`: the names of each, ever."""
-    names = _Names(town, rules, users, deleted, had, now)
-    return any(names.bars(id_) for id_ in town.people)
-
-
-class _Names:
+class Names:
     """Who cannot get the name that is hers, because an account that nobody renames has it."""
 
     def __init__(
@@ -84,6 +70,7 @@ class _Names:
         had: Mapping[str, Collection[str]],
         now: float,
     ) -> None:
+        """`had`: the names of each, ever."""
         self._town, self._rules, self._had, self._now = town, rules, had, now
         self._holders: dict[str, list[str | None]] = {}
         self._have: set[str | None] = set()
@@ -92,6 +79,10 @@ class _Names:
             owner = None if target_id in deleted else account.get("externalId")
             self._have.add(owner)
             self._holders.setdefault(str(account["userName"]).casefold(), []).append(owner)
+
+    @property
+    def bar_somebody(self) -> bool:
+        return any(self.bars(id_) for id_ in self._town.people)
 
     def bars(self, id_: str, asking: tuple[str, ...] = ()) -> bool:
         row = self._town.people[id_]
@@ -207,7 +198,7 @@ def keeps_the_last(quirks: Quirks) -> bool:
 def _groups(
     town: Town,
     rules: Rules,
-    names: _Names,
+    names: Names,
     mine: Mapping[str, Account],
     users: Mapping[str, Account],
     groups: Mapping[str, Account],

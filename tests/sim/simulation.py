@@ -131,7 +131,7 @@ class Simulation:
             await self.converge()
             self.look()
             # Who cannot get her name is tried again for 28 days only.
-            if self.seed.endswith(_DELETES_WAITED_FOR) and not self._somebody_is_barred():
+            if self.seed.endswith(_DELETES_WAITED_FOR) and not self._names().bar_somebody:
                 await self.wait_for_deletes()
         finally:
             await self.lives.end(living)
@@ -227,7 +227,7 @@ class Simulation:
         found = await self._converged(full=self.drifted or "nothing changed" in self.weather.befell)
         if found:
             raise Broken("\n".join([f"after {CYCLES_MAX} cycles in calm:", *found]))
-        if self._somebody_is_barred():
+        if self._names().bar_somebody:
             return  # her name is tried again now and then
         if self.app.engine.quirks.invisible_for_requests:
             await wait(SHOWN_AFTER_SECONDS)  # a job looks again for what another one has made, until it shows
@@ -285,18 +285,17 @@ class Simulation:
                 await wait(SHOWN_AFTER_SECONDS)  # what was made shows in the next cycle, which comes later than at once
         return found
 
-    def _somebody_is_barred(self) -> bool:
-        app = self.app
-        had = self.watch.names()
-        return oracle.somebody_is_barred(self.town, self.rules, app.users, app.deleted, had, self.calendar.now())
+    def _names(self) -> oracle.Names:
+        users, deleted = self.app.users, self.app.deleted
+        return oracle.Names(self.town, self.rules, users, deleted, self.watch.names(), self.calendar.now())
 
     def differences(self) -> list[str]:
         return oracle.differences(
             self.town,
             self.rules,
+            self._names(),
             self.app.users,
             self.app.deleted,
-            self.watch.names(),
             self.app.groups,
             self.watch.not_ours(),
             self.foreign_members,

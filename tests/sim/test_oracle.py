@@ -20,7 +20,8 @@ def test_of_two_accounts_that_are_off_the_deleted_one_is_nobodys() -> None:
     }
 
     def differences(deleted: set[str]) -> list[str]:
-        return oracle.differences(town, chosen, users, deleted, {}, {}, {}, {}, Quirks(soft_delete=True), EPOCH)
+        names = oracle.Names(town, chosen, users, deleted, {}, EPOCH)
+        return oracle.differences(town, chosen, names, users, deleted, {}, {}, {}, Quirks(soft_delete=True), EPOCH)
 
     assert differences({"newer"}) == []
     assert differences(set()) == [f"{id_} has userName 'old@example.com', should be 'new@example.com'"]
