@@ -209,18 +209,35 @@ class Asking:
     async def _from_list(
         self, match: MatchValues, otherwise: tuple[Account, ...] | Failed
     ) -> tuple[Account, ...] | Failed:
-        """Look into the list of all accounts, made where there is none yet; `otherwise` is for an incomplete one."""
+        """Look into the list of all accounts, made where there is none yet; `otherwise` is for an incomplete one.
+
+        Whom an earlier list shows is asked for by id: this very cycle may have switched the account off since.
+        """
+        made_now = False
         async with self._listing:
             if self._listed in ("not yet", "given up") or self._outdated:
                 end = await self.list_all()
                 self._refusal = end if isinstance(end, Failed) and refuses_us(end) else None
+                made_now = True
         if self._refusal is not None:
             return self._refusal
         found = await self._store.listing_find(self._job_id, self._kind, [self.key(p, v) for p, v in match])
-        for path, value in match:
-            if self.key(path, value) in found:
-                return found[self.key(path, value)]
+        for key in (self.key(path, value) for path, value in match):
+            accounts = found.get(key, ()) if made_now else await self._as_it_is_now(key, found.get(key, ()))
+            if accounts:
+                return accounts
         return () if self._listed == "complete" else otherwise
+
+    async def _as_it_is_now(self, key: str, accounts: Sequence[Account]) -> tuple[Account, ...] | Failed:
+        """Return those of these accounts that are there, and have this value, now."""
+        still: list[Account] = []
+        for account in accounts:
+            shown = await self._target.get(self._kind, account.id)
+            if isinstance(shown, Failed):
+                return shown
+            if isinstance(shown, Account) and key in self._keys(shown):
+                still.append(shown)
+        return tuple(still)
 
 
 def refuses_us(failure: Failed) -> bool:

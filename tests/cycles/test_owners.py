@@ -83,6 +83,21 @@ async def test_a_name_that_another_entry_holds_is_no_name_to_take(company: Compa
     assert server.user(ANN)["externalId"] == "ann"
 
 
+async def test_an_account_that_this_cycle_has_switched_off_is_switched_on_for_who_has_its_name_now(
+    company: Company, server: ScimServer
+) -> None:
+    server.quirks = Quirks(filter_lies_empty=("userName",), soft_delete=True)
+    company.tables = '[jobs.app.deprovision]\ngone = "delete"\n'
+    company.people("ann", "bob")
+    await company.cycle()
+    account = server.user(ANN)["id"]
+    del company.users["ann"]
+    company.person("zoe", userPrincipalName=ANN)
+    assert done(await company.cycle()) == {"delete": 1, "adopt": 1}
+    assert server.users[account]["active"] is True
+    assert done(await company.cycle()) == {}
+
+
 async def test_a_conflict_with_nobody_to_be_seen_is_a_failure_and_not_an_endless_create(
     company: Company, server: ScimServer
 ) -> None:
