@@ -334,8 +334,8 @@ class Simulation:
             self.cycles += 1
             trouble = job in self.troubled or self._trouble_now()
             trouble = trouble or sum(self.weather.befell.values()) > self._befell_before.get(job, 0)
-            report = event.facts.get("report") or {}
-            self.watch.cycle_ends(job, quiet=not trouble, whole=report.get("read", {}).get("complete", False))
+            read = (event.facts.get("report") or {}).get("read", {"users": 0, "complete": False})
+            self.watch.cycle_ends(job, quiet=not trouble, users=read["users"], whole=read["complete"])
             self.troubled.discard(job)
 
     def log(self, event: dict[str, Any]) -> None:

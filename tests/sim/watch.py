@@ -198,15 +198,16 @@ class Watch:
             return
         if seen.method == "DELETE" or _switches_off(seen.body):
             self._sent_off.add(seen.segments[-1])
-        if _switches_off(seen.body) and self.users().get(seen.segments[-1], {}).get("active") is False:
+        is_off = self.users().get(seen.segments[-1], {}).get("active") is False
+        if _switches_off(seen.body) and is_off:
             self._off_already[seen.segments[-1]] = self._calendar.elapsed()
         if len(self.cycles) != 1:
             return
         (cycle,) = self.cycles.values()
         if seen.method == "POST":
             cycle.first(("create", str(seen.body.get("externalId"))))
-        elif seen.method == "DELETE" or _switches_off(seen.body):
-            cycle.first(("negative", seen.segments[1]))
+        elif seen.method == "DELETE" or (_switches_off(seen.body) and not is_off):
+            cycle.first(("negative", seen.segments[1]))  # what is off already is sent back whole, off, for a rename
 
     # --- what changed ---
 
@@ -387,10 +388,10 @@ class Watch:
             for look in looks:
                 self.has_looked(look)
 
-    def cycle_ends(self, job: str, *, quiet: bool, whole: bool) -> None:
+    def cycle_ends(self, job: str, *, quiet: bool, users: int, whole: bool) -> None:
         """Compare what was done with what is written down.
 
-        `quiet`: nothing went wrong meanwhile; `whole`: the source was read to its end.
+        `quiet`: nothing went wrong meanwhile; `users`: how many the source showed; `whole`: it was read to its end.
         """
         cycle = self.cycles.pop(job, None)
         if cycle is None:
@@ -399,6 +400,8 @@ class Watch:
         self.has_looked(cycle.look)
         if whole:
             self._whole_since[job] = cycle.began
+        elif not users:
+            self._looks[job].remove(cycle.look)  # it was not shown anybody
         self._leavers_first(cycle)
         rows, watermark, known = self._written(job)
         self._log_is_true(rows, whole=quiet and cycle.alone)
