@@ -349,9 +349,10 @@ class Deciding:
                 await self.reject(candidate, Reject("DuplicateTargetEntries", why))
             else:
                 account = answer[0] if answer else None
-                if account is not None and not await self._may_take(rules, candidate, account, owners, last=last):
-                    continue
-                self.matched += account is not None
+                if account is not None:
+                    if (account := await self._if_free(rules, candidate, account, owners, last=last)) is None:
+                        continue
+                    self.matched += 1
                 await self._take(candidate, rules.planner.plan_matched(candidate.judged, account), positives)
 
     async def _unanswered(self, candidate: Candidate, failure: Failed) -> None:
@@ -361,7 +362,7 @@ class Deciding:
         waits = failure is NOT_SHOWN_YET
         await self.reject(candidate, reject, claims=candidate.record.claims, not_shown_yet=waits)
 
-    async def _may_take(
+    async def _if_free(
         self,
         rules: KindRules,
         candidate: Candidate,
@@ -369,16 +370,16 @@ class Deciding:
         owners: Mapping[TargetId, Owner],
         *,
         last: bool,
-    ) -> bool:
-        """Whether the account is free for this entry: one account, one owner."""
+    ) -> Account | None:
+        """Return the account if it is free for this entry: one account, one owner."""
         claim, claimed = (rules.kind, f"id={account.id}"), self.claims.claimed
         if (first := claimed.first(claim, candidate.entry.id)) != candidate.entry.id:
             why = f"the account {account.id} was matched by {first} already"
             await self.reject(candidate, Reject("DuplicateSourceEntries", why))
-            return False
+            return None
         owner = owners.get(account.id)
         if owner is None or (owner.job == self._job.name and owner.source_id == candidate.entry.id):
-            return True
+            return account
         same_person = candidate.record.person is not None and owner.person == candidate.record.person
         if owner.job != self._job.name:
             same_person = same_person or (owner.source_id == candidate.entry.id and owner.source == self._source)
@@ -387,19 +388,19 @@ class Deciding:
             for negative in self.negatives
         )
         left = same_person and (leaving or Verdict(owner.verdict) not in LIVING)
-        if left and await self._taking_over.take(candidate, account, owner, self.negatives):
-            return True
+        if left and (taken := await self._taking_over.take(candidate, account, owner, self.negatives)) is not None:
+            return taken
         if same_person and (owner.job != self._job.name or isinstance(candidate.standing, Leaving)):
             await self._leave_to(candidate, account, owner)
-            return False
+            return None
         if not last:
             claimed.drop(claim)
             self.late.append((rules, candidate))
-            return False
+            return None
         why = f"the account {account.id} belongs to {owner.source_id}"
         why += f" of job {owner.job}" if owner.job != self._job.name else ""
         await self.reject(candidate, Reject(whose(owner, self._job), why), claims=account.id)
-        return False
+        return None
 
     async def _leave_to(self, candidate: Candidate, account: Account, owner: Owner) -> None:
         """Leave the account to the entry of the same person that has it, until that one lets it go."""

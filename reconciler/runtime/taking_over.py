@@ -36,29 +36,31 @@ class TakingOver:
         self._job, self._job_id, self._store, self._journal = job, job_id, store, journal
         self._clock, self._hand, self._takes_over = clock, hand, takes_over
 
-    async def take(self, candidate: Candidate, account: Account, owner: Owner, negatives: list[Operation]) -> bool:
-        """Pass an account from a leaver to the same person; False while another job may still act on it.
+    async def take(
+        self, candidate: Candidate, account: Account, owner: Owner, negatives: list[Operation]
+    ) -> Account | None:
+        """Pass an account from a leaver to the same person; None while another job may still act on it.
 
         The account has an owner whatever becomes of the operation that follows. What was to be done to the leaver is
-        taken out of `negatives`.
+        taken out of `negatives`. Returned is the account as it is: one that we disabled a moment ago is off, whatever
+        the target shows.
         """
         kind, now = candidate.record.kind, self._clock.now()
+        if owner.disabled_at is not None and owner.disabled_at > now - SHOWN_WITHIN_SECONDS:
+            account = account._replace(resource={**account.resource, self._active: False})
         link = Link(account.id, "adopted", account.resource, now)
         if owner.job != self._job.name:
-            is_on = account.resource.get(self._active) is not False
-            if is_on and owner.disabled_at is not None and owner.disabled_at > now - SHOWN_WITHIN_SECONDS:
-                return False  # what was shown may be older than the disable, so the next cycle looks again
             if not await self._store.unlink(owner.job, kind, owner.source_id, idle_at=now):
-                return False
+                return None
             # who is inactive here, too, is deleted when the time since then is over
             off = replace(link, disabled_at=owner.disabled_at, disabled_because=owner.disabled_because)
             await self._pass_to(candidate, off)
-            return True
+            return account
         if not self._takes_over or self._hand.leaves_alone((kind, owner.source_id)):
-            return False
+            return None
         with self._hand.holding([(kind, owner.source_id)]):
             await self._take_within(candidate, owner, link, negatives)
-        return True
+        return account
 
     async def _take_within(self, candidate: Candidate, owner: Owner, link: Link, negatives: list[Operation]) -> None:
         kind = candidate.record.kind

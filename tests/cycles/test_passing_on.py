@@ -20,6 +20,7 @@ from tests.cycles.calendar import DAY
 from tests.cycles.company import ATTRIBUTES, GROUPS, MANAGER, Company, done
 from tests.servers.faults import FOR_EVER, Delay, Drop, DropAfterCommit, Status
 from tests.servers.quirks import Quirks
+from tests.servers.schemas import LIST_RESPONSE
 from tests.servers.scim import ScimServer
 
 ANN = "ann@example.com"
@@ -216,6 +217,23 @@ async def test_an_account_that_passes_to_another_job_while_it_is_off_is_deleted_
     company.clock.turn(DAY)
     assert done(await cycle_of(company, "other")) == {"delete": 1}
     assert ANN not in {user["userName"] for user in server.users.values()}
+
+
+async def test_an_account_that_another_job_disabled_a_moment_ago_is_switched_on_whatever_is_shown(
+    company: Company, server: ScimServer
+) -> None:
+    company.tables = department_is("app", "Sales") + second_job('scope = "all"') + department_is("other", "Research")
+    company.people("ann", "bob")
+    company.users["ann"]["department"] = "Sales"
+    await cycle_of(company, "app")
+    shown_before = dict(server.user(ANN))
+    company.users["ann"]["department"] = "Alumni"
+    assert done(await cycle_of(company, "app")) == {"disable": 1}
+    company.users["ann"]["department"] = "Research"
+    stale = {"schemas": [LIST_RESPONSE], "totalResults": 1, "Resources": [shown_before]}
+    server.script.on("GET", "/Users$", then=Status(200, body=stale), times=FOR_EVER)
+    assert done(await cycle_of(company, "other")) == {"adopt": 1}
+    assert server.user(ANN)["active"] is True
 
 
 @pytest.mark.parametrize("order", [("app", "other"), ("other", "app")])

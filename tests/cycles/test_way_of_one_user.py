@@ -11,6 +11,7 @@ from tests.cycles.calendar import DAY, HOUR
 from tests.cycles.company import GROUPS, MANAGER, Company, done
 from tests.servers.faults import FOR_EVER, Status
 from tests.servers.quirks import Quirks
+from tests.servers.schemas import LIST_RESPONSE
 from tests.servers.scim import ScimServer
 
 
@@ -93,6 +94,23 @@ async def test_a_rehire_under_a_new_id_gets_the_old_account_back(tmp_path: Path,
     assert server.user("ann@example.com")["id"] == account
     assert server.user("ann@example.com")["active"] is True
     assert len(server.users) == 2
+
+
+async def test_a_rehire_whose_account_is_shown_as_it_was_before_our_disable_is_switched_on(
+    tmp_path: Path, server: ScimServer
+) -> None:
+    """The parts of some apps agree only after a while: what was disabled a moment ago shows on."""
+    company = Company(tmp_path, server)
+    company.people("ann", "bob")
+    await company.cycle()
+    shown_before = dict(server.user("ann@example.com"))
+    del company.users["ann"]
+    await company.cycle()
+    company.person("ann2", userPrincipalName="ann@example.com", displayName="Ann", employeeId="E-ann")
+    stale = {"schemas": [LIST_RESPONSE], "totalResults": 1, "Resources": [shown_before]}
+    server.script.on("GET", "/Users$", then=Status(200, body=stale), times=FOR_EVER)
+    assert done(await company.cycle()) == {"adopt": 1}
+    assert server.user("ann@example.com")["active"] is True
 
 
 async def test_a_rehire_in_the_same_cycle_keeps_the_account_on(tmp_path: Path, server: ScimServer) -> None:
