@@ -419,10 +419,10 @@ _CERTAIN = (
     .where(ledger.c.job_id == bindparam("job_id"), ledger.c.group_id == bindparam("group_id"), ~ledger.c.in_doubt)
     .limit(1)
 )
-_WANTED = select(_MEMBERS.c.target_id).where(_MEMBERS.c.standing == "wanted")
+_STAYING = select(_MEMBERS.c.target_id).where(_MEMBERS.c.standing != "left out")
 _REMOVE = (
     select(_LEDGERED.c.member_id, _LEDGERED.c.member_target_id).where(
-        _LEDGERED.c.standing != "still", _LEDGERED.c.member_target_id.not_in(_WANTED)
+        _LEDGERED.c.standing != "still", _LEDGERED.c.member_target_id.not_in(_STAYING)
     )
     # Not ordered here: SQLite would walk through all groups of the job in this order.
 )

@@ -18,7 +18,7 @@ from reconciler.runtime.journal import Journal
 from reconciler.runtime.report import CycleReport
 from tests.cycles.calendar import DAY
 from tests.cycles.company import ATTRIBUTES, GROUPS, MANAGER, Company, done
-from tests.servers.faults import FOR_EVER, Delay, Drop, DropAfterCommit, Status
+from tests.servers.faults import FOR_EVER, Delay, Drop, DropAfterCommit, Status, WrongJson
 from tests.servers.quirks import Quirks
 from tests.servers.schemas import LIST_RESPONSE
 from tests.servers.scim import ScimServer
@@ -234,6 +234,27 @@ async def test_an_account_that_another_job_disabled_a_moment_ago_is_switched_on_
     server.script.on("GET", "/Users$", then=Status(200, body=stale), times=FOR_EVER)
     assert done(await cycle_of(company, "other")) == {"adopt": 1}
     assert server.user(ANN)["active"] is True
+
+
+async def test_who_takes_an_account_over_stays_in_its_groups_while_that_is_in_doubt(
+    company: Company, server: ScimServer
+) -> None:
+    company.tables = GROUPS
+    company.people("ann", "bob")
+    company.group("g1", ["ann", "bob"], "Crew")
+    await company.cycle()
+    account = server.user(ANN)["id"]
+    del company.users["ann"]
+    company.person("ann2", userPrincipalName=ANN, displayName="Ann", employeeId="E-ann")
+    company.group("g1", ["ann2", "bob"], "Crew")
+    server.script.on("PATCH", f"/Users/{account}$", then=WrongJson(), times=FOR_EVER)
+    assert done(await company.cycle()) == {"failure": 1}
+    assert account in server.members("Crew")
+    server.script.clear()
+    await company.cycle()
+    assert (account in server.members("Crew"), server.user(ANN)["externalId"]) == (True, "ann2")
+    company.group("g1", ["bob"], "Crew")
+    assert done(await company.cycle()) == {"members_removed": 1}
 
 
 @pytest.mark.parametrize("order", [("app", "other"), ("other", "app")])
