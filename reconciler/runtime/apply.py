@@ -16,7 +16,8 @@ from reconciler.core.outcomes import Account, Done, Failed, Fault, Missing
 from reconciler.core.reasons import Reason
 from reconciler.core.records import LogRecord, Record, Verdict
 from reconciler.ports import Clock, Owner, PendingReference, Progress, Store, Target
-from reconciler.runtime.asking import Asking, refuses_us
+from reconciler.runtime.asking import Asking
+from reconciler.runtime.course import NOT_SHOWN_YET, Course
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.keeping import Keeping, as_changes, not_kept, shows_all
 from reconciler.runtime.last_look import last_look
@@ -24,18 +25,8 @@ from reconciler.runtime.spool import Spool
 from reconciler.runtime.taken_names import TakenNames
 from reconciler.runtime.turns import Hand
 
-SHOWN_WITHIN_SECONDS = 300.0
-"""So long after it was made may a target say that an account is not there, although it is."""
 OUT_KNOWN_SECONDS = 1.0
 """So long is believed who was taken out by hand before the state is asked again."""
-NOT_SHOWN_YET = Failed(
-    Fault.NOT_FOUND,
-    "the account was made just now, and the target does not show it yet",
-    404,
-    code="InvalidAnchor",  # it is about this account alone
-)
-FAILURES_MAX = 1000
-"""How many failures a summary names; all are counted, and in the log."""
 
 
 class Applier:
@@ -53,44 +44,24 @@ class Applier:
         clock: Clock,
         progress: Progress,
         hand: Hand,
+        course: Course,
     ) -> None:
         self._job, self._profile, self._store, self._target = job, profile, store, target
         self._journal, self._spool, self._asking, self._clock = journal, spool, asking, clock
-        self._progress, self._hand = progress, hand
+        self._progress, self._hand, self._course = progress, hand, course
         self._keeping = Keeping(target, profile)
-        self.taken_names = TakenNames(job, target, journal, asking, hand, self)
-        self.stopped: Failed | None = None
-        """Why nothing more is sent in this cycle."""
-        self.halted = False
-        """Whether a person stopped the cycle."""
-        self.unasked: Failed | None = None
-        """Why nothing more is asked or created in this cycle; who has an account already is still brought right."""
-        self.failures: list[dict[str, str]] = []
+        self.taken_names = TakenNames(job, target, journal, asking, hand, course, self)
         self.again: list[tuple[Kind, SourceId]] = []
         """Entries whose account has vanished at the target: to be matched again."""
-        self.in_doubt: set[tuple[Kind, SourceId]] = set()
-        """Entries of whose create nobody knows whether it was done."""
         self._out: Mapping[tuple[Kind, SourceId], str] = {}
         self._out_known_until = -math.inf
-        self._began_at = clock.now()
-        self.vanished: set[TargetId] = set()
-        """Ids that were linked and are gone: what refers to them must refer to the new ones of their entries."""
         self.finished = 0
         self.lost_an_answer = False
         """Whether the answer to a create did not come, so that nobody knows whether it was done."""
         self.last_round = False
         """Whether nothing can be matched once more in this cycle."""
-        self.first_failure: Failed | None = None
-        """What the first operation or question that failed was answered with."""
-        self.failed_anew = 0
-        """How many entries failed that were not known to fail, references excepted."""
-        self.failed_references = 0
-        self.forbidden: Failed | None = None
-        """What the target said to the first create that it did not allow."""
-        self.pointed_at: set[tuple[Kind, SourceId]] = set()
-        """Entries without an account yet that others refer to: managers, mostly."""
         self._known: dict[tuple[Kind, SourceId], TargetId] = {}
-        """Of those, who has an account by now."""
+        """Of those to whom others refer, who has an account by now."""
         self._making: dict[tuple[Kind, SourceId], anyio.Event] = {}
         """Of those, whose account is being made; who waits for one of them is not among them."""
         self._disabled_alone: set[tuple[Kind, SourceId]] = set()
@@ -99,7 +70,7 @@ class Applier:
     async def work(self) -> None:
         """Send operations one after the other; several workers run side by side."""
         while (operation := await self._spool.take()) is not None:
-            if self.stopped is None:
+            if self._course.stopped is None:
                 await self.perform(operation)
             elif not self._hand.leaves_alone(operation.record.key):
                 await self._not_sent(operation)
@@ -109,7 +80,8 @@ class Applier:
         with self._hand.holding([operation.record.key]) as left_alone:
             if left_alone:
                 return
-            if operation.word == "create" and (self.unasked is not None or await self._is_out(operation.record.key)):
+            unasked = self._course.unasked is not None
+            if operation.word == "create" and (unasked or await self._is_out(operation.record.key)):
                 await self._not_sent(operation)
             else:
                 await self._perform_in_turn(operation)
@@ -127,14 +99,14 @@ class Applier:
         await self._journal.entry(replace(operation.record, fingerprint=None))
 
     async def _perform_in_turn(self, operation: Operation) -> None:
-        if operation.word != "create" or not self.pointed_at:
+        if operation.word != "create" or not self._course.pointed_at:
             await self._perform(operation)
             return
         for pending in operation.pending:
             if (made := self._making.get((pending.kind, pending.source_id))) is not None:
                 await made.wait()  # the answer is on its way: with it the account is made whole
         key = (operation.record.kind, operation.record.source_id)
-        if key not in self.pointed_at:
+        if key not in self._course.pointed_at:
             await self._perform(operation)
             return
         made = self._making[key] = anyio.Event()
@@ -178,7 +150,7 @@ class Applier:
         one cycle, since two who swap names come right in no other way.
         """
         if failure.fault in (Fault.UNREACHABLE, Fault.UNAUTHORIZED):
-            self.stopped = self.stopped or failure
+            self._course.stopped = self._course.stopped or failure
             if failure.unsent:
                 await self._not_sent(operation)
             elif operation.word != "create":
@@ -187,9 +159,9 @@ class Applier:
             return
         failure = telling.told_without_secrets(operation, failure)
         if failure.fault is Fault.FORBIDDEN and operation.word == "create":
-            self.forbidden = self.forbidden or failure
+            self._course.forbidden = self._course.forbidden or failure
         now = self._clock.now()
-        if operation.word == "create" and operation.record.key in self.in_doubt:
+        if operation.word == "create" and operation.record.key in self._course.in_doubt:
             operation.in_doubt = True  # what refuses it now may be what an earlier try has made
         record = settling.failed(operation, failure, now)
         if together_with is not None and not operation.negative:
@@ -197,48 +169,14 @@ class Applier:
                 record.due_at = now
             elif together_with.tried_again_at is not None:
                 record.due_at = max(now, together_with.tried_again_at)
-        if failure.fault is Fault.NOT_FOUND and self.made_just_now(record):
+        if failure.fault is Fault.NOT_FOUND and self._course.made_just_now(record):
             record.due_at = now  # it may show in the next cycle
         target_id = operation.record.link.target_id if operation.record.link is not None else None
         await self._journal.entry(record, telling.sent(operation, failure, target_id, now, took_ms))
-        self.first_failure = self.first_failure or failure
-        self.failed(
+        self._course.first_failure = self._course.first_failure or failure
+        self._course.failed(
             operation.record.source_id, operation.word, failure.error_code, failure.reason, known=_is_known(record)
         )
-
-    def halt(self) -> None:
-        """Send and ask nothing more in this cycle: a person says so."""
-        if self.stopped is None:
-            self.halted = True
-            self.stopped = Failed(Fault.INTERRUPTED, "a person stopped the cycle before its end")
-
-    def refused_a_question(self, failure: Failed) -> bool:
-        """Take in what a question was answered with; False: it says nothing of the questions to come."""
-        self.first_failure = self.first_failure or failure
-        if failure.fault in (Fault.UNREACHABLE, Fault.UNAUTHORIZED):
-            self.stopped = self.stopped or failure
-        elif refuses_us(failure):
-            self.unasked = self.unasked or failure
-        else:
-            return False
-        return True
-
-    def failed(
-        self,
-        source_id: SourceId,
-        operation: str,
-        error_code: Reason,
-        reason: str,
-        *,
-        known: bool = False,
-        reference: bool = False,
-    ) -> None:
-        """Count a failure and keep it. `known`: it failed before; `reference`: the entry itself is well."""
-        self._journal.counts["failure"] += 1
-        self.failed_references += reference
-        self.failed_anew += not known and not reference
-        if len(self.failures) < FAILURES_MAX:
-            self.failures.append({"id": source_id, "operation": operation, "error_code": error_code, "reason": reason})
 
     async def _sent(self, operation: Operation) -> tuple[Operation, Done | Missing | Failed]:
         """Return what was sent, and the answer: in place of a delete a disable where the account is on all the same."""
@@ -313,10 +251,11 @@ class Applier:
         outcome = await self._target.create(operation.record.kind, operation.resource)
         if not (isinstance(outcome, Failed) and outcome.may_have_been_done):
             return outcome
-        self.in_doubt.add((operation.record.kind, operation.record.source_id))
+        self._course.in_doubt.add((operation.record.kind, operation.record.source_id))
         found = await self._asking[operation.record.kind].ask_one(operation.match)
-        if not isinstance(found, Failed) and len(found) == 1 and not await self.owner(operation.record.kind, found[0]):
-            return Done(found[0])
+        match found:
+            case (account,) if not await self._journal.owner(self._target.identity, operation.record.kind, account.id):
+                return Done(account)
         # Before it is sent again, a list that is older than this is made anew. Where somebody has the account, or
         # several have the name, the next look tells whose they are: another create may be a second account.
         self._asking[operation.record.kind].outdate()
@@ -338,19 +277,13 @@ class Applier:
             operation.resource = {**operation.resource, **found}
             operation.pending = tuple(p for p in operation.pending if p.path not in found)
 
-    async def owner(self, kind: Kind, account: Account) -> Owner | None:
-        """Return who has an account, of all that is written down by now."""
-        await self._journal.flush()
-        owners = await self._store.owners(self._target.identity, kind, [account.id])
-        return owners.get(account.id)
-
     async def _done(self, operation: Operation, account: Account | None, took_ms: int) -> None:
         now = self._clock.now()
         kind, link_before = operation.record.kind, operation.record.link
         if operation.word == "create":
             assert account is not None
             key = (kind, operation.record.source_id)
-            if key in self.pointed_at:
+            if key in self._course.pointed_at:
                 self._known[key] = account.id
             asked: Sequence[Change] = ()
             missing: Sequence[str] | None = ()
@@ -378,7 +311,7 @@ class Applier:
         warning = "; ".join(part for part in (warning, refused, few_left) if part)
         link = record.link or link_before
         if operation.word == "delete" and link_before is not None:
-            self.vanished.add(link_before.target_id)
+            self._course.vanished.add(link_before.target_id)
         log = telling.sent(operation, None, link.target_id if link is not None else None, now, took_ms, warning, code)
         # what an update changes matters to no group; who may be a member of it depends on all the others
         moved = operation.word != "update" or record.verdict != verdict_before
@@ -394,11 +327,6 @@ class Applier:
             ]
         await self._journal.entry(record, log, pending=pending, touches_groups=touches_groups)
 
-    def made_just_now(self, record: Record) -> bool:
-        """Whether we made the account so lately that a target whose parts agree after a while may not show it yet."""
-        link, since = record.link, min(self._began_at, self._clock.now() - SHOWN_WITHIN_SECONDS)
-        return link is not None and link.origin == "created" and link.linked_at > since
-
     async def _vanished(self, operation: Operation, took_ms: int) -> None:
         """A linked account is not there: a negative operation is done by that, any other matches the entry again.
 
@@ -407,12 +335,12 @@ class Applier:
         """
         now = self._clock.now()
         deleted_before = operation.word == "delete" and operation.record.attempted_off_at is not None
-        if self.made_just_now(operation.record) and not deleted_before:
+        if self._course.made_just_now(operation.record) and not deleted_before:
             operation.in_doubt = True
             await self.fail(operation, NOT_SHOWN_YET, took_ms)
             return
         if operation.record.link is not None:
-            self.vanished.add(operation.record.link.target_id)
+            self._course.vanished.add(operation.record.link.target_id)
         record = replace(operation.record, link=None, attempted_at=None, attempted_off_at=None)
         if operation.negative:
             record.verdict, record.why, record.fingerprint = operation.verdict, operation.why, operation.fingerprint
@@ -442,7 +370,9 @@ class Applier:
     async def match_again(self, operation: Operation, found: Sequence[Account]) -> bool:
         """Have a refused create matched again where one account has its name and is free; return whether it is so."""
         record = operation.record
-        if operation.word != "create" or len(found) != 1 or await self.owner(record.kind, found[0]) is not None:
+        if operation.word != "create" or len(found) != 1:
+            return False
+        if await self._journal.owner(self._target.identity, record.kind, found[0].id) is not None:
             return False
         # a refusal has made nothing: what is found there was not made by us
         record.attempted_at = None
@@ -458,7 +388,7 @@ class Applier:
             operation.word != "enable"
             or link is None
             or len(alone) == len(operation.changes)
-            or self.stopped is not None
+            or self._course.stopped is not None
         ):
             return operation
         with self._hand.holding([record.key]) as left_alone:

@@ -15,8 +15,8 @@ from reconciler.core.outcomes import Account, Failed, Missing
 from reconciler.core.records import Record, Verdict
 from reconciler.core.scoping import InScope, Leaving
 from reconciler.ports import Store, Target
-from reconciler.runtime.apply import Applier
 from reconciler.runtime.asking import Asking
+from reconciler.runtime.course import Course
 from reconciler.runtime.rules import KindRules
 
 
@@ -62,11 +62,11 @@ class Gathering:
         store: Store,
         target: Target,
         asking: Mapping[Kind, Asking],
-        applier: Applier,
+        course: Course,
     ) -> None:
         self._profile, self._job_id, self._store, self._target = profile, job_id, store, target
         self._looked_at = self._unseen = 0
-        self._asking, self._applier = asking, applier
+        self._asking, self._course = asking, course
 
     async def resolve_references(self, candidates: Sequence[Candidate]) -> None:
         """Put target ids where the source says who; what has none yet is pending."""
@@ -92,7 +92,7 @@ class Gathering:
                     candidate.references[path] = there[0]
                 pending += [Pending(path, kind, one) for one in _ids(value) if one not in known[kind]]
             candidate.pending = tuple(pending)
-            self._applier.pointed_at.update((p.kind, p.source_id) for p in pending)
+            self._course.pointed_at.update((p.kind, p.source_id) for p in pending)
 
     @property
     def compared(self) -> bool:
@@ -115,17 +115,17 @@ class Gathering:
             if candidate.found is not None:
                 candidate.record.link = settling.compared(link, candidate.found, rules.kind, self._profile)
                 continue
-            if self._applier.unasked is not None:
+            if self._course.unasked is not None:
                 continue
             answer = await self._target.get(rules.kind, link.target_id)
             match answer:
                 case Account():
                     candidate.found = answer
                     candidate.record.link = settling.compared(link, answer, rules.kind, self._profile)
-                case Missing() if self._applier.made_just_now(candidate.record):
+                case Missing() if self._course.made_just_now(candidate.record):
                     self._unseen += 1
                 case Missing():
-                    self._applier.vanished.add(link.target_id)
+                    self._course.vanished.add(link.target_id)
                     candidate.record = replace(candidate.record, link=None, verdict=Verdict.NEW)
                 case Failed():
                     self._unseen += 1

@@ -24,6 +24,7 @@ from reconciler.runtime.apply import Applier
 from reconciler.runtime.asking import Asking
 from reconciler.runtime.beside import Beside
 from reconciler.runtime.canary import Canary
+from reconciler.runtime.course import Course
 from reconciler.runtime.deciding import Deciding
 from reconciler.runtime.draining import drain
 from reconciler.runtime.grouped import one_of
@@ -181,7 +182,7 @@ class _Cycle:
             await self._applier.taken_names.settle()
             await self._match_again()
             await self._journal.flush()
-            await self._referring.look_again(self._applier.vanished)
+            await self._referring.look_again(self._course.vanished)
             await self._join()
             await self._holding.keep(cycle_id, self._joining.held)
             tasks.cancel_scope.cancel()
@@ -191,7 +192,7 @@ class _Cycle:
         if self._stop is None:
             return
         await self._stop.wait()
-        self._applier.halt()
+        self._course.halt()
         await self._clock.sleep(STOPPED_WITHIN_SECONDS)
         going_on.cancel()
 
@@ -214,6 +215,7 @@ class _Cycle:
             )
             for kind, rules in self._rules.items()
         }
+        self._course = Course(self._journal.counts, world.clock)
         self._applier = Applier(
             plan.job,
             plan.profile,
@@ -225,6 +227,7 @@ class _Cycle:
             world.clock,
             world.progress,
             self._hand,
+            self._course,
         )
         guards, first = Guards.of(plan.job, plan.profile), state.completed_rules != plan.rules_version
         self._holding = Holding(plan.job, world, state, self._journal, guards, self._tell, first=first)
@@ -246,7 +249,7 @@ class _Cycle:
             world.target,
             self._journal,
             self._asking,
-            self._applier,
+            self._course,
             world.clock,
             world.dice,
             self._guarding,
@@ -263,7 +266,7 @@ class _Cycle:
             world.store,
             world.target,
             self._journal,
-            self._applier,
+            self._course,
             world.clock,
             lambda operation: self._tell([operation], ""),
             concurrency=plan.concurrency,
@@ -277,7 +280,7 @@ class _Cycle:
             world.target,
             self._journal,
             self._asking,
-            self._applier,
+            self._course,
             world.clock,
             world.progress,
             self._holding,
@@ -286,7 +289,7 @@ class _Cycle:
             canary=self._canary,
         )
         self._reader = Reader(
-            *(world, state, self._rules, plan.rules_version, self._journal, self._applier, self._deciding),
+            *(world, state, self._rules, plan.rules_version, self._journal, self._course, self._deciding),
             self._canary,
             self._singly,
             self._beside,
@@ -299,7 +302,7 @@ class _Cycle:
             state,
             self._rules,
             self._journal,
-            self._applier,
+            self._course,
             self._deciding,
             self._reading,
             self._canary,
@@ -324,7 +327,7 @@ class _Cycle:
             return
         for asking in self._asking.values():
             end = await asking.list_all()
-            if isinstance(end, Failed) and self._applier.refused_a_question(end):
+            if isinstance(end, Failed) and self._course.refused_a_question(end):
                 return
 
     async def _let_negatives_go(self) -> None:
@@ -344,7 +347,7 @@ class _Cycle:
         negatives = await self._holding.pass_on(negatives, self._beside, recovering, memberships_known=known)
         self._deciding.negatives = negatives
         # who takes no part has not lost the cause for which an operation of hers is held
-        whole = self._reading.all_complete and self._applier.stopped is None and not self._canary.restricted
+        whole = self._reading.all_complete and self._course.stopped is None and not self._canary.restricted
         # Accounts that were made in this cycle are no reason to let more of the others go.
         return await self._holding.weigh(negatives, managed=self._managed + self._deciding.matched, whole=whole)
 
@@ -354,15 +357,15 @@ class _Cycle:
         await self._drain(partial(self._deciding.decide_late, last=True))
         again, self._applier.again = self._applier.again, []
         self._applier.last_round = True
-        unasked = self._applier.unasked
-        if self._applier.lost_an_answer and self._applier.stopped is None and unasked is None:
+        unasked = self._course.unasked
+        if self._applier.lost_an_answer and self._course.stopped is None and unasked is None:
             await self._clock.sleep(SHOWN_AFTER_SECONDS)
         for kind in KINDS:
             ids = [source_id for one, source_id in again if one == kind]
-            if ids and kind in self._rules and self._applier.stopped is None and unasked is None:
+            if ids and kind in self._rules and self._course.stopped is None and unasked is None:
                 await self._drain(partial(self._reader.fetch, self._rules[kind], ids))
         for kind, source_id in self._applier.again:
-            self._applier.failed(source_id, "match", "InvalidAnchor", f"the {kind}'s account vanishes again and again")
+            self._course.failed(source_id, "match", "InvalidAnchor", f"the {kind}'s account vanishes again and again")
         # what is to be taken away of these was not weighed with the others: the next cycle plans it anew
         for operation in self._deciding.negatives:
             if id(operation) not in weighed:
@@ -390,9 +393,9 @@ class _Cycle:
 
     async def _finish(self, state: JobState, begun: _Begun) -> CycleReport:
         """Write the history; the watermark moves only after a good cycle."""
-        stopped = self._applier.stopped or self._applier.unasked
+        stopped = self._course.stopped or self._course.unasked
         for kind, source_id in self._journal.refused:
-            self._applier.failed(source_id, "link", "AccountTaken", f"another {kind} holds this account")
+            self._course.failed(source_id, "link", "AccountTaken", f"another {kind} holds this account")
         good = stopped is None and self._reading.all_complete
         await self._look_again_at_whom_it_left_alone(state)
         end = await self._end(state, begun, good=good)
@@ -434,15 +437,15 @@ class _Cycle:
 
     async def _end(self, state: JobState, begun: _Begun, *, good: bool) -> CycleEnd:
         """Return what the cycle came to for the job's health."""
-        applier, counts, standing = self._applier, self._journal.counts, self._standing
+        course, counts, standing = self._course, self._journal.counts, self._standing
         figures = await self._store.figures(self._job.name)
-        breach = health.breach_of(applier, counts, figures, standing)
+        breach = health.breach_of(course, counts, figures, standing)
         proves: bool | None = True
-        if breach is None and not applier.halted:
+        if breach is None and not course.halted:
             breach = await health.breach_of_source(self._world, self._job, self._reading)
-        if breach is None and not applier.halted:
+        if breach is None and not course.halted:
             proves = health.proves(standing, counts, figures, self._reading)
-        looks_dead = not applier.halted and not health.at_once(breach) and health.looks_dead(applier, counts)
+        looks_dead = not course.halted and not health.at_once(breach) and health.looks_dead(course, counts)
         if proves is None or looks_dead:
             # an app that is away fails everybody: that is told as what it is, and not by how many they are
             breach = await health.test_target(self._world.target) or breach
@@ -453,7 +456,7 @@ class _Cycle:
             compared=self._deciding.compared,
             judged=self._reading.all_complete if self._reading.ended and not unread else None,
             watermark=self._reading.watermark is not None,
-            halted=applier.halted,
+            halted=course.halted,
             breach=breach,
             proves=proves is not False,
             failures=await health.failures_of(self._store, state.job_id, begun.cycle_id, figures),
@@ -471,11 +474,11 @@ class _Cycle:
             result = "quarantine"
         if not self._reading.all_complete:
             result = "incomplete"
-        forbidden = self._applier.forbidden if not self._journal.counts["create"] else None
+        forbidden = self._course.forbidden if not self._journal.counts["create"] else None
         dead = end.breach is not None and end.breach.reason is QuarantineReason.EXCEPTION
         if stopped is not None or forbidden is not None or dead:
             result = "unreachable"
-        if self._applier.halted:
+        if self._course.halted:
             result = "paused"
         problems = [*self._canary.problems, *self._reading.problems]
         problems += [*nobody_assigned(self._job, self._reading.named.given), *self._singly.problems]
@@ -496,7 +499,7 @@ class _Cycle:
             complete=self._reading.all_complete,
             counts=dict(self._journal.counts),
             requests={method: n - begun.requests.get(method, 0) for method, n in requests.items()},
-            failures=self._applier.failures,
+            failures=self._course.failures,
             problems=problems,
             arithmetic=holding.arithmetic,
             only=self._canary.names,

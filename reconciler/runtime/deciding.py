@@ -25,11 +25,11 @@ from reconciler.core.records import Record, Verdict
 from reconciler.core.redaction import without
 from reconciler.core.scoping import InScope, Leaving, Standing, StandingUnknown, judge, taken_out
 from reconciler.ports import Clock, Dice, Owner, PendingReference, Store, Target
-from reconciler.runtime.apply import NOT_SHOWN_YET, Applier
 from reconciler.runtime.asking import Asking, Question
 from reconciler.runtime.candidates import Candidate, Gathering
 from reconciler.runtime.choosing import Choosing, choose
 from reconciler.runtime.claims import Claims
+from reconciler.runtime.course import NOT_SHOWN_YET, Course
 from reconciler.runtime.elsewhere import Elsewhere
 from reconciler.runtime.evaluating import Evaluating
 from reconciler.runtime.guarding import Guarding
@@ -63,7 +63,7 @@ class Deciding:
         target: Target,
         journal: Journal,
         asking: Mapping[Kind, Asking],
-        applier: Applier,
+        course: Course,
         clock: Clock,
         dice: Dice,
         guarding: Guarding,
@@ -78,7 +78,7 @@ class Deciding:
     ) -> None:
         """`takes_over`: accounts of leavers of this job may pass to the same person under a new id."""
         self._job, self._profile, self._job_id, self._store, self._target = job, profile, job_id, store, target
-        self._journal, self._asking, self._applier, self._clock = journal, asking, applier, clock
+        self._journal, self._asking, self._course, self._clock = journal, asking, course, clock
         self._send, self.evaluating = send, Evaluating(clock, dice)
         self._source, self._full, self._hand, self._watch = source, full, hand, watch
         self._taking_over = TakingOver(
@@ -86,8 +86,8 @@ class Deciding:
         )
         self._guarding = guarding
         self.elsewhere = Elsewhere(job.name, job_id, source, store, target, journal, clock, making)
-        self.recovering = Recovering(profile, store, target, journal, asking, applier, clock)
-        self._gathering = Gathering(profile, job_id, store, target, asking, applier)
+        self.recovering = Recovering(profile, store, target, journal, asking, course, clock)
+        self._gathering = Gathering(profile, job_id, store, target, asking, course)
         self.taken_out: Mapping[tuple[Kind, SourceId], str] = {}
         """Who was taken out by hand, and by whom."""
         self.negatives: list[Operation] = []
@@ -231,7 +231,7 @@ class Deciding:
             positives = await self.elsewhere.made_by_nobody_else(positives)
         await self.attempt([o for o in positives if o.word == "create" or o.changes])
         if positives:
-            pointed_at = self._applier.pointed_at
+            pointed_at = self._course.pointed_at
             # those whom others refer to go first, so that the others can be created whole
             positives.sort(key=lambda o: (o.record.kind, o.record.source_id) not in pointed_at)
             await self._send(positives)
@@ -305,7 +305,7 @@ class Deciding:
             record.due_at = now  # it may show in the next cycle
         await self._journal.entry(record, telling.rejected(record, decision.error_code, decision.why, now))
         known = record.escrow is not None and record.escrow.failures > 1
-        self._applier.failed(record.source_id, "match", decision.error_code, decision.why, known=known)
+        self._course.failed(record.source_id, "match", decision.error_code, decision.why, known=known)
 
     async def _match(
         self,
@@ -316,9 +316,9 @@ class Deciding:
         afresh: bool,
         last: bool,
     ) -> None:
-        if self._applier.unasked is not None:
+        if self._course.unasked is not None:
             return  # nothing is written down of them: they are asked for in the next cycle
-        free, asking, in_doubt = [], self._asking[rules.kind], self._applier.in_doubt
+        free, asking, in_doubt = [], self._asking[rules.kind], self._course.in_doubt
         for candidate, ask in asked:
             if self.claims.take(asking, rules.kind, candidate.entry.id, ask.match, in_doubt, last=last):
                 free.append((candidate, ask))
@@ -356,7 +356,7 @@ class Deciding:
                 await self._take(candidate, rules.planner.plan_matched(candidate.judged, account), positives)
 
     async def _unanswered(self, candidate: Candidate, failure: Failed) -> None:
-        if self._applier.refused_a_question(failure):
+        if self._course.refused_a_question(failure):
             return
         reject = Reject(failure.error_code, f"the target could not be asked: {failure.reason}")
         waits = failure is NOT_SHOWN_YET

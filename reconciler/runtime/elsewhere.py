@@ -10,8 +10,8 @@ from reconciler.core.model import Identity, Kind, SourceId, TargetId
 from reconciler.core.outcomes import Account, Failed, Missing
 from reconciler.core.records import Verdict
 from reconciler.ports import Clock, Store, Target
-from reconciler.runtime.apply import SHOWN_WITHIN_SECONDS
 from reconciler.runtime.asking import Asking, Question
+from reconciler.runtime.course import SHOWN_WITHIN_SECONDS
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.taken_names import LIVING
 from reconciler.runtime.turns import EntryOf, Making

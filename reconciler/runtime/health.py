@@ -14,7 +14,7 @@ from reconciler.core.records import Record
 from reconciler.core.settling import came_back
 from reconciler.core.standing import QuarantineReason, Standing
 from reconciler.ports import Figures, Source, Store, Target
-from reconciler.runtime.apply import Applier
+from reconciler.runtime.course import Course
 from reconciler.runtime.reading import Reading
 from reconciler.runtime.world import Plan, World
 
@@ -29,24 +29,24 @@ def terms_of(plan: Plan) -> Terms:
     return Terms(job.name, job.interval_seconds, job.stop_after_seconds, plan.rules_version)
 
 
-def breach_of(applier: Applier, counts: Mapping[str, int], figures: Figures, standing: Standing) -> Breach | None:
+def breach_of(course: Course, counts: Mapping[str, int], figures: Figures, standing: Standing) -> Breach | None:
     """Return what a cycle that has ended breaks; None: nothing."""
-    if applier.halted:
+    if course.halted:
         return None
-    refused = applier.stopped or applier.unasked
+    refused = course.stopped or course.unasked
     if refused is not None:
         return quarantine.by_fault(refused)
-    if applier.forbidden is not None and not counts.get("create"):
-        return quarantine.by_fault(applier.forbidden, refuses_creates=True)
+    if course.forbidden is not None and not counts.get("create"):
+        return quarantine.by_fault(course.forbidden, refuses_creates=True)
     before = standing.quarantine
     tally = Tally(
-        failed=applier.failed_anew,
+        failed=course.failed_anew,
         done=_done(counts),
-        references=applier.failed_references,
+        references=course.failed_references,
         waiting=figures.escrow,
     )
     counted = before is not None and before.reason is not QuarantineReason.EXCEPTION
-    return quarantine.by_counts(tally, in_quarantine=counted, first=applier.first_failure)
+    return quarantine.by_counts(tally, in_quarantine=counted, first=course.first_failure)
 
 
 async def breach_of_source(world: World, job: Job, reading: Reading) -> Breach | None:
@@ -84,9 +84,9 @@ def comes_after_an_outage(standing: Standing) -> bool:
     return before is not None and before.reason is QuarantineReason.EXCEPTION and not before.source
 
 
-def looks_dead(applier: Applier, counts: Mapping[str, int]) -> bool:
+def looks_dead(course: Course, counts: Mapping[str, int]) -> bool:
     """Return whether nothing could be done, by faults that pass: what stands in front of a dead app answers so."""
-    first = applier.first_failure
+    first = course.first_failure
     return first is not None and first.fault in _PASSING and not _done(counts)
 
 

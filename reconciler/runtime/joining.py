@@ -13,9 +13,9 @@ from reconciler.core.outcomes import Account, Failed, Fault, MembersDone, Missin
 from reconciler.core.records import Record, Verdict
 from reconciler.core.safeguards import Held
 from reconciler.ports import Clock, MemberDelta, Progress, Store, Target, chunks
-from reconciler.runtime.apply import Applier
 from reconciler.runtime.asking import Asking
 from reconciler.runtime.canary import Canary
+from reconciler.runtime.course import Course
 from reconciler.runtime.holding import HeldRemovals, Holding
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.lanes import each
@@ -64,7 +64,7 @@ class Joining:
         target: Target,
         journal: Journal,
         asking: Mapping[Kind, Asking],
-        applier: Applier,
+        course: Course,
         clock: Clock,
         progress: Progress,
         holding: Holding,
@@ -74,7 +74,7 @@ class Joining:
         canary: Canary,
     ) -> None:
         self._job, self._job_id, self._store, self._target = job, job_id, store, target
-        self._journal, self._asking, self._applier = journal, asking, applier
+        self._journal, self._asking, self._course = journal, asking, course
         self._clock, self._progress = clock, progress
         self._holding, self._concurrency, self._hand, self._canary = holding, concurrency, hand, canary
         self.held: list[HeldRemovals] = []
@@ -110,7 +110,7 @@ class Joining:
         let_go = [group for group in self._holding.groups_let_go if group not in looked_at]
         await self._groups(let_go, compare=False)
         looked_at |= set(let_go)
-        while self._applier.stopped is None:
+        while self._course.stopped is None:
             dirty = await self._store.dirty_groups(self._job_id, after, PAGE, self._clock.now())
             if not dirty:
                 break
@@ -186,7 +186,7 @@ class Joining:
         await self._journal.flush()
 
     async def _change_one(self, one: _Membership) -> None:
-        if self._applier.stopped is None:
+        if self._course.stopped is None:
             await self._change_group(one)
         self._seen_through += 1
         self._progress.advance("members", self._seen_through)
@@ -253,7 +253,7 @@ class Joining:
         self._journal.counts["members_removed"] += len(removed)
         for target_id, refusal in outcome.refused.items():
             why = f"member {target_id}: {refusal.reason}"
-            self._applier.failed(record.source_id, "members", refusal.error_code, why, reference=True)
+            self._course.failed(record.source_id, "members", refusal.error_code, why, reference=True)
         why_held = held if held != _NOT_KNOWN else ""
         log = []
         if added or removed or failure is not None or (why_held and record.source_id not in self._told):
@@ -387,11 +387,11 @@ class Joining:
 
     async def _group_failed(self, record: Record, failure: Failed) -> None:
         if failure.fault in (Fault.UNREACHABLE, Fault.UNAUTHORIZED):
-            self._applier.stopped = failure
+            self._course.stopped = failure
             return
         group = record.link.target_id if record.link is not None else None
         # what was made just now may not show yet, and is ours all the same
-        not_yet = failure.fault is Fault.NOT_FOUND and self._applier.made_just_now(record)
+        not_yet = failure.fault is Fault.NOT_FOUND and self._course.made_just_now(record)
         perhaps_gone = failure.fault is Fault.NOT_FOUND and not not_yet
         if perhaps_gone and group is not None and await self._is_missing("group", group):
             # the group is matched or made again in the next cycle; its members follow then
@@ -401,7 +401,7 @@ class Joining:
             log = telling.members(record, 0, 0, failure, self._clock.now())
             refused = failure.fault not in _PASSING and not not_yet
             await self._journal.members(record.source_id, [log], (), (), settled=False, refused=refused)
-        self._applier.failed(record.source_id, "members", failure.error_code, failure.reason, reference=True)
+        self._course.failed(record.source_id, "members", failure.error_code, failure.reason, reference=True)
 
 
 _PASSING = frozenset({Fault.INTERRUPTED, Fault.SERVER_ERROR, Fault.THROTTLED, Fault.NOT_SCIM})

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import anyio
 
-from reconciler.core.model import KINDS, Kind, SourceId, TargetId
+from reconciler.core.model import KINDS, Identity, Kind, SourceId, TargetId
 from reconciler.core.records import LogRecord, Record
-from reconciler.ports import Batch, Clock, PendingReference, Store
+from reconciler.ports import Batch, Clock, Owner, PendingReference, Store
 
 RECORDS_MAX = 1000
 BEHIND_MAX = 4
@@ -152,6 +152,11 @@ class Journal:
         ]
         now = self._clock.now()
         return [replace(one, fingerprint=None, due_at=now) for one in (*known.values(), *new)]
+
+    async def owner(self, target: Identity, kind: Kind, account: TargetId) -> Owner | None:
+        """Return who has an account, of all that is written down by now."""
+        await self.flush()
+        return (await self._store.owners(target, kind, [account])).get(account)
 
     async def keep_flushing(self) -> None:
         """Commit at intervals, so that a kill loses at most a quarter of a second of knowledge."""

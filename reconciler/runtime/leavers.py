@@ -12,9 +12,9 @@ from reconciler.core.outcomes import Account
 from reconciler.core.records import Record, Verdict
 from reconciler.core.scoping import Leaving
 from reconciler.ports import JobState, chunks
-from reconciler.runtime.apply import Applier
 from reconciler.runtime.auditing import Audit
 from reconciler.runtime.canary import Canary
+from reconciler.runtime.course import Course
 from reconciler.runtime.deciding import Deciding
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.reading import PAGE, Reading
@@ -32,7 +32,7 @@ class Leavers:
         state: JobState,
         rules: Mapping[Kind, KindRules],
         journal: Journal,
-        applier: Applier,
+        course: Course,
         deciding: Deciding,
         reading: Reading,
         canary: Canary,
@@ -42,11 +42,11 @@ class Leavers:
     ) -> None:
         self._source, self._target, self._store, self._clock = world.source, world.target, world.store, world.clock
         self._state, self._rules, self._full, self._hand, self._canary = state, rules, full, hand, canary
-        self._journal, self._applier, self._deciding, self._reading = journal, applier, deciding, reading
+        self._journal, self._course, self._deciding, self._reading = journal, course, deciding, reading
 
     async def find(self, *, initial: bool, audit: Audit | None = None) -> None:
         """After a complete reading, plan for those whom it did not show; and for those whose time has come."""
-        if self._applier.stopped is not None:
+        if self._course.stopped is not None:
             return
         for kind, rules in self._rules.items():
             await self._told(kind, rules)
@@ -102,15 +102,15 @@ class Leavers:
         standing = Leaving(Cause.GONE, why, purged=purged)
         if untold := await self._deciding.recovering.recover(rules, [record]):
             failure = untold[record.source_id]
-            if self._applier.stopped is None and self._applier.unasked is None:
-                self._applier.failed(record.source_id, "match", failure.error_code, failure.reason)
+            if self._course.stopped is None and self._course.unasked is None:
+                self._course.failed(record.source_id, "match", failure.error_code, failure.reason)
             return
         for shown in (await self._deciding.recovering.look(rules, [record])).values():
             seen = self._deciding.recovering.seen(rules, record, shown, leaving=True)
             assert isinstance(seen, Record)
             record = seen
         found = None
-        if self._full and record.link is not None and self._applier.unasked is None:
+        if self._full and record.link is not None and self._course.unasked is None:
             answer = await self._target.get(rules.kind, record.link.target_id)
             found = answer if isinstance(answer, Account) else None
         if record.key in self._deciding.taken_out:
@@ -128,7 +128,7 @@ class Leavers:
             case Reject(error_code=code, why=problem):
                 rejected = settling.rejected(record, None, code, problem, now)
                 await self._journal.entry(rejected, telling.rejected(rejected, code, problem, now))
-                self._applier.failed(record.source_id, "update", code, problem)
+                self._course.failed(record.source_id, "update", code, problem)
             case Leave():
                 self._deciding.undecided.discard(record.key)
                 changed = record.verdict is not decision.verdict

@@ -24,6 +24,7 @@ from reconciler.runtime.apply import Applier
 from reconciler.runtime.asking import Asking
 from reconciler.runtime.beside import Beside
 from reconciler.runtime.canary import Canary
+from reconciler.runtime.course import Course
 from reconciler.runtime.deciding import Deciding
 from reconciler.runtime.draining import drain
 from reconciler.runtime.finding import NotOne, find
@@ -197,9 +198,10 @@ class _Visit:
             )
             for kind, rules in self._rules.items()
         }
+        self._course = Course(self._journal.counts, world.clock)
         self._applier = Applier(
             *(plan.job, plan.profile, world.store, world.target, self._journal, self._spool, asking),
-            *(world.clock, world.progress, hand),
+            *(world.clock, world.progress, hand, self._course),
         )
         guards, first = Guards.of(plan.job, plan.profile), state.completed_rules != plan.rules_version
         self._holding = Holding(
@@ -210,7 +212,7 @@ class _Visit:
         )
         self._watching = Watching(plan.job, plan.profile, self._rules, self._target)
         self._deciding = Deciding(
-            *(plan.job, plan.profile, job_id, world.store, world.target, self._journal, asking, self._applier),
+            *(plan.job, plan.profile, job_id, world.store, world.target, self._journal, asking, self._course),
             *(world.clock, world.dice, self._guarding, self._spool.put),
             source=world.source.identity,
             full=False,
@@ -222,7 +224,7 @@ class _Visit:
         if self._cycle is not None:
             self._deciding.claims.claimed = self._cycle.claimed
         self._joining = Joining(
-            *(plan.job, job_id, world.store, world.target, self._journal, asking, self._applier),
+            *(plan.job, job_id, world.store, world.target, self._journal, asking, self._course),
             *(world.clock, world.progress, self._holding),
             concurrency=plan.concurrency,
             hand=hand,
@@ -230,7 +232,7 @@ class _Visit:
         )
         self._beside = Beside(plan.beside)
         self._reader = Reader(
-            *(world, state, self._rules, plan.rules_version, self._journal, self._applier, self._deciding),
+            *(world, state, self._rules, plan.rules_version, self._journal, self._course, self._deciding),
             self._canary,
             AssignedSingly(plan.job),
             self._beside,
@@ -238,7 +240,7 @@ class _Visit:
             full=False,
         )
         self._leavers = Leavers(
-            *(world, state, self._rules, self._journal, self._applier, self._deciding, self._reader.reading),
+            *(world, state, self._rules, self._journal, self._course, self._deciding, self._reader.reading),
             self._canary,
             full=False,
             hand=hand,
@@ -337,7 +339,7 @@ class _Visit:
         self._applier.last_round = True
         for kind in KINDS:
             ids = [source_id for one, source_id in again if one == kind]
-            if ids and self._applier.stopped is None and self._applier.unasked is None:
+            if ids and self._course.stopped is None and self._course.unasked is None:
                 produce = partial(self._reader.fetch, self._rules[kind], ids, last=self._cycle is None)
                 await drain(produce, self._spool, self._applier, concurrency=self._plan.concurrency)
 
@@ -390,9 +392,9 @@ class _Visit:
         return Provisioned(self._job.name, "", "unreachable", subjects, problems=(why,))
 
     def _result(self, asked: _Asked, lines: Sequence[Diagnosis], rows: Sequence[Row], cycle_id: str) -> Provisioned:
-        stopped = self._applier.stopped or self._applier.unasked
+        stopped = self._course.stopped or self._course.unasked
         for kind, source_id in self._journal.refused:
-            self._applier.failed(source_id, "link", "AccountTaken", f"another {kind} holds this account")
+            self._course.failed(source_id, "link", "AccountTaken", f"another {kind} holds this account")
         keys: list[Key] = [("group", group.id) for group in asked.groups] if "group" in self._rules else []
         keys += [("user", one) for one in asked.users]
         by_key: dict[Key, list[Row]] = {}

@@ -26,11 +26,11 @@ from reconciler.ports import (
     Watermark,
     chunks,
 )
-from reconciler.runtime.apply import Applier
 from reconciler.runtime.assigning import Assigning
 from reconciler.runtime.auditing import Audit
 from reconciler.runtime.beside import Beside
 from reconciler.runtime.canary import Canary
+from reconciler.runtime.course import Course
 from reconciler.runtime.deciding import NO_MEMBERSHIPS, Deciding
 from reconciler.runtime.fitting import Fitting
 from reconciler.runtime.journal import Journal
@@ -97,7 +97,7 @@ class Reader:
         rules: Mapping[Kind, KindRules],
         rules_version: str,
         journal: Journal,
-        applier: Applier,
+        course: Course,
         deciding: Deciding,
         canary: Canary,
         singly: AssignedSingly,
@@ -108,7 +108,7 @@ class Reader:
     ) -> None:
         self._source, self._store, self._clock, self._progress = world.source, world.store, world.clock, world.progress
         self._job, self._state, self._rules, self._full = job, state, rules, full
-        self._journal, self._applier, self._deciding, self._canary = journal, applier, deciding, canary
+        self._journal, self._course, self._deciding, self._canary = journal, course, deciding, canary
         self._singly, self._beside = singly, beside
         self._assigning = Assigning(world.store, state.job_id, rules.values())
         self.reading = Reading({kind: Seen(state.ceiling) for kind in KINDS})
@@ -176,7 +176,7 @@ class Reader:
                         unknown[kind] += await self._store.meet(self._state.job_id, kind, ids, self.reading.seen[kind])
                     case Watermark(token=token):
                         self.reading.watermark = token
-                if self._applier.stopped is not None:
+                if self._course.stopped is not None:
                     return True
         if since is not None:
             for kind, rules in self._rules.items():
@@ -185,7 +185,7 @@ class Reader:
                 if self.reading.complete.get(kind, False):
                     await self._look_again(rules, unknown[kind])
                     await self._look_for_who_is_back(rules)
-        self.reading.ended = self._applier.stopped is None
+        self.reading.ended = self._course.stopped is None
         return True
 
     async def say_what_was_missed(self) -> None:
@@ -212,7 +212,7 @@ class Reader:
         await self._journal.flush()
         ids = dict.fromkeys([*unknown, *await self._waiting(rules.kind)])
         for page in chunks([one for one in ids if one not in self._shown[rules.kind]], PAGE):
-            if self._applier.stopped is not None:
+            if self._course.stopped is not None:
                 return
             records = await self._store.records(self._state.job_id, rules.kind, page)
             await self._take_again(rules, page, records)
@@ -224,7 +224,7 @@ class Reader:
         """
         kind, after = rules.kind, 0
         while page := await self._store.due(self._state.job_id, kind, self._clock.now(), after, PAGE):
-            if self._applier.stopped is not None:
+            if self._course.stopped is not None:
                 return
             after = page[-1].row_id or 0
             gone = {

@@ -10,8 +10,8 @@ from reconciler.core.model import Kind, Profile, SourceId, TargetId
 from reconciler.core.outcomes import Account, Failed, Fault, Missing
 from reconciler.core.records import Link, Record, Verdict
 from reconciler.ports import Clock, MatchPairs, Store, Target
-from reconciler.runtime.apply import NOT_SHOWN_YET, Applier
 from reconciler.runtime.asking import ANOTHER_TIME, Asking, Question
+from reconciler.runtime.course import NOT_SHOWN_YET, Course
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.rules import KindRules
 
@@ -26,11 +26,11 @@ class Recovering:
         target: Target,
         journal: Journal,
         asking: Mapping[Kind, Asking],
-        applier: Applier,
+        course: Course,
         clock: Clock,
     ) -> None:
         self._profile, self._store, self._target = profile, store, target
-        self._journal, self._asking, self._applier, self._clock = journal, asking, applier, clock
+        self._journal, self._asking, self._course, self._clock = journal, asking, course, clock
 
     async def recover(
         self, rules: KindRules, records: Sequence[Record], *, afresh: bool = False
@@ -42,8 +42,8 @@ class Recovering:
         lost = {r.source_id: r for r in records if r.attempted_at is not None and r.link is None}
         if not lost:
             return {}
-        if self._applier.unasked is not None:
-            return dict.fromkeys(lost, self._applier.unasked)
+        if self._course.unasked is not None:
+            return dict.fromkeys(lost, self._course.unasked)
         questions = [Question(source_id, record.attempted_match) for source_id, record in lost.items()]
         answers = await self._asking[rules.kind].ask(questions, afresh=afresh)
         shown = {one: answer for one, answer in answers.items() if answer and not isinstance(answer, Failed)}
@@ -58,7 +58,7 @@ class Recovering:
             record = lost[source_id]
             if isinstance(answer, Failed):
                 untold[source_id] = answer
-                self._applier.refused_a_question(answer)
+                self._course.refused_a_question(answer)
                 continue
             free = [account for account in answer if account.id not in owners]
             if latest.get(record.attempted_match, 0.0) > (record.attempted_at or 0.0):
@@ -91,14 +91,14 @@ class Recovering:
         doubtful = {r.source_id: r.link.target_id for r in records if r.attempted_at is not None and r.link is not None}
         if not doubtful:
             return {}
-        if self._applier.unasked is not None:
-            return dict.fromkeys(doubtful, self._applier.unasked)
+        if self._course.unasked is not None:
+            return dict.fromkeys(doubtful, self._course.unasked)
         shown = await self._asking[rules.kind].look(list(doubtful.values()))
         return {source_id: shown[target_id] for source_id, target_id in doubtful.items()}
 
     async def shown_now(self, kind: Kind, links: Sequence[Link]) -> Mapping[TargetId, Link]:
         """Return those of these links whose account the target shows, with what it shows now as agreed."""
-        if not links or self._applier.unasked is not None:
+        if not links or self._course.unasked is not None:
             return {}
         shown = await self._asking[kind].look([link.target_id for link in links])
         hidden, active = diffing.never_shown(self._profile.attributes(kind)), self._profile.active
@@ -122,11 +122,11 @@ class Recovering:
                     self._journal.log(log)
                 hidden = diffing.never_shown(self._profile.attributes(rules.kind))
                 return settling.looked_at(record, resource, self._profile.active, hidden)
-            case Missing() if not leaving and self._applier.made_just_now(record):
+            case Missing() if not leaving and self._course.made_just_now(record):
                 return NOT_SHOWN_YET
             case Missing() if not leaving:
                 assert record.link is not None
-                self._applier.vanished.add(record.link.target_id)
+                self._course.vanished.add(record.link.target_id)
                 return replace(record, link=None, verdict=Verdict.NEW, attempted_at=None, attempted_off_at=None)
             case Failed(fault=fault) if not leaving and fault in ANOTHER_TIME:
                 return shown

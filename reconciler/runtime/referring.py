@@ -12,8 +12,8 @@ from reconciler.core.model import KINDS, Action, Change, Job, Kind, Profile, Sou
 from reconciler.core.outcomes import Done, Failed, Fault, Missing
 from reconciler.core.records import Link, LogRecord, Modified, Record, Step, Verdict
 from reconciler.ports import Clock, Seen, Store, Target
-from reconciler.runtime.apply import Applier
 from reconciler.runtime.canary import Canary
+from reconciler.runtime.course import Course
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.lanes import each
 from reconciler.runtime.turns import Hand
@@ -43,7 +43,7 @@ class Referring:
         store: Store,
         target: Target,
         journal: Journal,
-        applier: Applier,
+        course: Course,
         clock: Clock,
         tell: Callable[[Operation], None],
         *,
@@ -52,7 +52,7 @@ class Referring:
         canary: Canary,
     ) -> None:
         self._job, self._profile, self._job_id, self._store, self._target = job, profile, job_id, store, target
-        self._journal, self._applier, self._clock = journal, applier, clock
+        self._journal, self._course, self._clock = journal, course, clock
         self._tell, self._concurrency, self._hand, self._canary = tell, concurrency, hand, canary
 
     async def look_again(self, vanished: Collection[TargetId]) -> None:
@@ -76,7 +76,7 @@ class Referring:
     async def references(self) -> None:
         """Send each reference whose wanted entry has a target id by now."""
         after = 0
-        while self._applier.stopped is None:
+        while self._course.stopped is None:
             rows = await self._store.resolvable(self._job_id, after, PAGE)
             if not rows:
                 break
@@ -133,7 +133,7 @@ class Referring:
     async def _refer(self, reference: _Reference) -> None:
         operation, link, names = reference.operation, reference.link, reference.names
         record, changes = operation.record, operation.changes
-        if self._applier.stopped is not None:
+        if self._course.stopped is not None:
             await self._journal.entry(record)  # that it was to be sent is written down already: it was not
             return
         began = self._clock.monotonic()
@@ -165,7 +165,7 @@ class Referring:
 
     async def _not_referred(self, record: Record, changes: Sequence[Change], failure: Failed, now: float) -> None:
         if failure.fault in (Fault.UNREACHABLE, Fault.UNAUTHORIZED):
-            self._applier.stopped = failure
+            self._course.stopped = failure
             return
         names = ", ".join(change.path for change in changes)
         why = f"{names}: {failure.reason}"
@@ -174,7 +174,7 @@ class Referring:
         if (
             failure.fault is Fault.NOT_FOUND
             and record.link is not None
-            and not self._applier.made_just_now(record)
+            and not self._course.made_just_now(record)
             and isinstance(await self._target.get(record.kind, record.link.target_id), Missing)
         ):
             # the entry is matched again in the next cycle, and what it points to goes with it
@@ -184,10 +184,10 @@ class Referring:
         else:
             rejected = settling.rejected(record, record.fingerprint, failure.error_code, why, now)
             rejected.attempted_at = now if failure.may_have_been_done else rejected.attempted_at
-            if failure.fault is Fault.NOT_FOUND and self._applier.made_just_now(record):
+            if failure.fault is Fault.NOT_FOUND and self._course.made_just_now(record):
                 rejected.due_at = now  # a target that does not show it yet may do so in the next cycle
             await self._journal.entry(rejected, log)
-        self._applier.failed(record.source_id, "update", failure.error_code, why, reference=True)
+        self._course.failed(record.source_id, "update", failure.error_code, why, reference=True)
 
 
 def _joined(agreed: object, ids: Sequence[TargetId]) -> object:

@@ -14,6 +14,7 @@ from reconciler.core.reasons import Reason
 from reconciler.core.records import Verdict
 from reconciler.ports import Owner, Target
 from reconciler.runtime.asking import FEW, Asking
+from reconciler.runtime.course import Course
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.turns import Hand
 
@@ -26,15 +27,11 @@ LIVING = frozenset({Verdict.IN_SCOPE, Verdict.INACTIVE, Verdict.UNKNOWN, Verdict
 class Sender(Protocol):
     """Sends one operation, and writes down what becomes of it."""
 
-    stopped: Failed | None
-
     async def perform(self, operation: Operation) -> None: ...
 
     async def fail(
         self, operation: Operation, failure: Failed, took_ms: int = 0, *, together_with: Owner | None = None
     ) -> None: ...
-
-    async def owner(self, kind: Kind, account: Account) -> Owner | None: ...
 
     async def match_again(self, operation: Operation, found: Sequence[Account]) -> bool: ...
 
@@ -51,10 +48,11 @@ class TakenNames:
         journal: Journal,
         asking: Mapping[Kind, Asking],
         hand: Hand,
+        course: Course,
         sender: Sender,
     ) -> None:
         self._job, self._target, self._journal, self._asking, self._hand = job, target, journal, asking, hand
-        self._sender = sender
+        self._course, self._sender = course, sender
         self.aside: list[Operation] = []
         self._unclear: dict[tuple[Kind, SourceId], Failed] = {}
         """What the target said to those whom it may have refused because of a taken name, without a word of that."""
@@ -95,7 +93,7 @@ class TakenNames:
     async def _send_again(self) -> None:
         for _ in range(ROUNDS_MAX):
             waiting, self.aside = self.aside, []
-            if not waiting or self._sender.stopped is not None:
+            if not waiting or self._course.stopped is not None:
                 return
             for operation in waiting:
                 await self._sender.perform(operation)
@@ -132,7 +130,7 @@ class TakenNames:
         Many who are refused at once are not asked for: that is not because of their names.
         """
         link = operation.record.link
-        if len(self._unclear) > FEW or self._sender.stopped is not None:
+        if len(self._unclear) > FEW or self._course.stopped is not None:
             return ()
         found = await self._asking[operation.record.kind].ask_one(_needed(operation))
         if isinstance(found, Failed):
@@ -227,7 +225,7 @@ class TakenNames:
             Fault.CONFLICT, "the target says that the name is taken, and does not show by whom", 409
         )
         for account in found:
-            owner = await self._sender.owner(operation.record.kind, account)
+            owner = await self._journal.owner(self._target.identity, operation.record.kind, account.id)
             if owner is None:
                 unseen = Failed(Fault.CONFLICT, f"the account {account.id}, which is nobody's here, has the name", 409)
             elif owner.source_id != operation.record.source_id:

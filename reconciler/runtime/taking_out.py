@@ -17,6 +17,7 @@ from reconciler.core.scoping import Leaving
 from reconciler.errors import NobodyOrSeveral, ReconcilerError
 from reconciler.ports import Clock, Store
 from reconciler.runtime.apply import Applier
+from reconciler.runtime.course import Course
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.lanes import each
 from reconciler.runtime.rules import KindRules
@@ -183,9 +184,10 @@ async def _disable(
             identities = world.source.identity, world.target.identity
             state = await store.open_job(plan.job.name, *identities, clock.now())
         journal = Journal(store, state.job_id, state.epoch, clock, initiated_by=f"by hand: {by}")
+        course = Course(journal.counts, clock)
         applier = Applier(
             *(plan.job, plan.profile, store, world.target, journal, Spool(store, state.job_id), {}, clock),
-            *(world.progress, Hand()),
+            *(world.progress, Hand(), course),
         )
         try:
             [record] = (await store.records(state.job_id, rules.kind, [source_id])).values()
@@ -205,8 +207,8 @@ async def _disable(
                 await journal.flush()
                 if cycle is None:
                     await store.close_visit(state.job_id, state.epoch, clock.now())
-        if applier.stopped is not None:
-            return came_to("failed", f"{applier.stopped.reason}; the next cycle tries again")
-        if applier.failures:
-            return came_to("failed", f"{applier.failures[0]['reason']}; the next cycle tries again")
+        if course.stopped is not None:
+            return came_to("failed", f"{course.stopped.reason}; the next cycle tries again")
+        if course.failures:
+            return came_to("failed", f"{course.failures[0]['reason']}; the next cycle tries again")
         return came_to("disabled")

@@ -10,8 +10,8 @@ from reconciler.core.model import Job
 from reconciler.core.outcomes import Account
 from reconciler.core.records import Link, Verdict
 from reconciler.ports import Clock, Owner, Store
-from reconciler.runtime.apply import SHOWN_WITHIN_SECONDS
 from reconciler.runtime.candidates import Candidate
+from reconciler.runtime.course import SHOWN_WITHIN_SECONDS
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.turns import Hand
 
