@@ -1,4 +1,4 @@
-"""Sends operations with bounded concurrency, and writes down what became of each."""
+"""Has operations sent with bounded concurrency, and writes down what became of each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from reconciler.runtime.asking import Asking
 from reconciler.runtime.course import NOT_SHOWN_YET, Course
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.keeping import Keeping, as_changes, not_kept, shows_all
-from reconciler.runtime.last_look import last_look
+from reconciler.runtime.sending import Sending
 from reconciler.runtime.spool import Spool
 from reconciler.runtime.taken_names import TakenNames
 from reconciler.runtime.turns import Hand
@@ -49,6 +49,7 @@ class Applier:
         self._job, self._profile, self._store, self._target = job, profile, store, target
         self._journal, self._spool, self._asking, self._clock = journal, spool, asking, clock
         self._progress, self._hand, self._course = progress, hand, course
+        self._sending = Sending(profile, target, journal, asking, clock, course)
         self._keeping = Keeping(target, profile)
         self.taken_names = TakenNames(job, target, journal, asking, hand, course, self)
         self.again: list[tuple[Kind, SourceId]] = []
@@ -64,8 +65,6 @@ class Applier:
         """Of those to whom others refer, who has an account by now."""
         self._making: dict[tuple[Kind, SourceId], anyio.Event] = {}
         """Of those, whose account is being made; who waits for one of them is not among them."""
-        self._disabled_alone: set[tuple[Kind, SourceId]] = set()
-        """Who was disabled without the rest of the change, such as a new name: that is tried in the next cycle."""
 
     async def work(self) -> None:
         """Send operations one after the other; several workers run side by side."""
@@ -118,7 +117,9 @@ class Applier:
 
     async def _perform(self, operation: Operation) -> None:
         began = self._clock.monotonic()
-        operation, outcome = await self._sent(operation)
+        if operation.word == "create":
+            self._refer(operation)
+        operation, outcome = await self._sending.send(operation)
         took_ms = round((self._clock.monotonic() - began) * 1000)
         self.finished += 1
         self._progress.advance("apply", self.finished, max(self.finished, self._spool.planned))
@@ -165,7 +166,7 @@ class Applier:
             operation.in_doubt = True  # what refuses it now may be what an earlier try has made
         record = settling.failed(operation, failure, now)
         if together_with is not None and not operation.negative:
-            if (together_with.kind, together_with.source_id) in self._disabled_alone:
+            if (together_with.kind, together_with.source_id) in self._sending.disabled_alone:
                 record.due_at = now
             elif together_with.tried_again_at is not None:
                 record.due_at = max(now, together_with.tried_again_at)
@@ -177,89 +178,6 @@ class Applier:
         self._course.failed(
             operation.record.source_id, operation.word, failure.error_code, failure.reason, known=_is_known(record)
         )
-
-    async def _sent(self, operation: Operation) -> tuple[Operation, Done | Missing | Failed]:
-        """Return what was sent, and the answer: in place of a delete a disable where the account is on all the same."""
-        if operation.after_disable:
-            looked = await last_look(operation, self._target, self._profile)
-            if isinstance(looked, Failed):
-                return operation, looked
-            if looked.word != operation.word:
-                await self._journal.entry(settling.attempted(looked, self._clock.now()))
-                await self._journal.flush()
-            operation = looked
-        return operation, await self._send(operation)
-
-    async def _send(self, operation: Operation) -> Done | Missing | Failed:
-        record = operation.record
-        match operation.word:
-            case "create":
-                return await self._create(operation)
-            case "delete":
-                assert record.link is not None
-                return await self._delete(record.kind, record.link.target_id)
-            case "adopt" | "update" | "enable" | "disable":
-                return await self._update(operation)
-
-    async def _update(self, operation: Operation) -> Done | Failed:
-        record = operation.record
-        if operation.account is not None:
-            target_id, agreed = operation.account.id, operation.account.resource
-        else:
-            assert record.link is not None
-            target_id, agreed = record.link.target_id, record.link.agreed
-        if not operation.changes:
-            return Done()
-        outcome = await self._target.update(record.kind, target_id, operation.changes, agreed)
-        if isinstance(outcome, Failed) and outcome.fault is Fault.NOT_FOUND:
-            outcome = await self._gone_or_refused(record.kind, target_id, outcome)
-        if isinstance(outcome, Failed) and operation.word == "disable" and outcome.fault not in _REACHES_NOTHING:
-            alone = tuple(c for c in operation.changes if c.path == self._profile.active)
-            if len(alone) < len(operation.changes) or outcome.fault is Fault.CONFLICT:
-                # nothing may stand between a leaver and the disable: not another attribute's refusal, which may be that
-                # of a taken name, and not somebody who changes the account at the same moment
-                operation.changes = alone
-                operation.fingerprint = None  # the rest is tried again
-                self._disabled_alone.add(record.key)
-                operation.in_doubt = outcome.may_have_been_done
-                return await self._target.update(record.kind, target_id, alone, agreed)
-        return outcome
-
-    async def _delete(self, kind: Kind, target_id: TargetId) -> Done | Missing | Failed:
-        """Delete. A 404 of an account that is there comes from something before the app, or from one that cannot."""
-        outcome = await self._target.delete(kind, target_id)
-        if isinstance(outcome, Missing) and isinstance(await self._target.get(kind, target_id), Account):
-            why = f"deleting a {kind}: the target says that there is no such {kind}, and shows it all the same"
-            return Failed(Fault.INVALID, why, 404)
-        return outcome
-
-    async def _gone_or_refused(self, kind: Kind, target_id: TargetId, failure: Failed) -> Failed:
-        """Return the 404 only of an account that is not there: it may be about a manager whom the change names.
-
-        A link that is dropped too early may end in a second account, a disable that counts as done in an open door.
-        """
-        match await self._target.get(kind, target_id):
-            case Missing():
-                return failure
-            case Account():
-                return replace(failure, fault=Fault.INVALID, reason=f"{failure.reason}; the {kind} itself is there")
-            case Failed() as unanswered:
-                return unanswered
-
-    async def _create(self, operation: Operation) -> Done | Failed:
-        self._refer(operation)
-        outcome = await self._target.create(operation.record.kind, operation.resource)
-        if not (isinstance(outcome, Failed) and outcome.may_have_been_done):
-            return outcome
-        self._course.in_doubt.add((operation.record.kind, operation.record.source_id))
-        found = await self._asking[operation.record.kind].ask_one(operation.match)
-        match found:
-            case (account,) if not await self._journal.owner(self._target.identity, operation.record.kind, account.id):
-                return Done(account)
-        # Before it is sent again, a list that is older than this is made anew. Where somebody has the account, or
-        # several have the name, the next look tells whose they are: another create may be a second account.
-        self._asking[operation.record.kind].outdate()
-        return outcome
 
     def _refer(self, operation: Operation) -> None:
         """Put in what is pointed to and has got its account since the plan was made: a request less for each."""
@@ -409,7 +327,3 @@ class Applier:
 def _is_known(record: Record) -> bool:
     """Whether an entry that failed had failed before."""
     return record.escrow is not None and record.escrow.failures > 1
-
-
-_REACHES_NOTHING = (Fault.UNREACHABLE, Fault.UNAUTHORIZED, Fault.NOT_FOUND, Fault.THROTTLED)
-"""What a smaller request meets just as well."""
