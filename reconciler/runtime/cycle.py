@@ -481,7 +481,7 @@ class _Cycle:
         if self._course.halted:
             result = "paused"
         problems = [*self._canary.problems, *self._reading.problems]
-        problems += [*nobody_assigned(self._job, self._reading.named.given), *self._singly.problems]
+        problems += [*nobody_assigned(self._job, self._reader.staging.named.given), *self._singly.problems]
         problems += [refusal.reason for refusal in (stopped, forbidden) if refusal is not None]
         if end.breach is not None and stopped is None and forbidden is None:
             problems.append(f"{end.breach.rule}: {end.breach.arithmetic or end.breach.answer}")

@@ -250,7 +250,7 @@ class _Visit:
         groups = [group.id for group in asked.groups] if "group" in self._rules else []
         await self._take_over_from_the_cycle(asked.users, [group.id for group in asked.groups])
         await self._reader.read_memberships()
-        self._watching.groups = self._reader.reading.named
+        self._watching.groups = self._reader.staging.named
         await self._provision("group", groups)
         await self._provision("user", asked.users)
         await self._send_what_was_weighed(cycle_id)

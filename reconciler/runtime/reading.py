@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-from reconciler.core.assignments import KnownGroups, Memberships
 from reconciler.core.met import Keys
 from reconciler.core.model import KINDS, Entry, Kind, SourceId, TargetId
 from reconciler.core.outcomes import Failed
@@ -15,7 +14,6 @@ from reconciler.core.singly import AssignedSingly
 from reconciler.ports import (
     AssignmentPage,
     EntryPage,
-    GroupMembers,
     JobState,
     MembershipPage,
     PresentPage,
@@ -26,7 +24,6 @@ from reconciler.ports import (
     Watermark,
     chunks,
 )
-from reconciler.runtime.assigning import Assigning
 from reconciler.runtime.auditing import Audit
 from reconciler.runtime.beside import Beside
 from reconciler.runtime.canary import Canary
@@ -35,6 +32,7 @@ from reconciler.runtime.deciding import NO_MEMBERSHIPS, Deciding
 from reconciler.runtime.fitting import Fitting
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.rules import Fingerprint, KindRules, wanted_of
+from reconciler.runtime.staging import Staging
 from reconciler.runtime.world import World
 
 PAGE = 1000
@@ -65,13 +63,10 @@ class Reading:
     """Of whom the source itself said that they are gone."""
     problems: list[str] = field(default_factory=list)
     watermark: str | None = None
-    seen_groups: set[SourceId] = field(default_factory=set)
     in_source: list[SourceId] = field(default_factory=list)
     """In a full cycle: the groups that the source showed."""
     unknown_groups: set[SourceId] = field(default_factory=set)
     """Groups that the rules name and the source does not show any more: not known, so not gone."""
-    named: KnownGroups = field(default_factory=lambda: KnownGroups({}, complete=True))
-
     ended: bool = False
     fault: Failed | None = None
     """Why the source could not be worked with, as the first part that ended by it says."""
@@ -110,14 +105,15 @@ class Reader:
         self._job, self._state, self._rules, self._full = job, state, rules, full
         self._journal, self._course, self._deciding, self._canary = journal, course, deciding, canary
         self._singly, self._beside = singly, beside
-        self._assigning = Assigning(world.store, state.job_id, rules.values())
         self.reading = Reading({kind: Seen(state.ceiling) for kind in KINDS})
         known = full and self._source.incremental and state.completed_rules == rules_version
         self.audit = Audit() if known and state.watermark is not None and not canary.restricted else None
         """In a cycle that reads everything although the source tells what changed."""
-        self._is_back = False
-        """Whether a group is there that was not, and its source says only that its members are as they were."""
         self._fitting = Fitting(self.reading.problems)
+        self.staging = Staging(
+            *(world.store, state.job_id, rules, self._fitting, singly, self.audit, self.reading.problems),
+            incremental=self._source.incremental,
+        )
         self._left_behind: set[TargetId] = set()
         """Accounts of those who are gone: a directory clears what named them, and does not show that it did."""
         self._shown = {kind: Keys() for kind in KINDS}
@@ -146,25 +142,24 @@ class Reader:
 
         So where very many wait to be looked at, and where who is in a group that is back would not be said.
         """
-        staged: list[GroupMembers] = []
         unknown: dict[Kind, list[SourceId]] = {kind: [] for kind in KINDS}
         async with aclosing(_events(self._source.read(self._wanted(), since))) as events:
             async for event in events:
                 match event:
-                    case AssignmentPage(assignments=assignments):
-                        self._assigning.take(assignments)
-                    case MembershipPage():
-                        await self._stage(event, staged)
+                    case AssignmentPage() | MembershipPage():
+                        await self.staging.take(event)
                     case ReadEnd(part=part, complete=complete, problems=problems, delta=delta, fault=fault):
                         complete = complete and part not in self._fitting.short
                         self.reading.complete[part], self.reading.delta[part] = complete, delta
                         self.reading.fault = self.reading.fault or fault
                         self.reading.problems += problems
                         if part == "assignments":
-                            await self._take_assignments(complete=complete)
+                            await self.staging.end_assignments(complete=complete)
                         if part == "memberships":
-                            await self._resolve_groups(staged)
-                            if since is not None and complete and (self._is_back or await self._many_wait()):
+                            self.reading.unknown_groups = await self.staging.end_memberships(
+                                complete=complete, delta=delta
+                            )
+                            if since is not None and complete and (self.staging.is_back or await self._many_wait()):
                                 return False
                     case EntryPage(kind=kind, entries=entries):
                         entries = self._fitting.entries(kind, entries)
@@ -277,13 +272,13 @@ class Reader:
     async def _decide_again(
         self, rules: KindRules, entries: Sequence[Entry], records: Mapping[SourceId, Record]
     ) -> None:
-        memberships = await self._memberships(rules, [entry.id for entry in entries])
+        memberships = await self.staging.memberships(rules, [entry.id for entry in entries])
         work = []
         for entry, print_ in self._fitting.prints(entries, memberships, self._fingerprint[rules.kind]):
             of = memberships.get(entry.id, NO_MEMBERSHIPS)
             work.append((entry, records.get(entry.id) or Record(rules.kind, entry.id), of, print_))
         if work:
-            await self._deciding.page(rules, self.reading.named, work)
+            await self._deciding.page(rules, self.staging.named, work)
 
     def _told(self, rules: KindRules, entries: Sequence[Entry], records: Mapping[SourceId, Record]) -> Sequence[Entry]:
         """Return those who are not said to be gone; the others are noted, where anything is known of them."""
@@ -305,22 +300,19 @@ class Reader:
     async def read_memberships(self) -> None:
         """Take in who is in which group, as the source says now, and nothing else."""
         wanted = replace(self._wanted(), users=False, groups=False)
-        staged: list[GroupMembers] = []
         async for event in self._source.read(wanted, None) if wanted.memberships else _nothing():
             match event:
-                case AssignmentPage(assignments=assignments):
-                    self._assigning.take(assignments)
+                case AssignmentPage() | MembershipPage():
+                    await self.staging.take(event)
                 case ReadEnd(part="assignments", complete=complete, problems=problems):
                     self.reading.complete["assignments"] = complete
                     self.reading.problems += problems
-                    await self._take_assignments(complete=complete)
-                case MembershipPage():
-                    await self._stage(event, staged)
+                    await self.staging.end_assignments(complete=complete)
                 case ReadEnd(part="memberships", complete=complete, problems=problems):
                     complete = complete and "memberships" not in self._fitting.short
                     self.reading.complete["memberships"], self.reading.delta["memberships"] = complete, False
                     self.reading.problems += problems
-                    await self._resolve_groups(staged)
+                    self.reading.unknown_groups = await self.staging.end_memberships(complete=complete, delta=False)
                 case _:
                     pass
 
@@ -334,68 +326,17 @@ class Reader:
         await self._journal.flush()
         entries = await self._source.fetch(rules.kind, ids, self._wanted())
         present = [entry for entry in entries.values() if entry is not None and self._canary.lets(entry)]
-        memberships = await self._memberships(rules, [entry.id for entry in present])
+        memberships = await self.staging.memberships(rules, [entry.id for entry in present])
         records = await self._store.records(self._state.job_id, rules.kind, [entry.id for entry in present])
         work = []
         for entry, print_ in self._fitting.prints(present, memberships, self._fingerprint[rules.kind]):
             of = memberships.get(entry.id, NO_MEMBERSHIPS)
             work.append((entry, records.get(entry.id) or Record(rules.kind, entry.id), of, print_))
-        await self._deciding.page(rules, self.reading.named, work, afresh=True, last=last)
+        await self._deciding.page(rules, self.staging.named, work, afresh=True, last=last)
         return entries
 
     def _wanted(self) -> Wanted:
         return self._beside.with_groups(wanted_of(self._rules))
-
-    async def _take_assignments(self, *, complete: bool) -> None:
-        changed = await self._assigning.end(complete=complete)
-        if self.audit is not None:
-            self.audit.moved(changed)
-        self.reading.named = self._assigning.known(self.reading.named)
-
-    async def _stage(self, page: MembershipPage, staged: list[GroupMembers]) -> None:
-        """Write memberships. Who is missing from a list is taken out only when all of it was read well."""
-        groups = self._fitting.groups(page.groups)
-        self.reading.seen_groups.update(group.group_id for group in groups)
-        for group in groups if self._singly.asks else ():
-            if not group.partial and not group.gone:
-                self._singly.group(group.group_id, group.name, group.members)
-        job_id, again = self._state.job_id, self._source.incremental
-        if gone := [group.group_id for group in groups if group.gone]:
-            await self._store.forget_groups(job_id, gone, look_again=again)
-        groups = [group for group in groups if not group.gone] if gone else groups
-        if same := [group.group_id for group in groups if group.unchanged]:
-            known = await self._store.known_groups(job_id, same)
-            self._is_back = self._is_back or len(known) < len(same)
-            groups = [group for group in groups if not group.unchanged or group.group_id in known]
-        if moved := await self._store.stage_memberships(job_id, groups, additive=True, look_again=again):
-            if self.audit is not None:
-                self.audit.moved(moved)
-            mixed = await self._store.mixed_groups(job_id, [group.group_id for group in groups])
-            staged += [group for group in groups if group.group_id in mixed]
-
-    async def _resolve_groups(self, staged: Sequence[GroupMembers]) -> None:
-        complete = self.reading.complete["memberships"]
-        if complete:
-            for groups in chunks(staged, PAGE):
-                await self._store.stage_memberships(
-                    self._state.job_id, groups, additive=False, look_again=self._source.incremental
-                )
-        names = [name for rules in self._rules.values() for name in rules.scope.group_names]
-        named = await self._store.groups_named(self._state.job_id, sorted(set(names)))
-        shows_all = complete and not self.reading.delta["memberships"]
-        if shows_all:
-            staged_before = named
-            # a group that a complete reading does not show is not there, whatever was staged earlier
-            named = {name: tuple(i for i in ids if i in self.reading.seen_groups) for name, ids in named.items()}
-        self.reading.named = self._assigning.known(KnownGroups(named, complete=complete))
-        missing = self.reading.named.missing(tuple(sorted(set(names))))
-        self.reading.problems += [f"the source has no group {name}: who is in it is unknown" for name in missing]
-        if shows_all:
-            unknown = {group_id for name in missing for group_id in staged_before.get(name, ())}
-            await self._store.drop_groups(
-                self._state.job_id, self.reading.seen_groups | unknown, look_again=self._source.incremental
-            )
-            self.reading.unknown_groups = unknown
 
     async def _page(self, rules: KindRules, entries: Sequence[Entry]) -> None:
         """Tell the changed from the unchanged, and decide on the changed."""
@@ -413,7 +354,7 @@ class Reader:
             entries = self._told(rules, entries, await self._store.records(self._state.job_id, kind, deleted))
         if kind == "group":
             self.reading.in_source += [entry.id for entry in entries] if self._full else []
-        memberships = await self._memberships(rules, [entry.id for entry in entries])
+        memberships = await self.staging.memberships(rules, [entry.id for entry in entries])
         printed = self._fitting.prints(entries, memberships, self._fingerprint[kind])
         prints = [(entry.id, print_) for entry, print_ in printed]
         records = dict(
@@ -432,24 +373,11 @@ class Reader:
                 for entry, print_ in printed
                 if entry.id in records
             ]
-            await self._deciding.page(rules, self.reading.named, work)
+            await self._deciding.page(rules, self.staging.named, work)
         if kind == "user":
             self._progress.advance("users", self.reading.users)
         else:
             self._progress.advance("groups", self.reading.groups)
-
-    async def _memberships(self, rules: KindRules, ids: Sequence[SourceId]) -> Mapping[SourceId, Memberships]:
-        """Return who of these is in which of the groups that the rules name."""
-        assigned = {nested: self._assigning.groups(rules.kind, nested=nested) for nested in (False, True)}
-        direct_groups = (*self.reading.named.ids(rules.scope.direct_groups), *assigned[False])
-        nested_groups = (*self.reading.named.ids(rules.scope.nested_groups), *assigned[True])
-        direct: Mapping[SourceId, frozenset[SourceId]] = {}
-        nested: Mapping[SourceId, frozenset[SourceId]] = {}
-        if direct_groups:
-            direct = await self._store.memberships(self._state.job_id, ids, direct_groups, nested=False)
-        if nested_groups:
-            nested = await self._store.memberships(self._state.job_id, ids, nested_groups, nested=True)
-        return self._assigning.memberships(ids, direct, nested)
 
 
 async def _events(events: AsyncIterator[ReadEvent]) -> AsyncGenerator[ReadEvent]:
