@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import anyio
 
-from reconciler.core.assignments import nobody_assigned
 from reconciler.core.decisions import Operation
 from reconciler.core.escrow import OF_AN_OUTAGE
 from reconciler.core.guarding import Guards
-from reconciler.core.health import CycleEnd, after_cycle, compares
+from reconciler.core.health import compares
 from reconciler.core.model import KINDS, Kind
-from reconciler.core.notices import both
 from reconciler.core.outcomes import Failed
-from reconciler.core.singly import AssignedSingly
-from reconciler.core.standing import QuarantineReason, Standing
-from reconciler.ports import JobState, Tidying
+from reconciler.core.standing import Standing
+from reconciler.ports import JobState
 from reconciler.runtime import health
 from reconciler.runtime.apply import Applier
 from reconciler.runtime.asking import Asking
 from reconciler.runtime.beside import Beside
 from reconciler.runtime.canary import Canary
+from reconciler.runtime.closing import Begun, Closing
 from reconciler.runtime.course import Course
 from reconciler.runtime.deciding import Deciding
 from reconciler.runtime.draining import drain
@@ -33,11 +31,10 @@ from reconciler.runtime.holding import Holding
 from reconciler.runtime.joining import Joining, Removals
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.leavers import Leavers
-from reconciler.runtime.overdue import tell_of_overdue
 from reconciler.runtime.pruning import prune
 from reconciler.runtime.reading import Reader
 from reconciler.runtime.referring import Referring
-from reconciler.runtime.report import CycleReport, State, not_begun, not_run
+from reconciler.runtime.report import CycleReport, not_begun, not_run
 from reconciler.runtime.rules import KindRules
 from reconciler.runtime.spool import Spool
 from reconciler.runtime.turns import Hand, UnderWay
@@ -92,17 +89,6 @@ async def run_cycle(
         raise one_of(errors) from errors
 
 
-@dataclass(frozen=True, slots=True)
-class _Begun:
-    """How things stood when the cycle began."""
-
-    cycle_id: str
-    at: float
-    ticking: float
-    requests: Mapping[str, int]
-    initial: bool
-
-
 class _Cycle:
     def __init__(
         self,
@@ -122,7 +108,7 @@ class _Cycle:
         self._stop, self._asked_by = stop, asked_by
         self._job = plan.job
         self._turns, self._hand, self._canary = world.turns.of(plan.job.name), Hand(), Canary(plan.job)
-        self._singly, self._beside = AssignedSingly(plan.job), Beside(plan.beside)
+        self._beside = Beside(plan.beside)
         self._store, self._clock = world.store, world.clock
         self._rules = {
             kind: rules for kind in KINDS if (rules := KindRules.compile(plan.job, kind, plan.profile)) is not None
@@ -146,6 +132,7 @@ class _Cycle:
                 await self._store.end_waits(state.job_id, state.epoch, OF_AN_OUTAGE, at)
             self._managed = await self._store.linked_count(state.job_id)
             initial = self._full or state.completed_rules != self._plan.rules_version
+            begun = Begun(cycle_id, at, ticking, requests, initial, self._standing)
             self._furnish(state, expect_many=initial)
             await self._holding.begin()
             self._deciding.taken_out = self._holding.taken_out
@@ -160,7 +147,8 @@ class _Cycle:
                 with anyio.CancelScope(shield=True):  # what was done is written down, also when we are cut off
                     await self._journal.flush()
             async with self._turns.door:
-                return await self._finish(state, _Begun(cycle_id, at, ticking, requests, initial))
+                await self._look_again_at_whom_it_left_alone(state)
+                return await self._closing.close(begun)
         finally:
             self._turns.cycle = None
             self._deciding.elsewhere.end()
@@ -289,11 +277,15 @@ class _Cycle:
             canary=self._canary,
         )
         self._reader = Reader(
-            *(world, state, self._rules, plan.rules_version, self._journal, self._course, self._deciding),
+            plan,
+            world,
+            state,
+            self._rules,
+            self._journal,
+            self._course,
+            self._deciding,
             self._canary,
-            self._singly,
             self._beside,
-            job=plan.job.name,
             full=self._full,
         )
         self._reading = self._reader.reading
@@ -309,11 +301,12 @@ class _Cycle:
             full=self._full,
             hand=self._hand,
         )
+        self._closing = Closing(
+            plan, world, state, self._journal, self._course, self._reader, self._deciding, self._holding, self._joining
+        )
 
     async def _send(self, operations: Sequence[Operation]) -> None:
-        if self._observer is not None:
-            for operation in operations:
-                self._observer(operation, "")
+        self._tell(operations, "")
         await self._spool.put(operations)
 
     def _tell(self, operations: Sequence[Operation], held: str) -> None:
@@ -391,37 +384,6 @@ class _Cycle:
         for one in self._joining.held:
             self._journal.counts["held"] += len(one.members)
 
-    async def _finish(self, state: JobState, begun: _Begun) -> CycleReport:
-        """Write the history; the watermark moves only after a good cycle."""
-        stopped = self._course.stopped or self._course.unasked
-        for kind, source_id in self._journal.refused:
-            self._course.failed(source_id, "link", "AccountTaken", f"another {kind} holds this account")
-        good = stopped is None and self._reading.all_complete
-        await self._look_again_at_whom_it_left_alone(state)
-        end = await self._end(state, begun, good=good)
-        report = self._report(begun, stopped, end)
-        await self._store.close_cycle(
-            state.job_id,
-            state.epoch,
-            watermark=self._reading.watermark if good else None,
-            rules=self._plan.rules_version if good else None,
-            summary=report.as_dict(),
-            now=end.at,
-            settle=both(
-                both(
-                    after_cycle(health.terms_of(self._plan), end),
-                    self._holding.after_cycle(went_through=stopped is None),
-                ),
-                await tell_of_overdue(self._store, self._job.name, end.at),
-            ),
-        )
-        return replace(report, problems=[*report.problems, *await self._put_away()]) if good else report
-
-    async def _put_away(self) -> list[str]:
-        """Let the source put away what it gave, now that it is safe; return what could not be."""
-        source = self._world.source
-        return [] if self._world.rehearsal or not isinstance(source, Tidying) else await source.settled()
-
     async def _look_again_at_whom_it_left_alone(self, state: JobState) -> None:
         """Have the next cycle look at whom this one left to a run on demand: what it had read of them may be newer.
 
@@ -434,73 +396,3 @@ class _Cycle:
                 due_at = self._clock.now() if record.key in out else record.due_at
                 await self._journal.entry(replace(record, fingerprint=None, due_at=due_at))
         await self._journal.flush()
-
-    async def _end(self, state: JobState, begun: _Begun, *, good: bool) -> CycleEnd:
-        """Return what the cycle came to for the job's health."""
-        course, counts, standing = self._course, self._journal.counts, self._standing
-        figures = await self._store.figures(self._job.name)
-        breach = health.breach_of(course, counts, figures, standing)
-        proves: bool | None = True
-        if breach is None and not course.halted:
-            breach = await health.breach_of_source(self._world, self._job, self._reading)
-        if breach is None and not course.halted:
-            proves = health.proves(standing, counts, figures, self._reading)
-        looks_dead = not course.halted and not health.at_once(breach) and health.looks_dead(course, counts)
-        if proves is None or looks_dead:
-            # an app that is away fails everybody: that is told as what it is, and not by how many they are
-            breach = await health.test_target(self._world.target) or breach
-        unread = breach is not None and bool(breach.source)
-        return CycleEnd(
-            self._clock.now(),
-            good,
-            compared=self._deciding.compared,
-            judged=self._reading.all_complete if self._reading.ended and not unread else None,
-            watermark=self._reading.watermark is not None,
-            halted=course.halted,
-            breach=breach,
-            proves=proves is not False,
-            failures=await health.failures_of(self._store, state.job_id, begun.cycle_id, figures),
-            problems=self._reading.problems,
-            target=self._job.target,
-            expires=self._plan.credential_expires,
-        )
-
-    def _report(self, begun: _Begun, stopped: Failed | None, end: CycleEnd) -> CycleReport:
-        holding, held_groups, requests = self._holding, self._joining.held, self._world.target.requests
-        result: State = "active"
-        if holding.problems or held_groups:
-            result = "held"
-        if end.breach is not None or not end.proves:
-            result = "quarantine"
-        if not self._reading.all_complete:
-            result = "incomplete"
-        forbidden = self._course.forbidden if not self._journal.counts["create"] else None
-        dead = end.breach is not None and end.breach.reason is QuarantineReason.EXCEPTION
-        if stopped is not None or forbidden is not None or dead:
-            result = "unreachable"
-        if self._course.halted:
-            result = "paused"
-        problems = [*self._canary.problems, *self._reading.problems]
-        problems += [*nobody_assigned(self._job, self._reader.staging.named.given), *self._singly.problems]
-        problems += [refusal.reason for refusal in (stopped, forbidden) if refusal is not None]
-        if end.breach is not None and stopped is None and forbidden is None:
-            problems.append(f"{end.breach.rule}: {end.breach.arithmetic or end.breach.answer}")
-        problems += holding.problems
-        problems += [f"group {one.group.name} held: {one.why}" for one in held_groups]
-        return CycleReport(
-            job=self._job.name,
-            cycle_id=begun.cycle_id,
-            kind="initial" if begun.initial else "incremental",
-            started_at=begun.at,
-            duration_seconds=self._clock.monotonic() - begun.ticking,
-            state=result,
-            users_read=self._reading.users,
-            groups_read=self._reading.groups,
-            complete=self._reading.all_complete,
-            counts=dict(self._journal.counts),
-            requests={method: n - begun.requests.get(method, 0) for method, n in requests.items()},
-            failures=self._course.failures,
-            problems=problems,
-            arithmetic=holding.arithmetic,
-            only=self._canary.names,
-        )

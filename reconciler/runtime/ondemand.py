@@ -18,7 +18,6 @@ from reconciler.core.guarding import Guards
 from reconciler.core.model import KINDS, Kind, SourceId
 from reconciler.core.naming import Named
 from reconciler.core.outcomes import Failed
-from reconciler.core.singly import AssignedSingly
 from reconciler.ports import Diagnosis, JobState, LogQuery, Wanted, chunks
 from reconciler.runtime.apply import Applier
 from reconciler.runtime.asking import Asking
@@ -232,11 +231,9 @@ class _Visit:
         )
         self._beside = Beside(plan.beside)
         self._reader = Reader(
-            *(world, state, self._rules, plan.rules_version, self._journal, self._course, self._deciding),
+            *(plan, world, state, self._rules, self._journal, self._course, self._deciding),
             self._canary,
-            AssignedSingly(plan.job),
             self._beside,
-            job=plan.job.name,
             full=False,
         )
         self._leavers = Leavers(

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
+from reconciler.core.assignments import nobody_assigned
 from reconciler.core.met import Keys
 from reconciler.core.model import KINDS, Entry, Kind, SourceId, TargetId
 from reconciler.core.outcomes import Failed
@@ -33,7 +34,7 @@ from reconciler.runtime.fitting import Fitting
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.rules import Fingerprint, KindRules, wanted_of
 from reconciler.runtime.staging import Staging
-from reconciler.runtime.world import World
+from reconciler.runtime.world import Plan, World
 
 PAGE = 1000
 LOOKED_AT_APART = 1000
@@ -87,31 +88,29 @@ class Reader:
 
     def __init__(
         self,
+        plan: Plan,
         world: World,
         state: JobState,
         rules: Mapping[Kind, KindRules],
-        rules_version: str,
         journal: Journal,
         course: Course,
         deciding: Deciding,
         canary: Canary,
-        singly: AssignedSingly,
         beside: Beside,
         *,
-        job: str,
         full: bool,
     ) -> None:
         self._source, self._store, self._clock, self._progress = world.source, world.store, world.clock, world.progress
-        self._job, self._state, self._rules, self._full = job, state, rules, full
+        self._job, self._state, self._rules, self._full = plan.job, state, rules, full
         self._journal, self._course, self._deciding, self._canary = journal, course, deciding, canary
-        self._singly, self._beside = singly, beside
+        self._singly, self._beside = AssignedSingly(plan.job), beside
         self.reading = Reading({kind: Seen(state.ceiling) for kind in KINDS})
-        known = full and self._source.incremental and state.completed_rules == rules_version
+        known = full and self._source.incremental and state.completed_rules == plan.rules_version
         self.audit = Audit() if known and state.watermark is not None and not canary.restricted else None
         """In a cycle that reads everything although the source tells what changed."""
         self._fitting = Fitting(self.reading.problems)
         self.staging = Staging(
-            *(world.store, state.job_id, rules, self._fitting, singly, self.audit, self.reading.problems),
+            *(world.store, state.job_id, rules, self._fitting, self._singly, self.audit, self.reading.problems),
             incremental=self._source.incremental,
         )
         self._left_behind: set[TargetId] = set()
@@ -119,8 +118,14 @@ class Reader:
         self._shown = {kind: Keys() for kind in KINDS}
         """Whom a delta has shown, or everything that a source gave instead of one."""
         self._fingerprint: dict[Kind, Fingerprint] = {
-            kind: rules_of.fingerprinter(state.fingerprint_key, rules_version) for kind, rules_of in rules.items()
+            kind: rules_of.fingerprinter(state.fingerprint_key, plan.rules_version) for kind, rules_of in rules.items()
         }
+
+    @property
+    def problems(self) -> list[str]:
+        """What a report must say of what was read, and of whom the rules let take part, in sentences."""
+        nobody = nobody_assigned(self._job, self.staging.named.given)
+        return [*self._canary.problems, *self.reading.problems, *nobody, *self._singly.problems]
 
     async def read(self, *, initial: bool) -> None:
         """Take what the source gives, part by part, and decide on each page as it comes."""
@@ -251,8 +256,8 @@ class Reader:
             rows += [row for row in page if row.verdict is not Verdict.GONE]
             after = page[-1].row_id or 0
         ids = [row.source_id for row in rows]
-        held = [one for hold in await self._store.held(self._job) for one in hold.operations]
-        held += [one.operation for one in await self._store.decisions(self._job)]
+        held = [one for hold in await self._store.held(self._job.name) for one in hold.operations]
+        held += [one.operation for one in await self._store.decisions(self._job.name)]
         return ids + [one.source_id for one in held if one.kind == kind and one.operation != "members"]
 
     async def _take_again(self, rules: KindRules, ids: Sequence[SourceId], records: Mapping[SourceId, Record]) -> None:
@@ -300,7 +305,9 @@ class Reader:
     async def read_memberships(self) -> None:
         """Take in who is in which group, as the source says now, and nothing else."""
         wanted = replace(self._wanted(), users=False, groups=False)
-        async for event in self._source.read(wanted, None) if wanted.memberships else _nothing():
+        if not wanted.memberships:
+            return
+        async for event in self._source.read(wanted, None):
             match event:
                 case AssignmentPage() | MembershipPage():
                     await self.staging.take(event)
@@ -388,9 +395,3 @@ async def _events(events: AsyncIterator[ReadEvent]) -> AsyncGenerator[ReadEvent]
     finally:
         if isinstance(events, AsyncGenerator):
             await events.aclose()
-
-
-async def _nothing() -> AsyncIterator[ReadEvent]:
-    none: tuple[ReadEvent, ...] = ()
-    for event in none:
-        yield event
