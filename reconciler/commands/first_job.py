@@ -13,16 +13,8 @@ from reconciler.config import Described
 from reconciler.config.conversion import mapping_of
 from reconciler.config.job_tables import Condition, DeprovisionTable
 from reconciler.config.profiles import ProfileTable
-from reconciler.core.model import (
-    Apply,
-    AttributeMapping,
-    Constant,
-    Direct,
-    FromExpression,
-    Profile,
-    Untouched,
-    WhenNull,
-)
+from reconciler.core.model import Apply, AttributeMapping, Constant, Direct, FromExpression, Untouched, WhenNull
+from reconciler.core.profile import Profile
 from reconciler.migrate.toml import value as inline
 
 _TEXT = """\

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from reconciler.commands.first_job import mapping_lines
 from reconciler.config import Described
 from reconciler.config.conversion import mapping_of
-from reconciler.core.model import TargetAttribute, ValueType
+from reconciler.core.profile import TargetAttribute, ValueType
 
 _CANNOT = {
     "can_filter": "does not answer filters",

@@ -55,7 +55,7 @@ from reconciler.config.tables import (
     TargetTable,
 )
 from reconciler.config.values import seconds
-from reconciler.core.model import PatchDialect, Profile
+from reconciler.core.profile import PatchDialect, Profile
 from reconciler.errors import ConfigError
 from reconciler.secrets import Secret
 

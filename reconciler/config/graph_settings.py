@@ -15,7 +15,7 @@ from reconciler.config.reading import Place
 from reconciler.config.report import Report
 from reconciler.config.settings import GraphSourceSettings, GraphTargetSettings
 from reconciler.config.values import seconds
-from reconciler.core.model import Profile
+from reconciler.core.profile import Profile
 
 
 def graph_source(name: str, table: GraphSourceTable, report: Report) -> GraphSourceSettings:

@@ -26,7 +26,8 @@ from reconciler.config.values import (
     refusal,
 )
 from reconciler.core.conditions import compile_condition
-from reconciler.core.model import Clause, Operator, ValueType
+from reconciler.core.model import Clause, Operator
+from reconciler.core.profile import ValueType
 from reconciler.errors import ConfigError
 
 ActionName = Literal["create", "update", "delete"]

@@ -43,12 +43,12 @@ from reconciler.core.model import (
     MemberOf,
     Negation,
     ObjectRules,
-    Profile,
     Role,
     SafeguardLimits,
     Scope,
     Triggers,
 )
+from reconciler.core.profile import Profile
 from reconciler.language import LookupTable, compile_expression
 
 

@@ -12,18 +12,9 @@ from reconciler.config.job_tables import MappingTable, UsersTable
 from reconciler.config.reading import Place
 from reconciler.config.report import Report
 from reconciler.config.shape import nearest
-from reconciler.core.model import (
-    Apply,
-    AttributeMapping,
-    Constant,
-    Direct,
-    FromExpression,
-    Kind,
-    Profile,
-    TargetAttribute,
-    ValueType,
-)
+from reconciler.core.model import Apply, AttributeMapping, Constant, Direct, FromExpression, Kind
 from reconciler.core.paths import clash, parse
+from reconciler.core.profile import Profile, TargetAttribute, ValueType
 from reconciler.language import Expression, LookupTable, compile_expression
 
 

@@ -17,7 +17,7 @@ from reconciler.config.reading import spelled
 from reconciler.config.rest_target_table import RestTable
 from reconciler.config.shape import shaped
 from reconciler.config.values import Duration, Table, TargetPath, Text, refusal
-from reconciler.core.model import PatchDialect, Profile, TargetAttribute
+from reconciler.core.profile import PatchDialect, Profile, TargetAttribute
 from reconciler.errors import ConfigError, Problem
 
 Tier = Literal["stated", "vendor", "third_party", "measured", "assumed"]

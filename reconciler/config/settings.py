@@ -11,7 +11,8 @@ from typing import Literal
 from sqlalchemy import URL
 
 from reconciler.config.auth_settings import Auth, Proof, RestAuth
-from reconciler.core.model import ActiveRule, Job, PatchDialect, Profile
+from reconciler.core.model import ActiveRule, Job
+from reconciler.core.profile import PatchDialect, Profile
 from reconciler.dialects.rest import Description
 from reconciler.dialects.rest_operations import Api
 from reconciler.errors import Problem

@@ -12,7 +12,8 @@ from typing import Any
 import orjson
 
 from reconciler.core.levelling import spoken
-from reconciler.core.model import Job, ObjectRules, Profile
+from reconciler.core.model import Job, ObjectRules
+from reconciler.core.profile import Profile
 
 _FORM = "1"
 """Goes up when the same rules decide otherwise in a new release, so that everything is judged again."""

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from reconciler.core.diffing import boolean, is_empty, moment, number, text
-from reconciler.core.model import TargetAttribute, ValueType
+from reconciler.core.profile import TargetAttribute, ValueType
 from reconciler.core.reasons import Reason
 
 Cast = Callable[[Any], Any]

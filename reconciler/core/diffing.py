@@ -8,8 +8,9 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from reconciler.core.levelling import level
-from reconciler.core.model import Change, Resource, TargetAttribute, ValueType
+from reconciler.core.model import Change, Resource
 from reconciler.core.outcomes import Account
+from reconciler.core.profile import TargetAttribute, ValueType
 from reconciler.core.records import Link
 
 UNKEPT_MAX = 3

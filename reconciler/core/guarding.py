@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from reconciler.core.decisions import Operation, Word
-from reconciler.core.model import KINDS, Change, Job, Kind, Profile, SafeguardLimits
+from reconciler.core.model import KINDS, Change, Job, Kind, SafeguardLimits
+from reconciler.core.profile import Profile
 from reconciler.core.safeguards import Safeguard
 
 _MATCHED_ANEW = ("update", "enable", "adopt")

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 from reconciler.core import diffing, settling
 from reconciler.core.decisions import LEAVERS, Decision, Judged, Leave, Operation, Reject, verdict_of
-from reconciler.core.model import Action, Cause, Change, DeprovisionAction, Job, ObjectRules, Profile, Resource
+from reconciler.core.model import Action, Cause, Change, DeprovisionAction, Job, ObjectRules, Resource
 from reconciler.core.outcomes import Account
+from reconciler.core.profile import Profile
 from reconciler.core.records import Link, Record, Verdict
 from reconciler.core.scoping import Leaving
 

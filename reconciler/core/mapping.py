@@ -19,12 +19,11 @@ from reconciler.core.model import (
     Kind,
     MemberOf,
     ObjectRules,
-    Profile,
     Resource,
-    TargetAttribute,
     Untouched,
     WhenNull,
 )
+from reconciler.core.profile import Profile, TargetAttribute
 from reconciler.core.redaction import redacted_paths
 from reconciler.errors import EvaluationError
 from reconciler.language import (

@@ -8,7 +8,8 @@ from itertools import combinations
 from typing import Any
 
 from reconciler.core import casting, paths
-from reconciler.core.model import AttributeMapping, Constant, TargetAttribute
+from reconciler.core.model import AttributeMapping, Constant
+from reconciler.core.profile import TargetAttribute
 from reconciler.core.reasons import Reason
 
 

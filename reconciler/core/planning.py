@@ -10,8 +10,9 @@ from reconciler.core.leaving import CAUSES, Deprovisioning
 from reconciler.core.levelling import guarded
 from reconciler.core.mapping import Mapped
 from reconciler.core.mapping_checks import Failure
-from reconciler.core.model import Action, Cause, Change, Job, ObjectRules, Profile, Resource, TargetId
+from reconciler.core.model import Action, Cause, Change, Job, ObjectRules, Resource, TargetId
 from reconciler.core.outcomes import Account
+from reconciler.core.profile import Profile
 from reconciler.core.reasons import Reason
 from reconciler.core.records import Link, Record, Verdict
 from reconciler.core.scoping import InScope, Leaving

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from reconciler.core import diffing, escrow
 from reconciler.core.decisions import LEAVERS, Leave, Operation
-from reconciler.core.model import Change, Kind, Profile, Resource
+from reconciler.core.model import Change, Kind, Resource
 from reconciler.core.outcomes import Account, Failed
+from reconciler.core.profile import Profile
 from reconciler.core.records import BY_OTHERS, Link, Record, Verdict
 
 WHEN_ALL_ARE = math.inf

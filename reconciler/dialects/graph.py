@@ -13,8 +13,9 @@ import orjson
 
 from reconciler.core import paths as target_paths
 from reconciler.core.diffing import is_empty
-from reconciler.core.model import Kind, Profile, Resource, TargetId
+from reconciler.core.model import Kind, Resource, TargetId
 from reconciler.core.outcomes import Account, Failed, Fault
+from reconciler.core.profile import Profile
 from reconciler.core.reasons import Reason
 from reconciler.dialects import halves, refusals
 from reconciler.dialects.identifiers import names_one

@@ -12,9 +12,10 @@ import orjson
 from reconciler.core import diffing, paths
 from reconciler.core.levelling import level
 from reconciler.core.mapping import MEMBERS
-from reconciler.core.model import Kind, Profile, Resource, TargetAttribute, TargetId, ValueType
+from reconciler.core.model import Kind, Resource, TargetId
 from reconciler.core.outcomes import Account, Failed, Fault
 from reconciler.core.paths import Reader
+from reconciler.core.profile import Profile, TargetAttribute, ValueType
 from reconciler.dialects import refusals, rest
 from reconciler.dialects.identifiers import names_one
 from reconciler.dialects.rest import Listing

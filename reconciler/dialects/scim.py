@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from reconciler.core import diffing, paths
-from reconciler.core.model import Change, Kind, PatchDialect, Profile, Resource, TargetAttribute, TargetId, ValueType
+from reconciler.core.model import Change, Kind, Resource, TargetId
 from reconciler.core.outcomes import Account
 from reconciler.core.paths import ENTERPRISE_SCHEMA, GROUP_SCHEMA, USER_SCHEMA, Path, PathError, Reader
+from reconciler.core.profile import PatchDialect, Profile, TargetAttribute, ValueType
 from reconciler.dialects import identifiers
 
 PATCH_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:PatchOp"

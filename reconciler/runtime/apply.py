@@ -11,8 +11,9 @@ import anyio
 
 from reconciler.core import settling, telling
 from reconciler.core.decisions import Operation
-from reconciler.core.model import Change, Job, Kind, Profile, SourceId, TargetId
+from reconciler.core.model import Change, Job, Kind, SourceId, TargetId
 from reconciler.core.outcomes import Account, Done, Failed, Fault, Missing
+from reconciler.core.profile import Profile
 from reconciler.core.reasons import Reason
 from reconciler.core.records import LogRecord, Record, Verdict
 from reconciler.ports import Clock, Owner, PendingReference, Progress, Store, Target

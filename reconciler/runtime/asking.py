@@ -9,8 +9,9 @@ import anyio
 
 from reconciler.core.characters import plain
 from reconciler.core.levelling import level, spellings
-from reconciler.core.model import Kind, Profile, SourceId, TargetId
+from reconciler.core.model import Kind, SourceId, TargetId
 from reconciler.core.outcomes import Account, Failed, Fault, Found, ListEnd, ListPage, Missing
+from reconciler.core.profile import Profile
 from reconciler.ports import Store, Target
 from reconciler.runtime.lanes import each
 

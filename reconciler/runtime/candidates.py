@@ -10,8 +10,9 @@ from reconciler.core import settling
 from reconciler.core.assignments import Memberships
 from reconciler.core.decisions import Judged, Pending
 from reconciler.core.mapping import Mapped
-from reconciler.core.model import Entry, Kind, Profile, SourceId, TargetId
+from reconciler.core.model import Entry, Kind, SourceId, TargetId
 from reconciler.core.outcomes import Account, Failed, Missing
+from reconciler.core.profile import Profile
 from reconciler.core.records import Record, Verdict
 from reconciler.core.scoping import InScope, Leaving
 from reconciler.ports import Store, Target

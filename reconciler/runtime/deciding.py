@@ -10,17 +10,9 @@ from reconciler.core import leave_dates, settling, telling
 from reconciler.core.assignments import KnownGroups, Memberships
 from reconciler.core.decisions import Ask, Decision, Leave, Operation, Pending, Reject, verdict_of
 from reconciler.core.mapping import Mapped
-from reconciler.core.model import (
-    Entry,
-    Identity,
-    Job,
-    Kind,
-    Profile,
-    Resource,
-    SourceId,
-    TargetId,
-)
+from reconciler.core.model import Entry, Identity, Job, Kind, Resource, SourceId, TargetId
 from reconciler.core.outcomes import Account, Failed
+from reconciler.core.profile import Profile
 from reconciler.core.records import Record, Verdict
 from reconciler.core.redaction import without
 from reconciler.core.scoping import InScope, Leaving, Standing, StandingUnknown, judge, taken_out

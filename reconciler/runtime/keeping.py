@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from reconciler.core import settling
 from reconciler.core.decisions import Operation
 from reconciler.core.diffing import UNKEPT_MAX
-from reconciler.core.model import Change, Profile, Resource
+from reconciler.core.model import Change, Resource
 from reconciler.core.outcomes import Account, Failed
+from reconciler.core.profile import Profile
 from reconciler.ports import Target
 
 FOLLOW_UPS_MAX = 10

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from reconciler.core.decisions import Operation
 from reconciler.core.leaving import disabled_again
-from reconciler.core.model import Profile
 from reconciler.core.outcomes import Account, Failed
+from reconciler.core.profile import Profile
 from reconciler.ports import Target
 from reconciler.runtime.asking import ANOTHER_TIME
 

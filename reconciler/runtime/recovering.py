@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from reconciler.core import diffing, settling, telling
-from reconciler.core.model import Kind, Profile, SourceId, TargetId
+from reconciler.core.model import Kind, SourceId, TargetId
 from reconciler.core.outcomes import Account, Failed, Fault, Missing
+from reconciler.core.profile import Profile
 from reconciler.core.records import Link, Record, Verdict
 from reconciler.ports import Clock, MatchPairs, Store, Target
 from reconciler.runtime.asking import ANOTHER_TIME, Asking, Question

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 
 from reconciler.core import settling, telling
 from reconciler.core.decisions import Operation
-from reconciler.core.model import KINDS, Action, Change, Job, Kind, Profile, SourceId, TargetId
+from reconciler.core.model import KINDS, Action, Change, Job, Kind, SourceId, TargetId
 from reconciler.core.outcomes import Done, Failed, Fault, Missing
+from reconciler.core.profile import Profile
 from reconciler.core.records import Link, LogRecord, Modified, Record, Step, Verdict
 from reconciler.ports import Clock, Seen, Store, Target
 from reconciler.runtime.canary import Canary

@@ -12,8 +12,9 @@ import orjson
 from reconciler.core.assignments import Memberships
 from reconciler.core.characters import Odd, plain
 from reconciler.core.mapping import Mapper
-from reconciler.core.model import PSEUDO_ATTRIBUTES, Direct, Entry, Job, Kind, LeaveDate, ObjectRules, Profile
+from reconciler.core.model import PSEUDO_ATTRIBUTES, Direct, Entry, Job, Kind, LeaveDate, ObjectRules
 from reconciler.core.planning import Planner
+from reconciler.core.profile import Profile
 from reconciler.core.scoping import ScopeRules
 from reconciler.ports import Wanted
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from reconciler.core import settling
 from reconciler.core.decisions import Operation
-from reconciler.core.model import Kind, Profile, SourceId, TargetId
+from reconciler.core.model import Kind, SourceId, TargetId
 from reconciler.core.outcomes import Account, Done, Failed, Fault, Missing
+from reconciler.core.profile import Profile
 from reconciler.ports import Clock, Target
 from reconciler.runtime.asking import Asking
 from reconciler.runtime.course import Course

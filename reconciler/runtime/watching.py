@@ -9,8 +9,9 @@ from typing import Any, Literal
 from reconciler.core import explaining
 from reconciler.core.assignments import KnownGroups, Memberships
 from reconciler.core.decisions import Decision, Leave, Operation, Reject
-from reconciler.core.model import Direct, Entry, FromExpression, Job, Kind, Profile, Resource
+from reconciler.core.model import Direct, Entry, FromExpression, Job, Kind, Resource
 from reconciler.core.outcomes import Account, Failed
+from reconciler.core.profile import Profile
 from reconciler.core.reasons import Reason
 from reconciler.core.records import Link, Record
 from reconciler.core.scoping import InScope, Standing, StandingUnknown

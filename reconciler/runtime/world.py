@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from reconciler.core.decisions import Operation
-from reconciler.core.model import Job, Profile
+from reconciler.core.model import Job
+from reconciler.core.profile import Profile
 from reconciler.ports import Clock, Dice, Progress, Source, Store, Target
 from reconciler.runtime.turns import Turns
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from reconciler.core.diffing import is_empty
 from reconciler.core.levelling import level
-from reconciler.core.model import Change, Identity, Kind, Profile, Resource, TargetId
+from reconciler.core.model import Change, Identity, Kind, Resource, TargetId
 from reconciler.core.outcomes import Account, Done, Failed, Fault, Found, ListEnd, ListPage, MembersDone, Missing
+from reconciler.core.profile import Profile
 from reconciler.dialects import graph
 from reconciler.dialects.graph import Call
 from reconciler.net.client import Client

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reconciler.core.model import Profile
 from reconciler.core.outcomes import Failed, Fault
+from reconciler.core.profile import Profile
 from reconciler.dialects import graph
 from reconciler.dialects.graph import Call
 from reconciler.ports import Diagnosis

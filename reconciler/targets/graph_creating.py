@@ -8,8 +8,9 @@ from typing import Any
 from urllib.parse import quote
 
 from reconciler.core.diffing import is_empty
-from reconciler.core.model import Kind, Profile, Resource, TargetId
+from reconciler.core.model import Kind, Resource, TargetId
 from reconciler.core.outcomes import Account, Done, Failed, Fault
+from reconciler.core.profile import Profile
 from reconciler.dialects import graph
 from reconciler.dialects.graph import Call, Readers
 from reconciler.net.client import Client

@@ -7,8 +7,9 @@ from typing import Any
 
 import anyio
 
-from reconciler.core.model import Kind, Profile
+from reconciler.core.model import Kind
 from reconciler.core.outcomes import Failed, Fault
+from reconciler.core.profile import Profile
 from reconciler.dialects.graph import Call
 from reconciler.targets.graph_wire import Wire, rows_of
 

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from reconciler.core.model import Profile
 from reconciler.core.outcomes import Failed, Fault
+from reconciler.core.profile import Profile
 from reconciler.core.retrying import parse_retry_after
 from reconciler.dialects import graph
 from reconciler.dialects.graph import Call

@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from reconciler.core.mapping import MEMBERS
-from reconciler.core.model import Change, Identity, Kind, Profile, Resource, TargetId
+from reconciler.core.model import Change, Identity, Kind, Resource, TargetId
 from reconciler.core.outcomes import Account, Done, Failed, Fault, Found, ListEnd, ListPage, MembersDone, Missing
 from reconciler.core.paths import PathError
+from reconciler.core.profile import Profile
 from reconciler.dialects import rest_operations
 from reconciler.dialects.rest import KeySecret, Listing, id_of
 from reconciler.dialects.rest_operations import Api, Collection, Operation

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import anyio
 
-from reconciler.core.model import Profile, TargetId
+from reconciler.core.model import TargetId
 from reconciler.core.outcomes import Failed, Fault, MembersDone, Missing
+from reconciler.core.profile import Profile
 from reconciler.dialects import rest, rest_operations
 from reconciler.dialects.rest_operations import Operation
 from reconciler.ports import chunks

@@ -9,8 +9,9 @@ from urllib.parse import quote_plus
 
 import anyio
 
-from reconciler.core.model import Kind, Profile
+from reconciler.core.model import Kind
 from reconciler.core.outcomes import Failed, Fault
+from reconciler.core.profile import Profile
 from reconciler.core.retrying import parse_retry_after
 from reconciler.dialects import refusals, rest, rest_operations
 from reconciler.dialects.rest import KeySecret, Listing, Unreadable

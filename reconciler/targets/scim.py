@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from reconciler.core.model import Change, Identity, Kind, Profile, Resource, TargetId
+from reconciler.core.model import Change, Identity, Kind, Resource, TargetId
 from reconciler.core.outcomes import Account, Done, Failed, Fault, Found, ListEnd, ListPage, MembersDone, Missing
+from reconciler.core.profile import Profile
 from reconciler.dialects import scim
 from reconciler.dialects.scim_wire import ENDPOINTS, Wire
 from reconciler.net.client import Client

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from reconciler.core.model import Profile
 from reconciler.core.outcomes import Failed, Fault
+from reconciler.core.profile import Profile
 from reconciler.dialects import scim
 from reconciler.dialects.scim_wire import Wire
 from reconciler.ports import Diagnosis

@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 import anyio
 
-from reconciler.core.model import Kind, PatchDialect, Profile
+from reconciler.core.model import Kind
 from reconciler.core.outcomes import Failed, Fault
+from reconciler.core.profile import PatchDialect, Profile
 from reconciler.dialects.scim import RemoveForm
 from reconciler.dialects.scim_config import read_config
 from reconciler.dialects.scim_wire import Wire

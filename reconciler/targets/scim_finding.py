@@ -14,9 +14,10 @@ from urllib.parse import quote
 
 from reconciler.core import paths
 from reconciler.core.levelling import level
-from reconciler.core.model import Kind, PatchDialect, Profile, TargetId
+from reconciler.core.model import Kind, TargetId
 from reconciler.core.outcomes import Account, Failed, Fault, Found
 from reconciler.core.paths import Reader
+from reconciler.core.profile import PatchDialect, Profile
 from reconciler.core.reasons import Reason
 from reconciler.dialects import scim
 from reconciler.dialects.scim_wire import ENDPOINTS, Wire

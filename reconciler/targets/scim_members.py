@@ -17,8 +17,9 @@ from typing import Any
 
 import anyio
 
-from reconciler.core.model import PatchDialect, Profile, TargetId
+from reconciler.core.model import TargetId
 from reconciler.core.outcomes import Failed, Fault, MembersDone, Missing
+from reconciler.core.profile import PatchDialect, Profile
 from reconciler.dialects import scim
 from reconciler.dialects.scim import RemoveForm
 from reconciler.dialects.scim_wire import Wire, etag_of

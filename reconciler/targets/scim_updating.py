@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from reconciler.core.model import Change, Kind, Profile, Resource, TargetId
+from reconciler.core.model import Change, Kind, Resource, TargetId
 from reconciler.core.outcomes import Account, Done, Failed, Fault
 from reconciler.core.paths import Reader
+from reconciler.core.profile import Profile
 from reconciler.dialects import scim
 from reconciler.dialects.scim_wire import Wire, etag_of, is_of
 from reconciler.ports import Response

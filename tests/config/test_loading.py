@@ -32,13 +32,13 @@ from reconciler.core.model import (
     MemberOf,
     Negation,
     Operator,
-    PatchDialect,
     Role,
     SafeguardLimits,
     Scope,
     Untouched,
     WhenNull,
 )
+from reconciler.core.profile import PatchDialect
 from reconciler.secrets import Secret
 from tests.config.texts import JOB, SOUND
 

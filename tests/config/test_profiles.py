@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from reconciler import config, vendors
-from reconciler.core.model import AttributeMapping, Direct, FromExpression, PatchDialect, TargetAttribute, ValueType
+from reconciler.core.model import AttributeMapping, Direct, FromExpression
 from reconciler.core.paths import canonical
+from reconciler.core.profile import PatchDialect, TargetAttribute, ValueType
 from reconciler.errors import ConfigError
 
 MANAGER = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager"

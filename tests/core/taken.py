@@ -18,13 +18,11 @@ from reconciler.core.model import (
     FromExpression,
     Kind,
     ObjectRules,
-    Profile,
-    TargetAttribute,
     Untouched,
-    ValueType,
     WhenNull,
 )
 from reconciler.core.outcomes import Failed, Fault
+from reconciler.core.profile import Profile, TargetAttribute, ValueType
 from reconciler.core.quarantine import by_fault, by_source, by_test
 from reconciler.core.redaction import without
 

@@ -9,7 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reconciler.core.diffing import apply, changes, same
-from reconciler.core.model import Change, TargetAttribute, ValueType
+from reconciler.core.model import Change
+from reconciler.core.profile import TargetAttribute, ValueType
 
 ATTRIBUTES = {
     attribute.path: attribute

@@ -15,12 +15,12 @@ from reconciler.core.model import (
     Job,
     Kind,
     ObjectRules,
-    Profile,
     SafeguardLimits,
     SourceId,
     TargetId,
 )
 from reconciler.core.outcomes import Account
+from reconciler.core.profile import Profile
 from reconciler.core.records import Link, Record, Verdict
 
 USERS = ObjectRules(

@@ -22,13 +22,11 @@ from reconciler.core.model import (
     MappingSource,
     MemberOf,
     ObjectRules,
-    Profile,
-    TargetAttribute,
     Untouched,
-    ValueType,
     WhenNull,
 )
 from reconciler.core.paths import ENTERPRISE_SCHEMA
+from reconciler.core.profile import Profile, TargetAttribute, ValueType
 
 MANAGER = f"{ENTERPRISE_SCHEMA}:manager"
 WORK_EMAIL = 'emails[type eq "work"].value'

@@ -25,15 +25,13 @@ from reconciler.core.model import (
     Job,
     Kind,
     ObjectRules,
-    Profile,
     Resource,
     SourceId,
-    TargetAttribute,
     TargetId,
-    ValueType,
 )
 from reconciler.core.outcomes import Account
 from reconciler.core.planning import Planner
+from reconciler.core.profile import Profile, TargetAttribute, ValueType
 from reconciler.core.records import Escrow, Link, Record, Verdict
 from reconciler.core.scoping import InScope, Leaving
 

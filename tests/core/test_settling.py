@@ -9,8 +9,9 @@ import pytest
 
 from reconciler.core import settling
 from reconciler.core.decisions import Leave, Operation, Word
-from reconciler.core.model import Cause, Change, Profile, Resource, SourceId, TargetAttribute, TargetId
+from reconciler.core.model import Cause, Change, Resource, SourceId, TargetId
 from reconciler.core.outcomes import Account, Failed, Fault
+from reconciler.core.profile import Profile, TargetAttribute
 from reconciler.core.records import BY_OTHERS, Escrow, Link, Record, Verdict
 
 NOW = 1_000_000.0

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from scim2_models import Context, EnterpriseUser, Group, NoTargetException, PatchOp, ScimFilter, User
 
 from reconciler.core import diffing, paths
-from reconciler.core.model import Change, Kind, PatchDialect, Profile, TargetAttribute, TargetId, ValueType
+from reconciler.core.model import Change, Kind, TargetId
+from reconciler.core.profile import PatchDialect, Profile, TargetAttribute, ValueType
 from reconciler.dialects import scim
 
 OracleUser = User[EnterpriseUser]

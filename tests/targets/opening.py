@@ -11,8 +11,9 @@ from urllib.parse import quote, urlsplit
 
 from reconciler import config
 from reconciler.config.rest_target import api_of
-from reconciler.core.model import Identity, Kind, PatchDialect, Profile, TargetAttribute, TargetId, ValueType
+from reconciler.core.model import Identity, Kind, TargetId
 from reconciler.core.outcomes import Account, Done, Failed, ListEnd, ListPage
+from reconciler.core.profile import PatchDialect, Profile, TargetAttribute, ValueType
 from reconciler.net.auth import Bearer
 from reconciler.net.client import Client, Lanes
 from reconciler.net.exchange import AiohttpExchange

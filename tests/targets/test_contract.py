@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.model import Change, Kind, Profile, Resource, TargetId
+from reconciler.core.model import Change, Kind, Resource, TargetId
 from reconciler.core.outcomes import Account, Done, Failed, Fault, Found, ListEnd, MembersDone, Missing
+from reconciler.core.profile import Profile
 from tests.servers.patching import members_named
 from tests.servers.real import RealScimServer
 from tests.servers.schemas import ENTERPRISE

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.model import Change, Profile, TargetId
+from reconciler.core.model import Change, TargetId
 from reconciler.core.outcomes import Done, Failed, Fault, ListEnd, MembersDone
+from reconciler.core.profile import Profile
 from tests.servers.quirks import Quirks
 from tests.servers.scim import ScimServer
 from tests.targets.opening import ENTRA_PROFILE, PROFILE, PUT_PROFILE, Opened, odd, opened

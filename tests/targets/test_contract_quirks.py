@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.model import Change, Profile, TargetId
+from reconciler.core.model import Change, TargetId
 from reconciler.core.outcomes import Account, Done, Failed, Fault, Found, ListEnd, MembersDone, Missing
+from reconciler.core.profile import Profile
 from tests.servers.schemas import ENTERPRISE
 from tests.targets.opening import (
     DEPARTMENT,

@@ -13,8 +13,9 @@ import anyio
 import pytest
 
 from reconciler import config
-from reconciler.core.model import Change, Kind, Profile, Resource, TargetId
+from reconciler.core.model import Change, Kind, Resource, TargetId
 from reconciler.core.outcomes import Account, Done, Failed, Fault, Found, ListEnd, ListPage, MembersDone, Missing
+from reconciler.core.profile import Profile
 from reconciler.net.auth import ClientCredentials
 from reconciler.net.client import Client, Lanes
 from reconciler.net.exchange import AiohttpExchange

@@ -9,8 +9,9 @@ import anyio
 import orjson
 import pytest
 
-from reconciler.core.model import Change, Profile, TargetId
+from reconciler.core.model import Change, TargetId
 from reconciler.core.outcomes import Account, Done, Failed, Fault, Found, ListEnd, ListPage, MembersDone, Missing
+from reconciler.core.profile import Profile
 from reconciler.net.client import Client, Lane
 from reconciler.ports import Exchange, Request, Response
 from reconciler.targets.scim import ScimTarget

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from reconciler.core.model import Profile
+from reconciler.core.profile import Profile
 from reconciler.net.auth import Bearer
 from reconciler.net.client import Client, Lane
 from reconciler.net.exchange import AiohttpExchange
