@@ -9,17 +9,13 @@ What is unknown: a membership that is not known, or a value that the operator ca
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 
 from reconciler.core.model import AllOf, AnyOf, Attributes, Clause, Condition, MemberOf, Negation, Operator
+from reconciler.core.operators import NEGATIVE, UNARY, as_text, is_null, make_test, problems
 from reconciler.core.redaction import HIDDEN
-from reconciler.errors import ConfigError, EvaluationError, Problem
-from reconciler.language.moments import parse_moment
-from reconciler.language.patterns import PatternRefused, PatternTooSlow, compile_pattern
+from reconciler.errors import ConfigError, Problem
 
 MemberLookup = Callable[[MemberOf], bool | None]
 """Says whether the entry is in a group; None: not known."""
@@ -38,6 +34,8 @@ class Judgement:
 
 
 HOLDS = Judgement(True)
+_SHOWN_MAX = 120
+_LISTED_MAX = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +65,15 @@ def compile_condition(
     """
     reads: set[str] = set()
     groups: dict[MemberOf, None] = {}
-    problems: list[Problem] = []
+    found: list[Problem] = []
     for leaf in _leaves(condition):
         if isinstance(leaf, MemberOf):
             groups[leaf] = None
         else:
             reads.add(leaf.attribute)
-            problems.extend(_problems(leaf, where))
-    if problems:
-        raise ConfigError(*problems)
+            found.extend(problems(leaf, where))
+    if found:
+        raise ConfigError(*found)
     node = _compile(condition, hidden)
     return CompiledCondition(frozenset(reads), tuple(groups), node.truth, node.explain)
 
@@ -85,7 +83,7 @@ def described(condition: Condition) -> str:
     match condition:
         case Clause(attribute, operator, value, of_list):
             said = f"{of_list} of {attribute}" if of_list is not None else attribute
-            return f"{said} {operator} {value}" if operator not in _UNARY else f"{said} {operator}"
+            return f"{said} {operator} {value}" if operator not in UNARY else f"{said} {operator}"
         case MemberOf(group, nested):
             return f"member of {group}" + (" (nested)" if nested else "")
         case AllOf(of):
@@ -95,181 +93,6 @@ def described(condition: Condition) -> str:
         case Negation(of):
             return f"not {described(of)}"
 
-
-def is_null(value: object) -> bool:
-    """Return whether a value counts as null: None, empty, or a list of nothing else (docs/scope.md)."""
-    if value is None or value == "":
-        return True
-    if isinstance(value, (list, tuple)):
-        return all(is_null(item) for item in value)
-    return isinstance(value, dict) and not value
-
-
-def as_text(value: object) -> str | None:
-    """Return a simple value as text, numbers without a needless fraction; None for a structure."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "True" if value else "False"
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, float):
-        return str(int(value)) if value.is_integer() else repr(value)
-    return None
-
-
-def as_boolean(value: object) -> bool | None:
-    """Return what a value says as a boolean, whatever its letter case; None where it says neither."""
-    if isinstance(value, bool):
-        return value
-    text = as_text(value)
-    return None if text is None else _BOOLEANS.get(text.strip().lower())
-
-
-def as_integer(value: object) -> int | None:
-    """Return a whole number, also one that is written as text; None for anything else."""
-    if isinstance(value, bool):
-        return None
-    text = as_text(value)
-    return int(text) if text is not None and _INTEGER.fullmatch(text.strip()) else None
-
-
-def as_moment(value: object) -> datetime | None:
-    """Return the moment that a value stands for, by the rules of CDate; None where it stands for none."""
-    text = as_text(value)
-    if text is None:
-        return None
-    try:
-        return parse_moment(text)
-    except EvaluationError:
-        return None
-
-
-# --- the operators -----------------------------------------------------------------------------------------------
-
-_Test = Callable[[Any], bool | None]
-"""One value, never null → whether the operator holds of it; None where it cannot read the value."""
-
-_UNARY = frozenset({Operator.IS_NULL, Operator.IS_NOT_NULL, Operator.IS_TRUE, Operator.IS_FALSE})
-_NUMERIC = frozenset(
-    {Operator.GREATER_THAN, Operator.GREATER_THAN_OR_EQUALS, Operator.BITS_PRESENT, Operator.BITS_ABSENT}
-)
-_DATES: dict[Operator, Callable[[datetime, datetime], bool]] = {
-    Operator.BEFORE: lambda found, wanted: found < wanted,
-    Operator.ON_OR_BEFORE: lambda found, wanted: found <= wanted,
-    Operator.AFTER: lambda found, wanted: found > wanted,
-    Operator.ON_OR_AFTER: lambda found, wanted: found >= wanted,
-}
-_PATTERNS = frozenset({Operator.REGEX_MATCH, Operator.NOT_REGEX_MATCH})
-_NEGATIVE = frozenset({Operator.NOT_EQUALS, Operator.NOT_REGEX_MATCH, Operator.BITS_ABSENT})
-"""Of a list these must hold of every value; the others of at least one."""
-
-_BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-_INTEGER = re.compile(r"[+-]?[0-9]{1,40}")
-_SHOWN_MAX = 120
-_LISTED_MAX = 3
-
-
-def _problems(clause: Clause, where: str) -> Iterable[Problem]:
-    if clause.operator in _NUMERIC and as_integer(clause.value) is None:
-        yield Problem(where, f"{clause.attribute} {clause.operator} {clause.value!r}: the value is not a whole number")
-    if clause.operator in _DATES and as_moment(clause.value) is None:
-        yield Problem(where, f"{clause.attribute} {clause.operator} {clause.value!r}: the value is no date")
-    if clause.operator in _PATTERNS:
-        try:
-            compile_pattern(clause.value)
-        except PatternRefused as refused:
-            yield Problem(where, f"{clause.attribute} {clause.operator} {clause.value!r}: {refused}")
-
-
-def _test(clause: Clause) -> _Test:
-    match clause.operator:
-        case Operator.EQUALS:
-            return _equals(clause.value)
-        case Operator.NOT_EQUALS:
-            return _opposite(_equals(clause.value))
-        case Operator.IS_TRUE:
-            return as_boolean
-        case Operator.IS_FALSE:
-            return _opposite(as_boolean)
-        case Operator.REGEX_MATCH:
-            return _matches(clause.value)
-        case Operator.NOT_REGEX_MATCH:
-            return _opposite(_matches(clause.value))
-        case Operator.INCLUDES:
-            part = clause.value
-            return lambda value: None if (text := as_text(value)) is None else part in text
-        case Operator.ENDS_WITH:
-            end = clause.value
-            return lambda value: None if (text := as_text(value)) is None else text.endswith(end)
-        case Operator.GREATER_THAN:
-            least = _whole(clause.value)
-            return lambda value: None if (number := as_integer(value)) is None else number > least
-        case Operator.GREATER_THAN_OR_EQUALS:
-            least = _whole(clause.value)
-            return lambda value: None if (number := as_integer(value)) is None else number >= least
-        case Operator.BITS_PRESENT:
-            return _has_bits(_whole(clause.value))
-        case Operator.BITS_ABSENT:
-            return _opposite(_has_bits(_whole(clause.value)))
-        case Operator.BEFORE | Operator.ON_OR_BEFORE | Operator.AFTER | Operator.ON_OR_AFTER:
-            return _compares(_DATES[clause.operator], clause.value)
-        case Operator.IS_NULL:
-            return lambda value: False
-        case Operator.IS_NOT_NULL:
-            return lambda value: True
-
-
-def _compares(holds: Callable[[datetime, datetime], bool], written: str) -> _Test:
-    wanted = as_moment(written)
-    assert wanted is not None, "compile_condition refuses it"
-    return lambda value: None if (found := as_moment(value)) is None else holds(found, wanted)
-
-
-def _equals(wanted: str) -> _Test:
-    lowered = wanted.strip().lower()
-
-    def equals(value: Any) -> bool | None:
-        if isinstance(value, str):
-            return value == wanted
-        if isinstance(value, bool):
-            return lowered == ("true" if value else "false")
-        text = as_text(value)
-        return None if text is None else text == wanted
-
-    return equals
-
-
-def _matches(pattern: str) -> _Test:
-    search = compile_pattern(pattern).search
-
-    def matches(value: Any) -> bool | None:
-        text = as_text(value)
-        if text is None:
-            return None
-        try:
-            return search(text) is not None
-        except PatternTooSlow:
-            return None
-
-    return matches
-
-
-def _has_bits(bits: int) -> _Test:
-    return lambda value: None if (number := as_integer(value)) is None else number & bits == bits
-
-
-def _opposite(test: _Test) -> _Test:
-    return lambda value: None if (truth := test(value)) is None else not truth
-
-
-def _whole(text: str) -> int:
-    number = as_integer(text)
-    assert number is not None, "compile_condition refuses it"
-    return number
-
-
-# --- the tree ----------------------------------------------------------------------------------------------------
 
 _Truth = Callable[[Attributes, MemberLookup], bool | None]
 _Explain = Callable[[Attributes, MemberLookup], str]
@@ -308,9 +131,9 @@ def _compile(condition: Condition, hidden: frozenset[str]) -> _Node:
 
 
 def _clause(clause: Clause, hidden: frozenset[str]) -> _Node:
-    attribute, test = clause.attribute, _test(clause)
+    attribute, test = clause.attribute, make_test(clause)
     of_null = clause.operator is Operator.IS_NULL
-    every = clause.operator in _NEGATIVE if clause.of_list is None else clause.of_list == "all"
+    every = clause.operator in NEGATIVE if clause.of_list is None else clause.of_list == "all"
     said = described(clause)
 
     def truth(attributes: Attributes, _: MemberLookup) -> bool | None:

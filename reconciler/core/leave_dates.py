@@ -8,8 +8,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from reconciler.core.conditions import as_text, is_null
 from reconciler.core.model import Attributes, Cause, LeaveDate
+from reconciler.core.operators import as_text, is_null
 from reconciler.core.scoping import InScope, Leaving, Standing, StandingUnknown
 
 _COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})(?:(\d{2})(\d{2})(\d{2})(?:[.,]\d+)?(Z|[+-]\d{4}))?")

@@ -17,16 +17,9 @@ from reconciler.core.assignments import (
     Memberships,
     NotEntitled,
 )
-from reconciler.core.conditions import (
-    HOLDS,
-    CompiledCondition,
-    Judgement,
-    as_boolean,
-    as_text,
-    compile_condition,
-    is_null,
-)
+from reconciler.core.conditions import HOLDS, CompiledCondition, Judgement, compile_condition
 from reconciler.core.model import ActiveRule, AppRole, Attributes, Cause, Entry, Job, Kind, MemberOf, Scope
+from reconciler.core.operators import as_boolean, as_text, is_null
 from reconciler.core.redaction import HIDDEN, hidden_attributes
 
 __all__ = [

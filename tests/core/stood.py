@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.core.assignments import KnownGroups, Memberships, nobody_assigned
-from reconciler.core.conditions import as_moment, compile_condition, described
+from reconciler.core.conditions import compile_condition, described
 from reconciler.core.explaining import checks
 from reconciler.core.given import Given, GivenAssignment
 from reconciler.core.leave_dates import judge as judge_date
@@ -34,6 +34,7 @@ from reconciler.core.model import (
     Scope,
     SourceId,
 )
+from reconciler.core.operators import as_moment
 from reconciler.core.scoping import ScopeRules, judge, taken_out
 from reconciler.errors import ConfigError
 
