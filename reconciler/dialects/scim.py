@@ -1,4 +1,4 @@
-"""The payloads of SCIM 2.0 (RFC 7643, RFC 7644): from resources and changes to bodies, and back.
+"""The payloads of SCIM 2.0 (RFC 7643, RFC 7644): from resources and changes to bodies.
 
 Nothing here encodes a URL or sends anything. All bodies are plain dicts, ready for JSON.
 """
@@ -12,14 +12,12 @@ from typing import Any, Literal
 
 from reconciler.core import diffing, paths
 from reconciler.core.model import Change, Kind, Resource, TargetId
-from reconciler.core.outcomes import Account
-from reconciler.core.paths import ENTERPRISE_SCHEMA, GROUP_SCHEMA, USER_SCHEMA, Path, PathError, Reader
-from reconciler.core.profile import PatchDialect, Profile, TargetAttribute, ValueType
-from reconciler.dialects import identifiers
+from reconciler.core.paths import ENTERPRISE_SCHEMA, GROUP_SCHEMA, USER_SCHEMA, Path, PathError
+from reconciler.core.profile import PatchDialect, Profile, TargetAttribute
+from reconciler.dialects.scim_shown import MEMBERS, id_of_member, members_in
 
 PATCH_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 CORE_SCHEMAS: dict[Kind, str] = {"user": USER_SCHEMA, "group": GROUP_SCHEMA}
-MEMBERS = "members"
 
 RemoveForm = Literal["filter", "list"]
 """How members leave: one `members[value eq "id"]` each (RFC 7644 §3.5.2.2), or one operation with a list of them.
@@ -167,8 +165,8 @@ def put_members_body(
     """Return the body of a PUT for a group that the target has just shown with its members (`found`)."""
     body: dict[str, Any] = {name: value for name, value in found.items() if name.lower() not in ("meta", MEMBERS)}
     leaving = set(remove)
-    kept = [each for each in _members_shown(found) if _identifier(each) not in leaving]
-    there = {_identifier(each) for each in kept}
+    kept = [each for each in members_in(found) if id_of_member(each) not in leaving]
+    there = {id_of_member(each) for each in kept}
     body[MEMBERS] = kept + [each for each in _values(add) if each["value"] not in there]
     return body
 
@@ -185,64 +183,6 @@ def filter_query(path: str, value: str, *, dialect: PatchDialect = PatchDialect.
         return str(Path(parsed.schema, parsed.attribute, (*parsed.where, asked)))
     return f"{parsed} eq {json.dumps(value, ensure_ascii=False)}"
 
-
-def readers(kind: Kind, mapped: Iterable[str], profile: Profile) -> tuple[tuple[str, Reader], ...]:
-    """Compile what `extract` needs: for each mapped path a reader that gives booleans as such and references as ids."""
-    return tuple((path, _reader(path, profile.attribute(kind, path))) for path in mapped)
-
-
-def extract(shown: Any, by: Iterable[tuple[str, Reader]]) -> tuple[TargetId | None, Resource]:
-    """Return the id and the flat resource of what the target showed; None and nothing where it showed no resource.
-
-    An id that is a number is given as text. A path without a value is left out.
-    """
-    if not isinstance(shown, dict):
-        return None, {}
-    resource: Resource = {}
-    for path, read in by:
-        value = read(shown)
-        if value is not None:
-            resource[path] = value
-    return _id_of(shown), resource
-
-
-def shows(shown: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
-    """Whether what the target showed has all that was sent, in the same places and spelled the same."""
-    get = shown.get
-    for name, sent in body.items():  # noqa: SIM110  # because all() would make a generator for each of a million users
-        if get(name) != sent:
-            return False
-    return True
-
-
-def account_made(shown: Mapping[str, Any], resource: Resource, by: Sequence[tuple[str, Reader]]) -> Account | None:
-    """Return the account of an answer that shows all of `resource`, None where it has no id.
-
-    Only what was not sent is still read.
-    """
-    identifier = _id_of(shown)
-    if identifier is None:
-        return None
-    if len(resource) < len(by):
-        for path, read in by:
-            if path not in resource and (value := read(shown)) is not None:
-                resource = {**resource, path: value}
-    return Account(identifier, resource)
-
-
-def _id_of(shown: Mapping[str, Any]) -> TargetId | None:
-    identifier = identifiers.id_in(shown.get("id"))
-    return None if identifier is None else TargetId(identifier)
-
-
-def member_ids(shown: Any) -> frozenset[TargetId]:
-    """Return the ids of the members that the target showed with a group; what has no id is left out."""
-    if not isinstance(shown, dict):
-        return frozenset()
-    return frozenset(TargetId(found) for each in _members_shown(shown) if (found := _identifier(each)))
-
-
-# --- writing -----------------------------------------------------------------------------------------------------
 
 _PLAIN = frozenset({str, bool, int, float})
 _LAYOUTS_MAX = 1000
@@ -398,47 +338,3 @@ def _member(identifier: str) -> Path:
 
 def _values(ids: Iterable[TargetId]) -> list[dict[str, Any]]:
     return [{"value": identifier} for identifier in dict.fromkeys(ids)]
-
-
-_read_members = paths.reader(MEMBERS)
-_read_value = paths.reader("value")
-
-
-def _members_shown(shown: Mapping[str, Any]) -> list[Any]:
-    members = _read_members(shown)
-    if isinstance(members, dict):
-        return [members]  # some write a list of one without the list
-    return members if isinstance(members, list) else []
-
-
-def _identifier(member: Any) -> str | None:
-    value = _read_value(member) if isinstance(member, dict) else member
-    return str(value) if isinstance(value, (str, int)) and value != "" else None
-
-
-def _reader(text: str, attribute: TargetAttribute) -> Reader:
-    path = paths.parse(text)
-    is_reference = attribute.references is not None or path.is_manager
-    if attribute.type is ValueType.BOOLEAN and not attribute.multivalued:
-        return _boolean_reader(paths.reader(text))
-    if is_reference and attribute.multivalued:
-        return _ids_reader(paths.reader(text, reference=False))
-    return paths.reader(text, reference=is_reference)
-
-
-def _boolean_reader(read: Reader) -> Reader:
-    def said(shown: Mapping[str, Any]) -> Any:
-        value = read(shown)
-        found = diffing.boolean(value)
-        return value if found is None else found
-
-    return said
-
-
-def _ids_reader(read: Reader) -> Reader:
-    def ids(shown: Mapping[str, Any]) -> Any:
-        value = read(shown)
-        given = value if isinstance(value, list) else [value]
-        return [found for each in given if (found := _identifier(each)) is not None] or None
-
-    return ids

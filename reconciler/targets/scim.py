@@ -8,7 +8,7 @@ from typing import Any
 from reconciler.core.model import Change, Identity, Kind, Resource, TargetId
 from reconciler.core.outcomes import Account, Done, Failed, Fault, Found, ListEnd, ListPage, MembersDone, Missing
 from reconciler.core.profile import Profile
-from reconciler.dialects import scim
+from reconciler.dialects import scim, scim_shown
 from reconciler.dialects.scim_wire import ENDPOINTS, Wire
 from reconciler.net.client import Client
 from reconciler.ports import Diagnosis
@@ -52,7 +52,7 @@ class ScimTarget:
         self._identity = identity or Identity("scim", url.partition("?")[0].rstrip("/"), name)
         self._wire = Wire(client, url, timeout_seconds, hints=profile.hints, entries_max=entries_max)
         self._facts = Facts(self._wire, profile, facts)
-        self._readers = {kind: scim.readers(kind, paths.get(kind, ()), profile) for kind in ENDPOINTS}
+        self._readers = {kind: scim_shown.readers(kind, paths.get(kind, ()), profile) for kind in ENDPOINTS}
         self._bodies = {kind: scim.BodyWriter(kind, profile) for kind in ENDPOINTS}
         self._finding = Finding(self._wire, profile, self._readers)
         self._updating = Updating(self._wire, self._facts, profile, self._readers)
@@ -82,7 +82,7 @@ class ScimTarget:
         got = await self._wire.resource(kind, target_id, query, doing=f"reading a {kind}")
         if isinstance(got, Failed):
             return Missing() if got.fault is Fault.NOT_FOUND else got
-        _, resource = scim.extract(got[0], self._readers[kind])
+        _, resource = scim_shown.extract(got[0], self._readers[kind])
         return Account(target_id, resource)
 
     async def create(self, kind: Kind, resource: Resource) -> Done | Failed:
@@ -97,10 +97,10 @@ class ScimTarget:
         if isinstance(content, Failed) and content.fault is not Fault.NOT_SCIM:
             return content
         if isinstance(content, dict):
-            if is_plain and scim.shows(content, body):
-                account = scim.account_made(content, resource, self._readers[kind])
+            if is_plain and scim_shown.shows(content, body):
+                account = scim_shown.account_made(content, resource, self._readers[kind])
             else:
-                target_id, kept = scim.extract(content, self._readers[kind])
+                target_id, kept = scim_shown.extract(content, self._readers[kind])
                 account = Account(target_id, kept) if target_id is not None else None
             if account is not None:
                 return Done(account)

@@ -19,7 +19,7 @@ from reconciler.core.outcomes import Account, Failed, Fault, Found
 from reconciler.core.paths import Reader
 from reconciler.core.profile import PatchDialect, Profile
 from reconciler.core.reasons import Reason
-from reconciler.dialects import scim
+from reconciler.dialects import scim, scim_shown
 from reconciler.dialects.scim_wire import ENDPOINTS, Wire
 
 _STRANGERS_MAX = 10
@@ -113,7 +113,7 @@ class Finding:
             if not is_asked(row):
                 strangers += 1
                 continue
-            target_id, resource = scim.extract(row, self._readers[kind])
+            target_id, resource = scim_shown.extract(row, self._readers[kind])
             if target_id is None:
                 return Failed(Fault.NOT_SCIM, f"{doing}: the target shows an account without an id", code=_ODD)
             accounts[target_id] = Account(target_id, resource)

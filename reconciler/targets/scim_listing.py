@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from reconciler.core.model import Kind
 from reconciler.core.outcomes import Account, Failed, ListEnd, ListPage
 from reconciler.core.paths import Reader
-from reconciler.dialects import scim
+from reconciler.dialects import scim_shown
 from reconciler.dialects.scim_listing import Form, Rows, listed
 from reconciler.dialects.scim_wire import Wire
 from reconciler.targets.scim_facts import Facts
@@ -32,7 +32,7 @@ async def pages(
             return
         accounts = []
         for row in event.resources:
-            target_id, resource = scim.extract(row, readers)
+            target_id, resource = scim_shown.extract(row, readers)
             assert target_id is not None, "the paging lets only rows with an id through"
             accounts.append(Account(target_id, resource))
         yield ListPage(accounts, event.total)

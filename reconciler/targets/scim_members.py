@@ -20,7 +20,7 @@ import anyio
 from reconciler.core.model import TargetId
 from reconciler.core.outcomes import Failed, Fault, MembersDone, Missing
 from reconciler.core.profile import PatchDialect, Profile
-from reconciler.dialects import scim
+from reconciler.dialects import scim, scim_shown
 from reconciler.dialects.scim import RemoveForm
 from reconciler.dialects.scim_wire import Wire, etag_of
 from reconciler.ports import Response, chunks
@@ -112,14 +112,14 @@ class Membership:
             size = self._facts.members_per_request
             first, second = add[:size], add[size : 2 * size]
             before = await self._read(group)
-            if self._facts.leaves_out is not None or isinstance(before, Failed) or scim.member_ids(before[0]):
+            if self._facts.leaves_out is not None or isinstance(before, Failed) or scim_shown.member_ids(before[0]):
                 return add
             await self._send(first, self._adding(group), run)
             if not run.is_whole(0) or self._writes_whole_groups():
                 return add[size:]
             quiet = await self._patch(group, scim.members_body(self._profile, add=second), quietly=True)
             after = await self._read(group)
-            there = frozenset() if isinstance(after, Failed) else scim.member_ids(after[0])
+            there = frozenset() if isinstance(after, Failed) else scim_shown.member_ids(after[0])
             if not isinstance(quiet, Failed) and not isinstance(after, Failed):
                 self._facts.note_leaves_out(there >= {*first, *second})
             await self._send([one for one in first if one not in there], self._adding(group), run)
@@ -219,7 +219,7 @@ class Membership:
         before = await self._read(group)
         if isinstance(before, Failed):
             return before
-        members = scim.member_ids(before[0])
+        members = scim_shown.member_ids(before[0])
         if members:
             self._facts.note_shows_members(True)
         if not members & frozenset(ids):
@@ -254,7 +254,7 @@ class Membership:
         after = await self._read(group)
         if isinstance(after, Failed):
             return True  # the target said that it did it, and nothing speaks against it
-        left = scim.member_ids(after[0])
+        left = scim_shown.member_ids(after[0])
         lost = sorted(members - frozenset(ids) - left)
         for batch in chunks(lost, self._facts.members_per_request):
             await self._patch(group, scim.members_body(self._profile, add=batch))
@@ -268,7 +268,7 @@ class Membership:
         quietly = quietly or self._facts.leaves_out is True
         url = self._wire.url("group", group, "excludedAttributes=members" if quietly else "")
         answer = await self._wire.send(
-            "PATCH", url, body, doing=_DOING, paths=(scim.MEMBERS,), patience=_PATIENCE, one="group"
+            "PATCH", url, body, doing=_DOING, paths=(scim_shown.MEMBERS,), patience=_PATIENCE, one="group"
         )
         if isinstance(answer, Failed):
             return answer
@@ -336,7 +336,7 @@ class Membership:
         content = self._wire.shown(answer, _DOING)
         if isinstance(content, Failed):
             return content
-        return scim.member_ids(content).intersection(remove) if remove else frozenset()
+        return scim_shown.member_ids(content).intersection(remove) if remove else frozenset()
 
     def _writes_whole_groups(self) -> bool:
         return not self._facts.has_patch or self._facts.member_writing == "put"
@@ -349,7 +349,7 @@ class Membership:
 
     def _shown(self, group: TargetId, content: dict[str, Any]) -> frozenset[TargetId] | Failed:
         """Return the members; an empty list is believed until the target has hidden members that must be there."""
-        ids = scim.member_ids(content)
+        ids = scim_shown.member_ids(content)
         if ids:
             self._facts.note_shows_members(True)
         elif self._facts.shows_members is None and group in self._filled:

@@ -10,7 +10,7 @@ from reconciler.core.model import Change, Kind, Resource, TargetId
 from reconciler.core.outcomes import Account, Done, Failed, Fault
 from reconciler.core.paths import Reader
 from reconciler.core.profile import Profile
-from reconciler.dialects import scim
+from reconciler.dialects import scim, scim_shown
 from reconciler.dialects.scim_wire import Wire, etag_of, is_of
 from reconciler.ports import Response
 from reconciler.targets.scim_facts import Facts
@@ -113,7 +113,7 @@ class Updating:
         return outcome
 
     def _may_put_group(self, content: Mapping[str, Any], *, by_nature: bool) -> bool:
-        if scim.member_ids(content):
+        if scim_shown.member_ids(content):
             self._facts.note_shows_members(True)
         known = self._facts.shows_members
         return known is True or (by_nature and known is None)
@@ -153,7 +153,7 @@ class Updating:
             if isinstance(looked_at, Failed):
                 return Done()
             content = looked_at[0]
-        return Done(Account(target_id, scim.extract(content, self._readers[kind])[1]))
+        return Done(Account(target_id, scim_shown.extract(content, self._readers[kind])[1]))
 
     async def _or_gone(self, kind: Kind, target_id: TargetId, failure: Failed) -> Failed:
         """Return NOT_FOUND where a 5xx was a server's way to say that there is no such account."""
