@@ -24,8 +24,8 @@ from reconciler.net.statuses import fault_of
 COLLECTIONS: dict[Kind, str] = {"user": "/users", "group": "/groups"}
 SYNCED = "onPremisesSyncEnabled"
 """True: a directory on premises is the master of most properties, and Graph refuses to write them."""
-SET_AFTER_CREATE = frozenset({"employeeLeaveDateTime"})
-"""Properties with a permission of their own: set once the account is there, so that it is made without them."""
+SET_APART = frozenset({"employeeLeaveDateTime"})
+"""Properties with a permission of their own: set in a call of their own, so that everything else is done without it."""
 EVENTUAL = {"ConsistencyLevel": "eventual"}
 """What an advanced query needs: endsWith, $count."""
 BATCH_MAX = 20
@@ -114,8 +114,14 @@ def deleted(user_principal_name: str, mail: str | None) -> str:
     condition = f"endsWith(userPrincipalName,{literal(user_principal_name)})"
     if mail:
         condition += f" or mail eq {literal(mail)}"
-    query = f"$count=true&$select=id,userPrincipalName,mail&$filter={quote(condition, safe='')}"
+    query = f"$count=true&$select=id,userPrincipalName,mail,employeeId&$filter={quote(condition, safe='')}"
     return f"/directory/deletedItems/microsoft.graph.user?{query}"
+
+
+def is_somebody_else(content: Mapping[str, Any], employee_id: Any) -> bool:
+    """Whether a soft-deleted user of the same name has the number of another employee: names are given anew."""
+    held = content.get("employeeId")
+    return bool(held) and not is_empty(employee_id) and str(held).casefold() != str(employee_id).casefold()
 
 
 def was_called(content: Mapping[str, Any], user_principal_name: str, mail: str | None) -> bool:

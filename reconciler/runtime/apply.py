@@ -135,7 +135,9 @@ class Applier:
                 self.taken_names.aside.append(operation)
             case Failed(fault=Fault.NOT_FOUND) if operation.word != "create":
                 await self._vanished(operation, took_ms)
-            case Failed(fault=Fault.INTERRUPTED, timed_out=False) if operation.word == "create" and not self.last_round:
+            case Failed(fault=Fault.INTERRUPTED, timed_out=False, unsent=False) if (
+                operation.word == "create" and not self.last_round
+            ):
                 # asked for once more at the end: by then also a slow target shows what it made;
                 # but what timed out may be made later still, so the next cycle asks
                 self.lost_an_answer = True

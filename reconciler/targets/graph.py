@@ -138,11 +138,13 @@ class GraphTarget:
             return refusal
         calls: list[Call] = []
         about: set[str] = {target_id}
+        apart = [(path, value) for path, value in values if path in graph.SET_APART]
+        values = [one for one in values if one not in apart]
         plain = [(path, value) for path, value in values if not self._is_reference(kind, path)]
         if plain:
             body = graph.body(plain, kind, self._profile)
             if isinstance(body, Failed):
-                return replace(body, reason=f"{doing}: {body.reason}")
+                return replace(body, reason=f"{doing}: {body.reason}", unsent=True)
             calls.append(Call("PATCH", graph.one_path(kind, target_id), body))
         for path, value in values:
             referred = self._profile.attribute(kind, path).references
@@ -154,16 +156,15 @@ class GraphTarget:
             else:
                 calls.append(Call("PUT", place, graph.reference_body(self._wire.url, referred, value)))
                 about.add(value)
-        outcome = await self._wire.write(*calls, doing=doing, about=about)
-        if not isinstance(outcome, Failed):
-            return Done()
-        if (
+        outcome = await self._wire.write(*calls, doing=doing, about=about) if calls else []
+        if isinstance(outcome, Failed) and not (
             outcome.fault is Fault.NOT_FOUND
-            and outcome.request.startswith("DELETE")
+            and outcome.request.startswith("DELETE")  # there was no reference to take away
             and await self._is_there(kind, target_id)
         ):
-            return Done()  # there was no reference to take away
-        return outcome
+            return outcome
+        refusal = await self._creating.set_apart(kind, target_id, apart, doing=doing)
+        return refusal if refusal is not None else Done()
 
     async def foreseen(
         self, kind: Kind, values: Sequence[tuple[str, Any]], target_id: TargetId | None = None
@@ -171,8 +172,9 @@ class GraphTarget:
         doing = f"creating a {kind}" if target_id is None else f"changing a {kind}"
         if target_id in self._synced:
             reason = f"{doing}: a directory on premises is the master of this {kind}; change it there"
-            return Failed(Fault.INVALID, reason, code="OnPremisesMastered")
-        return await self._domains.refusal(kind, values, doing)
+            return Failed(Fault.INVALID, reason, code="OnPremisesMastered", unsent=True)
+        refusal = await self._domains.refusal(kind, values, doing)
+        return None if refusal is None else replace(refusal, unsent=True)
 
     async def delete(self, kind: Kind, target_id: TargetId) -> Done | Missing | Failed:
         outcome = await self._wire.write(

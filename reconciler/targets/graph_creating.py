@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
@@ -49,25 +49,33 @@ class Creating:
         self._wire.note_born(account.id)
         kept = {path: value for path, value in resource.items() if path in dict(self._at_once(kind, resource))}
         kept |= account.resource
-        later = [(path, resource[path]) for path in resource if path in graph.SET_AFTER_CREATE]
-        if later and await self._set(kind, account.id, later):
-            kept |= dict(later)
-        return Done(Account(account.id, {**kept, **await self._refer(kind, account.id, resource)}))
+        return Done(Account(account.id, {**kept, **await self._completed(kind, account.id, resource)}))
+
+    async def set_apart(
+        self, kind: Kind, target_id: TargetId, values: Sequence[tuple[str, Any]], *, doing: str
+    ) -> Failed | None:
+        """Set what has a permission of its own; return why that was not done."""
+        if not values:
+            return None
+        body = graph.body(values, kind, self._profile)
+        if isinstance(body, Failed):
+            return replace(body, reason=f"{doing}: {body.reason}")
+        call = Call("PATCH", graph.one_path(kind, target_id), body)
+        done = await self._wire.write(call, doing=doing, about=(target_id,))
+        return done if isinstance(done, Failed) else None
 
     def _at_once(self, kind: Kind, resource: Resource) -> list[tuple[str, Any]]:
         return [
             (path, value)
             for path, value in resource.items()
-            if path not in graph.SET_AFTER_CREATE and self._profile.attribute(kind, path).references is None
+            if path not in graph.SET_APART and self._profile.attribute(kind, path).references is None
         ]
 
-    async def _set(self, kind: Kind, target_id: TargetId, values: list[tuple[str, Any]]) -> bool:
-        body = graph.body(values, kind, self._profile)
-        if isinstance(body, Failed):
-            return False
-        call = Call("PATCH", graph.one_path(kind, target_id), body)
-        done = await self._wire.write(call, doing=f"completing a new {kind}", about=(target_id,))
-        return not isinstance(done, Failed)
+    async def _completed(self, kind: Kind, target_id: TargetId, resource: Resource) -> Resource:
+        """Set what a new account can only be given once it is there; return what was set."""
+        later = [(path, value) for path, value in resource.items() if path in graph.SET_APART]
+        refusal = await self.set_apart(kind, target_id, later, doing=f"completing a new {kind}")
+        return {**(dict(later) if refusal is None else {}), **await self._refer(kind, target_id, resource)}
 
     async def _refer(self, kind: Kind, target_id: TargetId, resource: Resource) -> Resource:
         """Set the references of a new account; return those that are set."""
@@ -94,28 +102,41 @@ class Creating:
         doing = "looking into the recycle bin"
         rows = await self._wire.read(Call("GET", graph.deleted(name, mail), None, graph.EVENTUAL), doing=doing)
         if isinstance(rows, Failed):
-            return None if rows.fault in (Fault.FORBIDDEN, Fault.INVALID) else rows
+            return None if rows.fault in (Fault.FORBIDDEN, Fault.INVALID) else replace(rows, unsent=True)
         if not isinstance(rows.get("value"), list):
-            return Failed(Fault.NOT_SCIM, f"{doing}: a page is not what Graph would answer")
+            return Failed(Fault.NOT_SCIM, f"{doing}: a page is not what Graph would answer", unsent=True)
         found = [row for row in rows_of(rows) if graph.was_called(row, name, mail)]
-        if len(found) != 1:
+        if len(found) != 1 or graph.is_somebody_else(found[0], resource.get("employeeId")):
             return None
         target_id = TargetId(str(found[0]["id"]))
         place = f"/directory/deletedItems/{quote(target_id, safe='')}/restore"
         doing = "restoring a deleted user"
         answers = await self._wire.write(Call("POST", place), doing=doing)
         if isinstance(answers, Failed):
-            return None if answers.fault is Fault.NOT_FOUND else answers
+            # what is not there any more, or whose own name somebody has by now, stays where it is
+            gives_way = answers.fault in (Fault.NOT_FOUND, Fault.CONFLICT)
+            return None if gives_way else _of_this_one(answers, unsent=not answers.may_have_been_done)
         self._wire.note_born(target_id)
-        values = [(p, v) for p, v in resource.items() if self._profile.attribute("user", p).references is None]
+        values = self._at_once("user", resource)
         body = graph.body(values, "user", self._profile)
         if isinstance(body, Failed):
             return replace(body, reason=f"{doing}: {body.reason}")
         call = Call("PATCH", graph.one_path("user", target_id), body)
         outcome = await self._wire.write(call, doing=doing, about=(target_id,))
         if isinstance(outcome, Failed):
-            return outcome
-        return Done(Account(target_id, {**dict(values), **await self._refer("user", target_id, resource)}))
+            return _of_this_one(outcome)
+        stale = [(path, None) for path, _ in self._readers["user"].values if path in graph.SET_APART - resource.keys()]
+        refusal = await self.set_apart("user", target_id, stale, doing=doing)  # who comes back has not left
+        if refusal is not None and refusal.fault is not Fault.FORBIDDEN:
+            return refusal
+        return Done(Account(target_id, {**dict(values), **await self._completed("user", target_id, resource)}))
+
+
+def _of_this_one(failure: Failed, *, unsent: bool = False) -> Failed:
+    """Return a failure to restore somebody: that an administrator is not ours to bring back says nothing of others."""
+    if failure.fault is Fault.FORBIDDEN:
+        return replace(failure, fault=Fault.INVALID, code="InsufficientRights", unsent=unsent)
+    return replace(failure, unsent=unsent)
 
 
 def _passwords(client: Client) -> dict[str, Any]:

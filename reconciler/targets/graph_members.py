@@ -28,7 +28,7 @@ class Membership:
     async def change(
         self, group: TargetId, add: Sequence[TargetId], remove: Sequence[TargetId]
     ) -> MembersDone | Failed:
-        """Add, then remove; who is a member already, or none any more, counts as done."""
+        """Add, then remove; of those who were refused it is looked whether they are as asked all the same."""
         done: list[TargetId] = []
         refused: dict[TargetId, Failed] = {}
 
@@ -39,14 +39,7 @@ class Membership:
 
         async def take_out(member: TargetId) -> None:
             place = graph.one_path("group", group, f"/members/{quote(member, safe='')}/$ref")
-            outcome = await self._send(Call("DELETE", place), group, member)
-            if (
-                outcome is not None
-                and outcome.fault is Fault.NOT_FOUND
-                and not isinstance(await self.read(group), Missing | Failed)
-            ):
-                outcome = None
-            take_note(member, outcome)
+            take_note(member, await self._send(Call("DELETE", place), group, member))
 
         def take_note(member: TargetId, outcome: Failed | None) -> None:
             if outcome is None:
@@ -62,6 +55,15 @@ class Membership:
                 for failure in refused.values():
                     if failure.fault in _HOPELESS and not done:
                         return failure
+        missed = [failure for failure in refused.values() if failure.fault is Fault.NOT_FOUND]
+        if missed:
+            shown = await self.read(group)
+            if isinstance(shown, Missing):
+                return missed[0]
+            if isinstance(shown, frozenset):
+                settled = [one for one in refused if (one in shown) == (one in add)]
+                done += settled
+                refused = {one: failure for one, failure in refused.items() if one not in settled}
         return MembersDone(tuple(done), refused)
 
     async def read(self, group: TargetId) -> frozenset[TargetId] | Missing | Failed:

@@ -52,6 +52,8 @@ class Tenant:
     """So many requests for a single user are answered with 429."""
     late_reads: int = 0
     """So many requests about a new user are answered with 404: not every replica knows of it yet."""
+    late_members: int = 0
+    """So many removals of a member are answered with 404: not every replica knows of the membership yet."""
     page_max: int = 999
     root: str = ""
     deltas: Deltas = field(default_factory=Deltas)
@@ -193,7 +195,8 @@ class Tenant:
                 self.members[number].append(member)
                 return 204, None
             case "DELETE", ("groups", number, "members", member, "$ref") if number in self.groups:
-                if member not in self.members[number]:
+                if member not in self.members[number] or self.late_members > 0:
+                    self.late_members -= 1
                     raise not_found(member)
                 self.members[number].remove(member)
                 return 204, None
@@ -340,6 +343,7 @@ class Tenant:
         user = self.deleted.get(number)
         if user is None:
             raise not_found(number)
+        self._may_touch(number, set(SENSITIVE))
         name = user["userPrincipalName"].removeprefix(number.replace("-", ""))
         self._is_free("userPrincipalName", name, None)
         self.restore(number)

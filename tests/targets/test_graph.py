@@ -336,3 +336,30 @@ async def test_members_are_added_and_taken_out_and_both_may_be_said_twice(at: Op
     outcome = await at.target.change_members(group, [TargetId("nobody")], [])
     assert isinstance(outcome, MembersDone)
     assert outcome.refused[TargetId("nobody")].fault is Fault.NOT_FOUND
+
+
+async def test_a_group_that_is_gone_is_told_from_members_who_are(at: Opened) -> None:
+    ann = await at.user("ann")
+    made = await at.target.create("group", {"displayName": "Sales"})
+    assert isinstance(made, Done)
+    assert made.account is not None
+    del at.server.tenant.groups[made.account.id], at.server.tenant.members[made.account.id]
+    for add, remove in (([ann.id], []), ([], [ann.id])):
+        outcome = await at.target.change_members(made.account.id, add, remove)
+        assert isinstance(outcome, Failed)
+        assert outcome.fault is Fault.NOT_FOUND
+
+
+async def test_who_is_still_shown_in_a_group_was_not_taken_out_by_a_404(server: GraphServer) -> None:
+    people = [TargetId(server.tenant.put(f"u{number}@example.com")) for number in range(2)]
+    server.tenant.groups["g"] = {"id": "g", "displayName": "Sales"}
+    server.tenant.members["g"] = list(people)
+    server.tenant.late_members = 1
+    opened = target_of(server)
+    first = await opened.target.change_members(TargetId("g"), [], people)
+    assert isinstance(first, MembersDone)
+    assert (len(first.done), len(first.refused)) == (1, 1)
+    assert set(first.refused) == set(server.tenant.members["g"])
+    second = await opened.target.change_members(TargetId("g"), [], list(first.refused))
+    assert (second, server.tenant.members["g"]) == (MembersDone(tuple(first.refused)), [])
+    await opened.target.close()

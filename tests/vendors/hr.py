@@ -12,6 +12,7 @@ import orjson
 from reconciler import config, wiring
 from reconciler.commands.first_job import mapping_lines
 from reconciler.config.conversion import mapping_of
+from reconciler.core.model import AttributeMapping
 from reconciler.ports import Diagnosis, LogQuery
 from reconciler.runtime.cycle import run_cycle
 from reconciler.runtime.ondemand import provision
@@ -79,8 +80,12 @@ class HumanResources:
     def map_home_address(self) -> None:
         """Do what the page says of the home address: take away the comment signs of the optional mappings."""
         described = config.described_profile(self.profile, self.directory)
-        optional = (mapping_of(one.mapping) for one in described.table.optional)
-        lines = "\n".join(mapping_lines((*described.profile.user_mappings, *optional)))
+        self.map_also(*(mapping_of(one.mapping) for one in described.table.optional))
+
+    def map_also(self, *more: AttributeMapping) -> None:
+        """Map more attributes than the profile does."""
+        described = config.described_profile(self.profile, self.directory)
+        lines = "\n".join(mapping_lines((*described.profile.user_mappings, *more)))
         self.tables += f"\n[jobs.entra.users]\nattributes = [\n{lines}\n]\n"
 
     def configure(self) -> Path:

@@ -1,0 +1,101 @@
+"""Who was deleted in Entra ID and is to come back: restored only where that is safe, and nobody else pays for it."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.core.model import AttributeMapping, Direct
+from tests.cycles.calendar import DAY, HOUR
+from tests.cycles.company import done
+from tests.servers.faults import FOR_EVER, Status
+from tests.servers.graph import GraphServer
+from tests.vendors.hr import HumanResources
+
+ANN = "ann.beck@example.com"
+BIN = "/directory/deletedItems"
+
+
+async def deleted(hr: HumanResources, graph: GraphServer) -> str:
+    """Hire Ann, and have somebody delete her account; return its id."""
+    hr.employee("e1", "Ann", "Beck")
+    await hr.cycle()
+    number: str = hr.account(ANN)["id"]
+    hr.clock.turn(HOUR)
+    graph.tenant.remove(number)
+    hr.employees["e1"]["jobTitle"] = "Lead"
+    return number
+
+
+@pytest.mark.parametrize("status", [500, 503])
+async def test_while_the_bin_cannot_be_looked_into_nothing_was_made_and_who_comes_then_is_a_stranger(
+    hr: HumanResources, graph: GraphServer, status: int
+) -> None:
+    graph.script.on("GET", BIN, then=Status(status), times=FOR_EVER)
+    hr.employee("e1", "Ann", "Beck")
+    assert done(await hr.cycle()) == {"failure": 1}
+    assert graph.sent("POST", "/users") == []
+    graph.tenant.put(ANN)
+    graph.script.clear()
+    hr.clock.turn(DAY)
+    assert done(await hr.cycle()) == {"adopt": 1}
+
+
+async def test_while_the_domains_cannot_be_read_nothing_was_made_either(hr: HumanResources, graph: GraphServer) -> None:
+    graph.script.on("GET", "/organization", then=Status(500), times=FOR_EVER)
+    hr.employee("e1", "Ann", "Beck")
+    await hr.cycle()
+    graph.tenant.put(ANN)
+    graph.script.clear()
+    hr.clock.turn(DAY)
+    assert done(await hr.cycle()) == {"adopt": 1}
+
+
+async def test_an_administrator_whom_we_may_not_restore_stops_nobody(hr: HumanResources, graph: GraphServer) -> None:
+    number = await deleted(hr, graph)
+    graph.tenant.administrators.add(number)
+    report = await hr.cycle()
+    assert [(one["id"], one["error_code"]) for one in report.failures] == [("e1", "InsufficientRights")]
+    assert (report.state, report.problems, list(graph.tenant.users)) == ("active", [], [])
+
+
+async def test_who_came_back_has_no_day_of_leaving_any_more(hr: HumanResources, graph: GraphServer) -> None:
+    number = await deleted(hr, graph)
+    graph.tenant.deleted[number]["employeeLeaveDateTime"] = "2026-01-31T00:00:00Z"
+    await hr.cycle()
+    assert hr.account(ANN)["id"] == number
+    assert hr.account(ANN).get("employeeLeaveDateTime") is None
+
+
+async def test_a_deleted_account_whose_own_name_somebody_has_by_now_stands_in_nobodys_way(
+    hr: HumanResources, graph: GraphServer
+) -> None:
+    old = graph.tenant.put("abeck@example.com", mail=ANN)
+    graph.tenant.remove(old)
+    graph.tenant.put("abeck@example.com")
+    hr.employee("e1", "Ann", "Beck")
+    report = await hr.cycle()
+    assert (report.failures, done(report)) == ([], {"create": 1})
+    assert (hr.account(ANN)["id"] != old, list(graph.tenant.deleted)) == (True, [old])
+
+
+async def test_the_account_of_another_employee_of_the_same_name_stays_in_the_bin(
+    hr: HumanResources, graph: GraphServer
+) -> None:
+    hr.map_also(AttributeMapping("employeeId", Direct("id")))
+    old = graph.tenant.put(ANN, employeeId="e0")
+    graph.tenant.remove(old)
+    hr.employee("e1", "Ann", "Beck")
+    assert done(await hr.cycle()) == {"create": 1}
+    assert (hr.account(ANN)["employeeId"], hr.account(ANN)["id"] == old) == ("e1", False)
+
+
+async def test_without_the_permission_for_the_day_of_leaving_everything_else_is_done(
+    hr: HumanResources, graph: GraphServer
+) -> None:
+    graph.tenant.permissions.discard("User-LifeCycleInfo.ReadWrite.All")
+    hr.employee("e1", "Ann", "Beck")
+    await hr.cycle()
+    hr.employees["e1"] |= {"jobTitle": "Lead", "employeeLeaveDateTime": "2026-12-31"}
+    report = await hr.cycle()
+    assert [(one["id"], one["error_code"]) for one in report.failures] == [("e1", "InsufficientRights")]
+    assert hr.account(ANN)["jobTitle"] == "Lead"
