@@ -78,12 +78,7 @@ class Applier:
     async def perform(self, operation: Operation) -> None:
         """Send one operation and write down what became of it. Nothing is created once questions are not answered."""
         with self._hand.holding([operation.record.key]) as left_alone:
-            if left_alone:
-                return
-            unasked = self._course.unasked is not None
-            if operation.word == "create" and (unasked or await self._is_out(operation.record.key)):
-                await self._not_sent(operation)
-            else:
+            if not left_alone:
                 await self._perform_in_turn(operation)
 
     async def _is_out(self, key: tuple[Kind, SourceId]) -> bool:
@@ -99,7 +94,7 @@ class Applier:
         await self._journal.entry(replace(operation.record, fingerprint=None))
 
     async def _perform_in_turn(self, operation: Operation) -> None:
-        if operation.word != "create" or not self._course.pointed_at:
+        if operation.word != "create":
             await self._perform(operation)
             return
         for pending in operation.pending:
@@ -107,19 +102,25 @@ class Applier:
                 await made.wait()  # the answer is on its way: with it the account is made whole
         key = (operation.record.kind, operation.record.source_id)
         if key not in self._course.pointed_at:
-            await self._perform(operation)
+            await self._create(operation)
             return
+        # at once, before anything is waited for: whoever refers to this one may be in the hands of the next worker
         made = self._making[key] = anyio.Event()
         try:
-            await self._perform(operation)
+            await self._create(operation)
         finally:
             del self._making[key]
             made.set()
 
+    async def _create(self, operation: Operation) -> None:
+        if self._course.unasked is not None or await self._is_out(operation.record.key):
+            await self._not_sent(operation)
+        else:
+            self._refer(operation)
+            await self._perform(operation)
+
     async def _perform(self, operation: Operation) -> None:
         began = self._clock.monotonic()
-        if operation.word == "create":
-            self._refer(operation)
         operation, outcome = await self._sending.send(operation)
         took_ms = round((self._clock.monotonic() - began) * 1000)
         self.finished += 1
