@@ -79,7 +79,7 @@ class ActiveDirectory:
         problems: dict[Part, Problems] = {"memberships": Problems(), "user": Problems(), "group": Problems()}
         shaping = Shaping(self._wire, self._layout, _ByGuid())
         asked = {name.lower() for name in wanted.user_attributes | wanted.group_attributes}
-        tells = self._changes != "none" and not asked & _OF_OTHERS
+        tells = self._changes != "none" and not asked & _OF_OTHERS and not self._layout.filters_on("group", _OF_OTHERS)
         server = self._wire.open() or (self._server() if tells else None)
         if isinstance(server, Refused):
             for each in problems.values():
@@ -92,12 +92,14 @@ class ActiveDirectory:
             return
         token = None if since is None else Token.read(since)
         question = self._layout.digest(wanted)
-        ways = (DIRSYNC, USN) if self._changes == "auto" else (USN,)
+        # who comes to fit such a filter, or does no more, has not changed: only the sweep beside a search shows it
+        tells_all = self._changes == "auto" and not self._layout.filters_on("user", _OF_OTHERS)
+        ways = (DIRSYNC, USN) if tells_all else (USN,)
         if token is not None and token.way in ways and not token.foreign(token.way, server.identity, question):
             done = yield from self._delta(shaping, wanted, server, token, problems)
             if done:
                 return
-        begun = self._begin(server, question)
+        begun = self._begin(server, question, ways)
         yield from read_all(shaping, wanted, problems)
         yield Watermark(begun.written())
 
@@ -122,9 +124,9 @@ class ActiveDirectory:
             return Refused("the server does not say which domain controller it is; is this Active Directory?")
         return _Server(context, f"{service} {uuid.UUID(bytes_le=invocation[0])}", int(usn))
 
-    def _begin(self, server: _Server, question: str) -> Token:
+    def _begin(self, server: _Server, question: str, ways: Sequence[str]) -> Token:
         """Return the token of now: what changes while everything is read comes again."""
-        if self._changes == "auto":
+        if DIRSYNC in ways:
             found = dirsync.changes(self._wire, server.root, _NOTHING_BUT_THE_ROOT, ["name"], "", most=_CHANGES_MAX)
             if isinstance(found, dirsync.Changed):
                 return Token(DIRSYNC, server.identity, question, {"user": found.cookie})

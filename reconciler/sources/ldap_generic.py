@@ -108,9 +108,12 @@ class GenericDirectory:
     def _ways(self, wanted: Wanted) -> tuple[str, ...]:
         """Return the ways to ask for what changed, the best first; none where attributes change by themselves."""
         asked = {name.lower() for name in wanted.user_attributes | wanted.group_attributes}
-        if self._changes == "none" or asked & _OF_OTHERS:
+        layout = self._layout
+        if self._changes == "none" or asked & _OF_OTHERS or layout.filters_on("group", _OF_OTHERS):
             return ()
-        if self._changes == "search" or self._layout.anchor.lower() != "entryuuid":
+        # who comes to fit such a filter, or does no more, has not changed: only the sweep beside a search shows it
+        swept = layout.filters_on("user", _OF_OTHERS)
+        if self._changes == "search" or layout.anchor.lower() != "entryuuid" or swept:
             return (SEARCH,)
         root = self._wire.one("", ["supportedControl"])
         syncs = isinstance(root, Raw) and sync.REQUEST.encode() in values_of(root.attributes, "supportedControl")

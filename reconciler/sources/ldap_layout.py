@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -64,6 +64,10 @@ class Layout:
         return Reading(
             sorted(own), references=self.references, multivalued=self.multivalued, enabled=self.active_directory
         )
+
+    def filters_on(self, kind: Kind, attributes: Set[str]) -> bool:
+        """Whether who of a kind is looked for depends on one of these attributes (in lower case)."""
+        return not attributes.isdisjoint(ldap_filter.attributes_in(self.place(kind).filter))
 
     def nobody(self, kind: Kind) -> str:
         """Return why that nobody was shown is not believed; empty where it is."""

@@ -211,6 +211,21 @@ async def test_a_filter_on_an_attribute_that_nothing_reads_is_watched_too(reader
     assert (await look(reader, before.token)).users.keys() == {reader.id_of("ann")}
 
 
+async def test_a_filter_on_who_is_in_a_group_sees_who_comes_and_who_leaves(scene: SambaScene) -> None:
+    """Whoever comes to a group or leaves it does not change: the group does."""
+    await begun(scene)
+    text = f"(&(objectCategory=person)(objectClass=user)(memberOf={team('crew')}))"
+    scene.layout = replace(LAYOUT, users=Place(PEOPLE, text))
+    before = await look(scene)
+    assert before.users.keys() == {scene.id_of("ann"), scene.id_of("bob")}
+    await scene.quit("crew", "ann")
+    await scene.enter("crew", "cleo")
+    seen = await look(scene, before.token)
+    assert seen.complete
+    assert seen.left("user", before) == {scene.id_of("ann")}
+    assert scene.id_of("cleo") in seen.users.keys() | seen.present
+
+
 async def test_members_by_the_in_chain_rule_are_those_of_groups_in_groups(reader: SambaScene) -> None:
     await begun(reader)
     outer = SourceId(reader.samba.found("outer", team("crew"), person("cleo")))

@@ -13,7 +13,7 @@ from reconciler.ports import Wanted
 from reconciler.runtime.clock import SystemClock
 from tests.hostile.directories import Directory
 from tests.net.sockets import serving
-from tests.servers.slapd import PEOPLE, READER, READER_PASSWORD, Slapd, group, person, running_slapd, user
+from tests.servers.slapd import PEOPLE, READER, READER_PASSWORD, Slapd, group, person, running_slapd, team, user
 from tests.sources.contract import Seen, SourceContract, look, opened, read
 from tests.sources.slapd_scene import (
     ALL,
@@ -304,6 +304,15 @@ async def test_who_asks_for_member_of_reads_everything_because_it_changes_by_its
     async with opened(scene) as one:
         seen = await read(one, wanted, before.token)
     assert (seen.token, seen.is_delta, len(seen.users)) == (None, False, 3)
+
+
+async def test_a_filter_on_who_is_in_a_group_has_everybody_swept(scene: SlapdScene) -> None:
+    """Whoever comes to a group or leaves it does not change, so a synchronisation does not say so."""
+    text = f"(&(objectClass=inetOrgPerson)(|(uid=*)(memberOf={team('crew')})))"
+    scene.layout = replace(LAYOUT, users=Place(PEOPLE, text))
+    before = await begun(scene)
+    seen = await look(scene, before.token)
+    assert seen.complete and seen.present >= before.users.keys()
 
 
 async def test_a_group_shows_members_also_whom_the_filter_leaves_out(scene: SlapdScene) -> None:
