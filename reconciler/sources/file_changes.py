@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -148,7 +149,7 @@ class ChangeFiles:
 
     async def _take_in(self, wanted: Wanted) -> _Found:
         """Apply what is new: change files by name, and a snapshot before the change files that are younger than it."""
-        found = _Found()
+        found, again = _Found(), _Again(set())
         writing = await self._do(self._kept.begin)
         try:
             waiting = await self._do(partial(self._new_snapshots, writing, found))
@@ -157,7 +158,8 @@ class ChangeFiles:
                     version, modified_at = await self._do(partial(_looked_at, path))
                     for kind in [kind for kind, (_, at) in waiting.items() if at <= modified_at]:
                         await self._take_snapshot(writing, kind, waiting.pop(kind)[0], wanted, found)
-                    await self._do(partial(self._take_changes, writing, path, version))
+                        again.kinds.add(kind)
+                    await self._do(partial(self._take_changes, writing, path, version, again))
                 except (NotWhole, OSError) as reason:
                     why = f"cannot be read: {reason.strerror}" if isinstance(reason, OSError) else str(reason)
                     found.add(KINDS, f"{path.name}: {why}; nothing of it or after it is applied")
@@ -233,14 +235,16 @@ class ChangeFiles:
         for why in problems.listed():
             found.add((kind,), why)
 
-    def _take_changes(self, writing: Writing, path: Path, version: str) -> None:
+    def _take_changes(self, writing: Writing, path: Path, version: str, again: _Again) -> None:
         """Apply a change file, as a whole or not at all. Raises NotWhole, OSError."""
         applied = writing.applied(path)
         if applied is not None and applied.version == version:
+            self._apply_again(writing, path, again)
             return
         digest = digest_of(path)
         if applied is not None and applied.digest == digest:
             writing.note(path, Applied(version, digest))
+            self._apply_again(writing, path, again)
             return
         known = {kind: writing.columns(kind) for kind in KINDS}
         before = dict(known)
@@ -255,6 +259,22 @@ class ChangeFiles:
             for kind in KINDS:
                 writing.add_columns(kind, known[kind] - before[kind])
             writing.note(path, Applied(version, digest))
+            writing.keep_file()
+        except BaseException:
+            writing.undo_file()
+            raise
+
+    def _apply_again(self, writing: Writing, path: Path, again: _Again) -> None:
+        """Apply once more what counted before, of kinds of which an older snapshot has just been taken in."""
+        if not again.kinds:
+            return
+        known: dict[Kind, frozenset[str]] = {}
+        writing.begin_file()
+        try:
+            for changes in changes_in(path, self._form, self._columns, known):
+                _apply(writing, [one for one in again.fresh(changes) if one.kind in again.kinds])
+            for kind in again.kinds & known.keys():
+                writing.add_columns(kind, known[kind])
             writing.keep_file()
         except BaseException:
             writing.undo_file()
@@ -362,6 +382,22 @@ class _Found:
 
     def of(self, kind: Kind) -> list[str]:
         return self._problems[kind]
+
+
+@dataclass(slots=True)
+class _Again:
+    """What has to be applied once more, because it is newer than what was taken in just now."""
+
+    kinds: set[Kind]
+    """Those of which a snapshot was taken in."""
+    _last: int | None = None
+
+    def fresh(self, changes: Sequence[Change]) -> list[Change]:
+        """Return those that are no repetition, of changes that are given in their order."""
+        found = [one for one in changes if one.sequence is None or self._last is None or one.sequence > self._last]
+        if found:
+            self._last = found[-1].sequence
+        return found
 
 
 def _apply(writing: Writing, changes: Sequence[Change]) -> None:
