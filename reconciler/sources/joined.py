@@ -56,6 +56,8 @@ class _Round:
     """Of the other parts; at 0 what is said of all."""
     changed: list[int] = field(default_factory=list)
     """Of each part, how many users and groups were not as they were known, or there no more."""
+    is_back: bool = False
+    """Whether the first part says that a group has the members that it had, and who they were is not known."""
 
 
 class JoinedSource:
@@ -215,8 +217,9 @@ class JoinedSource:
     async def _take(self, side: int, part: Source, wanted: Wanted, token: str | None) -> None:
         name, ends = self._joining.names[side], dict[PartOfReading, ReadEnd]()
         new: str | None = None
+        not_read: dict[PartOfReading, int] = {"user": 0, "group": 0}
         if side == 0:
-            self._round.assignments = []
+            self._round.assignments, self._round.is_back = [], False
         async for event in part.read(wanted, token):
             match event:
                 case EntryPage(kind=kind, entries=entries):
@@ -227,8 +230,13 @@ class JoinedSource:
                     unknown = await self._in_thread(self._copy.show, side, kind, ids)
                     if unknown:
                         more = await part.fetch(kind, unknown, wanted)
+                        not_read[kind] += sum(one not in more for one in unknown)
                         await self._take_entries(side, kind, [one for one in more.values() if one is not None], wanted)
                 case ReadEnd(part=which, complete=complete, delta=delta):
+                    if which in not_read and not_read[which]:
+                        why = f"{not_read[which]} {which}s who have come or are back could not be read"
+                        event = replace(event, complete=False, problems=(*event.problems, why))
+                        complete = False
                     ends[which] = event
                     if complete and not delta and which in _PARTS:
                         gone = await self._in_thread(self._copy.sweep, side, _PARTS[which])
@@ -238,6 +246,9 @@ class JoinedSource:
                 case AssignmentPage(assignments=assignments):
                     assert side == 0, "no other part is asked for the assignments to an app"
                     self._round.assignments += assignments
+        if side == 0 and self._round.is_back and token is not None:
+            await self._take(side, part, wanted, None)
+            return
         self._round.trusted[side] = "user" in ends and ends["user"].complete
         if side == 0:
             self._round.ends = ends
@@ -275,6 +286,9 @@ class JoinedSource:
             members: Sequence[str] = group.members
             if group.partial:
                 known = self._copy.members(group.group_id)
+                if group.unchanged and known is None:
+                    self._round.is_back = True
+                    continue
                 before: list[str] = orjson.loads(known)[1] if known is not None else []
                 members = list(dict.fromkeys([*before, *group.members]))
                 if group.removed:
