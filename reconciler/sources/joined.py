@@ -233,7 +233,7 @@ class JoinedSource:
                         not_read[kind] += sum(one not in more for one in unknown)
                         await self._take_entries(side, kind, [one for one in more.values() if one is not None], wanted)
                 case ReadEnd(part=which, complete=complete, delta=delta):
-                    if which in not_read and not_read[which]:
+                    if not_read.get(which):
                         why = f"{not_read[which]} {which}s who have come or are back could not be read"
                         event = replace(event, complete=False, problems=(*event.problems, why))
                         complete = False
