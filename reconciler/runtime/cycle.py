@@ -14,6 +14,7 @@ from reconciler.core.guarding import Guards
 from reconciler.core.health import compares
 from reconciler.core.model import KINDS, Kind
 from reconciler.core.outcomes import Failed
+from reconciler.core.records import Verdict
 from reconciler.core.standing import Standing
 from reconciler.ports import JobState
 from reconciler.runtime import health
@@ -137,6 +138,7 @@ class _Cycle:
             await self._holding.begin()
             self._deciding.taken_out = self._holding.taken_out
             self._deciding.undecided = self._holding.undecided
+            await self._look_at_who_is_on_although_taken_out(state)
             self._turns.cycle = UnderWay(
                 cycle_id, state, self._hand, self._deciding.claims.claimed, write_down=self._journal.flush
             )
@@ -384,15 +386,19 @@ class _Cycle:
         for one in self._joining.held:
             self._journal.counts["held"] += len(one.members)
 
-    async def _look_again_at_whom_it_left_alone(self, state: JobState) -> None:
-        """Have the next cycle look at whom this one left to a run on demand: what it had read of them may be newer.
-
-        Likewise at whom a person took out by hand while it ran: it may have made an account all the same.
-        """
-        out = (await self._store.who_is_out(self._job.name)).keys() - self._holding.taken_out.keys()
+    async def _look_at_who_is_on_although_taken_out(self, state: JobState) -> None:
+        """Have this cycle look at whom a person took out by hand while an earlier one made her account all the same."""
         for kind in KINDS:
-            ids = [source_id for one, source_id in self._hand.passed_over | out if one == kind]
+            ids = [source_id for one, source_id in self._holding.taken_out if one == kind]
             for record in (await self._store.records(state.job_id, kind, ids)).values() if ids else ():
-                due_at = self._clock.now() if record.key in out else record.due_at
-                await self._journal.entry(replace(record, fingerprint=None, due_at=due_at))
+                if record.link is not None and record.verdict is Verdict.IN_SCOPE:
+                    await self._journal.entry(replace(record, fingerprint=None, due_at=self._clock.now()))
+        await self._journal.flush()
+
+    async def _look_again_at_whom_it_left_alone(self, state: JobState) -> None:
+        """Have the next cycle look at whom this one left to a run on demand: what it had read of them may be newer."""
+        for kind in KINDS:
+            ids = [source_id for one, source_id in self._hand.passed_over if one == kind]
+            for record in (await self._store.records(state.job_id, kind, ids)).values() if ids else ():
+                await self._journal.entry(replace(record, fingerprint=None))
         await self._journal.flush()

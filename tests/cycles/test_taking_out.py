@@ -9,8 +9,10 @@ import orjson
 import pytest
 
 from reconciler import config, wiring
+from reconciler.core.model import SourceId
 from reconciler.errors import NobodyOrSeveral
 from reconciler.runtime.cycle import run_cycle
+from reconciler.runtime.journal import Journal
 from reconciler.runtime.taking_out import TakenOut, let_back, take_out
 from tests.cycles.calendar import DAY
 from tests.cycles.company import Company, done
@@ -269,6 +271,25 @@ async def test_an_account_that_was_being_made_at_that_moment_is_disabled_by_the_
     assert server.user(f"x.{ANN}")["active"] is True
     await cycle_of_second(company)
     assert (server.user(f"x.{ANN}")["active"], server.user(f"x.{BOB}")["active"]) == (False, True)
+
+
+async def test_an_account_that_was_being_made_when_the_cycle_was_killed_is_disabled_by_the_next(
+    company: Company, server: ScimServer
+) -> None:
+    company.people("ann", "bob")
+    await company.cycle()
+    async with wiring.open_house(config.load(company.configure()), write=True) as house, house.world("app") as world:
+        now = company.clock.now()
+        state = await house.store.open_job("app", world.source.identity, world.target.identity, now)
+        [made] = (await house.store.records(state.job_id, "user", [SourceId("ann")])).values()
+        await house.store.take_out([("app", "user", SourceId("ann"))], "olga", now)
+        # the answer to the create that was under way is written down, and then the daemon is no more
+        journal = Journal(house.store, state.job_id, state.epoch, company.clock)
+        await journal.entry(made)
+        await journal.flush()
+    assert server.user(ANN)["active"] is True
+    assert done(await company.cycle()) == {"disable": 1}
+    assert (server.user(ANN)["active"], server.user(BOB)["active"]) == (False, True)
 
 
 async def test_the_same_id_in_another_source_is_another_human(company: Company, server: ScimServer) -> None:
