@@ -308,7 +308,6 @@ async def takes_out(sim: Simulation) -> None:
     if (id_ := _somebody(sim)) is None:
         return
     began = sim.seconds()
-    sim.watch.approved += 1  # it is a person who takes away here
     sim.watch.perhaps_out.add(id_)
     sim.watch.mark()
     sim.watch.begun.append(began)

@@ -144,15 +144,18 @@ class Lives:
 
     async def decide(self, jobs: Sequence[str], decision: Decision) -> int:
         """Approve or reject everything that is held in these jobs; return how many operations that is."""
-        count = unanswered = 0
+        count = 0
         for job in jobs:
-            asked, waiting = self.daemon, self._watch.held()
+            asked, said = self.daemon, self._watch.held(job)
             holds = await self.hand(partial(_decide, job, decision))
             if isinstance(holds, list):
-                count += sum(len(hold.operations) for hold in holds)
-            elif asked is not None and not asked.life.alive:
-                unanswered += waiting  # killed while it wrote that down, or just before
-        self._watch.approved += count + unanswered if decision == "approved" else 0
+                said = [operation.key for hold in holds for operation in hold.operations]
+                count += len(said)
+            elif asked is None or asked.life.alive:
+                continue
+            # else it was killed while it wrote that down, or just before
+            if decision == "approved":
+                self._watch.allowance.approve(job, said, asyncio.get_running_loop().time())
         return count
 
     async def let_back(self, people: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from tests.servers.quirks import Quirks
@@ -23,6 +24,7 @@ def differences(
     foreign_members: Mapping[str, set[str]],
     quirks: Quirks,
     now: float,
+    known: Known,
 ) -> list[str]:
     """Return in sentences what in the app is not as the rules say, as far as an app with these quirks can be so."""
     never_kept = {*quirks.drops_attributes, *quirks.patch_silent_no_op, *quirks.patch_unsupported_for}
@@ -38,24 +40,40 @@ def differences(
     mine = {owner: accounts[0] for owner, accounts in by_owner.items()}
     for id_, row in town.people.items():
         if not names.bars(id_):
-            found += _person(row, town, rules, mine, never_kept, now, deleted=deleted, hidden_delete=quirks.soft_delete)
+            found += _person(
+                *(row, town, rules, mine, never_kept, now),
+                deleted=deleted,
+                hidden_delete=quirks.soft_delete,
+                having=known.having,
+            )
     for owner, account in mine.items():
         if owner not in town.people:
             found += _must_be_off(owner, account, _off(rules.gone, soft=quirks.soft_delete))
     if "userName" in quirks.filter_lies_empty:
         # Where a create got no answer and a search by name shows nobody, who leaves before the next try is not found.
-        found = [sentence for sentence in found if " still has an account" not in sentence]
+        lost = {owner for owner, account in mine.items() if account["id"] not in known.ever}
+        found = [one for one in found if " still has an account" not in one or one.split()[0] not in lost]
     for target_id, was in foreign.items():
         kept = users.get(target_id)
         if kept is None or {**kept, "meta": 0} != {**was, "meta": 0}:
             found.append(f"{target_id}, an account that is not ours, is not as it was")
     if rules.groups:
         found += _groups(
-            *(town, rules, names, mine, users, groups, foreign_members, now),
+            *(town, rules, names, mine, users, groups, foreign_members, now, known.having),
             as_made=as_made(quirks),
             keeps_the_last=keeps_the_last(quirks),
         )
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Which accounts the jobs have, by what is written in the state."""
+
+    having: Mapping[str, Collection[str]]
+    """The jobs that have an account now, by its id."""
+    ever: Collection[str]
+    """The accounts that any job was ever seen to have."""
 
 
 class Names:
@@ -69,9 +87,10 @@ class Names:
         deleted: Collection[str],
         had: Mapping[str, Collection[str]],
         now: float,
+        given_up: Collection[str] = (),
     ) -> None:
-        """`had`: the names of each, ever."""
-        self._town, self._rules, self._had, self._now = town, rules, had, now
+        """`had`: the names of each, ever; `given_up`: whose name was not to be had for so long that nobody asks."""
+        self._town, self._rules, self._had, self._now, self._given_up = town, rules, had, now, given_up
         self._holders: dict[str, list[str | None]] = {}
         self._have: set[str | None] = set()
         for target_id, account in users.items():
@@ -81,10 +100,12 @@ class Names:
             self._holders.setdefault(str(account["userName"]).casefold(), []).append(owner)
 
     @property
-    def bar_somebody(self) -> bool:
-        return any(self.bars(id_) for id_ in self._town.people)
+    def barred(self) -> frozenset[str]:
+        return frozenset(id_ for id_ in self._town.people if self.bars(id_))
 
     def bars(self, id_: str, asking: tuple[str, ...] = ()) -> bool:
+        if id_ in self._given_up:
+            return True
         row = self._town.people[id_]
         name = str(row["userPrincipalName"]).casefold()
         return any(self._stays(owner, name, (*asking, id_)) for owner in self._holders.get(name, ()) if owner != id_)
@@ -128,6 +149,7 @@ def _person(
     *,
     deleted: Collection[str],
     hidden_delete: bool,
+    having: Mapping[str, Collection[str]],
 ) -> Iterator[str]:
     id_ = row["id"]
     account = mine.get(id_)
@@ -147,7 +169,8 @@ def _person(
         "displayName": row["displayName"],
         "active": rules.is_active(row, now),
     }
-    if not wanted["active"] and (len(rules.jobs) > 1 or account["id"] in deleted):
+    jobs = [job for job in rules.serving(row) if job.name in having.get(str(account["id"]), ())]
+    if not wanted["active"] and (not jobs or account["id"] in deleted):
         # her account stays with the job that had her when she was active last; or it was deleted, and is still there
         wanted = {"active": False}
     for name, value in wanted.items():
@@ -155,7 +178,7 @@ def _person(
             yield f"{id_} has {name} {account.get(name)!r}, should be {value!r}"
     if len(wanted) == 1:
         return
-    titles = [row[job.title] for job in rules.serving(row)]  # of whichever job has the account
+    titles = [row[job.title] for job in jobs or rules.serving(row)]
     if "title" not in never_kept and _folded(account.get("title")) not in map(_folded, titles):
         yield f"{id_} has title {account.get('title')!r}, should be {' or '.join(titles)!r}"
     manager = row["manager"]
@@ -204,6 +227,7 @@ def _groups(
     groups: Mapping[str, Account],
     foreign_members: Mapping[str, set[str]],
     now: float,
+    had_by: Mapping[str, Collection[str]],
     *,
     as_made: bool,
     keeps_the_last: bool,
@@ -231,7 +255,14 @@ def _groups(
             and rules.only_job(town.people[m]) is rules.jobs[0]
             and not names.bars(m)
         }
-        may = {str(mine[m]["id"]) for m in row["members"] if m in mine}
+        # Who is inactive stays in her groups, and is so first of all; only the job that has an account puts it in.
+        may = {
+            str(mine[m]["id"])
+            for m in row["members"]
+            if m in mine
+            and (not rules.is_active(town.people[m], now) or rules.in_scope(town.people[m], town))
+            and rules.jobs[0].name in had_by.get(str(mine[m]["id"]), ())
+        }
         if rules.out_of_scope == "keep":  # whose account is kept stays where it is
             kept = [m for m, person in town.people.items() if m in mine and not rules.in_scope(person, town)]
             may |= {str(mine[m]["id"]) for m in kept}

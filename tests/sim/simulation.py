@@ -10,8 +10,9 @@ from typing import Any
 
 import orjson
 
+from reconciler.ports import Request
 from reconciler.runtime.events import Event
-from tests.sim import hands, oracle, rules, weather
+from tests.sim import hands, oracle, quiet, rules, weather
 from tests.sim.app import SHOWN_AFTER_SECONDS, App
 from tests.sim.daemon import MailServer
 from tests.sim.disk import Disk
@@ -101,6 +102,8 @@ class Simulation:
         self.drifted = False
         """The app holds something that only a comparison of everything finds."""
         self.foreign_members: dict[str, set[str]] = {}
+        self.given_up: frozenset[str] = frozenset()
+        """Who could not get her name for so long that nobody asks for it any more."""
         self.file_cut = False
         self._befell_before: dict[str, int] = {}
 
@@ -130,8 +133,7 @@ class Simulation:
             await self.calm()
             await self.converge()
             self.look()
-            # Who cannot get her name is tried again for 28 days only.
-            if self.seed.endswith(_DELETES_WAITED_FOR) and not self._names().bar_somebody:
+            if self.seed.endswith(_DELETES_WAITED_FOR):
                 await self.wait_for_deletes()
         finally:
             await self.lives.end(living)
@@ -227,24 +229,26 @@ class Simulation:
         found = await self._converged(full=self.drifted or "nothing changed" in self.weather.befell)
         if found:
             raise Broken("\n".join([f"after {CYCLES_MAX} cycles in calm:", *found]))
-        if self._names().bar_somebody:
-            return  # her name is tried again now and then
         if self.app.engine.quirks.invisible_for_requests:
             await wait(SHOWN_AFTER_SECONDS)  # a job looks again for what another one has made, until it shows
         if oracle.as_made(self.app.engine.quirks) or oracle.keeps_the_last(self.app.engine.quirks):
             await self.lives.cycle(self.jobs)  # what it refuses for ever may have failed once: that is tried again
         await self.lives.cycle(self.jobs)
-        before = self.network.count(TARGET_HOST)
+        sent: list[Request] = []
+        self.network.on_send = lambda host, request: sent.append(request) if host == TARGET_HOST else None
         await self.lives.cycle(self.jobs)
-        more = self.network.count(TARGET_HOST) - before
-        if more:
-            raise Broken(f"nothing has changed, and a cycle sent {more} requests")
+        self.network.on_send = self.watch.sends
+        names = {id_: str(self.town.people[id_]["userPrincipalName"]) for id_ in sorted(self._names().barred)}
+        theirs = {id_ for id_, account in self.app.users.items() if self.watch.owner(account) in names}
+        if more := list(quiet.about_others(sent, names, theirs)):
+            raise Broken("\n".join([f"nothing has changed, and a cycle sent {len(more)} requests:", *more]))
 
     async def wait_for_deletes(self) -> None:
         """Let so much time pass that whoever was disabled is deleted by now. Raises Broken where one is not."""
         self.story.tell("LATER")
         self.calendar.set_by((rules.seconds_of(self.rules.delete_after) or 30 * DAY) + DAY)
         self.watch.mark()
+        self.given_up = self._names().barred  # who cannot get her name is tried again for 28 days only
         found = await self._converged(full=False)
         if not found and not self.app.engine.quirks.soft_delete:
             found = self.watch.not_deleted()
@@ -287,7 +291,8 @@ class Simulation:
 
     def _names(self) -> oracle.Names:
         users, deleted = self.app.users, self.app.deleted
-        return oracle.Names(self.town, self.rules, users, deleted, self.watch.names(), self.calendar.now())
+        names, now = self.watch.names(), self.calendar.now()
+        return oracle.Names(self.town, self.rules, users, deleted, names, now, self.given_up)
 
     def differences(self) -> list[str]:
         return oracle.differences(
@@ -301,6 +306,7 @@ class Simulation:
             self.foreign_members,
             self.app.engine.quirks,
             self.calendar.now(),
+            oracle.Known(self.watch.jobs_having(), self.watch.linked),
         )
 
     def look(self) -> None:

@@ -21,7 +21,9 @@ def test_of_two_accounts_that_are_off_the_deleted_one_is_nobodys() -> None:
 
     def differences(deleted: set[str]) -> list[str]:
         names = oracle.Names(town, chosen, users, deleted, {}, EPOCH)
-        return oracle.differences(town, chosen, names, users, deleted, {}, {}, {}, Quirks(soft_delete=True), EPOCH)
+        known = oracle.Known({}, users)
+        quirks = Quirks(soft_delete=True)
+        return oracle.differences(town, chosen, names, users, deleted, {}, {}, {}, quirks, EPOCH, known)
 
     assert differences({"newer"}) == []
     assert differences(set()) == [f"{id_} has userName 'old@example.com', should be 'new@example.com'"]

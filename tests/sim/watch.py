@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,19 +13,23 @@ from typing import Any
 import orjson
 
 from reconciler.ports import Request
+from tests.sim.allowance import Allowance, Key
 from tests.sim.app import Changed, seen_of
 from tests.sim.circles import Circles
 from tests.sim.life import EPOCH, Calendar
 from tests.sim.rules import ENTERPRISE, PROTECTED, TARGET_HOST, Rules, seconds_of
 from tests.sim.town import Town
 
-DAY = 86400.0
 _SENT_WITHIN_SECONDS = 1800.0
 """So long before it was done may a disable have been written down as attempted."""
 _WITH_OTHERS = """SELECT count(*) FROM entries JOIN jobs ON jobs.id = entries.job_id
 WHERE entries.kind = 'user' AND entries.target_id = ? AND jobs.name <> ?"""
-_KNOWN = """SELECT source_id FROM entries JOIN jobs ON jobs.id = entries.job_id
+_KNOWN = """SELECT source_id, target_id FROM entries JOIN jobs ON jobs.id = entries.job_id
 WHERE entries.kind = 'user' AND jobs.name = ?"""
+_HAVING = """SELECT entries.target_id, jobs.name FROM entries JOIN jobs ON jobs.id = entries.job_id
+WHERE entries.kind = 'user' AND entries.target_id IS NOT NULL"""
+_HELD = """SELECT kind, source_id, operation FROM held_operations JOIN holds ON holds.id = held_operations.hold_id
+JOIN jobs ON jobs.id = holds.job_id WHERE jobs.name = ?"""
 
 
 class Broken(AssertionError):
@@ -94,9 +98,7 @@ class Watch:
         """When the cycles and runs on demand began that are under way."""
         self.foreign: dict[str, dict[str, Any]] = {}
         """Accounts that the app's administrator made, as they were."""
-        self.approved = 0
-        self._negatives: list[float] = []
-        self._managed_most = 0
+        self.allowance = Allowance()
         self.users: Callable[[], dict[str, dict[str, Any]]] = dict
         self.groups: Callable[[], dict[str, dict[str, Any]]] = dict
         self.hides_names: Callable[[], bool] = bool
@@ -116,6 +118,8 @@ class Watch:
         """Accounts that were ever sent something that switches them off, or deletes them."""
         self._made: set[str] = set()
         """Accounts that were ever made by request."""
+        self.linked: set[str] = set()
+        """Accounts that any job was ever seen to have."""
         self.changes: list[Changed] = []
         """Of the cycle that runs."""
 
@@ -176,13 +180,13 @@ class Watch:
         """Return the names that each ever had."""
         return {id_: one.names for id_, one in self._people.items()}
 
-    def _perhaps_owners(self, account: dict[str, Any]) -> list[Standing]:
+    def _perhaps_owners(self, account: dict[str, Any]) -> list[str]:
         """Return whose account this may be: of one that somebody else made, everybody who ever had its name."""
         id_ = account.get("externalId")
         if id_ is not None:
-            return [one for owner, one in self._people.items() if owner == str(id_)]
+            return [owner for owner in self._people if owner == str(id_)]
         name = _name_meant(account)
-        return [one for one in self._people.values() if name in one.names]
+        return [owner for owner, one in self._people.items() if name in one.names]
 
     def _since(self) -> float:
         return min(self.begun, default=self._seconds()) - 1.0
@@ -220,7 +224,8 @@ class Watch:
             for sentence in self._circles.wronged(changed, there, self._since(), self._is_with_another_job):
                 self.wrong(sentence)
             if changed.after is None:
-                self._takes_away(f"group {changed.target_id}")
+                owner = str((changed.before or {}).get("externalId"))
+                self._takes_away(f"group {changed.target_id}", [("group", owner, "delete")])
             return
         before, after = changed.before, changed.after
         if before is None:
@@ -238,9 +243,7 @@ class Watch:
                 self._disabled.pop(changed.target_id, None)
             self._updated(changed.target_id, before, after)
         self._one_account_each(after)
-        self._managed_most = max(
-            self._managed_most, sum(row.get("active") is not False for row in self.users().values())
-        )
+        self.allowance.manages(sum(row.get("active") is not False for row in self.users().values()))
 
     def _is_with_another_job(self, target_id: str) -> bool:
         """Whether a job that brings no groups has an account; who comes back from it waits until it passes on."""
@@ -260,16 +263,16 @@ class Watch:
         self.mark()  # a day of leaving may have come
         if owner is None:
             self.wrong(f"the account {target_id} of nobody was {word}")
-        elif all(one.off < self._since() for one in self._perhaps_owners(before)):
+        elif all(self._people[one].off < self._since() for one in self._perhaps_owners(before)):
             self.wrong(f"{id_}'s account {target_id} was {word}, and {id_} should have been on all the time")
         elif id_ not in self.taken_out | self.perhaps_out and (target_id in self._made or before.get("externalId")):
             # an account that is found for somebody who is off already is taken over as it is to be, at once
             self._not_before_its_time(id_, owner, target_id, word)
         if word == "disabled":
             self._disabled[target_id] = self._calendar.elapsed()
-        elif id_ in self.taken_out:
-            self.approved += 1  # a person's word covers the delete that follows, too
-        self._takes_away(f"{id_} {word}")
+        if id_ not in self.taken_out | self.perhaps_out:  # a person's word covers the delete that follows, too
+            keys = [("user", one, word.removesuffix("d")) for one in self._perhaps_owners(before)]
+            self._takes_away(f"{id_} {word}", keys)
 
     def _not_before_its_time(self, id_: str, owner: Standing, target_id: str, word: str) -> None:
         rules, now = self._rules(), self._calendar.elapsed()
@@ -338,14 +341,9 @@ class Watch:
         name = str(account["userName"]).lower()
         return name.startswith("interim-") or any(name in one.names for one in self._people.values())
 
-    def _takes_away(self, what: str) -> None:
-        now, rules = self._calendar.now(), self._rules()
-        self._negatives.append(now)
-        recent = sum(moment >= now - DAY for moment in self._negatives)
-        share = math.floor(rules.deletion_share / 100 * self._managed_most + 1e-9)
-        allowed = min(rules.deletion_threshold, max(5, share)) * len(rules.jobs)
-        if recent > allowed + self.approved:
-            self.wrong(f"{what}: {recent} within a day, allowed {allowed}, approved {self.approved}")
+    def _takes_away(self, what: str, keys: Collection[Key]) -> None:
+        if wrong := self.allowance.takes_away(keys, self._rules(), self._calendar.now()):
+            self.wrong(f"{what}: {wrong}")
 
     def _one_account_each(self, after: dict[str, Any] | None) -> None:
         id_ = after.get("externalId") if after is not None else None
@@ -402,6 +400,8 @@ class Watch:
             self._whole_since[job] = cycle.began
         elif not users:
             self._looks[job].remove(cycle.look)  # it was not shown anybody
+        if whole and quiet:
+            self.allowance.cycle_ends(job, cycle.began)
         self._leavers_first(cycle)
         rows, watermark, known = self._written(job)
         self._log_is_true(rows, whole=quiet and cycle.alone)
@@ -419,19 +419,28 @@ class Watch:
             if words[first:last].count("create") >= max(2, rules.concurrency) * requests:
                 self.wrong(f"a create went before a leaver: {cycle.sent}")
 
-    def held(self) -> int:
-        """Return how many operations are held back by what is written."""
+    def held(self, job: str) -> list[Key]:
+        """Return the operations of a job that are held back by what is written."""
         with closing(sqlite3.connect(f"file:{self._state}?mode=ro", uri=True)) as connection:
-            return int(connection.execute("SELECT count(*) FROM held_operations").fetchone()[0])
+            return connection.execute(_HELD, (job,)).fetchall()
 
-    def _written(self, job: str) -> tuple[list[tuple[str, ...]], str | None, set[str]]:
+    def jobs_having(self) -> dict[str, set[str]]:
+        """Return which jobs have each account by what is written, by target id."""
+        having: dict[str, set[str]] = {}
+        with closing(sqlite3.connect(f"file:{self._state}?mode=ro", uri=True)) as connection:
+            for target_id, job in connection.execute(_HAVING):
+                having.setdefault(target_id, set()).add(job)
+        return having
+
+    def _written(self, job: str) -> tuple[list[tuple[str, ...]], str | None, Collection[str]]:
         with closing(sqlite3.connect(f"file:{self._state}?mode=ro", uri=True)) as connection:
             rows = connection.execute(
                 "SELECT id, kind, operation, status, target_id, source_id FROM provisioning_log WHERE id > ?",
                 (self._logged,),
             ).fetchall()
             watermark = connection.execute("SELECT watermark FROM jobs WHERE name = ?", (job,)).fetchone()
-            known = {id_ for (id_,) in connection.execute(_KNOWN, (job,))}
+            known = dict(connection.execute(_KNOWN, (job,)).fetchall())
+        self.linked |= {target_id for target_id in known.values() if target_id is not None}
         self._logged = max((row[0] for row in rows), default=self._logged)
         users = self.users()
         for _, kind, operation, status, target_id, source_id in rows:
@@ -441,7 +450,7 @@ class Watch:
             believed = told and target_id in self._off_already
             if believed and users.get(target_id, {}).get("active") is False:  # else it is on again by now
                 self._disabled.setdefault(target_id, self._off_already[target_id])
-        return [row[1:] for row in rows], watermark[0] if watermark else None, known
+        return [row[1:] for row in rows], watermark[0] if watermark else None, known.keys()
 
     def _log_is_true(self, rows: list[tuple[str, ...]], *, whole: bool) -> None:
         """The log says what was done, and nothing else."""
@@ -454,7 +463,8 @@ class Watch:
             if status != "success" or kind != "user" or (operation != "create" and row is not last[target_id]):
                 continue
             account = users.get(target_id)
-            if operation == "create" and target_id not in self._made and not self.hides_names():
+            a_strangers = self.hides_names() and target_id in self.foreign
+            if operation == "create" and target_id not in self._made and not a_strangers:
                 self.wrong(f"the log says that {target_id} was made for {source_id}, and it never was")
             if whole and operation == "delete" and account is not None and account.get("active") is not False:
                 self.wrong(f"the log says that {target_id} of {source_id} was deleted, and it is there")
@@ -466,7 +476,7 @@ class Watch:
                 if changed.kind == "Users" and not {changed.target_id, owner} & told:
                     self.wrong(f"{changed.target_id} was changed, and the log does not say so")
 
-    def _nobody_is_lost(self, watermark: str, known: set[str], began: float) -> None:
+    def _nobody_is_lost(self, watermark: str, known: Collection[str], began: float) -> None:
         """The watermark is never ahead of what is known."""
         mark = orjson.loads(watermark)["marks"].get("user")
         mark = mark[0] if isinstance(mark, list) else mark
