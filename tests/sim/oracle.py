@@ -267,8 +267,9 @@ def _groups(
             kept = [m for m, person in town.people.items() if m in mine and not rules.in_scope(person, town)]
             may |= {str(mine[m]["id"]) for m in kept}
         may |= {id_ for id_, user in users.items() if str(user.get("userName", "")).lower() == PROTECTED}
-        if not rules.exact_members:
-            may |= foreign_members.get(str(having[0]["id"]), set())
+        theirs = foreign_members.get(str(having[0]["id"]), set())
+        # Whom the app's administrator put in stays; in an exact group only who is listed, and is nobody's to take out.
+        may |= theirs & {str(mine[m]["id"]) for m in row["members"] if m in mine} if rules.exact_members else theirs
         if keeps_the_last and not must and len(having[0].get("members") or []) == 1:
             continue  # with anybody else in it, whoever should be out could be taken out
         if not must <= there <= may:

@@ -76,9 +76,10 @@ class Town:
                 self.changed[group["id"]] = now
 
     def revive(self, id_: str, now: float) -> None:
-        """Somebody who was deleted is there again, under the same id."""
+        """Somebody who was deleted, or a group, is there again, under the same id."""
         self.tell(f"{id_} is there again")
-        self.people[id_] = self.tombstones.pop(id_)
+        row = self.tombstones.pop(id_)
+        (self.groups if "members" in row else self.people)[id_] = row
         self.changed[id_] = now
 
     def shown_people(self) -> list[Row]:

@@ -49,6 +49,8 @@ class Standing:
     """When she came back to a job, with when she had left it before."""
     leaves: float = math.inf
     """Her day of leaving, as the source showed it last."""
+    causes: dict[str, float] = field(default_factory=dict)
+    """When each cause (gone, out of scope while active) last was one why she is to be off."""
     names: set[str] = field(default_factory=set)
 
 
@@ -154,6 +156,9 @@ class Watch:
                 elif one.left.get(job.name) == math.inf or (not one.left and len(rules.jobs) == 1):
                     one.left[job.name] = self._left(one, job.name, min(moment, one.leaves))
             one.in_scope = math.inf if scoped else min(one.in_scope, now)
+            active = row is not None and rules.is_active(row, self._calendar.now())
+            for cause, is_so in (("gone", not there), ("out of scope", there and active and not scoped)):
+                one.causes[cause] = math.inf if is_so else min(one.causes.get(cause, -math.inf), now)
             if id_ in self.perhaps_out:
                 one.on = one.off = one.in_scope = math.inf
         certain = {id_ for id_, one in self._people.items() if one.on == math.inf and one.off < math.inf}
@@ -282,7 +287,11 @@ class Watch:
         waited = now - self._left_as_seen(owner) if len(owner.left) == 1 else math.inf
         if disabled is None and grace and waited < grace:
             self.wrong(f"{id_}'s account {target_id} was {word} after {waited:.0f} s, allowed after {grace:.0f}")
-        if word == "deleted" and "delete" not in (rules.gone, rules.out_of_scope):
+        at_once = {cause for cause, moment in owner.causes.items() if moment >= self._since()}
+        asked = {
+            cause for cause, how in (("gone", rules.gone), ("out of scope", rules.out_of_scope)) if how == "delete"
+        }
+        if word == "deleted" and not at_once & asked:
             waits = seconds_of(rules.delete_after)
             if waits is None or disabled is None or now - disabled < waits - _SENT_WITHIN_SECONDS:
                 self.wrong(f"{id_}'s account {target_id} was deleted, disabled {disabled}, now {now}")
