@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import random  # noqa: TID251  # because these dice are thrown from a seed
+from typing import TYPE_CHECKING
 
+from tests.sim import hands
 from tests.sim.town import Row, Town
+
+if TYPE_CHECKING:
+    from tests.sim.simulation import Simulation
 
 
 def are_lively(seed: int | str) -> bool:
@@ -12,15 +17,25 @@ def are_lively(seed: int | str) -> bool:
     return isinstance(seed, int) and seed % 50 in (0, 13, 18, 19, 35, 36)
 
 
-def begin(town: Town, dice: random.Random) -> None:
+def begin(sim: Simulation) -> None:
     """Found a few groups more."""
-    people = sorted(town.people)
-    for _ in range(3):
-        town.found(0.0, dice.sample(people, dice.randint(2, len(people))))
+    if sim.group_dice is not None:
+        people = sorted(sim.town.people)
+        for _ in range(3):
+            sim.town.found(0.0, sim.group_dice.sample(people, sim.group_dice.randint(2, len(people))))
 
 
-def live(town: Town, dice: random.Random, now: float) -> None:
-    """Let people come and go in most groups, and perhaps one group itself."""
+async def live(sim: Simulation) -> None:
+    """Let people come and go in most groups, and perhaps one group itself; somebody often approves what is held."""
+    if sim.group_dice is not None:
+        if sim.group_dice.random() < 0.7:
+            _change(sim.town, sim.group_dice, sim.seconds())
+            sim.changed_source()
+        if sim.group_dice.random() < 0.4:
+            await hands.approves(sim)
+
+
+def _change(town: Town, dice: random.Random, now: float) -> None:
     for group in list(town.groups.values()):
         if dice.random() < 0.6:
             _mix(group, town, dice, now)

@@ -60,7 +60,8 @@ class Simulation:
         self.story.hidden = str(directory)
         self.rules, self.town = rules.chosen(self.dice, self.kind_dice), Town()
         self.group_dice = chance(f"{seed}/groups") if groups.are_lively(seed) else None
-        self.rules.groups |= self.group_dice is not None
+        if self.group_dice is not None:
+            self.rules.groups, self.rules.deletion_threshold = True, 3
         self.town.tell = lambda text: self.story.tell(f"SOURCE {text}")
         self.town.choose_site = lambda: self.kind_dice.choice(SITES[:-1])
         self.chaos_seconds = self.dice.choice([3, 4, 6]) * HOUR
@@ -167,8 +168,7 @@ class Simulation:
                 self.town.edit(id_, 0.0, manager=self.dice.choice(people))
         self.town.found(0.0, self.dice.sample(people, len(people) * 3 // 4), "Staff")
         self.town.found(0.0, self.dice.sample(people, len(people) // 3))
-        if self.group_dice is not None:
-            groups.begin(self.town, self.group_dice)
+        groups.begin(self)
         self.stranger(PROTECTED)
         self.stranger("visitor@elsewhere.example")
         for id_ in self.dice.sample(people, self.dice.randint(0, 2)):
@@ -191,9 +191,7 @@ class Simulation:
             await wait(moment - self.seconds())
             await hands.do_something(self)
             await hands.do_something_new(self)
-            if self.group_dice is not None and self.group_dice.random() < 0.7:
-                groups.live(self.town, self.group_dice, self.seconds())
-                self.changed_source()
+            await groups.live(self)
             self.look()
         await wait(self.chaos_seconds - self.seconds())
 
