@@ -146,7 +146,7 @@ class Lives:
         """Approve or reject everything that is held in these jobs; return how many operations that is."""
         count = 0
         for job in jobs:
-            asked, said = self.daemon, self._watch.held(job)
+            asked, said = self.daemon, self._watch.written.held(job)
             holds = await self.hand(partial(_decide, job, decision))
             if isinstance(holds, list):
                 said = [operation.key for hold in holds for operation in hold.operations]

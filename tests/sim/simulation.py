@@ -311,7 +311,7 @@ class Simulation:
             self.foreign_members,
             self.app.engine.quirks,
             self.calendar.now(),
-            oracle.Known(self.watch.jobs_having(), self.watch.linked),
+            oracle.Known(self.watch.written.jobs_having(), self.watch.written.linked),
         )
 
     def look(self) -> None:

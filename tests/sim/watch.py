@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import math
-import sqlite3
 from collections.abc import Callable, Collection
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import orjson
 
 from reconciler.ports import Request
 from tests.sim.allowance import Allowance, Key
@@ -19,17 +15,10 @@ from tests.sim.circles import Circles
 from tests.sim.life import EPOCH, Calendar
 from tests.sim.rules import ENTERPRISE, PROTECTED, TARGET_HOST, Rules, seconds_of
 from tests.sim.town import Town
+from tests.sim.written import News, Written, lost, untrue
 
 _SENT_WITHIN_SECONDS = 1800.0
 """So long before it was done may a disable have been written down as attempted."""
-_WITH_OTHERS = """SELECT count(*) FROM entries JOIN jobs ON jobs.id = entries.job_id
-WHERE entries.kind = 'user' AND entries.target_id = ? AND jobs.name <> ?"""
-_KNOWN = """SELECT source_id, target_id FROM entries JOIN jobs ON jobs.id = entries.job_id
-WHERE entries.kind = 'user' AND jobs.name = ?"""
-_HAVING = """SELECT entries.target_id, jobs.name FROM entries JOIN jobs ON jobs.id = entries.job_id
-WHERE entries.kind = 'user' AND entries.target_id IS NOT NULL"""
-_HELD = """SELECT kind, source_id, operation FROM held_operations JOIN holds ON holds.id = held_operations.hold_id
-JOIN jobs ON jobs.id = holds.job_id WHERE jobs.name = ?"""
 
 
 class Broken(AssertionError):
@@ -84,9 +73,10 @@ class Watch:
         state: Path,
     ) -> None:
         """`seconds` is the loop's time."""
-        self._town, self._rules, self._seconds, self._calendar, self._state = town, rules, seconds, calendar, state
+        self._town, self._rules, self._seconds, self._calendar = town, rules, seconds, calendar
         self._people: dict[str, Standing] = {}
         self._circles = Circles(town)
+        self.written = Written(state)
         self.taken_out: set[str] = set()
         """Who was taken out by hand."""
         self.perhaps_out: set[str] = set()
@@ -109,7 +99,6 @@ class Watch:
         """Whether the app keeps what it deletes, switched off."""
         self.shows_no_groups: Callable[[], bool] = bool
         """Whether the source says that there are no groups: a lie that is believed by rule (`allow_empty`)."""
-        self._logged = 0
         self._whole_since: dict[str, float] = {}
         """When the last cycle of each job began that read everything: who is in which group is known from then."""
         self._disabled: dict[str, float] = {}
@@ -120,8 +109,6 @@ class Watch:
         """Accounts that were ever sent something that switches them off, or deletes them."""
         self._made: set[str] = set()
         """Accounts that were ever made by request."""
-        self.linked: set[str] = set()
-        """Accounts that any job was ever seen to have."""
         self.changes: list[Changed] = []
         """Of the cycle that runs."""
 
@@ -252,9 +239,7 @@ class Watch:
 
     def _is_with_another_job(self, target_id: str) -> bool:
         """Whether a job that brings no groups has an account; who comes back from it waits until it passes on."""
-        with closing(sqlite3.connect(f"file:{self._state}?mode=ro", uri=True)) as connection:
-            others = connection.execute(_WITH_OTHERS, (target_id, self._rules().jobs[0].name)).fetchone()
-        return bool(others[0])
+        return self.written.is_with_others(target_id, self._rules().jobs[0].name)
 
     def _created(self, target_id: str, after: dict[str, Any]) -> None:
         owner = self._people.get(str(after.get("externalId")))
@@ -371,7 +356,7 @@ class Watch:
         self.begun.append(cycle.began)
         self.nobody_is_alone(unless=1)
         self.changes.clear()
-        self._written(job)
+        self._hear_what_is_told(job)
 
     def looks(self, job: str) -> list[float]:
         """Take note that a job looks at the source from now on; return from when to when, to be ended."""
@@ -412,10 +397,13 @@ class Watch:
         if whole and quiet:
             self.allowance.cycle_ends(job, cycle.began)
         self._leavers_first(cycle)
-        rows, watermark, known = self._written(job)
-        self._log_is_true(rows, whole=quiet and cycle.alone)
-        if watermark is not None:
-            self._nobody_is_lost(watermark, known, cycle.began)
+        news = self._hear_what_is_told(job)
+        made = self._made | self.foreign.keys() if self.hides_names() else self._made
+        for sentence in untrue(news.told, self.users(), made, self.changes if quiet and cycle.alone else None):
+            self.wrong(sentence)
+        if news.watermark is not None:
+            for sentence in lost(news.watermark, news.known, self._town, cycle.began):
+                self.wrong(sentence)
 
     def _leavers_first(self, cycle: Cycle) -> None:
         words = [word for word, _ in cycle.sent]
@@ -428,76 +416,17 @@ class Watch:
             if words[first:last].count("create") >= max(2, rules.concurrency) * requests:
                 self.wrong(f"a create went before a leaver: {cycle.sent}")
 
-    def held(self, job: str) -> list[Key]:
-        """Return the operations of a job that are held back by what is written."""
-        with closing(sqlite3.connect(f"file:{self._state}?mode=ro", uri=True)) as connection:
-            return connection.execute(_HELD, (job,)).fetchall()
-
-    def jobs_having(self) -> dict[str, set[str]]:
-        """Return which jobs have each account by what is written, by target id."""
-        having: dict[str, set[str]] = {}
-        with closing(sqlite3.connect(f"file:{self._state}?mode=ro", uri=True)) as connection:
-            for target_id, job in connection.execute(_HAVING):
-                having.setdefault(target_id, set()).add(job)
-        return having
-
-    def _written(self, job: str) -> tuple[list[tuple[str, ...]], str | None, Collection[str]]:
-        with closing(sqlite3.connect(f"file:{self._state}?mode=ro", uri=True)) as connection:
-            rows = connection.execute(
-                "SELECT id, kind, operation, status, target_id, source_id FROM provisioning_log WHERE id > ?",
-                (self._logged,),
-            ).fetchall()
-            watermark = connection.execute("SELECT watermark FROM jobs WHERE name = ?", (job,)).fetchone()
-            known = dict(connection.execute(_KNOWN, (job,)).fetchall())
-        self.linked |= {target_id for target_id in known.values() if target_id is not None}
-        self._logged = max((row[0] for row in rows), default=self._logged)
-        users = self.users()
-        for _, kind, operation, status, target_id, source_id in rows:
+    def _hear_what_is_told(self, job: str) -> News:
+        """Take what the log says of disables that came to nothing new: their time of grace has begun all the same."""
+        news, users = self.written.news(job), self.users()
+        for kind, operation, status, target_id, source_id in news.told:
             told = (kind, operation, status) == ("user", "disable", "success")
             if told and target_id not in self._sent_off:
                 self.wrong(f"the log says that {target_id} of {source_id} was disabled, and that was never sent")
             believed = told and target_id in self._off_already
             if believed and users.get(target_id, {}).get("active") is False:  # else it is on again by now
                 self._disabled.setdefault(target_id, self._off_already[target_id])
-        return [row[1:] for row in rows], watermark[0] if watermark else None, known.keys()
-
-    def _log_is_true(self, rows: list[tuple[str, ...]], *, whole: bool) -> None:
-        """The log says what was done, and nothing else."""
-        users = self.users()
-        told = {id_ for _, _, _, target_id, source_id in rows for id_ in (target_id, source_id)}
-        # who was taken out by hand before the cycle may be on again after it: the last word counts
-        last = {row[3]: row for row in rows if row[2] in ("success", "warning")}
-        for row in rows:
-            kind, operation, status, target_id, source_id = row
-            if status != "success" or kind != "user" or (operation != "create" and row is not last[target_id]):
-                continue
-            account = users.get(target_id)
-            a_strangers = self.hides_names() and target_id in self.foreign
-            if operation == "create" and target_id not in self._made and not a_strangers:
-                self.wrong(f"the log says that {target_id} was made for {source_id}, and it never was")
-            if whole and operation == "delete" and account is not None and account.get("active") is not False:
-                self.wrong(f"the log says that {target_id} of {source_id} was deleted, and it is there")
-            if whole and operation == "disable" and account is not None and account.get("active") is not False:
-                self.wrong(f"the log says that {target_id} of {source_id} was disabled, and it is on")
-        if whole:
-            for changed in self.changes:
-                owner = (changed.after or changed.before or {}).get("externalId")
-                if changed.kind == "Users" and not {changed.target_id, owner} & told:
-                    self.wrong(f"{changed.target_id} was changed, and the log does not say so")
-
-    def _nobody_is_lost(self, watermark: str, known: Collection[str], began: float) -> None:
-        """The watermark is never ahead of what is known."""
-        mark = orjson.loads(watermark)["marks"].get("user")
-        mark = mark[0] if isinstance(mark, list) else mark
-        for id_, row in self._town.people.items() if mark is not None else ():
-            changed = EPOCH + self._town.changed[id_]
-            if (
-                changed <= mark
-                and self._town.changed[id_] < began
-                and id_ not in known
-                and id_ not in self._town.hidden
-            ):
-                self.wrong(f"the watermark is past {row['id']}, of whom nothing is known")
+        return news
 
 
 def _switches_off(body: Any) -> bool:
