@@ -289,15 +289,9 @@ async def binds_anew(sim: Simulation) -> None:
 async def provisions(sim: Simulation) -> None:
     if (id_ := _somebody(sim)) is None:
         return
-    began = sim.seconds()
-    sim.watch.begun.append(began)
-    sim.watch.nobody_is_alone()
     job = sim.a_job()
-    look = sim.watch.looks(job)
-    await sim.lives.hand(lambda desk: desk.provision(job, [id_], dry_run=False, by="hand"))
-    sim.watch.has_looked(look)
-    if began in sim.watch.begun:
-        sim.watch.begun.remove(began)
+    with sim.watch.under_way.on_demand(reads=job):
+        await sim.lives.hand(lambda desk: desk.provision(job, [id_], dry_run=False, by="hand"))
 
 
 async def takes_out(sim: Simulation) -> None:
@@ -307,14 +301,10 @@ async def takes_out(sim: Simulation) -> None:
         return
     if (id_ := _somebody(sim)) is None:
         return
-    began = sim.seconds()
     sim.watch.perhaps_out.add(id_)
     sim.watch.mark()
-    sim.watch.begun.append(began)
-    sim.watch.nobody_is_alone()
-    done = await sim.lives.hand(lambda desk: desk.take_out(id_, dry_run=False, release=False, by="hand"))
-    if began in sim.watch.begun:
-        sim.watch.begun.remove(began)
+    with sim.watch.under_way.on_demand():
+        done = await sim.lives.hand(lambda desk: desk.take_out(id_, dry_run=False, release=False, by="hand"))
     if isinstance(done, dict):
         sim.watch.perhaps_out.discard(id_)
         sim.watch.taken_out.add(id_)

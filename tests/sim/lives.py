@@ -84,7 +84,7 @@ class Lives:
     def _ended(self, task: asyncio.Task[None], daemon: Daemon) -> None:
         """Judge how a life ended."""
         self.daemon = None
-        self._watch.all_cycles_ended()
+        self._watch.under_way.all_ended()
         error = None if task.cancelled() else task.exception()
         told = "killed" if error is not None and _only(error, (Killed, asyncio.CancelledError)) else repr(error)
         self._story.tell(f"LIFE {daemon.life.number} ends: {told}")

@@ -15,6 +15,7 @@ from tests.sim.circles import Circles
 from tests.sim.life import EPOCH, Calendar
 from tests.sim.rules import ENTERPRISE, PROTECTED, TARGET_HOST, Rules, seconds_of
 from tests.sim.town import Town
+from tests.sim.under_way import Cycle, UnderWay
 from tests.sim.written import News, Written, lost, untrue
 
 _SENT_WITHIN_SECONDS = 1800.0
@@ -43,24 +44,6 @@ class Standing:
     names: set[str] = field(default_factory=set)
 
 
-@dataclass(slots=True)
-class Cycle:
-    """What is known of the cycle that runs."""
-
-    job: str
-    began: float
-    look: list[float]
-    """From when to when it looks at the source."""
-    sent: list[tuple[str, str]] = field(default_factory=list)
-    """First tries of creates and of what takes somebody out, in order, with whom they are about."""
-    alone: bool = True
-    """Nobody provisioned on demand meanwhile, and no other job ran."""
-
-    def first(self, one: tuple[str, str]) -> None:
-        if one not in self.sent:
-            self.sent.append(one)
-
-
 class Watch:
     """Knows who should have what, and since when; is told all that happens."""
 
@@ -82,12 +65,7 @@ class Watch:
         self.perhaps_out: set[str] = set()
         """Who was asked to be taken out, and nobody knows whether that came to be."""
         self.broken: list[str] = []
-        self.cycles: dict[str, Cycle] = {}
-        """The cycles that run, by job."""
-        self._looks: dict[str, list[list[float]]] = {}
-        """From when to when each job looked at the source, by `Calendar.elapsed`."""
-        self.begun: list[float] = []
-        """When the cycles and runs on demand began that are under way."""
+        self.under_way = UnderWay(seconds, calendar)
         self.foreign: dict[str, dict[str, Any]] = {}
         """Accounts that the app's administrator made, as they were."""
         self.allowance = Allowance()
@@ -157,8 +135,7 @@ class Watch:
         Who came back and left again while the job did not look at the source was never back for all that it can know.
         """
         back, left = one.back.pop(job, (moment, moment))
-        seen = any(began <= moment and ended >= back for began, ended in self._looks.get(job, ()))
-        return moment if seen else left
+        return moment if self.under_way.looked(job, back, moment) else left
 
     def owner(self, account: dict[str, Any]) -> str:
         """Return whose account this is: by its externalId; one that somebody else made is theirs whose name it has."""
@@ -180,9 +157,6 @@ class Watch:
         name = _name_meant(account)
         return [owner for owner, one in self._people.items() if name in one.names]
 
-    def _since(self) -> float:
-        return min(self.begun, default=self._seconds()) - 1.0
-
     # --- what is sent ---
 
     def sends(self, host: str, request: Request) -> None:
@@ -197,9 +171,9 @@ class Watch:
         is_off = self.users().get(seen.segments[-1], {}).get("active") is False
         if _switches_off(seen.body) and is_off:
             self._off_already[seen.segments[-1]] = self._calendar.elapsed()
-        if len(self.cycles) != 1:
+        if len(self.under_way.cycles) != 1:
             return
-        (cycle,) = self.cycles.values()
+        (cycle,) = self.under_way.cycles.values()
         if seen.method == "POST":
             cycle.first(("create", str(seen.body.get("externalId"))))
         elif seen.method == "DELETE" or (_switches_off(seen.body) and not is_off):
@@ -213,7 +187,7 @@ class Watch:
         if changed.kind == "Groups":
             self.mark()  # a day of leaving may have come
             there = {**self.groups(), **self.users()}
-            for sentence in self._circles.wronged(changed, there, self._since(), self._is_with_another_job):
+            for sentence in self._circles.wronged(changed, there, self.under_way.since(), self._is_with_another_job):
                 self.wrong(sentence)
             if changed.after is None:
                 owner = str((changed.before or {}).get("externalId"))
@@ -244,7 +218,7 @@ class Watch:
     def _created(self, target_id: str, after: dict[str, Any]) -> None:
         owner = self._people.get(str(after.get("externalId")))
         known_since = min((self._whole_since.get(job.name, 0.0) for job in self._rules().jobs), default=0.0)
-        if owner is None or owner.in_scope < min(self._since(), known_since):
+        if owner is None or owner.in_scope < min(self.under_way.since(), known_since):
             self.wrong(f"an account {target_id} was made for {after.get('externalId')}, who is not in scope")
 
     def _negative(self, target_id: str, before: dict[str, Any], word: str) -> None:
@@ -253,7 +227,7 @@ class Watch:
         self.mark()  # a day of leaving may have come
         if owner is None:
             self.wrong(f"the account {target_id} of nobody was {word}")
-        elif all(self._people[one].off < self._since() for one in self._perhaps_owners(before)):
+        elif all(self._people[one].off < self.under_way.since() for one in self._perhaps_owners(before)):
             self.wrong(f"{id_}'s account {target_id} was {word}, and {id_} should have been on all the time")
         elif id_ not in self.taken_out | self.perhaps_out and (target_id in self._made or before.get("externalId")):
             # an account that is found for somebody who is off already is taken over as it is to be, at once
@@ -272,7 +246,7 @@ class Watch:
         waited = now - self._left_as_seen(owner) if len(owner.left) == 1 else math.inf
         if disabled is None and grace and waited < grace:
             self.wrong(f"{id_}'s account {target_id} was {word} after {waited:.0f} s, allowed after {grace:.0f}")
-        at_once = {cause for cause, moment in owner.causes.items() if moment >= self._since()}
+        at_once = {cause for cause, moment in owner.causes.items() if moment >= self.under_way.since()}
         asked = {
             cause for cause, how in (("gone", rules.gone), ("out of scope", rules.out_of_scope)) if how == "delete"
         }
@@ -285,7 +259,7 @@ class Watch:
         """Return when somebody left her one job, as a cycle knows that looked before she came back."""
         ((job, left),) = owner.left.items()
         back, left_before = owner.back.get(job, (-math.inf, math.inf))
-        began = self._calendar.elapsed() - (self._seconds() - self._since())
+        began = self._calendar.elapsed() - (self._seconds() - self.under_way.since())
         return left_before if left == math.inf and back >= began else left
 
     def not_deleted(self) -> list[str]:
@@ -308,7 +282,7 @@ class Watch:
         touched = {name for name in {**before, **after} if before.get(name) != after.get(name)} - {"meta", "schemas"}
         if touched <= {ENTERPRISE}:
             return  # references leave with those whom they point to
-        if owner.in_scope < min(self._since(), self._counted_until(self.owner(after))):
+        if owner.in_scope < min(self.under_way.since(), self._counted_until(self.owner(after))):
             self.wrong(f"{target_id} was changed ({', '.join(sorted(touched))}), whose owner is not in scope")
         foreign = self.foreign.get(target_id)
         if foreign is not None and not self._named_as_somebody(before):
@@ -352,48 +326,22 @@ class Watch:
     # --- cycles ---
 
     def cycle_begins(self, job: str) -> None:
-        cycle = self.cycles[job] = Cycle(job, self._seconds(), self.looks(job))
-        self.begun.append(cycle.began)
-        self.nobody_is_alone(unless=1)
+        self.under_way.cycle_begins(job)
         self.changes.clear()
         self._hear_what_is_told(job)
-
-    def looks(self, job: str) -> list[float]:
-        """Take note that a job looks at the source from now on; return from when to when, to be ended."""
-        look = [self._calendar.elapsed(), math.inf]
-        self._looks.setdefault(job, []).append(look)
-        return look
-
-    def has_looked(self, look: list[float]) -> None:
-        look[1] = min(look[1], self._calendar.elapsed())
-
-    def nobody_is_alone(self, *, unless: int = 0) -> None:
-        """Somebody else works on the app while cycles run; `unless` there are just so many of these."""
-        for cycle in self.cycles.values() if len(self.cycles) > unless else ():
-            cycle.alone = False
-
-    def all_cycles_ended(self) -> None:
-        """The daemon is no more."""
-        self.cycles.clear()
-        self.begun.clear()
-        for looks in self._looks.values():
-            for look in looks:
-                self.has_looked(look)
 
     def cycle_ends(self, job: str, *, quiet: bool, users: int, whole: bool) -> None:
         """Compare what was done with what is written down.
 
         `quiet`: nothing went wrong meanwhile; `users`: how many the source showed; `whole`: it was read to its end.
         """
-        cycle = self.cycles.pop(job, None)
+        cycle = self.under_way.cycle_ends(job)
         if cycle is None:
             return
-        self.begun.remove(cycle.began)
-        self.has_looked(cycle.look)
         if whole:
             self._whole_since[job] = cycle.began
         elif not users:
-            self._looks[job].remove(cycle.look)  # it was not shown anybody
+            self.under_way.saw_nobody(cycle)
         if whole and quiet:
             self.allowance.cycle_ends(job, cycle.began)
         self._leavers_first(cycle)
