@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 
 import anyio
 import orjson
 
 from reconciler.core.decisions import Leave, Operation, Pending
-from reconciler.core.model import Cause, Change, TargetId
+from reconciler.core.model import Cause, Change
 from reconciler.core.outcomes import Account
 from reconciler.core.records import Escrow, Link, Record, Verdict
 from reconciler.ports import Store
@@ -86,7 +88,7 @@ class Spool:
         async with self._refilling:
             full = len(self._overflow) // PER_BLOB * PER_BLOB
             rows, self._overflow = self._overflow[:full], self._overflow[full:]
-            blobs = [orjson.dumps([_pack(o) for o in rows[i : i + PER_BLOB]]) for i in range(0, full, PER_BLOB)]
+            blobs = [_pack(rows[i : i + PER_BLOB]) for i in range(0, full, PER_BLOB)]
             if blobs:
                 await self._store.spool(self._job_id, "ordinary", blobs)
                 self._stored += len(blobs)
@@ -99,7 +101,7 @@ class Spool:
                 blobs = await self._store.unspool(self._job_id, "ordinary", 4)
                 self._stored -= len(blobs)
                 for blob in blobs:
-                    self._ordinary.extend(_unpack(row) for row in orjson.loads(blob))
+                    self._ordinary.extend(_unpack(blob))
                 return
             if self._ordinary:
                 return
@@ -107,82 +109,67 @@ class Spool:
             self._overflow.clear()
 
 
-def _pack(operation: Operation) -> dict[str, object]:
-    record = operation.record
-    return {
-        "word": operation.word,
-        "why": operation.why,
-        "verdict": operation.verdict,
-        "fingerprint": operation.fingerprint.hex() if operation.fingerprint is not None else None,
-        "changes": [(c.path, c.old, c.new) for c in operation.changes],
-        "resource": operation.resource,
-        "account": (operation.account.id, operation.account.resource) if operation.account is not None else None,
-        "pending": [(p.path, p.kind, p.source_id) for p in operation.pending],
-        "match": operation.match,
-        "cause": operation.cause,
-        "redacted": sorted(operation.redacted),
-        "due_at": operation.due_at,
-        "beside": operation.beside,
-        "approved": operation.approved,
-        "counts": operation.counts,
-        "after_disable": operation.after_disable,
-        "record": {
-            "kind": record.kind,
-            "source_id": record.source_id,
-            "row_id": record.row_id,
-            "fingerprint": record.fingerprint.hex() if record.fingerprint is not None else None,
-            "verdict": record.verdict,
-            "why": record.why,
-            "name": record.name,
-            "person": record.person,
-            "link": record.link,
-            "due_at": record.due_at,
-            "escrow": record.escrow,
-            "attempted_at": record.attempted_at,
-            "attempted_match": record.attempted_match,
-            "attempted_off_at": record.attempted_off_at,
-            "off_since": record.off_since,
-            "claims": record.claims,
-        },
-    }
-
-
+_of_operation = attrgetter(*(field.name for field in fields(Operation) if field.name != "record"))
+_of_record = attrgetter(*(field.name for field in fields(Record)))
+"""Values in the order of the fields: their names in each operation would take longer to read than all the rest."""
 _VERDICTS = {verdict.value: verdict for verdict in Verdict}
 
 
-def _unpack(row: dict[str, Any]) -> Operation:
-    record = dict(row["record"])
-    for name, build in (("link", Link), ("escrow", Escrow)):
-        if record[name] is not None:
-            record[name] = build(**record[name])
-    record["verdict"] = _VERDICTS[record["verdict"]]
-    record["fingerprint"] = _bytes(record["fingerprint"])
-    record["attempted_match"] = tuple(map(tuple, record["attempted_match"]))
-    account = row["account"]
+def _pack(operations: Sequence[Operation]) -> bytes:
+    return orjson.dumps([(_of_record(o.record), _of_operation(o)) for o in operations], default=_as_json)
+
+
+def _as_json(value: object) -> object:
+    match value:
+        case bytes():
+            return value.hex()
+        case frozenset() | tuple():
+            return list(value)
+        case _:
+            raise TypeError(type(value).__name__)
+
+
+def _unpack(blob: bytes) -> list[Operation]:
+    return [_operation(of_record, of_operation) for of_record, of_operation in orjson.loads(blob)]
+
+
+def _operation(of_record: Sequence[Any], of_operation: Sequence[Any]) -> Operation:
+    word, why, verdict, fingerprint, changes, resource, account, *more = of_operation
+    pending, match, cause, redacted, in_doubt, due_at, beside, *last = more
     return Operation(
-        word=row["word"],
-        why=row["why"],
-        verdict=_VERDICTS[row["verdict"]],
-        fingerprint=_bytes(row["fingerprint"]),
-        changes=tuple(Change(*change) for change in row["changes"]) if row["changes"] else (),
-        resource=row["resource"],
-        account=Account(TargetId(account[0]), account[1]) if account else None,
-        pending=tuple(Pending(*pending) for pending in row["pending"]) if row["pending"] else (),
-        match=tuple(map(tuple, row["match"])),
-        cause=Cause(row["cause"]) if row["cause"] else None,
-        redacted=frozenset(row["redacted"]),
-        due_at=row["due_at"],
-        beside=_leave(row["beside"]) if row["beside"] else None,
-        approved=row["approved"],
-        counts=row["counts"],
-        after_disable=row["after_disable"],
-        record=Record(**record),
+        *(word, _record(of_record), why, _VERDICTS[verdict], _bytes(fingerprint)),
+        tuple([Change(*one) for one in changes]),
+        resource,
+        Account(*account) if account is not None else None,
+        tuple([Pending(**one) for one in pending]),
+        _pairs(match),
+        Cause(cause) if cause is not None else None,
+        *(frozenset(redacted), in_doubt, due_at),
+        _leave(beside) if beside is not None else None,
+        *last,
+    )
+
+
+def _record(of_record: Sequence[Any]) -> Record:
+    kind, source_id, row_id, fingerprint, verdict, why, name, person, link, *more = of_record
+    due_at, escrow, attempted_at, attempted_match, *last = more
+    return Record(
+        *(kind, source_id, row_id, _bytes(fingerprint), _VERDICTS[verdict], why, name, person),
+        Link(**link) if link is not None else None,
+        due_at,
+        Escrow(**escrow) if escrow is not None else None,
+        *(attempted_at, _pairs(attempted_match)),
+        *last,
     )
 
 
 def _leave(row: dict[str, Any]) -> Leave:
     cause = Cause(row["leaves_disabled"]) if row["leaves_disabled"] else None
     return Leave(**{**row, "verdict": _VERDICTS[row["verdict"]], "leaves_disabled": cause})
+
+
+def _pairs(rows: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:
+    return tuple([(path, value) for path, value in rows])
 
 
 def _bytes(digits: str | None) -> bytes | None:

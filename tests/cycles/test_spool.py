@@ -7,8 +7,9 @@ from dataclasses import fields
 
 import anyio
 
-from reconciler.core.decisions import Leave, Operation
-from reconciler.core.model import Cause, SourceId, TargetId
+from reconciler.core.decisions import Leave, Operation, Pending
+from reconciler.core.model import Cause, Change, SourceId, TargetId
+from reconciler.core.outcomes import Account
 from reconciler.core.records import Escrow, Link, Record, Verdict
 from reconciler.ports import Store
 from reconciler.runtime import spool
@@ -34,11 +35,23 @@ class _SlowShelf:
 
 def _operations(count: int) -> list[Operation]:
     ids = [SourceId(f"s{number}") for number in range(count)]
-    left = [None, Leave("off", "RedundantExport", Verdict.GONE, due_at=2.0, leaves_disabled=Cause.GONE)]
-    return [
-        Operation("create", _record(one), "in scope", Verdict.IN_SCOPE, None, beside=left[number % 2])
-        for number, one in enumerate(ids)
-    ]
+    return [_whole(one) if number % 2 else _bare(one) for number, one in enumerate(ids)]
+
+
+def _bare(id_: SourceId) -> Operation:
+    return Operation("create", Record("user", id_), "in scope", Verdict.IN_SCOPE, None)
+
+
+def _whole(id_: SourceId) -> Operation:
+    """Return an operation in which no field is what it would be by itself."""
+    beside = Leave("off", "RedundantExport", Verdict.GONE, due_at=2.0, leaves_disabled=Cause.GONE)
+    changes = (Change("title", "Chief", None), Change("active", True, False))
+    account = Account(TargetId("t3"), {"title": "Chief"})
+    pending = (Pending("manager", "user", SourceId("s9")),)
+    match = (("userName", "ann"), ("externalId", "E-ann"))
+    about = (changes, {"title": None}, account, pending, match, Cause.ROLE_LOST, frozenset({"title"}))
+    last = (True, 3.0, beside, True, "renames", True)
+    return Operation("adopt", _record(id_), "matched", Verdict.ROLE_LOST, b"print", *about, *last)
 
 
 def _record(id_: SourceId) -> Record:
@@ -54,6 +67,11 @@ def test_a_record_for_the_spool_has_every_field() -> None:
     record, bare = _record(SourceId("s1")), Record("user", SourceId("s1"))
     same = {each.name for each in fields(Record) if getattr(record, each.name) == getattr(bare, each.name)}
     assert same == {"kind", "source_id"}
+
+
+def test_an_operation_for_the_spool_has_every_field() -> None:
+    whole, bare = _whole(SourceId("s1")), _bare(SourceId("s1"))
+    assert not {each.name for each in fields(Operation) if getattr(whole, each.name) == getattr(bare, each.name)}
 
 
 async def test_while_one_fetches_more_the_others_go_on_and_the_order_stays() -> None:
