@@ -65,6 +65,15 @@ def done(
     return record
 
 
+def to_be_sent(record: Record, paths: Collection[str], account: Account, now: float) -> None:
+    """Have the next cycle send what a create did not take, and could not be sent after it, either."""
+    assert record.link is not None
+    shown = {path: value for path, value in account.resource.items() if path in paths}
+    agreed = {path: value for path, value in record.link.agreed.items() if path not in paths}
+    record.link = replace(record.link, agreed={**agreed, **shown})
+    record.fingerprint, record.due_at = None, now
+
+
 def left(record: Record, decision: Leave, fingerprint: bytes | None, now: float) -> Record:
     """Return the record of an entry for which nothing had to be sent."""
     return replace(

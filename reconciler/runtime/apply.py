@@ -20,7 +20,7 @@ from reconciler.ports import Clock, Owner, PendingReference, Progress, Store, Ta
 from reconciler.runtime.asking import Asking
 from reconciler.runtime.course import NOT_SHOWN_YET, Course
 from reconciler.runtime.journal import Journal
-from reconciler.runtime.keeping import Keeping, as_changes, not_kept, shows_all
+from reconciler.runtime.keeping import Keeping, as_changes, is_passing, not_kept, shows_all
 from reconciler.runtime.sending import Sending
 from reconciler.runtime.spool import Spool
 from reconciler.runtime.taken_names import TakenNames
@@ -209,12 +209,15 @@ class Applier:
                 self._known[key] = account.id
             asked: Sequence[Change] = ()
             missing: Sequence[str] | None = ()
-            refused = ""
+            refused: Failed | None = None
+            late: Sequence[str] = ()
             if not shows_all(account, operation.resource):
                 asked = as_changes(operation.resource)
                 missing, refused = await self._keeping.follow_up(operation, asked, account)
+                if refused is not None and is_passing(refused):
+                    missing, late = (), missing
         else:
-            asked, refused = operation.changes, ""
+            asked, refused, late = operation.changes, None, ()
             missing = await self._keeping.missing(operation, account)
             if operation.word == "disable" and self._profile.active in (missing or ()):
                 why = "the target says that it disabled the account, and shows it active all the same"
@@ -226,11 +229,17 @@ class Applier:
         record = settling.done(
             operation, account, self._job.deprovision.delete_after_seconds, self._profile.active, now
         )
+        if late and account is not None:
+            settling.to_be_sent(record, late, account, now)
         if record.link is not None and counts != record.link.unkept:
             record.link = replace(record.link, unkept=counts)
         record, few_left = settling.numbered(record, () if operation.word == "create" else asked, self._profile)
         code: Reason = "ValueNotKept" if warning or not few_left else "ChangeLimitReached"
-        warning = "; ".join(part for part in (warning, refused, few_left) if part)
+        if refused is not None:
+            again = f"{', '.join(late)}: sent again in the next cycle: " if late else ""
+            warning = "; ".join(part for part in (warning, f"{again}{refused.reason}") if part)
+            code = refused.error_code if late else code
+        warning = "; ".join(part for part in (warning, few_left) if part)
         link = record.link or link_before
         if operation.word == "delete" and link_before is not None:
             self._course.vanished.add(link_before.target_id)

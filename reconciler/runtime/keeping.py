@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+import anyio
+
 from reconciler.core import settling
 from reconciler.core.decisions import Operation
 from reconciler.core.diffing import UNKEPT_MAX
 from reconciler.core.model import Change, Resource
-from reconciler.core.outcomes import Account, Failed
+from reconciler.core.outcomes import Account, Failed, Fault
 from reconciler.core.profile import Profile
 from reconciler.ports import Target
+from reconciler.runtime.asking import ANOTHER_TIME
 
 FOLLOW_UPS_MAX = 10
 """How often one path is patched right after a create because the target did not keep it."""
@@ -23,6 +26,9 @@ class Keeping:
     def __init__(self, target: Target, profile: Profile) -> None:
         self._target, self._profile = target, profile
         self._follow_ups: Counter[str] = Counter()
+        self._undecided: Counter[str] = Counter()
+        """Of those, the ones without an answer."""
+        self._decided = anyio.Event()
 
     async def missing(self, operation: Operation, shown: Account | None) -> tuple[str, ...] | None:
         """Return what the target took and does not show; None where it showed nothing, and there is no cause to ask."""
@@ -40,30 +46,44 @@ class Keeping:
 
     async def follow_up(
         self, operation: Operation, asked: Sequence[Change], account: Account
-    ) -> tuple[tuple[str, ...], str]:
-        """Patch at once what a create did not take; return what the target does not keep at all, and its refusal."""
+    ) -> tuple[tuple[str, ...], Failed | None]:
+        """Patch at once what a create did not take; return what the target does not keep, or show, and its refusal."""
         missing = settling.unkept(asked, account, operation.record.kind, self._profile)
+        while any(self._follow_ups[path] >= FOLLOW_UPS_MAX and self._undecided[path] for path in missing):
+            await self._decided.wait()  # what was sent for others may teach nothing
         rest = tuple(
             c._replace(old=account.resource.get(c.path))
             for c in asked
             if c.path in missing and self._follow_ups[c.path] < FOLLOW_UPS_MAX
         )
         if not rest:
-            return missing, ""
-        for change in rest:
-            self._follow_ups[change.path] += 1
-        outcome = await self._target.update(operation.record.kind, account.id, rest, account.resource)
+            return missing, None
+        sent = Counter(change.path for change in rest)
+        self._follow_ups.update(sent)
+        self._undecided.update(sent)
+        try:
+            outcome = await self._target.update(operation.record.kind, account.id, rest, account.resource)
+        finally:
+            self._undecided.subtract(sent)
+            self._decided.set()
+            self._decided = anyio.Event()
         if isinstance(outcome, Failed):
-            return missing, outcome.reason
+            if is_passing(outcome):
+                self._follow_ups.subtract(sent)
+            return missing, outcome
         shown = outcome.account
         if shown is None or not shown.resource:
             answer = await self._target.get(operation.record.kind, account.id)
             shown = answer if isinstance(answer, Account) else None
         if shown is None or not shown.resource:
-            return missing, ""
-        sent = {change.path for change in rest}
+            return missing, None
         still = settling.unkept(rest, shown, operation.record.kind, self._profile)
-        return (*still, *(path for path in missing if path not in sent)), ""
+        return (*still, *(path for path in missing if path not in sent)), None
+
+
+def is_passing(refused: Failed) -> bool:
+    """Whether a refusal right after a create says nothing of what the target keeps: it may not even show it yet."""
+    return refused.fault in ANOTHER_TIME or refused.fault is Fault.NOT_FOUND
 
 
 def shows_all(account: Account, resource: Resource) -> bool:

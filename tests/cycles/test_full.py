@@ -477,3 +477,18 @@ async def test_what_a_create_did_not_take_is_sent_after_it(company: Company, ser
     server.clear_requests()
     await company.cycle()
     assert len(server.sent("PATCH")) <= 10, "thirty times would teach nothing that ten do not"
+
+
+@pytest.mark.parametrize("status", [404, 429, 503])
+async def test_what_could_not_be_sent_right_after_a_create_is_sent_in_the_next_cycle(
+    company: Company, server: ScimServer, status: int
+) -> None:
+    server.quirks = Quirks(drops_attributes=("title",))
+    server.script.on("PATCH", "/Users", then=Status(status), times=FOR_EVER)
+    company.people("ann")
+    assert done(await company.cycle()) == {"create": 1}
+    server.quirks = Quirks()
+    server.script.clear()
+    assert done(await company.cycle()) == {"update": 1}
+    assert server.user("ann@example.com")["title"] == company.users["ann"]["jobTitle"]
+    assert done(await company.cycle()) == {}

@@ -1,4 +1,4 @@
-"""Who was deleted in Entra ID and is to come back: restored only where that is safe, and nobody else pays for it."""
+"""Who is made in Entra ID, or comes back from its bin: only where that is safe, whole, and nobody else pays for it."""
 
 from __future__ import annotations
 
@@ -99,3 +99,19 @@ async def test_without_the_permission_for_the_day_of_leaving_everything_else_is_
     report = await hr.cycle()
     assert [(one["id"], one["error_code"]) for one in report.failures] == [("e1", "InsufficientRights")]
     assert hr.account(ANN)["jobTitle"] == "Lead"
+
+
+async def test_a_manager_who_could_not_be_set_at_once_is_set_in_the_next_cycle(
+    hr: HumanResources, graph: GraphServer
+) -> None:
+    hr.employee("e0", "Bo", "Boss")
+    await hr.cycle()
+    graph.script.on("PUT", "/manager", then=Status(500), times=FOR_EVER)
+    for number in range(12):
+        hr.employee(f"e1{number}", f"Ann{number}", "Beck", manager="e0")
+    assert done(await hr.cycle()) == {"create": 12}
+    assert "manager: sent again in the next cycle" in (await hr.log())[-1]["reason"]
+    graph.script.clear()
+    assert done(await hr.cycle()) == {"update": 12}
+    assert set(graph.tenant.managers.values()) == {hr.account("bo.boss@example.com")["id"]}
+    assert done(await hr.cycle()) == {}
