@@ -37,7 +37,7 @@ class SqlSource:
         clock: Clock,
     ) -> None:
         self._name, self._queries, self._clock = name, queries, clock
-        self._read_password = read_password
+        self._read_password, self._allow_empty = read_password, allow_empty
         self._database = Database(url, timeout_seconds=timeout_seconds, clock=clock)
         self._reading = Reading(name, queries, allow_empty=allow_empty, fault_of=self._fault)
         self._thread = OneThread(name)
@@ -105,7 +105,7 @@ class SqlSource:
         part = Part(self._queries, kind, wanted, self._token(None))
         try:
             with self._database.reading(self._password()) as connection:
-                return fetched(connection, part, ids)
+                return fetched(connection, part, ids, may_be_empty=f"{kind}s" in self._allow_empty)
         except Unusable:
             return {}  # left out of the answer: not known
 

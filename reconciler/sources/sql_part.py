@@ -55,7 +55,7 @@ class Token:
     @classmethod
     def read(cls, since: str | None, place: str, queries: Queries, until: float) -> Token:
         """Return the marks of a watermark; none where it belongs to another database or to other queries."""
-        about = orjson.dumps((place, queries.key, queries.users, queries.groups, queries.changed))
+        about = orjson.dumps((place, queries.key, queries.users, queries.groups, queries.changed, queries.deleted))
         fresh = cls(blake2b(about, digest_size=8).hexdigest(), until)
         try:
             kept = orjson.loads(since) if since is not None else None

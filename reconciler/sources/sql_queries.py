@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any
 from urllib.parse import quote
 
 from sqlalchemy import (
@@ -36,7 +38,10 @@ from reconciler.ports import Clock
 
 PAGE_ROWS = 1000
 _STREAMED = {"stream_results": True, "yield_per": PAGE_ROWS}
+_IN_MEMORY_BYTES_MAX = 4 * 1024 * 1024
 _COLON = re.compile(r"(?<![:\w\\]):(?=\w)")
+_IDLE_SECONDS_MAX = 86_400
+"""How long a connection may wait for us between two queries: what the first one gave is worked on meanwhile."""
 _STEPS_BETWEEN_LOOKS = 100_000
 """How many of its own instructions SQLite runs between two looks at the clock."""
 
@@ -58,6 +63,8 @@ class Database:
     def __init__(self, url: URL, *, timeout_seconds: float, clock: Clock) -> None:
         self.url, self._timeout_seconds, self._clock = url, timeout_seconds, clock
         self._engine: Engine | None = None
+        self._until = 0.0
+        """When the statement that runs now has taken too long, where the database itself does not look."""
 
     @property
     def backend(self) -> str:
@@ -95,27 +102,34 @@ class Database:
             engine = engine.execution_options(postgresql_readonly=True)
         if self.backend == "sqlite":
             event.listen(engine, "connect", self._bound_sqlite)
+            event.listen(engine, "before_cursor_execute", self._begin_to_count)
         self._engine = engine
         return engine
 
     def _bound_sqlite(self, connection: Any, _record: Any) -> None:
-        until = self._clock.monotonic() + self._timeout_seconds
-
         def look() -> int:
-            return int(self._clock.monotonic() > until)
+            return int(self._clock.monotonic() > self._until)
 
         connection.set_progress_handler(look, _STEPS_BETWEEN_LOOKS)
+
+    def _begin_to_count(self, *_: Any) -> None:
+        self._until = self._clock.monotonic() + self._timeout_seconds
 
     def _first(self) -> Sequence[str]:
         milliseconds = int(self._timeout_seconds * 1000)
         if self.backend == "sqlite":
             return ("PRAGMA query_only = ON",)
         if self.backend == "postgresql":
-            return (f"SET LOCAL statement_timeout = {milliseconds}",)
+            return (
+                f"SET LOCAL statement_timeout = {milliseconds}",
+                "SET LOCAL idle_in_transaction_session_timeout = 0",
+            )
         if self.backend == "mariadb" or (self.backend == "mysql" and self.url.drivername.startswith("mariadb")):
-            return (f"SET SESSION max_statement_time = {self._timeout_seconds:g}", "START TRANSACTION READ ONLY")
+            limit = f"max_statement_time = {self._timeout_seconds:g}"
+            return (f"SET SESSION {limit}, wait_timeout = {_IDLE_SECONDS_MAX}", "START TRANSACTION READ ONLY")
         if self.backend == "mysql":
-            return (f"SET SESSION max_execution_time = {milliseconds}", "START TRANSACTION READ ONLY")
+            limit = f"max_execution_time = {milliseconds}"
+            return (f"SET SESSION {limit}, wait_timeout = {_IDLE_SECONDS_MAX}", "START TRANSACTION READ ONLY")
         return ()
 
 
@@ -159,11 +173,54 @@ class Query:
 
 
 def streamed(connection: Connection, statement: Select[Any]) -> Iterator[tuple[Sequence[str], Sequence[Sequence[Any]]]]:
-    """Yield names of columns and pages of rows, as a cursor of the server gives them."""
-    with _said(), connection.execute(statement, execution_options=_STREAMED) as result:
-        names = tuple(result.keys())
-        for page in result.partitions(PAGE_ROWS):
-            yield names, page
+    """Yield names of columns and pages of rows.
+
+    A cursor of the server gives them all before the first is yielded: however long somebody works on a page (a target
+    that is slow is asked about everybody on it), no limit of time runs meanwhile, and no server waits.
+    """
+    count = 0
+    with _temporary_file() as file:
+        with _said(), connection.execute(statement, execution_options=_STREAMED) as result:
+            names = tuple(result.keys())
+            for page in result.partitions(PAGE_ROWS):
+                with _room():
+                    file.write(_written(page))
+                count += 1
+        with _room():
+            file.seek(0)
+        for _ in range(count):
+            with _room():
+                rows: list[tuple[Any, ...]] = pickle.load(file)  # noqa: S301  # nobody else can write there
+            yield names, rows
+
+
+def _written(page: Sequence[Sequence[Any]]) -> bytes:
+    rows = list(map(tuple, page))
+    try:
+        return pickle.dumps(rows)
+    except TypeError:  # some drivers give views of memory, which cannot be written
+        plain = [tuple(bytes(one) if isinstance(one, memoryview) else one for one in row) for row in rows]
+        return pickle.dumps(plain)
+
+
+@contextmanager
+def _temporary_file() -> Iterator[IO[bytes]]:
+    with _room():
+        file = SpooledTemporaryFile(_IN_MEMORY_BYTES_MAX)  # noqa: SIM115  # closed below, whatever it has to write then
+    try:
+        yield file
+    finally:
+        with suppress(OSError):  # what was not written any more is not missed
+            file.close()
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        said = error.strerror or type(error).__name__
+        raise Unusable(f"cannot be kept ({said}): is there room in the temporary directory?") from error
 
 
 @contextmanager

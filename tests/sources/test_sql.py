@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -270,6 +271,63 @@ async def test_a_reading_that_is_broken_off_lets_go_of_the_database(path: Path) 
     hr(path, "DROP TABLE people")
 
 
+class Moved(SystemClock):
+    """A clock that a test moves."""
+
+    at = 0.0
+
+    def monotonic(self) -> float:
+        return self.at
+
+
+async def test_a_target_that_takes_its_time_is_no_database_that_does(path: Path) -> None:
+    """Whoever works on a page does not have the rows behind it run into the limit of the query."""
+    series = "WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < 30000)"
+    many = f"{series} SELECT id, id AS mail FROM n"
+    clock = Moved()
+    url = make_url("sqlite://").set(database=str(path))
+    one = SqlSource("hr", url, Queries(many, many.replace("mail", "displayName")), timeout_seconds=60.0, clock=clock)
+    complete = []
+    async for event in one.read(Wanted(frozenset({"mail"}), frozenset({"displayName"}), groups=True), None):
+        clock.at += 100.0
+        if isinstance(event, ReadEnd):
+            complete.append(event.complete)
+    await one.close()
+    assert complete == [True, True]
+
+
+async def test_a_slow_target_does_not_end_a_query_of_mariadb(mariadb: str) -> None:
+    many = "SELECT seq AS id, REPEAT('x', 4000) AS mail FROM seq_1_to_10000"
+    one = SqlSource("hr", make_url(mariadb), Queries(many), timeout_seconds=3.0, clock=SystemClock())
+    events = []
+    async for event in one.read(USERS, None):
+        if not events:
+            prepare(mariadb, "DO SLEEP(3.5)")
+        events.append(event)
+    await one.close()
+    assert problems(events) == ()
+    assert len(users(events)) == 10_000
+
+
+async def test_where_there_are_no_rows_at_all_nobody_is_known_to_be_gone(path: Path) -> None:
+    """A table that is filled anew each night is empty for a moment."""
+    asked = [SourceId("3"), SourceId("99")]
+    for allow_empty, answer in ((frozenset[str](), {}), (frozenset({"users"}), dict.fromkeys(asked))):
+        url = make_url("sqlite://").set(database=str(path))
+        nobody = Queries(f"{PEOPLE} WHERE id = 0")
+        one = SqlSource("hr", url, nobody, allow_empty=allow_empty, clock=SystemClock())
+        assert await one.fetch("user", asked, USERS) == answer
+        await one.close()
+
+
+async def test_whoever_was_marked_as_deleted_before_the_column_was_named_is_told(path: Path) -> None:
+    hr(path, "ALTER TABLE people ADD left_at TEXT", "UPDATE people SET left_at = '2024-01-05' WHERE id = 5")
+    queries = Queries("SELECT id, mail, at, left_at FROM people", changed="at")
+    since = token(await read(source(path, queries)))
+    events = await read(source(path, replace(queries, deleted="left_at")), since)
+    assert [one.id for page in events if isinstance(page, EntryPage) for one in page.entries if one.gone] == ["5"]
+
+
 async def test_colons_and_percent_signs_in_a_query_are_its_own(path: Path) -> None:
     query = "SELECT id, mail || ':x' AS mail FROM people WHERE mail LIKE 'p2%' AND ':mail' <> '%s'"
     (page,) = [event for event in await read(source(path, Queries(query))) if isinstance(event, EntryPage)]
@@ -345,6 +403,15 @@ def prepare(url: str, *statements: str) -> None:
 
 
 SERIES = "SELECT n AS id, 'p' || n || '@example.com' AS mail FROM generate_series(1, {}) AS n"
+
+
+async def test_a_key_with_places_after_the_point_is_found_by_its_number(postgresql: str) -> None:
+    query = "SELECT n::numeric(12, 2) AS id, 'x' AS mail FROM generate_series(1, 3) AS n"
+    one = on_postgresql(postgresql, Queries(query))
+    assert users(await given(one.read(USERS, None))) == ["1", "2", "3"]
+    found = await one.fetch("user", [SourceId("2"), SourceId("9")], USERS)
+    await one.close()
+    assert [entry is None for entry in found.values()] == [False, True]
 
 
 async def test_a_cursor_of_the_server_gives_a_page_at_a_time(postgresql: str) -> None:
