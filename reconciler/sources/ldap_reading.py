@@ -284,7 +284,18 @@ def fetched(shaping: Shaping, kind: Kind, ids: Sequence[SourceId], wanted: Wante
         found.update((entry.id, entry) for entry in entries)
         if not problems.count:
             found.update((id_, None) for id_ in bunch if id_ not in found)
-    return found
+    return {} if found and not any(found.values()) and not _shows_anybody(shaping, kind) else found
+
+
+def _shows_anybody(shaping: Shaping, kind: Kind) -> bool:
+    """Whether there is anybody where they are looked for: who may not read them is told that there are none."""
+    layout = shaping.layout
+    if f"{kind}s" in layout.allow_empty:
+        return True
+    place = layout.place(kind)
+    for answer in shaping.wire.search(place.base, place.filter, [layout.anchor], page_size=1):
+        return not isinstance(answer, Refused)
+    return False
 
 
 def ends(wanted: Wanted, problems: dict[Part, Problems]) -> Iterator[ReadEvent]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.core.model import SourceId
 from reconciler.core.outcomes import Fault
 from reconciler.ports import Wanted
 from reconciler.runtime.clock import SystemClock
@@ -221,6 +222,8 @@ async def test_a_directory_that_shows_nobody_any_more_is_not_believed(scene: Sla
         assert not seen.left("user", before) and not seen.left("group", before)
         assert 'allow_empty = ["users"]' in seen.ends["user"].problems[0]
     assert not (await look(scene)).ends["memberships"].complete
+    async with opened(scene) as source:
+        assert await source.fetch("user", [scene.id_of("ann"), SourceId("nobody")], ALL) == {}
     scene.layout = replace(LAYOUT, allow_empty=frozenset({"users", "groups"}))
     assert (await look(scene)).complete, "where it is said that there may be none"
 

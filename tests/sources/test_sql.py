@@ -299,7 +299,7 @@ async def test_a_target_that_takes_its_time_is_no_database_that_does(path: Path)
 async def test_a_slow_target_does_not_end_a_query_of_mariadb(mariadb: str) -> None:
     many = "SELECT seq AS id, REPEAT('x', 4000) AS mail FROM seq_1_to_10000"
     one = SqlSource("hr", make_url(mariadb), Queries(many), timeout_seconds=3.0, clock=SystemClock())
-    events = []
+    events: list[ReadEvent] = []
     async for event in one.read(USERS, None):
         if not events:
             prepare(mariadb, "DO SLEEP(3.5)")
