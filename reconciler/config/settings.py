@@ -136,7 +136,7 @@ class SqlSourceSettings:
     """The column that marks rows as deleted."""
     overlap_seconds: float = 600.0
     timeout_seconds: float = 60.0
-    allow_empty: frozenset[Literal["users", "groups"]] = frozenset()
+    allow_empty: frozenset[Literal["users", "groups", "members"]] = frozenset()
     password: Secret | None = None
     active: ActiveRule | None = None
     person: str | None = None

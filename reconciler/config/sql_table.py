@@ -32,7 +32,7 @@ class SqlSourceTable(Table):
         default="10m", description="How far back changes are read again: longer than the longest transaction."
     )
     timeout: Period = Field(default="60s", description="How long one query may take.")
-    allow_empty: list[Literal["users", "groups"]] = Field(
+    allow_empty: list[Literal["users", "groups", "members"]] = Field(
         default_factory=list, description="Which queries may have no rows; that is otherwise an incomplete read."
     )
     person: Text | None = Field(default=None, description="The column that is the same for one human under a new key.")

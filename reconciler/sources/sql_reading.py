@@ -87,12 +87,25 @@ class Reading:
             if len(page) >= PAGE_ROWS or weight >= _PAGE_MEMBERS:
                 yield MembershipPage(page)
                 page, weight = [], 0
+        if (
+            names
+            and len(left) == len(names)
+            and "members" not in self._allow_empty
+            and self._has_none(connection, query)
+        ):
+            problems.add(_no_rows("members"))
+            return
         for empty in chunks(list(left.items()), PAGE_ROWS):
             page += [GroupMembers(group_id, name, ()) for group_id, name in empty]
             yield MembershipPage(page)
             page = []
         if page:
             yield MembershipPage(page)
+
+    @staticmethod
+    def _has_none(connection: Connection, query: Query) -> bool:
+        """Whether a query gives no rows at all, as one of a table that is being filled anew."""
+        return not scalar(connection, query.count())
 
     def _pairs(self, connection: Connection, query: Query, problems: Problems) -> Iterator[tuple[SourceId, SourceId]]:
         for given, page in streamed(connection, query.all(order_by="group_id")):

@@ -70,7 +70,7 @@ members = "SELECT team AS group_id, person AS member_id FROM team_members"
 active = "accountEnabled"
 changed = "at"
 overlap = "1s"
-allow_empty = ["groups"]
+allow_empty = ["groups", "members"]
 """
         self._at = 1_700_000_000
         for table in ("people", "teams", "team_members"):

@@ -83,7 +83,7 @@ users = '''{users};'''
 groups = 'SELECT id, name AS "displayName" FROM teams'
 members = "SELECT team AS group_id, person AS member_id FROM team_members"
 active = "accountEnabled"
-allow_empty = ["groups"]
+allow_empty = ["groups", "members"]
 {more}
 """
 

@@ -187,6 +187,16 @@ async def test_members_come_by_group_and_groups_without_any_are_empty(path: Path
     assert ReadEnd("memberships", complete=True) in events
 
 
+async def test_a_table_of_members_without_a_row_empties_no_group(path: Path) -> None:
+    members = "SELECT team AS group_id, person AS member_id FROM members WHERE person = 0"
+    queries = Queries(None, "SELECT id, displayName FROM teams", members)
+    events = await read(source(path, queries), wanted=MEMBERS)
+    assert problems(events) == ('source hr members: has no rows (where that is right: allow_empty = ["members"])',)
+    url = make_url("sqlite://").set(database=str(path))
+    may_be = SqlSource("hr", url, queries, allow_empty=frozenset({"members"}), clock=SystemClock())
+    assert problems(await read(may_be, wanted=MEMBERS)) == ()
+
+
 async def test_those_who_are_asked_for_are_found_by_number_by_text_and_by_neither(path: Path) -> None:
     for query in (PEOPLE, "SELECT CAST(id AS TEXT) AS id, mail FROM people", "SELECT id * 1.0 AS id, mail FROM people"):
         one = source(path, Queries(query))

@@ -71,7 +71,7 @@ class Scene:
 
     def open(self) -> SqlSource:
         asked = queries(self.url.get_backend_name(), self.changed)
-        return SqlSource("staff", self.url, asked, allow_empty=frozenset({"groups"}), clock=SystemClock())
+        return SqlSource("staff", self.url, asked, allow_empty=frozenset({"groups", "members"}), clock=SystemClock())
 
     def id_of(self, who: str) -> SourceId:
         return SourceId(str(self._id(who)))
