@@ -155,6 +155,12 @@ def merged(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return whole
 
 
+def plain_values(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return of what a round says of one entry the values that have one form wherever Graph shows them."""
+    said = merged(rows).items()
+    return {name: value for name, value in said if isinstance(value, str | bool | int) and name != MANAGER}
+
+
 def removed(row: Mapping[str, Any]) -> str | None:
     """Return why the row says that an entry was removed ("changed": it can come back; "deleted"), None: it was not."""
     said = row.get("@removed")

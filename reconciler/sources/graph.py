@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 
-from reconciler.core.model import KINDS, Entry, Identity, Kind, SourceId
+from reconciler.core.model import KINDS, Attributes, Entry, Identity, Kind, SourceId
 from reconciler.core.outcomes import Failed, Fault
 from reconciler.dialects import graph_reading
 from reconciler.dialects.graph_reading import Reading
@@ -20,12 +20,15 @@ from reconciler.sources.graph_wire import GraphWire, Unreadable
 
 PAGE = 1000
 _ASKED_AT_ONCE = 400
+_NOTHING: Mapping[SourceId, Attributes] = {}
 
 
 class GraphSource:
     """One tenant. What cannot be read, and what its permissions hide from us, is an incomplete part.
 
-    A round that says what changed is only believed for who changed: each of them is asked for, and given whole.
+    A round that says what changed is only believed for who changed: each of them is asked for, and given whole. The
+    replica that answers may not have heard of the change yet, and no later round repeats it: so the values that the
+    round itself names go before those of the answer.
     """
 
     def __init__(
@@ -113,7 +116,7 @@ class GraphSource:
 
     async def _judged(self, how: Reading, read: Round, problems: Problems) -> AsyncGenerator[list[Entry]]:
         """Yield who is there and who is gone; of whom a round says both, or that something changed, is asked for."""
-        doubtful: dict[SourceId, str | None] = {}
+        doubtful: dict[SourceId, tuple[str | None, Attributes]] = {}
         for said in read.by_id():
             entries: list[Entry] = []
             for one, rows in said.items():
@@ -121,7 +124,8 @@ class GraphSource:
                 if all(reasons):
                     entries.append(_gone(how.kind, SourceId(one), reasons))
                 elif read.delta or any(reasons):
-                    doubtful[SourceId(one)] = next(filter(None, reasons), None)
+                    named = graph_reading.plain_values(rows) if not any(reasons) else {}
+                    doubtful[SourceId(one)] = next(filter(None, reasons), None), named
                 else:
                     attributes = how.attributes(graph_reading.merged(rows))
                     entries.append(Entry(how.kind, SourceId(one), attributes))
@@ -129,15 +133,18 @@ class GraphSource:
                 yield entries
             while len(doubtful) >= _ASKED_AT_ONCE:
                 some = dict(list(doubtful.items())[:_ASKED_AT_ONCE])
-                doubtful = {one: why for one, why in doubtful.items() if one not in some}
+                doubtful = {one: said for one, said in doubtful.items() if one not in some}
                 yield await self._asked_for(how, some, problems)
         if doubtful:
             yield await self._asked_for(how, doubtful, problems)
 
-    async def _asked_for(self, how: Reading, some: Mapping[SourceId, str | None], problems: Problems) -> list[Entry]:
+    async def _asked_for(
+        self, how: Reading, some: Mapping[SourceId, tuple[str | None, Attributes]], problems: Problems
+    ) -> list[Entry]:
         entries: list[Entry] = []
-        for one, entry in (await self._each(how, list(some))).items():
-            said = some[one]
+        named = {one: values for one, (_, values) in some.items()}
+        for one, entry in (await self._each(how, list(some), named)).items():
+            said, _ = some[one]
             if isinstance(entry, Failed):
                 problems.unreadable(Unreadable(entry.reason))
             elif entry is not None:
@@ -148,8 +155,10 @@ class GraphSource:
                 problems.add(f"a {how.kind} who changed is not found when asked for: the next cycle reads it again")
         return entries
 
-    async def _each(self, how: Reading, ids: Sequence[SourceId]) -> dict[SourceId, Entry | Failed | None]:
-        """Return each entry as it is now; None: there is none of this id."""
+    async def _each(
+        self, how: Reading, ids: Sequence[SourceId], named: Mapping[SourceId, Attributes] = _NOTHING
+    ) -> dict[SourceId, Entry | Failed | None]:
+        """Return each entry as it is now, with the values that are `named` already; None: there is none of this id."""
         found: dict[SourceId, Entry | Failed | None] = {one: None for one in ids if not graph_reading.is_id(one)}
         real = [one for one in dict.fromkeys(ids) if one not in found]
         for some in chunks(real, _ASKED_AT_ONCE):
@@ -163,7 +172,8 @@ class GraphSource:
                 else:
                     # an id is compared letter by letter: what Graph writes otherwise is known by what it writes
                     is_it = answer.get("id") == one
-                    found[one] = Entry(how.kind, one, how.attributes(answer)) if is_it else None
+                    row = {**answer, **named.get(one, {})}
+                    found[one] = Entry(how.kind, one, how.attributes(row)) if is_it else None
         return found
 
     async def _hidden(self, how: Reading) -> str:

@@ -62,6 +62,7 @@ class Tenant:
     assignments: list[Json] = field(default_factory=list)
     """appRoleAssignment resources, of every service principal."""
     _unseen: dict[str, int] = field(default_factory=dict)
+    _behind: dict[str, Json] = field(default_factory=dict)
     mail_changes: dict[str, int] = field(default_factory=dict)
 
     def user(self, name: str) -> Json:
@@ -100,6 +101,10 @@ class Tenant:
     def hide(self, number: str, *, requests: int) -> None:
         """Let so many requests meet a replica that has not heard of a user."""
         self._unseen[number] = requests
+
+    def lag(self, number: str) -> None:
+        """Let the next request for a user meet a replica that knows her as she is now."""
+        self._behind[number] = dict(self.users[number])
 
     def restore(self, number: str) -> None:
         """Bring a user back from the recycle bin."""
@@ -264,7 +269,7 @@ class Tenant:
         if self._unseen.get(user["id"], 0) > 0:
             self._unseen[user["id"]] -= 1
             raise not_found(number)
-        return user
+        return self._behind.pop(user["id"], user)
 
     def _referred(self, body: Any) -> str:
         link = body.get("@odata.id") if isinstance(body, dict) else None

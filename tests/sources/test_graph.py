@@ -83,6 +83,17 @@ async def test_whoever_changed_and_is_not_found_when_asked_for_is_read_again_by_
     assert (await without_groups(office, before.token)).users[office.id_of("ann")].attributes["jobTitle"] == "Chief"
 
 
+async def test_a_replica_that_has_not_heard_of_a_change_does_not_hide_it(office: Office) -> None:
+    await office.hire("ann", text="Engineer")
+    await office.hire("bob")
+    before = await without_groups(office)
+    office.tenant.lag(office.id_of("ann"))
+    await office.change("ann", text="Chief")
+    seen = await without_groups(office, before.token)
+    assert seen.users[office.id_of("ann")].attributes["jobTitle"] == "Chief"
+    assert not (await without_groups(office, seen.token)).users, "it is told once"
+
+
 # --- links ---
 
 
