@@ -233,10 +233,10 @@ class RestSource:
                 nobody.append(one)
             else:
                 found[one] = shape.entries([item])[0]
-        if nobody and (found or await self._shows_one_who_is_listed(entries, problems)):
+        if nobody and (found or await self._shows_one_who_is_listed(entries, shape, problems)):
             found.update(dict.fromkeys(nobody))
 
-    async def _shows_one_who_is_listed(self, entries: Entries, problems: _Problems) -> bool:
+    async def _shows_one_who_is_listed(self, entries: Entries, shape: Shape, problems: _Problems) -> bool:
         """Whether who is listed is found when asked for alone: behind a wrong path everybody would seem to be gone."""
         async with aclosing(self._pages(entries.listing, self._variables, {}, problems)) as pages:
             listed: list[dict[str, Any]] = await anext(pages, [])
@@ -244,7 +244,7 @@ class RestSource:
         for one in ids:
             if await self._one(entries, SourceId(one)) is not None:
                 return True
-        return not listed and not problems.found
+        return not listed and not problems.found and f"{shape.kind}s" in self._allow_empty
 
     async def _fetch_many(
         self,
@@ -257,6 +257,8 @@ class RestSource:
         async for page in self._pages(entries.listing, self._variables, {}, problems):
             asked = [item for item in shape.judged(page) if rest.id_of(item, entries.listing.id) in missing]
             found.update((entry.id, entry) for entry in shape.entries(asked))
+        if not shape.any and f"{shape.kind}s" not in self._allow_empty:
+            problems.add("there is nobody: of those who are asked for nothing is known")
 
     # --- memberships -------------------------------------------------------------------------------------------------
 

@@ -22,10 +22,10 @@ class Lacking(Unreadable):
 class Shape:
     """What attributes are taken from where. `joined` holds the lists of `joins` when the first entry is made."""
 
-    __slots__ = ("_entries", "_joined", "_kind", "_open", "any", "joins", "takes")
+    __slots__ = ("_entries", "_joined", "_open", "any", "joins", "kind", "takes")
 
     def __init__(self, kind: Kind, entries: Entries, wanted: frozenset[str], joined: Joined) -> None:
-        self._kind, self._entries, self._joined = kind, entries, joined
+        self.kind, self._entries, self._joined = kind, entries, joined
         names, described = wanted - _NOT_FIELDS, {"id": rest.Take(entries.listing.id), **entries.attributes}
         self._open = frozenset(names - described.keys())
         """Attributes that nobody described: fields of this name, which the first page must have."""
@@ -62,4 +62,4 @@ class Shape:
         gone = False
         if self._entries.deleted is not None:
             gone = str(rest.value_at(item, self._entries.deleted)) in self._entries.deleted_is
-        return Entry(self._kind, SourceId(source_id), attributes, gone=gone)
+        return Entry(self.kind, SourceId(source_id), attributes, gone=gone)

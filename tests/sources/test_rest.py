@@ -222,6 +222,13 @@ async def test_nobody_is_gone_because_of_a_path_that_leads_nowhere(listed: str) 
     assert await right.fetch("user", [SourceId("99")], WANTED) == {SourceId("99"): None}, "the others are there"
 
 
+@pytest.mark.parametrize("path", [None, "/people/{id}"])
+async def test_where_nobody_is_listed_at_all_nobody_is_known_to_be_gone(path: str | None) -> None:
+    """A system that is filled anew, or shows us nobody any more, says so with an empty list."""
+    nobody = source(Lists(people=[], count=0), WAYS["offset with a total"], one=path)
+    assert await nobody.fetch("user", [SourceId("99")], WANTED) == {}
+
+
 async def test_whoever_cannot_be_fetched_is_not_known() -> None:
     one = source(Lists(people=None), WAYS["link"])
     assert await one.fetch("user", [SourceId("3")], WANTED) == {}
