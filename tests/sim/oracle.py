@@ -116,7 +116,10 @@ class Names:
         if owner is None:
             # nobody's account is taken over by who has none: no marked one, and none that was found by an earlier name
             earlier = {one for one in self._had.get(asking[-1], ()) if None in self._holders.get(one, ())} - {name}
-            return asking[-1] in self._have or bool(earlier)
+            # an unmarked one may be linked to whoever had the name before, and who is renamed no more
+            before = [one for one, names in self._had.items() if one not in asking and name in names]
+            linked = any(self._stays(one, name, asking) for one in before)
+            return linked or asking[-1] in self._have or bool(earlier)
         if row is None or not self._rules.in_scope(row, self._town):
             return True
         if str(row["userPrincipalName"]).casefold() == name:
