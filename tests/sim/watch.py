@@ -59,6 +59,8 @@ class Watch:
         self._town, self._rules, self._seconds, self._calendar = town, rules, seconds, calendar
         self._people: dict[str, Standing] = {}
         self._circles = Circles(town)
+        self._listed: dict[tuple[str, str], float] = {}
+        """When somebody was last in a group, by its name and her id; infinity: is so now."""
         self.written = Written(state)
         self.taken_out: set[str] = set()
         """Who was taken out by hand."""
@@ -126,6 +128,9 @@ class Watch:
                 one.causes[cause] = math.inf if is_so else min(one.causes.get(cause, -math.inf), now)
             if id_ in self.perhaps_out:
                 one.on = one.off = one.in_scope = math.inf
+        listed = {(group["displayName"], id_) for group in town.groups.values() for id_ in group["members"]}
+        for key in {*self._listed, *listed}:
+            self._listed[key] = math.inf if key in listed else min(self._listed.get(key, math.inf), now)
         certain = {id_ for id_, one in self._people.items() if one.on == math.inf and one.off < math.inf}
         self._circles.mark(rules, certain, now, shown=not self.shows_no_groups())
 
@@ -218,7 +223,8 @@ class Watch:
     def _created(self, target_id: str, after: dict[str, Any]) -> None:
         owner = self._people.get(str(after.get("externalId")))
         known_since = min((self._whole_since.get(job.name, 0.0) for job in self._rules().jobs), default=0.0)
-        if owner is None or owner.in_scope < min(self.under_way.since(), known_since):
+        counted = max(owner.in_scope, self._listed_until(str(after["externalId"]))) if owner is not None else -math.inf
+        if counted < min(self.under_way.since(), known_since):
             self.wrong(f"an account {target_id} was made for {after.get('externalId')}, who is not in scope")
 
     def _negative(self, target_id: str, before: dict[str, Any], word: str) -> None:
@@ -288,16 +294,25 @@ class Watch:
         if foreign is not None and not self._named_as_somebody(before):
             self.wrong(f"the account {target_id}, which is not ours, was changed")
 
+    def _listed_until(self, id_: str) -> float:
+        """Return until when somebody was in a group that is assigned now, if only as it was before that."""
+        rules = self._rules()
+        groups = rules.assigned if rules.scope == "assigned" and self._only_lists_keep_out(id_) else []
+        return max((self._listed.get((group, id_), -math.inf) for group in groups), default=-math.inf)
+
     def _counted_until(self, id_: str) -> float:
         """Return until when somebody may have counted as a member whom only lists of members keep out now.
 
         Until they have been read whole, nobody is known to be missing from them.
         """
+        if not self._only_lists_keep_out(id_):
+            return math.inf
+        return min((self._whole_since.get(job.name, 0.0) for job in self._rules().jobs), default=0.0)
+
+    def _only_lists_keep_out(self, id_: str) -> bool:
         rules, row = self._rules(), self._town.people.get(id_)
         unseen = id_ in self._town.hidden or id_ in self.taken_out
-        if row is None or unseen or not rules.serving(row) or row["department"] == rules.barred:
-            return math.inf
-        return min((self._whole_since.get(job.name, 0.0) for job in rules.jobs), default=0.0)
+        return row is not None and not unseen and bool(rules.serving(row)) and row["department"] != rules.barred
 
     def not_ours(self) -> dict[str, dict[str, Any]]:
         """Return the accounts of the app's administrator that have nobody's name, as they were."""
