@@ -18,7 +18,6 @@ from yarl import URL
 from reconciler import __version__
 from reconciler.core.outcomes import Failed, Fault
 from reconciler.errors import ConfigError, Problem
-from reconciler.net.deadlines import Deadlines
 from reconciler.ports import Request, Response
 
 USER_AGENT = f"reconciler/{__version__}"
@@ -77,7 +76,7 @@ def _tls_context(
 class AiohttpExchange:
     """One session and its pool of connections. Opened at the first request, within the running loop."""
 
-    __slots__ = ("_body_bytes_max", "_connections", "_deadlines", "_proxy", "_session", "_tls")
+    __slots__ = ("_body_bytes_max", "_connections", "_proxy", "_session", "_tls")
 
     def __init__(
         self,
@@ -94,7 +93,6 @@ class AiohttpExchange:
         self._connections = connections
         self._body_bytes_max = body_bytes_max
         self._session: aiohttp.ClientSession | None = None
-        self._deadlines = Deadlines()
 
     async def __call__(self, request: Request) -> Response | Failed:
         try:
@@ -105,20 +103,19 @@ class AiohttpExchange:
         if request.body is not None and len(request.body) > _COPIED_BODY_BYTES_MAX:
             body = io.BytesIO(request.body)
         try:
-            with self._deadlines.within(request.deadline_seconds):
-                answer = await (self._session or self._open()).request(
-                    request.method,
-                    url,
-                    data=body,
-                    headers=request.headers,
-                    timeout=_timeout(request.deadline_seconds),
-                    allow_redirects=False,
-                )
-                try:
-                    content = await self._read(answer)
-                except BaseException:
-                    answer.close()
-                    raise
+            answer = await (self._session or self._open()).request(
+                request.method,
+                url,
+                data=body,
+                headers=request.headers,
+                timeout=_timeout(request.deadline_seconds),
+                allow_redirects=False,
+            )
+            try:
+                content = await self._read(answer)
+            except BaseException:
+                answer.close()
+                raise
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             return _failed(error, url, request.deadline_seconds, self._proxy)
         if content is None:
@@ -185,8 +182,7 @@ def _encoded(url: str) -> URL:
 
 @lru_cache(maxsize=64)
 def _timeout(deadline_seconds: float) -> aiohttp.ClientTimeout:
-    """Return what aiohttp sees to, which is no more than that a connection is made: the deadline is ours."""
-    return aiohttp.ClientTimeout(total=None, connect=_connect_seconds(deadline_seconds))
+    return aiohttp.ClientTimeout(total=deadline_seconds, connect=_connect_seconds(deadline_seconds))
 
 
 def _connect_seconds(deadline_seconds: float) -> float:

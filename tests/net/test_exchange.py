@@ -167,24 +167,6 @@ async def test_a_target_that_does_not_answer_is_left_at_the_deadline() -> None:
     assert "within 0.05 s" in got.reason
 
 
-async def test_an_answer_that_begins_and_never_ends_is_left_at_the_deadline() -> None:
-    closed = asyncio.Event()
-
-    async def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
-        assert await reader.read() == b""
-        closed.set()
-
-    async with serving(begin) as port:
-        got = await ask(port, seconds=0.05)
-        await closed.wait()
-    assert isinstance(got, Failed)
-    assert got.fault is Fault.INTERRUPTED
-    assert got.timed_out
-    assert "within 0.05 s" in got.reason
-
-
 @pytest.mark.parametrize("how", ["plain", "chunked", "packed"])
 async def test_a_body_without_end_is_not_swallowed(how: str) -> None:
     async def endless(request: web.BaseRequest) -> web.StreamResponse:
