@@ -41,6 +41,7 @@ from reconciler.ports.source import (
     Tidying,
     Wanted,
     Watermark,
+    Withholding,
     chunks,
 )
 from reconciler.ports.store import Store
@@ -91,5 +92,6 @@ __all__ = [
     "Tidying",
     "Wanted",
     "Watermark",
+    "Withholding",
     "chunks",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -171,6 +171,15 @@ class Tidying(Protocol):
 
         Never heard of a plan or a rehearsal. What is put away has been given to every job, or is kept for it.
         """
+        ...
+
+
+@runtime_checkable
+class Withholding(Protocol):
+    """A source that has entries which it does not show, because it cannot tell who they are: they stay as they are."""
+
+    async def withheld(self, kind: Kind, ids: Sequence[SourceId]) -> Set[SourceId]:
+        """Return those of ids which `fetch` leaves out for this reason alone: nothing of them failed to be read."""
         ...
 
 

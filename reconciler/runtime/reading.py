@@ -23,6 +23,7 @@ from reconciler.ports import (
     Seen,
     Wanted,
     Watermark,
+    Withholding,
     chunks,
 )
 from reconciler.runtime.auditing import Audit
@@ -264,13 +265,16 @@ class Reader:
         entries = await self._source.fetch(rules.kind, ids, self._wanted())
         present = [entry for entry in entries.values() if entry is not None]
         self._see(rules.kind, present, records)
+        left_out = [one for one in ids if one not in entries]
+        if left_out and isinstance(self._source, Withholding):
+            kept = await self._source.withheld(rules.kind, left_out)
+            self._see(rules.kind, [Entry(rules.kind, one, {}) for one in kept], records)
+            left_out = [one for one in left_out if one not in kept]
         for one in ids:
-            if one not in entries:
-                self.reading.complete[rules.kind] = False
-            elif entries[one] is None and one in records:
+            if one in entries and entries[one] is None and one in records:
                 self._say_gone(records[one], Gone("no longer in the source"))
-        missing = sum(one not in entries for one in ids)
-        if missing:
+        if missing := len(left_out):
+            self.reading.complete[rules.kind] = False
             self.reading.problems.append(f"{missing} {rules.kind}s that had to be looked at again could not be read")
         await self._decide_again(rules, self._told(rules, present, records), records)
 

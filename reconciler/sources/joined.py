@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import sqlite3
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -141,6 +141,20 @@ class JoinedSource:
             return await self._fetched(ids, wanted)
         except (sqlite3.Error, OSError):
             return {}
+
+    async def withheld(self, kind: Kind, ids: Sequence[SourceId]) -> Set[SourceId]:
+        """See `ports.Withholding`: who has a key that another one has, too."""
+        found = set[SourceId]()
+        if kind == "group" or self._fresh is None or not self._round.trusted[0]:
+            return found
+        try:
+            for some in chunks(ids, 1000):
+                merger = Merger(self._copy, self._joining, self._round.trusted, self._fresh)
+                await self._in_thread(merger.merged, await self._in_thread(self._copy.with_ids, some))
+                found |= merger.doubled
+        except (sqlite3.Error, OSError):
+            return set()
+        return found
 
     async def _fetched(self, ids: Sequence[SourceId], wanted: Wanted) -> Mapping[SourceId, Entry | None]:
         found: dict[SourceId, Entry | None] = {}

@@ -94,6 +94,8 @@ class Merger:
         self._origins = {name: joining.origins(name) for name in wanted.user_attributes}
         self.withheld: list[SourceId] = []
         """Who is there and not known well enough to be shown."""
+        self.doubled: set[SourceId] = set()
+        """Those of them whose key another one has, too."""
         self.missing: list[SourceId] = []
         """Who does not exist, because a source lacks her."""
         self._unknown = 0
@@ -117,6 +119,7 @@ class Merger:
             if key is not None and firsts[key].id != id_:
                 self._double(0, key, [id_])
                 self.withheld.append(id_)
+                self.doubled.add(id_)
                 continue
             found = {side: partners[side].get(key) if key is not None else None for side in sides}
             lacking = [side for side in sides if found[side] is None]

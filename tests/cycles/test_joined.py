@@ -168,6 +168,24 @@ async def test_nobody_is_touched_while_hr_is_away(
     assert (back.exit_code, done(back)) == (0, {"create": 1, "disable": 1})
 
 
+async def test_two_of_one_number_do_not_hide_who_leaves(
+    tmp_path: Path, real_scim_server: RealScimServer, app: App, hr: Hr
+) -> None:
+    """Whoever shares her number with somebody else stays as she is; the cycles go on without her."""
+    company = Company(tmp_path, real_scim_server, job=JOB)
+    for name, number in (("boss", "1"), ("ann", "2"), ("bob", "3")):
+        company.person(name, mail=f"{name}@x.test", number=number)
+    company.person("zoe", mail="second-of-ann@x.test", number="2")
+    joined(company, "files", "number", f"[sources.files]\n{company._files()}", hr.table(), title="jobTitle")
+    first = await company.cycle()
+    assert done(first) == {"create": 3}
+    del company.users["bob"]
+    left = await company.cycle()
+    assert (left.kind, left.complete, done(left)) == ("incremental", True, {"disable": 1}), left.problems
+    company.users["ann"]["number"] = "3"
+    assert done(await company.cycle()) == {"create": 1}, "zoe is the only one of her number now"
+
+
 async def test_what_a_database_had_not_told_is_reported_by_the_full_cycle(
     tmp_path: Path, real_scim_server: RealScimServer, hr: Hr
 ) -> None:
