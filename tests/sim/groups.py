@@ -1,4 +1,4 @@
-"""What befalls groups in the towns in which they live more than elsewhere."""
+"""What befalls groups in the towns in which they live more than elsewhere; people leave in waves there, too."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ async def live(sim: Simulation) -> None:
     if sim.group_dice is not None:
         if sim.group_dice.random() < 0.7:
             _change(sim.town, sim.group_dice, sim.seconds())
+            if sim.group_dice.random() < 0.3:
+                _wave(sim.town, sim.group_dice, sim.seconds())
             sim.changed_source()
         if sim.group_dice.random() < 0.4:
             await hands.approves(sim)
@@ -50,6 +52,14 @@ def _change(town: Town, dice: random.Random, now: float) -> None:
         town.edit(dice.choice(others), now, displayName=f"Crew {dice.randint(1, 9999)}")
     elif thrown < 0.7:
         town.found(now, dice.sample(sorted(town.people), len(town.people) // 2))
+
+
+def _wave(town: Town, dice: random.Random, now: float) -> None:
+    """Many are switched off at once, or all are back."""
+    off = sorted(id_ for id_, row in town.people.items() if not row["accountEnabled"])
+    on = sorted(town.people.keys() - set(off))
+    for id_ in off if len(off) > 2 else dice.sample(on, min(len(on), dice.randint(4, 7))):
+        town.edit(id_, now, accountEnabled=id_ in off)
 
 
 def _mix(group: Row, town: Town, dice: random.Random, now: float) -> None:

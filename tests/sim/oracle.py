@@ -254,7 +254,8 @@ def _groups(
             str(mine[m]["id"])
             for m in row["members"]
             if m in mine
-            and rules.should_be_on(m, town, now)
+            and rules.in_scope(town.people[m], town)
+            and (rules.is_active(town.people[m], now) or rules.jobs[0].name in had_by.get(str(mine[m]["id"]), ()))
             and rules.only_job(town.people[m]) is rules.jobs[0]
             and not names.bars(m)
         }
