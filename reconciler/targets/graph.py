@@ -123,6 +123,8 @@ class GraphTarget:
         for account in self._accounts(kind, [content]):
             if account.id.casefold() == target_id.casefold():
                 return account
+            reason = f"reading a {kind}: Graph shows it under another id: link it by its object id and not by a name"
+            return Failed(Fault.NOT_SCIM, reason, 200, code="UnusableAnswer")
         return Failed(Fault.NOT_SCIM, f"reading a {kind}: what answers is not Graph: check the url")
 
     async def create(self, kind: Kind, resource: Resource) -> Done | Failed:

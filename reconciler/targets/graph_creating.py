@@ -17,6 +17,7 @@ from reconciler.net.client import Client
 from reconciler.targets.graph_wire import Wire, rows_of
 
 _PASSWORD_DIGITS = 32
+_PASSING = (Fault.UNREACHABLE, Fault.UNAUTHORIZED, Fault.THROTTLED, Fault.NOT_FOUND, Fault.SERVER_ERROR)
 _GROUP_KIND = {"mailEnabled": False, "securityEnabled": True}
 """What a group is that members are given access by."""
 
@@ -42,6 +43,8 @@ class Creating:
         body |= _passwords(self._wire.client) if kind == "user" else _group(body, self._wire.client)
         answers = await self._wire.write(Call("POST", graph.COLLECTIONS[kind], body), doing=doing)
         if isinstance(answers, Failed):
+            if kind == "group" and answers.may_have_been_done:
+                return await self._group_made(resource, body["mailNickname"], answers)
             return answers
         account = graph.account(graph.json_object(answers[0].body), self._readers[kind])
         if account is None:
@@ -50,6 +53,21 @@ class Creating:
         kept = {path: value for path, value in resource.items() if path in dict(self._at_once(kind, resource))}
         kept |= account.resource
         return Done(Account(account.id, {**kept, **await self._completed(kind, account.id, resource)}))
+
+    async def _group_made(self, resource: Resource, nickname: str, unanswered: Failed) -> Done | Failed:
+        """Look for what a create without an answer made: names of groups are not unique, so another makes a second one.
+
+        Where it is not shown, it may be later: nobody sends it again before the next cycle.
+        """
+        query = f"{self._readers['group'].query}&$filter={graph.equals('mailNickname', nickname, multivalued=False)}"
+        call = Call("GET", f"{graph.COLLECTIONS['group']}?{query}")
+        rows = await self._wire.once_shown(call, doing="looking for a group made just now")
+        found = [graph.account(row, self._readers["group"]) for row in rows] if not isinstance(rows, Failed) else []
+        account = found[0] if len(found) == 1 else None
+        if account is None or account.resource.get("displayName") != resource.get("displayName"):
+            return replace(unanswered, timed_out=True)
+        self._wire.note_born(account.id)
+        return Done(account)
 
     async def set_apart(
         self, kind: Kind, target_id: TargetId, values: Sequence[tuple[str, Any]], *, doing: str
@@ -123,6 +141,8 @@ class Creating:
             return replace(body, reason=f"{doing}: {body.reason}")
         call = Call("PATCH", graph.one_path("user", target_id), body)
         outcome = await self._wire.write(call, doing=doing, about=(target_id,))
+        if isinstance(outcome, Failed) and outcome.fault in _PASSING:
+            return replace(outcome, fault=Fault.INTERRUPTED)  # that it was restored was done, and is to be remembered
         if isinstance(outcome, Failed):
             return _of_this_one(outcome)
         stale = [(path, None) for path, _ in self._readers["user"].values if path in graph.SET_APART - resource.keys()]

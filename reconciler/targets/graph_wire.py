@@ -115,6 +115,16 @@ class Wire:
             return Failed(Fault.NOT_SCIM, reason, 200, code="UnusableAnswer", request=asked(first))
         return rows
 
+    async def once_shown(self, first: Call, *, doing: str) -> Sequence[dict[str, Any]] | Failed:
+        """Return the rows of a list that shows nobody until all of the directory knows of who was made just now."""
+        rows = await self.pages(first, doing=doing)
+        for wait_seconds in _PATIENCE_SECONDS:
+            if isinstance(rows, Failed) or rows:
+                break
+            await self._clock.sleep(wait_seconds)
+            rows = await self.pages(first, doing=doing)
+        return rows
+
     def way(self, first: str, told: int | None = None) -> Way:
         """Return the way through a list that begins with this path."""
         return Way(self.url, first, told=told, entries_max=self._entries_max)

@@ -21,6 +21,7 @@ from reconciler.net.client import Client, Lanes
 from reconciler.net.exchange import AiohttpExchange
 from reconciler.targets.graph import GraphTarget
 from tests.cycles.calendar import Calendar, NoLuck
+from tests.servers.faults import FOR_EVER, DropAfterCommit, Status
 from tests.servers.graph import CLIENT_ID, SECRET, TENANT, GraphServer, Throttle
 
 PROFILE = replace(config.load_profile("graph", Path("/nowhere")), page_size=7)
@@ -363,3 +364,24 @@ async def test_who_is_still_shown_in_a_group_was_not_taken_out_by_a_404(server: 
     second = await opened.target.change_members(TargetId("g"), [], list(first.refused))
     assert (second, server.tenant.members["g"]) == (MembersDone(tuple(first.refused)), [])
     await opened.target.close()
+
+
+async def test_a_group_whose_create_got_no_answer_is_found_when_it_shows_and_is_not_made_twice(at: Opened) -> None:
+    at.server.script.on("POST", "/groups$", then=DropAfterCommit())
+    at.server.script.on("GET", "/groups$", then=Status(200, body={"value": []}), times=3)
+    made = await at.target.create("group", {"displayName": "Sales"})
+    assert isinstance(made, Done)
+    assert made.account is not None
+    assert list(at.server.tenant.groups) == [made.account.id]
+    at.server.script.on("POST", "/groups$", then=DropAfterCommit())
+    at.server.script.on("GET", "/groups$", then=Status(200, body={"value": []}), times=FOR_EVER)
+    lost = await at.target.create("group", {"displayName": "Support"})
+    assert isinstance(lost, Failed)
+    assert (lost.may_have_been_done, lost.timed_out) == (True, True), "the next cycle asks, and not this one"
+
+
+async def test_who_was_linked_by_name_is_told_so_and_the_address_is_not_blamed(at: Opened) -> None:
+    await at.user("ann")
+    outcome = await at.target.get("user", TargetId("ann@example.com"))
+    assert isinstance(outcome, Failed)
+    assert (outcome.error_code, "object id" in outcome.reason) == ("UnusableAnswer", True)

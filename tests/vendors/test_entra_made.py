@@ -58,6 +58,17 @@ async def test_an_administrator_whom_we_may_not_restore_stops_nobody(hr: HumanRe
     assert (report.state, report.problems, list(graph.tenant.users)) == ("active", [], [])
 
 
+async def test_who_was_restored_is_ours_although_the_rest_could_not_be_sent(
+    hr: HumanResources, graph: GraphServer
+) -> None:
+    number = await deleted(hr, graph)
+    graph.script.on("PATCH", f"/users/{number}", then=Status(429), nth=2, times=FOR_EVER)
+    assert done(await hr.cycle())["create"] == 1
+    graph.script.clear()
+    assert done(await hr.cycle()) == {"update": 1}
+    assert (list(graph.tenant.users), hr.account(ANN)["jobTitle"]) == ([number], "Lead")
+
+
 async def test_who_came_back_has_no_day_of_leaving_any_more(hr: HumanResources, graph: GraphServer) -> None:
     number = await deleted(hr, graph)
     graph.tenant.deleted[number]["employeeLeaveDateTime"] = "2026-01-31T00:00:00Z"
