@@ -27,6 +27,8 @@ class Wanted:
     """Memberships are to be read (the job provisions groups, or scope or roles ask who is in a group)."""
     app: str | None = None
     """The app whose assignments are to be read, by the id that the source has for it; None: none are."""
+    once: bool = False
+    """It is only looked through: a source keeps nothing for a later reading because of it, nor forgets anything."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,7 @@ class _Search:
         """Look through groups and users where a name is no user's id; or for names that are like those of nobody."""
         if len(self._exact) == len(self.names):
             return
-        async for event in source.read(replace(wanted, groups=False, memberships=True), None):
+        async for event in source.read(replace(wanted, groups=False, memberships=True, once=True), None):
             if look_for_nearest:
                 self._note_near(event)
                 continue

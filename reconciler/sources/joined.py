@@ -87,7 +87,7 @@ class JoinedSource:
             yield Watermark(None)
             return
         try:
-            reach = await self._brought_up_to_date(wanted, since)
+            reach = await self._brought_up_to_date(wanted, since, reading=not wanted.once)
         except (sqlite3.Error, OSError) as error:
             for end in self._cannot(wanted, error):
                 yield end

@@ -168,6 +168,20 @@ async def test_nobody_is_touched_while_hr_is_away(
     assert (back.exit_code, done(back)) == (0, {"create": 1, "disable": 1})
 
 
+async def test_who_is_provisioned_by_name_does_not_have_the_next_cycle_read_everybody(
+    tmp_path: Path, real_scim_server: RealScimServer, hr: Hr
+) -> None:
+    company = Company(tmp_path, real_scim_server, job=JOB)
+    for name, number in (("boss", "1"), ("ann", "2"), ("bob", "3")):
+        company.person(name, mail=f"{name}@x.test", number=number)
+    joined(company, "files", "number", f"[sources.files]\n{company._files()}", hr.table(), title="jobTitle")
+    await company.cycle()
+    hr.set("2", "title", "Lead")
+    result = await company.provision("ann@x.test")
+    assert result.exit_code == 0
+    assert (await company.cycle()).users_read == 1
+
+
 async def test_two_of_one_number_do_not_hide_who_leaves(
     tmp_path: Path, real_scim_server: RealScimServer, app: App, hr: Hr
 ) -> None:
