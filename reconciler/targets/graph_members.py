@@ -14,7 +14,7 @@ from reconciler.dialects.graph import Call
 from reconciler.ports import chunks
 from reconciler.targets.graph_wire import Wire
 
-_HOPELESS = (Fault.UNREACHABLE, Fault.UNAUTHORIZED, Fault.FORBIDDEN)
+_HOPELESS = (Fault.UNREACHABLE, Fault.UNAUTHORIZED, Fault.FORBIDDEN, Fault.THROTTLED)
 
 
 class Membership:
@@ -52,9 +52,11 @@ class Membership:
                 async with anyio.create_task_group() as tasks:
                     for member in some:
                         tasks.start_soon(change, member)
-                for failure in refused.values():
-                    if failure.fault in _HOPELESS and not done:
-                        return failure
+                hopeless = [failure for failure in refused.values() if failure.fault in _HOPELESS]
+                if hopeless and not done:
+                    return hopeless[0]
+                if any(failure.fault is not Fault.FORBIDDEN for failure in hopeless):
+                    break  # a member of its own may be forbidden; what the whole Graph does not take is left for later
         missed = [failure for failure in refused.values() if failure.fault is Fault.NOT_FOUND]
         if missed:
             shown = await self.read(group)

@@ -385,3 +385,17 @@ async def test_who_was_linked_by_name_is_told_so_and_the_address_is_not_blamed(a
     outcome = await at.target.get("user", TargetId("ann@example.com"))
     assert isinstance(outcome, Failed)
     assert (outcome.error_code, "object id" in outcome.reason) == ("UnusableAnswer", True)
+
+
+async def test_a_graph_that_throttles_for_long_is_not_asked_to_add_everybody_else(server: GraphServer) -> None:
+    people = [TargetId(server.tenant.put(f"u{number}@example.com")) for number in range(100)]
+    server.tenant.groups["g"] = {"id": "g", "displayName": "Sales"}
+    server.tenant.members["g"] = []
+    opened = target_of(server)
+    assert await opened.target.change_members(TargetId("g"), people[:20], []) != MembersDone()
+    server.clear()
+    server.throttle = Throttle(times=10_000, retry_after_seconds=3600)
+    outcome = await opened.target.change_members(TargetId("g"), people[20:], [])
+    assert isinstance(outcome, Failed)
+    assert (outcome.fault, len(server.writes)) == (Fault.THROTTLED, 20)
+    await opened.target.close()
