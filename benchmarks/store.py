@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 
 from reconciler.core.model import Identity, SourceId, TargetId
-from reconciler.core.records import Link, LogRecord, Modified, Record, Step, Verdict
+from reconciler.core.records import Link, LogRecord, Record, Step, Verdict
 from reconciler.ports import Batch, GroupMembers, JobState, Seen
 from reconciler.store.sql import SqlStore
 
@@ -75,7 +75,7 @@ def logged(record: Record) -> LogRecord:
             Step("matching", "success", "no account has this userName"),
             Step("export", "success", "created"),
         ),
-        modified=tuple(Modified(path, None, value) for path, value in record.link.agreed.items()),
+        modified=tuple((path, None, value) for path, value in record.link.agreed.items()),
         took_ms=12,
     )
 

@@ -113,12 +113,8 @@ class Step(NamedTuple):
     details: dict[str, Any] = _NO_DETAILS
 
 
-class Modified(NamedTuple):
-    """One value that changed; a tuple, because a cycle makes millions of them."""
-
-    path: str
-    old: Any
-    new: Any
+Modified = tuple[str, Any, Any]
+"""One value that changed: its path, what it was, what it is now. A plain tuple, for a cycle makes millions of them."""
 
 
 @dataclass(slots=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import repeat
 from typing import Any, Literal
 
@@ -139,7 +139,7 @@ def seen_after_doubt(
         target_id=link.target_id,
         reason=why,
         steps=(Step("matching", "success", "linked already"), Step("export", "success", why)),
-        modified=_without((Modified(path, link.agreed.get(path), shown.get(path)) for path in paths), redacted),
+        modified=_without(((path, link.agreed.get(path), shown.get(path)) for path in paths), redacted),
     )
 
 
@@ -268,24 +268,18 @@ def _refused(description: str, failure: Failed) -> Step:
     return Step("export", "failure", description, {name: value for name, value in found_by.items() if value})
 
 
-_made: Callable[[tuple[str, object, object]], Modified] = partial(tuple.__new__, Modified)
-"""Does as Modified(…), which runs Python for each value of each account."""
-
-
 def _modified(operation: Operation) -> tuple[Modified, ...]:
     if operation.word == "create":
         resource = operation.resource
-        modified = tuple(map(_made, zip(resource, repeat(None), resource.values(), strict=False)))
-    else:
-        modified = tuple(Modified(change.path, change.old, change.new) for change in operation.changes)
-    return _without(modified, operation.redacted)
+        return _without(zip(resource, repeat(None), resource.values(), strict=False), operation.redacted)
+    return _without(((change.path, change.old, change.new) for change in operation.changes), operation.redacted)
 
 
 def _without(modified: Iterable[Modified], redacted: frozenset[str]) -> tuple[Modified, ...]:
     if not redacted:
         return tuple(modified)
     return tuple(
-        Modified(one.path, _hidden(one.old), _hidden(one.new)) if one.path in redacted else one for one in modified
+        (path, _hidden(old), _hidden(new)) if path in redacted else (path, old, new) for path, old, new in modified
     )
 
 

@@ -11,7 +11,7 @@ from reconciler.core.decisions import Operation
 from reconciler.core.model import KINDS, Action, Change, Job, Kind, SourceId, TargetId
 from reconciler.core.outcomes import Done, Failed, Fault, Missing
 from reconciler.core.profile import Profile
-from reconciler.core.records import Link, LogRecord, Modified, Record, Step, Verdict
+from reconciler.core.records import Link, LogRecord, Record, Step, Verdict
 from reconciler.ports import Clock, Seen, Store, Target
 from reconciler.runtime.canary import Canary
 from reconciler.runtime.course import Course
@@ -157,7 +157,7 @@ class Referring:
             target_id=link.target_id,
             reason=operation.why,
             steps=(Step("referenceResolution", "success", f"{names} resolved"), Step("export", "success", "update")),
-            modified=tuple(Modified(c.path, c.old, c.new) for c in changes),
+            modified=tuple((c.path, c.old, c.new) for c in changes),
             took_ms=took_ms,
         )
         if changes:

@@ -49,7 +49,7 @@ def write(connection: Connection, job_id: int, epoch: int, job: str, records: Se
                 (
                     *(r.error_code, r.reason, r.took_ms, r.approved),
                     list(map(tuple, r.steps)),
-                    list(map(tuple, r.modified)),
+                    r.modified,
                     *((r.initiated_by,) if r.initiated_by else ()),
                 )
             ),

@@ -12,7 +12,7 @@ from reconciler.core.decisions import Leave, Operation, Pending, Word
 from reconciler.core.model import Cause, Change, SourceId, TargetId
 from reconciler.core.outcomes import Account, Failed, Fault
 from reconciler.core.reasons import Reason
-from reconciler.core.records import Link, LogRecord, Modified, Record, Step, Verdict
+from reconciler.core.records import Link, LogRecord, Record, Step, Verdict
 
 NOW = 1_000_000.0
 
@@ -66,11 +66,11 @@ def test_a_reference_that_waits_is_told() -> None:
 def test_what_may_not_be_shown_is_not() -> None:
     hidden = frozenset({"badge"})
     assert telling.sent(operation("create", redacted=hidden), None, None, NOW, 1).modified == (
-        Modified("userName", None, "ann"),
-        Modified("badge", None, "[Redact]"),
+        ("userName", None, "ann"),
+        ("badge", None, "[Redact]"),
     )
     assert telling.sent(operation("update", redacted=hidden), None, None, NOW, 1).modified == (
-        Modified("badge", "[Redact]", "[Redact]"),
+        ("badge", "[Redact]", "[Redact]"),
     )
 
 
@@ -168,7 +168,7 @@ def test_an_update_to_the_last_field() -> None:
             Step("matching", "success", "linked already"),
             Step("export", "success", "update"),
         ),
-        modified=(Modified("badge", "was", "secret"),),
+        modified=(("badge", "was", "secret"),),
         took_ms=12,
         counts="renames",
         approved=True,
@@ -196,7 +196,7 @@ def test_a_failure_to_the_last_field() -> None:
                 {"Request": "POST /Users", "RequestId": "r-7"},
             ),
         ),
-        modified=(Modified("userName", None, "ann"), Modified("badge", None, "secret")),
+        modified=(("userName", None, "ann"), ("badge", None, "secret")),
         took_ms=3,
     )
     bare = telling.sent(create, Failed(Fault.INVALID, "no"), None, NOW, 3)
@@ -254,9 +254,9 @@ def test_what_a_look_shows_to_the_last_field() -> None:
         reason=BY_DOUBT,
         steps=(Step("matching", "success", "linked already"), Step("export", "success", BY_DOUBT)),
         modified=(
-            Modified("title", "A", "B"),
-            Modified("badge", "[Redact]", "[Redact]"),
-            Modified("gone", 1, None),
+            ("title", "A", "B"),
+            ("badge", "[Redact]", "[Redact]"),
+            ("gone", 1, None),
         ),
     )
 

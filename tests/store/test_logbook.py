@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.records import LogRecord, Modified, Step
+from reconciler.core.records import LogRecord, Step
 from reconciler.ports import LogQuery
 from reconciler.store.sql import SqlStore
 from tests.store.scenes import SOURCE, TARGET, Work, logged, open_work, sid, tid
@@ -31,7 +31,7 @@ async def test_a_log_record_comes_back_with_its_cycle_and_systems(store: SqlStor
         error_code="Timeout",
         reason="no answer",
         steps=(Step("import", "success", "read"), Step("export", "warning", "sent", {"tries": 2, "codes": ["a"]})),
-        modified=(Modified("title", None, "Dr."), Modified("emails", [{"value": "a"}], None)),
+        modified=(("title", None, "Dr."), ("emails", [{"value": "a"}], None)),
         took_ms=7,
         approved=True,
     )
