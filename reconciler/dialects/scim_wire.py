@@ -87,13 +87,13 @@ class Wire:
             headers = {**headers, "If-Match": etag}
         request = Request(method, url, headers, content, self.timeout_seconds * patience)
         answer = await self.client.call(request, idempotent=idempotent, retry=retry)
+        if isinstance(answer, Response) and 200 <= answer.status < 300:
+            return answer
         asked = self._asked(method, url)
         if isinstance(answer, Failed):
             hints = None if answer.asked_nobody else self._hints
             reason = hinted(f"{doing}: {answer.reason}", answer.fault, hints)
             return replace(answer, reason=reason, request=asked)
-        if 200 <= answer.status < 300:
-            return answer
         named = request_id(answer.headers)
         refusal = replace(self.refused(answer, answer.status, doing, paths), request=asked, request_id=named)
         if refusal.fault is Fault.NOT_FOUND and one is not None:

@@ -18,7 +18,9 @@ def without_credential(outcome: Response | Failed, signed: str | None) -> Respon
 
 def refused_without(answer: Response, credential: str) -> Response:
     """Return an answer without a credential where it is a refusal."""
+    if 200 <= answer.status < 300:
+        return answer
     hidden = credential.encode()
-    if 200 <= answer.status < 300 or len(hidden) < _CREDENTIAL_BYTES_MIN or hidden not in answer.body:
+    if len(hidden) < _CREDENTIAL_BYTES_MIN or hidden not in answer.body:
         return answer
     return answer._replace(body=answer.body.replace(hidden, b"***"))
