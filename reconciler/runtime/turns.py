@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 
 import anyio
@@ -34,28 +33,23 @@ class Hand:
         self.passed_over: set[Key] = set()
         """Of those, whom the cycle would have worked on."""
 
-    @contextmanager
-    def holding(self, keys: Iterable[Key]) -> Iterator[Collection[Key]]:
-        """Have entries in hand; give those that are left alone: they must not be touched."""
-        wanted = list(keys)
-        apart: Collection[Key] = ()
-        if self.left_alone:
-            apart = self.left_alone.intersection(wanted)
-            self.passed_over |= apart
-            wanted = [key for key in wanted if key not in apart]
+    def holding(self, keys: Iterable[Key]) -> _Holding:
+        """Have entries in hand within this context; it gives those that are left alone: they must not be touched."""
+        return _Holding(self, list(keys))
+
+    def take(self, keys: Iterable[Key]) -> None:
+        for key in keys:
+            self._held[key] = self._held.get(key, 0) + 1
+
+    def put_down(self, keys: Iterable[Key]) -> None:
         held = self._held
-        for key in wanted:
-            held[key] = held.get(key, 0) + 1
-        try:
-            yield apart
-        finally:
-            for key in wanted:
-                if held[key] == 1:
-                    del held[key]
-                else:
-                    held[key] -= 1
-            if self._changed is not None:
-                self._changed.set()
+        for key in keys:
+            if held[key] == 1:
+                del held[key]
+            else:
+                held[key] -= 1
+        if self._changed is not None:
+            self._changed.set()
 
     def leaves_alone(self, key: Key) -> bool:
         """Return whether the cycle must not touch an entry, and remember that it would have."""
@@ -78,6 +72,27 @@ class Hand:
     def take_back(self, keys: Collection[Key]) -> None:
         """Let the cycle work on these again: nothing was done about them."""
         self.left_alone -= set(keys)
+
+
+class _Holding:
+    """Entries in hand. No generator, for a cycle opens one of these for each operation."""
+
+    __slots__ = ("_hand", "_wanted")
+
+    def __init__(self, hand: Hand, wanted: list[Key]) -> None:
+        self._hand, self._wanted = hand, wanted
+
+    def __enter__(self) -> Collection[Key]:
+        apart: Collection[Key] = ()
+        if self._hand.left_alone:
+            apart = self._hand.left_alone.intersection(self._wanted)
+            self._hand.passed_over |= apart
+            self._wanted = [key for key in self._wanted if key not in apart]
+        self._hand.take(self._wanted)
+        return apart
+
+    def __exit__(self, *_: object) -> None:
+        self._hand.put_down(self._wanted)
 
 
 @dataclass(frozen=True, slots=True)
