@@ -110,6 +110,7 @@ class KindRules:
         count, and of the version of the rules.
         """
         names = tuple(sorted(self.reads | self.scope.reads_if_present))
+        keyed = blake2b(key=key, digest_size=16)
 
         def fingerprint(entry: Entry, of: Memberships, *, levelled: bool = False) -> bytes:
             get = entry.attributes.get
@@ -123,7 +124,9 @@ class KindRules:
                 raise Odd from error
             if _NUL in told and not levelled:
                 raise Odd
-            return blake2b(told, key=key, digest_size=16).digest()
+            hashed = keyed.copy()
+            hashed.update(told)
+            return hashed.digest()
 
         return fingerprint
 
