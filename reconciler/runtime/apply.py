@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -21,13 +20,11 @@ from reconciler.runtime.asking import Asking
 from reconciler.runtime.course import NOT_SHOWN_YET, Course
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.keeping import Keeping, as_changes, is_passing, not_kept, shows_all
+from reconciler.runtime.out_by_now import OutByNow
 from reconciler.runtime.sending import Sending
 from reconciler.runtime.spool import Spool
 from reconciler.runtime.taken_names import TakenNames
 from reconciler.runtime.turns import Hand
-
-OUT_KNOWN_SECONDS = 1.0
-"""So long is believed who was taken out by hand before the state is asked again."""
 
 
 class Applier:
@@ -47,7 +44,7 @@ class Applier:
         hand: Hand,
         course: Course,
     ) -> None:
-        self._job, self._profile, self._store, self._target = job, profile, store, target
+        self._job, self._profile, self._target = job, profile, target
         self._journal, self._spool, self._asking, self._clock = journal, spool, asking, clock
         self._progress, self._hand, self._course = progress, hand, course
         self._sending = Sending(profile, target, journal, asking, clock, course)
@@ -55,8 +52,7 @@ class Applier:
         self.taken_names = TakenNames(job, target, journal, asking, hand, course, self)
         self.again: list[tuple[Kind, SourceId]] = []
         """Entries whose account has vanished at the target: to be matched again."""
-        self._out: Mapping[tuple[Kind, SourceId], str] = {}
-        self._out_known_until = -math.inf
+        self._out = OutByNow(store, job.name, clock)
         self.finished = 0
         self.lost_an_answer = False
         """Whether the answer to a create did not come, so that nobody knows whether it was done."""
@@ -80,14 +76,6 @@ class Applier:
         with self._hand.holding([operation.record.key]) as left_alone:
             if not left_alone:
                 await self._perform_in_turn(operation)
-
-    async def _is_out(self, key: tuple[Kind, SourceId]) -> bool:
-        """Whether a person took somebody out by hand by now: it is decided long before a create is sent."""
-        now = self._clock.monotonic()
-        if now >= self._out_known_until:
-            self._out = await self._store.who_is_out(self._job.name)
-            self._out_known_until = now + OUT_KNOWN_SECONDS
-        return key in self._out
 
     async def _not_sent(self, operation: Operation) -> None:
         """Take back that it was attempted: an account that is found later is none that we have made."""
@@ -113,7 +101,7 @@ class Applier:
             made.set()
 
     async def _create(self, operation: Operation) -> None:
-        if self._course.unasked is not None or await self._is_out(operation.record.key):
+        if self._course.unasked is not None or await self._out.has(operation.record.key):
             await self._not_sent(operation)
         else:
             self._refer(operation)
