@@ -77,7 +77,7 @@ class LdapSourceTable(Table):
     )
     page_size: int = Field(default=1000, ge=1, le=1000, description="How many entries are asked for at once.")
     timeout: Period = Field(default="30s", description="How long each answer may take.")
-    allow_empty: list[Literal["users", "groups"]] = Field(
+    allow_empty: list[Literal["users", "groups", "members"]] = Field(
         default_factory=list, description="What there may be none of; that is otherwise an incomplete read."
     )
     person: Text | None = Field(

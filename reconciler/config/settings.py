@@ -114,7 +114,7 @@ class LdapSourceSettings:
     changes: Literal["auto", "search", "none"]
     page_size: int
     timeout_seconds: float
-    allow_empty: frozenset[Literal["users", "groups"]] = frozenset()
+    allow_empty: frozenset[Literal["users", "groups", "members"]] = frozenset()
     active: ActiveRule | None = None
     person: str | None = None
 

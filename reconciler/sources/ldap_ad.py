@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from ldap.controls import RequestControl
 
 from reconciler.core.model import KINDS, Entry, Kind, SourceId
-from reconciler.ports import EntryPage, GroupMembers, ReadEvent, Wanted, Watermark, chunks
+from reconciler.ports import EntryPage, ReadEvent, Wanted, Watermark, chunks
 from reconciler.sources import ldap_ber as ber
 from reconciler.sources import ldap_dirsync as dirsync
 from reconciler.sources import ldap_search as search
@@ -20,9 +20,9 @@ from reconciler.sources.ldap_reading import (
     Part,
     Problems,
     Shaping,
+    changed_memberships,
     ends,
     fetched,
-    membership_pages,
     memberships,
     read_all,
 )
@@ -227,9 +227,7 @@ class ActiveDirectory:
             if whole:
                 yield from memberships(shaping, problems["memberships"])
             else:
-                groups = shaping.groups(list(shown["group"].values()), problems["memberships"])
-                groups += [GroupMembers(id_, "", (), gone=True) for id_ in gone]
-                yield from membership_pages(groups)
+                yield from changed_memberships(shaping, list(shown["group"].values()), gone, problems["memberships"])
             yield problems["memberships"].end("memberships", delta=not whole)
         asked: dict[Kind, bool] = {"user": wanted.users, "group": wanted.groups}
         for kind in KINDS:

@@ -9,12 +9,12 @@ from dataclasses import replace
 from ldap.controls import RequestControl
 
 from reconciler.core.model import KINDS, Entry, Kind, SourceId
-from reconciler.ports import Clock, EntryPage, GroupMembers, ReadEnd, ReadEvent, Wanted, Watermark, chunks
+from reconciler.ports import Clock, EntryPage, ReadEnd, ReadEvent, Wanted, Watermark, chunks
 from reconciler.sources import ldap_search as search
 from reconciler.sources import ldap_sync as sync
 from reconciler.sources.ldap_layout import Changes, Layout
 from reconciler.sources.ldap_names import Names, canonical, is_below
-from reconciler.sources.ldap_reading import Part, Problems, Shaping, ends, fetched, membership_pages, read_all
+from reconciler.sources.ldap_reading import Part, Problems, Shaping, changed_memberships, ends, fetched, read_all
 from reconciler.sources.ldap_refusals import Refused
 from reconciler.sources.ldap_token import Token
 from reconciler.sources.ldap_values import text_of, values_of
@@ -247,9 +247,7 @@ class GenericDirectory:
             shaping = Shaping(self._wire, self._layout, _ByName(self._wire, self._layout, names))
             if wanted.memberships:
                 of = rounds["group"]
-                groups = shaping.groups(list(of.changed.values()), problems["memberships"])
-                groups += [GroupMembers(id_, "", (), gone=True) for id_ in sorted(of.gone)]
-                yield from membership_pages(groups)
+                yield from changed_memberships(shaping, list(of.changed.values()), of.gone, problems["memberships"])
                 yield problems["memberships"].end("memberships", delta=True)
             asked: dict[Kind, bool] = {"user": wanted.users, "group": wanted.groups}
             for kind in KINDS:

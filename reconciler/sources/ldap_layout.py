@@ -50,7 +50,7 @@ class Layout:
     """Groups hold whoever the directory itself finds in them through other groups."""
     page_size: int = 1000
     allow_empty: frozenset[str] = frozenset()
-    """What there may be none of: "users", "groups"."""
+    """What there may be none of: "users", "groups", "members"."""
 
     def place(self, kind: Kind) -> Place:
         return self.users if kind == "user" else self.groups
@@ -76,6 +76,14 @@ class Layout:
             return ""
         hint = f'where that is right: allow_empty = ["{what}"]'
         return f"{what}: none is shown; may they be read, and does the filter fit? ({hint})"
+
+    def no_member(self) -> str:
+        """Return why that no group shows a member is not believed; empty where it is."""
+        if "members" in self.allow_empty:
+            return ""
+        what = "memberOf of users" if self.in_chain else self.members
+        hint = 'where that is right: allow_empty = ["members"]'
+        return f"members: no group shows one that is known; may {what} be read? ({hint})"
 
     def id_of(self, raw: Raw) -> SourceId | None:
         """Return the anchor; None where the entry shows none, or several."""

@@ -208,11 +208,11 @@ def membership_pages(groups: Iterable[GroupMembers]) -> Iterator[MembershipPage]
 
 def memberships(shaping: Shaping, problems: Problems) -> Iterator[ReadEvent]:
     """Yield every group with its members."""
-    layout, seen, any_shown = shaping.layout, set[SourceId](), False
+    layout, seen, any_shown, any_member = shaping.layout, set[SourceId](), False, False
     asked = [layout.anchor, layout.group_name, *([] if layout.in_chain else [layout.members])]
 
     def groups() -> Iterator[GroupMembers]:
-        nonlocal any_shown
+        nonlocal any_shown, any_member
         for answer in shaping.wire.search(
             *(layout.groups.base, layout.groups.filter, asked),
             controls=shaping.resolver.controls,
@@ -225,11 +225,39 @@ def memberships(shaping: Shaping, problems: Problems) -> Iterator[ReadEvent]:
             for group in shaping.groups(answer, problems):
                 if group.group_id not in seen:
                     seen.add(group.group_id)
+                    any_member = any_member or bool(group.members)
                     yield group
         if not any_shown:
             problems.add(layout.nobody("group"))
+        elif seen and not any_member:
+            problems.add(layout.no_member())
 
     yield from membership_pages(groups())
+
+
+def changed_memberships(
+    shaping: Shaping, raws: Sequence[Raw], gone: Iterable[SourceId], problems: Problems
+) -> Iterator[MembershipPage]:
+    """Yield the groups that changed with all of their members, then those that are gone."""
+    groups = shaping.groups(raws, problems)
+    if groups and not any(group.members for group in groups):
+        _look_for_members(shaping, problems)
+    groups += [GroupMembers(id_, "", (), gone=True) for id_ in sorted(gone)]
+    yield from membership_pages(groups)
+
+
+def _look_for_members(shaping: Shaping, problems: Problems) -> None:
+    """Note it where no group at all shows a member: those that changed may have theirs."""
+    layout = shaping.layout
+    text = f"(&{layout.groups.filter}({layout.members}=*))"
+    for answer in shaping.wire.search(layout.groups.base, text, [layout.members], page_size=1):
+        if isinstance(answer, Refused):
+            problems.refused("members", answer)
+            return
+        if any(ranged(raw.attributes, layout.members)[0] for raw in answer):
+            return
+        break
+    problems.add(layout.no_member())
 
 
 def _entries(shaping: Shaping, kind: Kind, wanted: Wanted, problems: Problems) -> Iterator[ReadEvent]:

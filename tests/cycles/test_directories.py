@@ -180,6 +180,7 @@ async def cycle(directory: Path, office: Office, app: RealScimServer, clock: Cal
 url = "sqlite:///state.db"
 [sources.staff]
 type = "ldap"
+allow_empty = ["members"]
 {office.source}
 [targets.app]
 type = "scim"

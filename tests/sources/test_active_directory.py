@@ -36,8 +36,9 @@ from reconciler.sources.ldap_refusals import Address
 from reconciler.sources.ldap_token import Token
 from reconciler.sources.ldap_wire import SimpleBind
 
+USERS = "(&(objectCategory=person)(objectClass=user))"
 LAYOUT = Layout(
-    Place(PEOPLE, "(&(objectCategory=person)(objectClass=user))"),
+    Place(PEOPLE, USERS),
     Place(GROUPS, "(objectClass=group)"),
     active_directory=True,
     anchor="objectGUID",
@@ -237,6 +238,18 @@ async def test_members_by_the_in_chain_rule_are_those_of_groups_in_groups(reader
     await reader.quit("crew", "ann")
     seen = await look(reader, before.token)
     assert set(seen.members[outer].members) == everybody - {reader.id_of("ann")}
+
+
+async def test_groups_of_which_none_shows_a_member_are_not_believed(reader: SambaScene) -> None:
+    """An attribute that may not be read looks like one that nobody has."""
+    await begun(reader)
+    for layout in (replace(LAYOUT, members="seeAlso"), replace(LAYOUT, in_chain=True, users=Place(LEFT, USERS))):
+        reader.layout = layout
+        end = (await look(reader)).ends["memberships"]
+        assert not end.complete
+        assert 'allow_empty = ["members"]' in end.problems[0]
+        reader.layout = replace(layout, allow_empty=frozenset({"members"}))
+        assert (await look(reader)).ends["memberships"].complete
 
 
 async def test_pages_of_a_domain_are_read_to_the_last(reader: SambaScene) -> None:

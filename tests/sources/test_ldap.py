@@ -228,6 +228,35 @@ async def test_a_directory_that_shows_nobody_any_more_is_not_believed(scene: Sla
     assert (await look(scene)).complete, "where it is said that there may be none"
 
 
+@pytest.mark.parametrize("changes", ["auto", "search"])
+async def test_members_that_may_not_be_read_any_more_are_not_taken_for_none(
+    scene: SlapdScene, changes: Changes
+) -> None:
+    scene.changes = changes
+    before = await begun(scene)
+    hidden = f'access to attrs=member by dn="{READER}" none by users read\n'
+    scene.slapd.reconfigure("access to * by users read", f"{hidden}access to * by users read")
+    scene.slapd.set(team("crew"), description="Still of two")
+    for token in (None, before.token):
+        end = (await look(scene, token)).ends["memberships"]
+        assert not end.complete
+        assert 'allow_empty = ["members"]' in end.problems[0]
+    scene.layout = replace(LAYOUT, allow_empty=frozenset({"members"}))
+    for token in (None, before.token):
+        assert (await look(scene, token)).complete, "where it is said that there may be none"
+
+
+async def test_the_last_member_of_one_group_leaves_while_others_show_theirs(scene: SlapdScene) -> None:
+    await begun(scene)
+    await scene.found("staff", "ann", "cleo")
+    before = await look(scene)
+    scene.slapd.set(team("crew"), member=READER)  # this class of groups names somebody always
+    for token in (None, before.token):
+        seen = await look(scene, token)
+        assert seen.complete
+        assert seen.members[scene.id_of("crew")].members == []
+
+
 # --- what changed: the traps -------------------------------------------------------------------------------------
 
 
