@@ -155,6 +155,11 @@ def earliest(first: float | None, second: float | None) -> float | None:
     return min(first, second)
 
 
+def is_back(record: Record) -> None:
+    """Take note that somebody is in scope, before it is known whether she can be brought to that."""
+    record.verdict, record.off_since = came_back(record.verdict), None
+
+
 def came_back(verdict: Verdict) -> Verdict:
     """Return what is remembered of an entry in scope that could not be brought to that, or is not known to be.
 

@@ -81,6 +81,10 @@ class Asking:
         await self._ask_each(open_questions, answers)
         return answers
 
+    async def look_up_in_list(self, questions: Sequence[Question]) -> Mapping[SourceId, tuple[Account, ...] | Failed]:
+        """Return the answers of the list of all accounts, made once in a cycle; empty also where it ends too early."""
+        return {question.source_id: await self._from_list(question.match, ()) for question in questions}
+
     def doubt(self) -> None:
         """Believe no answer "there is none" any more: the target refused a name that it had not shown to anybody."""
         self._doubted = True

@@ -250,6 +250,8 @@ class Deciding:
             case Operation():
                 self._tell(candidate, decision)
                 self.undecided.discard(candidate.record.key)
+                if isinstance(candidate.standing, InScope):
+                    settling.is_back(decision.record)
                 positives.append(decision)
             case Leave():
                 await self._leave(candidate, decision)
@@ -289,8 +291,7 @@ class Deciding:
         now = self._clock.now()
         candidate.record.claims = claims
         if isinstance(candidate.standing, InScope):
-            candidate.record.verdict = settling.came_back(candidate.record.verdict)
-            candidate.record.off_since = None
+            settling.is_back(candidate.record)
         record = settling.rejected(candidate.record, candidate.fingerprint, decision.error_code, decision.why, now)
         record.due_at = settling.earliest(record.due_at, candidate.until)
         if not_shown_yet:

@@ -38,7 +38,8 @@ class Recovering:
     ) -> Mapping[SourceId, Failed]:
         """Link those whose create was sent and never answered to what it made; return those of whom it cannot be told.
 
-        They are asked for by what they were made with: since then they may have another name, or have left.
+        They are asked for by what they were made with: since then they may have another name, or have left. Whom the
+        search does not show is looked for in the list of all: if it hid her, nothing else would find her again.
         """
         lost = {r.source_id: r for r in records if r.attempted_at is not None and r.link is None}
         if not lost:
@@ -46,7 +47,9 @@ class Recovering:
         if self._course.unasked is not None:
             return dict.fromkeys(lost, self._course.unasked)
         questions = [Question(source_id, record.attempted_match) for source_id, record in lost.items()]
-        answers = await self._asking[rules.kind].ask(questions, afresh=afresh)
+        asking = self._asking[rules.kind]
+        answers = await asking.ask(questions, afresh=afresh)
+        answers = {**answers, **await asking.look_up_in_list([q for q in questions if answers[q.source_id] == ()])}
         shown = {one: answer for one, answer in answers.items() if answer and not isinstance(answer, Failed)}
         ids = [account.id for answer in shown.values() for account in answer]
         await self._journal.flush()

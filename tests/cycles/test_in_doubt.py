@@ -85,6 +85,27 @@ async def test_a_group_that_was_there_is_not_deleted_because_one_of_its_name_was
     assert [group["displayName"] for group in server.groups.values()] == ["Crew"]
 
 
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_an_unanswered_create_that_the_search_hides_is_found_in_the_list(
+    company: Company, server: ScimServer, leaves: bool
+) -> None:
+    server.quirks = Quirks(filter_lies_empty=("userName",))
+    company.people("bob")
+    await company.cycle()
+    company.person("ann")
+    server.script.on("POST", "/Users", then=DropAfterCommit(), times=FOR_EVER)
+    await company.cycle()
+    server.script.clear()
+    if leaves:
+        company.users["ann"]["accountEnabled"] = False
+    else:
+        company.person("ann", userPrincipalName="ann.married@example.com")
+    await company.cycle()
+    await company.cycle()
+    [account] = [user for user in server.users.values() if user["externalId"] == "ann"]
+    assert (account["active"], account["userName"]) == ((False, ANN) if leaves else (True, "ann.married@example.com"))
+
+
 # --- an answer that is no answer, and a look that failed ------------------------------------------------------------
 
 

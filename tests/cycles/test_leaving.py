@@ -8,7 +8,7 @@ import pytest
 
 from tests.cycles.calendar import DAY
 from tests.cycles.company import GROUPS, Company, done
-from tests.servers.faults import FOR_EVER, Status
+from tests.servers.faults import FOR_EVER, Status, Unauthorized
 from tests.servers.quirks import Quirks
 from tests.servers.scim import ScimServer
 
@@ -201,6 +201,29 @@ async def test_only_a_delete_that_follows_a_disable_needs_a_look(company: Compan
     server.clear_requests()
     assert done(await company.cycle()) == {"delete": 1}
     assert not server.sent("GET")
+
+
+async def test_who_was_back_while_the_app_was_out_of_reach_has_the_days_of_grace_anew(
+    company: Company, server: ScimServer
+) -> None:
+    company.tables = '[jobs.app.deprovision]\ndisable_after = "7d"\n'
+    company.concurrency = 1
+    company.people("bob", "ann")
+    await company.cycle()
+    company.users["ann"]["accountEnabled"] = False
+    await company.cycle()
+    company.clock.turn(3 * DAY)
+    company.users["ann"] |= {"accountEnabled": True, "jobTitle": "Manager"}
+    company.users["bob"]["jobTitle"] = "Manager"
+    server.script.on("PATCH", "/Users", then=Unauthorized(), times=FOR_EVER)
+    assert (await company.cycle()).state == "unreachable"
+    server.script.clear()
+    company.clock.turn(5 * DAY)
+    company.users["ann"]["accountEnabled"] = False
+    assert "disable" not in done(await company.cycle())
+    assert server.user(ANN)["active"] is True
+    company.clock.turn(7 * DAY)
+    assert done(await company.cycle()) == {"disable": 1}
 
 
 async def test_who_returns_within_the_days_of_grace_has_never_left(company: Company, server: ScimServer) -> None:
