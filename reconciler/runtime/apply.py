@@ -225,9 +225,9 @@ class Applier:
         code: Reason = "ValueNotKept" if warning or not few_left else "ChangeLimitReached"
         if refused is not None:
             again = f"{', '.join(late)}: sent again in the next cycle: " if late else ""
-            warning = "; ".join(part for part in (warning, f"{again}{refused.reason}") if part)
+            warning = "; ".join(filter(None, (warning, f"{again}{refused.reason}")))
             code = refused.error_code if late else code
-        warning = "; ".join(part for part in (warning, few_left) if part)
+        warning = "; ".join(filter(None, (warning, few_left)))
         link = record.link or link_before
         if operation.word == "delete" and link_before is not None:
             self._course.vanished.add(link_before.target_id)

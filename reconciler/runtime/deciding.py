@@ -222,10 +222,10 @@ class Deciding:
         if any(operation.word == "create" for operation in positives):
             positives = await self.elsewhere.made_by_nobody_else(positives)
         await self.attempt([o for o in positives if o.word == "create" or o.changes])
-        if positives:
-            pointed_at = self._course.pointed_at
+        if pointed_at := self._course.pointed_at:
             # those whom others refer to go first, so that the others can be created whole
             positives.sort(key=lambda o: (o.record.kind, o.record.source_id) not in pointed_at)
+        if positives:
             await self._send(positives)
 
     async def attempt(self, operations: Sequence[Operation]) -> None:
