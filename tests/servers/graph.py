@@ -21,19 +21,18 @@ from tests.servers.answers import Answer as Plain
 from tests.servers.engine import Seen
 from tests.servers.faults import CutBody, DropAfterCommit, ErrorInside200, Script, Status, Unauthorized
 from tests.servers.faults import Throttle as Throttled
+from tests.servers.graph_batches import Answer, batched
 from tests.servers.graph_engine import Tenant
 from tests.servers.graph_proof import mistrusted
 from tests.servers.graph_request import GraphRequest, parsed_query
 from tests.servers.graph_rules import Json, Refusal, bad, denied
+from tests.servers.graph_sign_in import CLIENT_ID as CLIENT_ID
+from tests.servers.graph_sign_in import TENANT as TENANT
+from tests.servers.graph_sign_in import mistrust
 from tests.servers.playing import dropped, played, scripted
 
-CLIENT_ID = "11111111-2222-3333-4444-555555555555"
 SECRET = "graph-double-secret"
-TENANT = "example.onmicrosoft.com"
-BATCH_MAX = 20
 _JSON = "application/json"
-Answer = tuple[int, Any, dict[str, str]]
-"""Status, body, headers."""
 
 
 @dataclass(slots=True)
@@ -165,19 +164,10 @@ class GraphServer:
 
     def _give_token(self, request: web.Request, path: str, raw: bytes) -> web.Response:
         form = parsed_query(raw.decode())
-        if request.method != "POST" or path != f"/{TENANT}/oauth2/v2.0/token":
-            return _json(400, {"error": "invalid_request", "error_description": "AADSTS90002: Tenant not found."})
-        if form.get("grant_type") != "client_credentials":
-            return _json(400, {"error": "unsupported_grant_type", "error_description": "AADSTS70003"})
-        if form.get("client_id") != CLIENT_ID:
-            return _json(400, {"error": "unauthorized_client", "error_description": "AADSTS700016"})
-        if "client_assertion" in form:
-            if (why := self._mistrusts(form, path)) is not None:
-                return _json(401, {"error": "invalid_client", "error_description": why})
-        elif form.get("client_secret") != SECRET:
-            return _json(401, {"error": "invalid_client", "error_description": "AADSTS7000215: Invalid client secret."})
-        if form.get("scope") != f"{self.origin}/.default":
-            return _json(400, {"error": "invalid_scope", "error_description": "AADSTS70011"})
+        scope = f"{self.origin}/.default"
+        refused = mistrust(request.method, path, form, SECRET, scope, lambda form: self._mistrusts(form, path))
+        if refused is not None:
+            return _json(*refused)
         self.tokens += 1
         return _json(200, {"token_type": "Bearer", "expires_in": 3599, "access_token": self._access_token()})
 
@@ -202,42 +192,16 @@ class GraphServer:
         return _plain(status, shown, more)
 
     def _batch(self, body: Any) -> Plain:
-        rows = body.get("requests") if isinstance(body, dict) else None
-        if not isinstance(rows, list) or not rows:
-            return _plain(400, bad("Invalid batch payload format.", "BadRequest").document())
-        if len(rows) > BATCH_MAX:
-            message = f"Number of batch request steps exceeds the maximum value of {BATCH_MAX}."
-            return _plain(400, bad(message, "MaximumValueExceeded").document())
-        numbers = [str(row.get("id")) for row in rows]
-        if len(set(numbers)) != len(numbers):
-            return _plain(400, bad("Request Id in batch payload is not unique.", "BadRequest").document())
-        self.batches.append(len(rows))
-        answers: dict[str, Answer] = {}
-        for row in rows:
-            answers[str(row["id"])] = self._batched(row, answers)
-        responses = []
-        for number in reversed(numbers):  # in any order, the documentation says
-            status, shown, headers = answers[number]
-            one: Json = {"id": number, "status": status, "headers": headers}
-            if shown is not None:
-                one["body"] = shown
-            responses.append(one)
-        return _plain(200, {"responses": responses})
+        status, shown, headers = batched(body, self._part)
+        if status == 200:
+            self.batches.append(len(shown["responses"]))
+        return _plain(status, shown, headers)
 
-    def _batched(self, row: Json, before: dict[str, Answer]) -> Answer:
-        for needed in row.get("dependsOn", []):
-            if needed not in before:
-                return 400, bad("Dependency is not in the batch.", "BadRequest").document(), {}
-            if before[needed][0] >= 400:
-                return 424, Refusal(424, "FailedDependency", "A dependency failed.").document(), {}
-        url = row["url"] if row["url"].startswith("/") else f"/{row['url']}"
-        headers = {str(name).lower(): str(value) for name, value in row.get("headers", {}).items()}
-        if row.get("body") is not None and "application/json" not in headers.get("content-type", ""):
-            return 400, bad("A body needs a Content-Type header.", "BadRequest").document(), {}
-        fault = self.script.take(_seen(row["method"], url, row.get("body"), headers, b""))
+    def _part(self, method: str, url: str, body: Any, headers: dict[str, str]) -> Answer:
+        fault = self.script.take(_seen(method, url, body, headers, b""))
         done = None
         if fault is None or isinstance(fault, DropAfterCommit | CutBody) or (isinstance(fault, Status) and fault.done):
-            done = self._call(row["method"], url, row.get("body"), headers, in_batch=True)
+            done = self._call(method, url, body, headers, in_batch=True)
         match fault:
             case None:
                 assert done is not None

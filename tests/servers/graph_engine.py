@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlencode
@@ -54,8 +55,11 @@ class Tenant:
     """So many requests about a new user are answered with 404: not every replica knows of it yet."""
     late_members: int = 0
     """So many removals of a member are answered with 404: not every replica knows of the membership yet."""
+    lists_are_late: bool = False
+    """Lists of users do not show one either whom a replica has not heard of."""
     page_max: int = 999
     root: str = ""
+    new_id: Callable[[], str] = lambda: str(uuid.uuid4())
     deltas: Deltas = field(default_factory=Deltas)
     service_principals: dict[str, Json] = field(default_factory=dict)
     """By object id, with appId, displayName and appRoles."""
@@ -74,7 +78,7 @@ class Tenant:
 
     def put(self, name: str, **values: Any) -> str:
         """Make a user without a request; return the id."""
-        number = str(uuid.uuid4())
+        number = self.new_id()
         self.users[number] = {
             "id": number,
             "userPrincipalName": name,
@@ -99,12 +103,16 @@ class Tenant:
                 members.remove(number)
 
     def hide(self, number: str, *, requests: int) -> None:
-        """Let so many requests meet a replica that has not heard of a user."""
+        """Let so many requests meet a replica that has not heard of a user, or of a group."""
         self._unseen[number] = requests
 
     def lag(self, number: str) -> None:
         """Let the next request for a user meet a replica that knows her as she is now."""
         self._behind[number] = dict(self.users[number])
+
+    def show(self, number: str) -> None:
+        """Let every replica know of a user or a group."""
+        self._unseen.pop(number, None)
 
     def restore(self, number: str) -> None:
         """Bring a user back from the recycle bin."""
@@ -174,12 +182,14 @@ class Tenant:
 
     def _about_groups(self, request: GraphRequest) -> tuple[int, Any]:
         self._needs("Group.ReadWrite.All")
+        for number in request.segments[1:2]:
+            self._reaches(number)
         match request.method, request.segments:
             case "POST", ("groups",):
                 for name in ("displayName", "mailEnabled", "mailNickname", "securityEnabled"):
                     if name not in request.body:
                         raise bad(f"A value is required for property '{name}' of resource 'Group'.")
-                number = str(uuid.uuid4())
+                number = self.new_id()
                 self.groups[number] = {"id": number, **request.body}
                 self.members[number] = []
                 return 201, self.groups[number]
@@ -213,6 +223,8 @@ class Tenant:
     def _read_others(self, request: GraphRequest) -> tuple[int, Any]:
         if request.segments[0] == "groups":
             self._needs(*READS_GROUPS)
+            for number in request.segments[1:2]:
+                self._reaches(number)
         else:
             self._needs("Application.Read.All", "Application.ReadWrite.All", "Directory.Read.All")
         match request.segments:
@@ -266,10 +278,14 @@ class Tenant:
         )
         if user is None:
             raise not_found(number)
-        if self._unseen.get(user["id"], 0) > 0:
-            self._unseen[user["id"]] -= 1
-            raise not_found(number)
+        self._reaches(user["id"])
         return self._behind.pop(user["id"], user)
+
+    def _reaches(self, number: str) -> None:
+        """Raise the Refusal of a replica that has not heard of a user or a group."""
+        if self._unseen.get(number, 0) > 0:
+            self._unseen[number] -= 1
+            raise not_found(number)
 
     def _referred(self, body: Any) -> str:
         link = body.get("@odata.id") if isinstance(body, dict) else None
@@ -363,7 +379,7 @@ class Tenant:
             raise bad(f"Unrecognized query parameter '{sorted(unknown)[0]}'.", "BadRequest")
         if "$count" in query:
             self._is_eventual(request)
-        found = list(rows.values())
+        found = [row for row in rows.values() if not (self.lists_are_late and self._unseen.get(row["id"]))]
         if "$filter" in query:
             found = [row for row in found if matches(row, query["$filter"], counts="$count" in query)]
         return self._paged(request, {str(n): self._shown(row, request) for n, row in enumerate(found)}, place)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import orjson
@@ -38,14 +38,56 @@ class Changed:
     after: Json | None
 
 
+class Pretend(Protocol):
+    """An app at the other end, whatever it speaks; what it holds is shown in SCIM's words."""
+
+    deleted: set[str]
+    """Users that a request deleted and none has changed since; some apps keep them."""
+    shown_after_seconds: float
+    """How long it does not show what it has made, where it does not show that at once."""
+
+    @property
+    def quirks(self) -> Quirks: ...
+    @property
+    def thinks(self) -> object:
+        """What is to be told of it where a seed fails."""
+        ...
+
+    @property
+    def users(self) -> dict[str, Json]: ...
+    @property
+    def groups(self) -> dict[str, Json]: ...
+
+    def answer(self, request: Request) -> Response: ...
+
+    def calls(self, request: Request) -> list[Seen]:
+        """Return what is asked for in a request, in SCIM's form."""
+        ...
+
+    # what its administrator does
+    def put(self, kind: Literal["user", "group"], **resource: Any) -> str: ...
+    def edit(self, id_: str, **values: Any) -> None: ...
+    def remove(self, id_: str) -> None: ...
+    def set_members(self, id_: str, members: Sequence[Json]) -> None: ...
+    def remove_group(self, id_: str) -> None: ...
+
+
 class App:
     """Users and groups behind SCIM. `hear` is told each change that a request made."""
 
     def __init__(self, quirks: Quirks, seconds: Callable[[], float], hear: Callable[[Changed], None]) -> None:
         self._seconds, self._hear = seconds, hear
         self.deleted: set[str] = set()
-        """Users that a request deleted and none has changed since; some apps keep them."""
+        self.shown_after_seconds = SHOWN_AFTER_SECONDS
         self.engine = Engine(quirks, TOKEN, f"https://{TARGET_HOST}{BASE}", self._moment)
+
+    @property
+    def quirks(self) -> Quirks:
+        return self.engine.quirks
+
+    @property
+    def thinks(self) -> Quirks:
+        return self.engine.quirks
 
     @property
     def users(self) -> dict[str, Json]:
@@ -59,6 +101,22 @@ class App:
         """Make a resource as the app's administrator does."""
         resource_type = USERS if kind == "user" else GROUPS
         return self.engine.put(resource_type, {"schemas": [resource_type.core.urn], **resource})
+
+    def edit(self, id_: str, **values: Any) -> None:
+        self.users[id_] = {**self.users[id_], **values}
+
+    def remove(self, id_: str) -> None:
+        del self.users[id_]
+        self.engine._leave_groups(id_)
+
+    def set_members(self, id_: str, members: Sequence[Json]) -> None:
+        self.groups[id_] = {**self.groups[id_], "members": list(members)}
+
+    def remove_group(self, id_: str) -> None:
+        del self.groups[id_]
+
+    def calls(self, request: Request) -> list[Seen]:
+        return [seen_of(request, self._seconds())]
 
     def answer(self, request: Request) -> Response:
         """Do what is asked, and tell what changed."""

@@ -200,18 +200,17 @@ async def drifts(sim: Simulation) -> None:
     id_ = sim.dice.choice(ours)
     match sim.dice.choice(["title", "off", "gone"]):
         case "title":
-            sim.app.users[id_] = {**sim.app.users[id_], "title": "Changed by hand"}
+            sim.app.edit(id_, title="Changed by hand")
         case "off":
-            sim.app.users[id_] = {**sim.app.users[id_], "active": False}
+            sim.app.edit(id_, active=False)
         case _:
-            del sim.app.users[id_]
-            sim.app.engine._leave_groups(id_)
+            sim.app.remove(id_)
     sim.story.tell(f"the administrator touched {id_}")
 
 
 async def touches_a_group(sim: Simulation) -> None:
     """The app's administrator adds a member of her own to a group, takes one out, or deletes the group."""
-    if not sim.app.groups or sim.app.engine.quirks.no_members_on_get:
+    if not sim.app.groups or sim.app.quirks.no_members_on_get:
         return  # what is never shown cannot be compared
     sim.drifted = True
     id_ = sim.dice.choice(sorted(sim.app.groups))
@@ -221,13 +220,13 @@ async def touches_a_group(sim: Simulation) -> None:
         case "in":
             guest = sim.dice.choice(sorted(sim.app.users))
             if all(one["value"] != guest for one in members):
-                sim.app.groups[id_] = {**group, "members": [*members, {"value": guest}]}
+                sim.app.set_members(id_, [*members, {"value": guest}])
                 sim.foreign_members.setdefault(id_, set()).add(guest)
         case "out" if members:
             members.remove(sim.dice.choice(members))
-            sim.app.groups[id_] = {**group, "members": members}
+            sim.app.set_members(id_, members)
         case _:
-            del sim.app.groups[id_]
+            sim.app.remove_group(id_)
     sim.story.tell(f"the administrator touched the group {id_}")
 
 

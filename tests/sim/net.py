@@ -36,7 +36,7 @@ class Network:
     def __init__(
         self, peers: Mapping[str, Peer], weather: Weather, seed: str, story: Story, limits: Mapping[str, Limits]
     ) -> None:
-        self._peers, self.weather, self._story = peers, weather, story
+        self._peers, self.weather, self._story = dict(peers), weather, story
         self.limits = dict(limits)
         self._chance = chance(f"{seed}/network")
         self._in_flight = dict.fromkeys(peers, 0)
@@ -45,9 +45,21 @@ class Network:
         self.wrong: Callable[[str], None] = lambda text: None
         """Is told what must never be."""
         self.on_send: Callable[[str, Request], None] = lambda host, request: None
+        self._untold: set[str] = set()
+        self._words: dict[str, Callable[[Response], Response]] = {}
 
     def count(self, host: str) -> int:
         return len(self._sent[host])
+
+    def add_door(self, host: str, peer: Peer) -> None:
+        """Add a token endpoint: what passes there are secrets, which are not told."""
+        self._peers[host], self._in_flight[host], self._sent[host] = peer, 0, []
+        self.limits[host] = Limits(8, None)
+        self._untold.add(host)
+
+    def word(self, host: str, words: Callable[[Response], Response]) -> None:
+        """Let the weather's errors be worded as they are at a host."""
+        self._words[host] = words
 
     def connect(self, life: Life, **_: Any) -> Wire:
         """Return a connection of one life, in place of the real one."""
@@ -60,7 +72,9 @@ class Network:
         loop = asyncio.get_running_loop()
         self.requests += 1
         number = self.requests
-        self._story.tell(f"#{number} {request.method} {_place(request)} {_text(request.body)}")
+        self._story.tell(
+            f"#{number} {request.method} {_place(request)} {'' if host in self._untold else _text(request.body)}"
+        )
         self._keep_limits(host, loop.time())
         self.on_send(host, request)
         happens = self.weather.over(host, request, loop.time())
@@ -82,7 +96,8 @@ class Network:
             for handle in handles:
                 handle.cancel()
         life.check()
-        shown = outcome.fault.value if isinstance(outcome, Failed) else f"{outcome.status} {_text(outcome.body)}"
+        body = None if isinstance(outcome, Failed) or host in self._untold else outcome.body
+        shown = outcome.fault.value if isinstance(outcome, Failed) else f"{outcome.status} {_text(body)}"
         self._story.tell(f"#{number} -> {shown}{f' ({happens.name})' if happens.name else ''}")
         return outcome
 
@@ -93,6 +108,8 @@ class Network:
         if happens.answer is not None:
             assert isinstance(answer, Response)
             answer = happens.answer(answer)
+            if isinstance(answer, Response) and host in self._words:
+                answer = self._words[host](answer)
         asyncio.get_running_loop().call_later(back, _set, came, answer)
 
     def _keep_limits(self, host: str, now: float) -> None:

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from reconciler.ports import Request
 from tests.servers.engine import Seen
-from tests.sim.app import seen_of
 
 
-def about_others(
-    requests: Collection[Request], nameless: Mapping[str, str], accounts: Collection[str]
-) -> Iterator[str]:
+def about_others(calls: Collection[Seen], nameless: Mapping[str, str], accounts: Collection[str]) -> Iterator[str]:
     """Return in words what is not about the `nameless` (id and name of each) nor about these `accounts`.
 
     To list everybody is a look-up, too, where there is one to look for.
     """
     words = {word.casefold() for one in nameless.items() for word in one}
-    others = [one for one in (seen_of(request, 0.0) for request in requests) if not _is_about(one, words, accounts)]
+    others = [one for one in calls if not _is_about(one, words, accounts)]
     for seen in others:
         lists = seen.method == "GET" and seen.segments == ("Users",) and "filter" not in seen.query
-        if not lists or len(others) == len(requests):
+        if not lists or len(others) == len(calls):
             yield f"{seen.method} {seen.path} {seen.query} {seen.body}"
 
 

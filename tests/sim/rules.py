@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from tests.servers.graph_sign_in import CLIENT_ID, TENANT
 from tests.sim.town import Row, Town
 
 Leaving = Literal["disable", "delete", "keep"]
-SOURCE_HOST, TARGET_HOST = "hr.example.com", "app.example.com"
+SOURCE_HOST, TARGET_HOST, LOGIN_HOST = "hr.example.com", "app.example.com", "login.example.com"
 PROTECTED = "root@example.com"
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
@@ -53,6 +54,33 @@ concurrency = 1
 page_size = 5
 attributes = {{ site = "{ENTERPRISE}:division", leaveDate = "nickName" }}
 """
+GRAPH_NAMES = {
+    "userName": "userPrincipalName",
+    "externalId": "employeeId",
+    "active": "accountEnabled",
+    "displayName": "displayName",
+    "title": "jobTitle",
+    "nickName": "mailNickname",
+}
+"""What the attributes of SCIM, in which the checks speak, are called in Microsoft Graph."""
+_APPS = {
+    "scim": f"""type = "scim"
+url = "https://{TARGET_HOST}/scim/v2"
+auth = {{ type = "bearer", token = {{ file = "token" }} }}
+""",
+    "rest": f"""type = "rest"
+profile = "described.toml"
+url = "https://{TARGET_HOST}/scim/v2"
+auth = {{ type = "bearer", token = {{ file = "token" }} }}
+""",
+    "graph": f"""type = "graph"
+tenant = "{TENANT}"
+client_id = "{CLIENT_ID}"
+client_secret = {{ file = "token" }}
+url = "https://{TARGET_HOST}/v1.0"
+login_url = "https://{LOGIN_HOST}"
+""",
+}
 _PAGINGS = {"offset": 'parameter = "offset"', "cursor": 'parameter = "after"\nnext = "next"'}
 
 
@@ -76,7 +104,7 @@ class Rules:
     """What the jobs of one app go by. Everything but `source` and `target` may change while the daemon runs."""
 
     source: Literal["file", "rest", "delta", "scim"]
-    target: Literal["scim", "rest"]
+    target: Literal["scim", "rest", "graph"]
     jobs: list[JobRules]
     """The first one brings the groups, too."""
     paging: Literal["offset", "cursor"]
@@ -162,7 +190,6 @@ class Rules:
             "delta": self._rest(),
             "scim": _SCIM_SOURCE,
         }[self.source]
-        described = 'type = "rest"\nprofile = "described.toml"' if self.target == "rest" else 'type = "scim"'
         rate = "" if self.requests_per_second is None else f"requests_per_second = {self.requests_per_second}"
         return f"""
 [state]
@@ -173,14 +200,16 @@ person = "employeeId"
 active = "accountEnabled"
 allow_empty = [{self._may_be_empty()}]
 [targets.app]
-{described}
-url = "https://{TARGET_HOST}/scim/v2"
-auth = {{ type = "bearer", token = {{ file = "token" }} }}
+{_APPS[self.target]}
 concurrency = {self.concurrency}
 protected = ["{PROTECTED}"]
 {rate}
 {"".join(self._job(job) for job in self.jobs)}
 """
+
+    def _to(self, name: str) -> str:
+        """Return what the app calls an attribute of a user."""
+        return {**GRAPH_NAMES, MANAGER: "manager"}[name] if self.target == "graph" else name
 
     def _may_be_empty(self) -> str:
         said = {"users": self.nobody_is_right, "members": self.no_members_are_right and self.source == "scim"}
@@ -213,12 +242,13 @@ delete_after = "{self.delete_after}"
 {'leave_date = { from = "leaveDate" }' if self.leave_dates else ""}
 [jobs.{job.name}.users]
 attributes = [
-  {{ to = "userName", from = "userPrincipalName", match = 1 }},
-  {{ to = "externalId", from = "id" }},
-  {{ to = "active", expression = "Not([IsSoftDeleted])" }},
+  {{ to = "{self._to("userName")}", from = "userPrincipalName", match = 1 }},
+  {{ to = "{self._to("externalId")}", from = "id" }},
+  {{ to = "{self._to("active")}", expression = "Not([IsSoftDeleted])" }},
   {{ to = "displayName", from = "displayName" }},
-  {{ to = "title", from = "{job.title}" }},
-  {f'{{ to = "{MANAGER}", from = "manager" }},' if self.manager else ""}
+  {{ to = "{self._to("title")}", from = "{job.title}" }},
+  {f'{{ to = "{self._to(MANAGER)}", from = "manager" }},' if self.manager else ""}
+  {'{ to = "mailNickname", from = "id", apply = "create" },' if self.target == "graph" else ""}
 ]
 {f"filter = {{ all = [ {', '.join(clauses)} ] }}" if clauses else ""}
 {self._groups(job) if self.groups and job is self.jobs[0] else ""}
@@ -243,7 +273,7 @@ members = "{"exact" if self.exact_members else "owned"}"
 hold_deletes = {str(self.hold_group_deletes).lower()}
 attributes = [
   {{ to = "displayName", from = "displayName", match = 1 }},
-  {{ to = "externalId", from = "id" }},
+  {{ to = "{"description" if self.target == "graph" else "externalId"}", from = "id" }},
   {{ to = "members", from = "members" }},
 ]
 """

@@ -73,7 +73,7 @@ def _report(seed: int, simulation: Simulation, error: BaseException) -> str:
             simulation.story.end(),
             rule,
             f"rules: {simulation.rules}",
-            f"app: {simulation.app.engine.quirks}",
+            f"app: {simulation.app.thinks}",
             f"weather: {simulation.weather.shares} {simulation.weather.spells}",
             rule,
             f"seed {seed}: {type(error).__name__}: {error}",

@@ -7,7 +7,14 @@ from pathlib import Path
 
 ORDINARY = range(1, 301)
 """The seeds of every run of the tests."""
+FOR_A_TENANT = range(1_000_000_001, 1_000_000_041)
+"""Seeds of which each has a tenant behind Microsoft Graph as its app, as all have from the first on."""
 FOUND = Path(__file__).with_name("seeds.txt")
+
+
+def is_for_a_tenant(seed: int | str) -> bool:
+    """Whether the app of a seed is a tenant behind Microsoft Graph: others had their stories before there was one."""
+    return isinstance(seed, int) and seed >= FOR_A_TENANT.start
 
 
 def found() -> list[int]:

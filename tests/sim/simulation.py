@@ -10,10 +10,11 @@ from typing import Any
 
 import orjson
 
-from reconciler.ports import Request
 from reconciler.runtime.events import Event
-from tests.sim import groups, hands, oracle, quiet, rules, weather
-from tests.sim.app import SHOWN_AFTER_SECONDS, App
+from tests.servers.engine import Seen
+from tests.servers.quirks import Quirks
+from tests.sim import groups, hands, oracle, quiet, rules, seeds, weather
+from tests.sim.app import App, Pretend
 from tests.sim.daemon import MailServer
 from tests.sim.disk import Disk
 from tests.sim.hr import TOKEN, HrSystem
@@ -24,6 +25,7 @@ from tests.sim.net import Limits, Network
 from tests.sim.opinions import described, opinions
 from tests.sim.rules import ENTERPRISE, PROTECTED, SITES, SOURCE_HOST, TARGET_HOST, USER
 from tests.sim.story import Story
+from tests.sim.tenant import TenantApp
 from tests.sim.town import Town
 from tests.sim.watch import Broken, Watch
 
@@ -59,6 +61,8 @@ class Simulation:
         self.story, self.calendar = Story(), Calendar()
         self.story.hidden = str(directory)
         self.rules, self.town = rules.chosen(self.dice, self.kind_dice), Town()
+        if seeds.is_for_a_tenant(seed):
+            self.rules.target = "graph"
         self.group_dice = chance(f"{seed}/groups") if groups.are_lively(seed) else None
         if self.group_dice is not None:
             self.rules.groups, self.rules.deletion_threshold = True, 3
@@ -68,13 +72,13 @@ class Simulation:
         self.weather = weather.forecast(chance(f"{seed}/weather"), self.chaos_seconds)
         self.disk = Disk(directory, self.seed, self.story)
         self.watch = Watch(self.town, lambda: self.rules, self.seconds, self.calendar, self.disk.path)
-        quirks = opinions(self.dice)
-        self.app = App(quirks if self.rules.target == "scim" else described(quirks), self.seconds, self.watch.hears)
+        self.app = self._app(opinions(self.dice))
         self.watch.users = lambda: self.app.users
+        self.watch.calls = lambda request: self.app.calls(request)
         self.watch.groups = lambda: self.app.groups
         self.watch.shows_no_groups = lambda: self.hr.twist == "nobody is left"
-        self.watch.hides_names = lambda: "userName" in self.app.engine.quirks.filter_lies_empty
-        self.watch.hides_deleted = lambda: self.app.engine.quirks.soft_delete
+        self.watch.hides_names = lambda: "userName" in self.app.quirks.filter_lies_empty
+        self.watch.hides_deleted = lambda: self.app.quirks.soft_delete
         self.hr = (ScimHrSystem if self.rules.source == "scim" else HrSystem)(self.town, self.seconds)
         self.mails = MailServer(self.seed, self.story)
         self.network = Network(
@@ -84,6 +88,8 @@ class Simulation:
             self.story,
             {SOURCE_HOST: Limits(1, None), TARGET_HOST: self._limits()},
         )
+        if isinstance(self.app, TenantApp):
+            self.app.stand_in(self.network)
         self.network.wrong = self.watch.wrong
         self.network.on_send = self.watch.sends
         self.lives = Lives(
@@ -112,6 +118,15 @@ class Simulation:
 
     def seconds(self) -> float:
         return asyncio.get_running_loop().time()
+
+    def _app(self, quirks: Quirks) -> Pretend:
+        match self.rules.target:
+            case "graph":
+                return TenantApp(self.seed, self.weather, self.seconds, self.watch.hears)
+            case "rest":
+                return App(described(quirks), self.seconds, self.watch.hears)
+            case "scim":
+                return App(quirks, self.seconds, self.watch.hears)
 
     def _limits(self) -> Limits:
         return Limits(self.rules.concurrency, self.rules.requests_per_second)
@@ -226,21 +241,21 @@ class Simulation:
     async def _idle(self) -> None:
         for job in self.jobs:
             await self.lives.idle(job)
-        if self.app.engine.quirks.invisible_for_requests:
-            await wait(SHOWN_AFTER_SECONDS)  # two cycles at once fail twice, and the third try is hours away
+        if self.app.quirks.invisible_for_requests:
+            await wait(self.app.shown_after_seconds)  # two cycles at once fail twice, and the third try is hours away
 
     async def converge(self) -> None:
         """Run cycles until the app is what the rules say. Raises Broken where that takes too many."""
         found = await self._converged(full=self.drifted or "nothing changed" in self.weather.befell)
         if found:
             raise Broken("\n".join([f"after {CYCLES_MAX} cycles in calm:", *found]))
-        if self.app.engine.quirks.invisible_for_requests:
-            await wait(SHOWN_AFTER_SECONDS)  # a job looks again for what another one has made, until it shows
-        if oracle.as_made(self.app.engine.quirks) or oracle.keeps_the_last(self.app.engine.quirks):
+        if self.app.quirks.invisible_for_requests:
+            await wait(self.app.shown_after_seconds)  # a job looks again for what another one has made, until it shows
+        if oracle.as_made(self.app.quirks) or oracle.keeps_the_last(self.app.quirks):
             await self.lives.cycle(self.jobs)  # what it refuses for ever may have failed once: that is tried again
         await self.lives.cycle(self.jobs)
-        sent: list[Request] = []
-        self.network.on_send = lambda host, request: sent.append(request) if host == TARGET_HOST else None
+        sent: list[Seen] = []
+        self.network.on_send = lambda host, request: sent.extend(self.app.calls(request) if host == TARGET_HOST else ())
         await self.lives.cycle(self.jobs)
         self.network.on_send = self.watch.sends
         names = {id_: str(self.town.people[id_]["userPrincipalName"]) for id_ in sorted(self._names().barred)}
@@ -255,7 +270,7 @@ class Simulation:
         self.watch.mark()
         self.given_up = self._names().barred  # who cannot get her name is tried again for 28 days only
         found = await self._converged(full=False)
-        if not found and not self.app.engine.quirks.soft_delete:
+        if not found and not self.app.quirks.soft_delete:
             found = self.watch.not_deleted()
         if found:
             raise Broken("\n".join([f"{self.rules.delete_after} after they were disabled:", *found]))
@@ -290,8 +305,10 @@ class Simulation:
             found = self.differences()
             if not found:
                 break
-            if self.app.engine.quirks.invisible_for_requests:
-                await wait(SHOWN_AFTER_SECONDS)  # what was made shows in the next cycle, which comes later than at once
+            if self.app.quirks.invisible_for_requests:
+                await wait(
+                    self.app.shown_after_seconds
+                )  # what was made shows in the next cycle, which comes later than at once
         return found
 
     def _names(self) -> oracle.Names:
@@ -309,7 +326,7 @@ class Simulation:
             self.app.groups,
             self.watch.not_ours(),
             self.foreign_members,
-            self.app.engine.quirks,
+            self.app.quirks,
             self.calendar.now(),
             oracle.Known(self.watch.written.jobs_having(), self.watch.written.linked),
         )

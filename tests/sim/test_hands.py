@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tests.servers.quirks import Quirks
 from tests.sim import disk as disks
 from tests.sim import hands
+from tests.sim.app import App
 from tests.sim.life import chance, wait
 from tests.sim.loop import VirtualLoop
 from tests.sim.running import logging_to
@@ -66,6 +67,7 @@ class Hands(RuleBasedStateMachine):
         async def settle_in() -> None:
             self.sim = Simulation(f"hands {seed}", self.directory)
             self.sim.weather.clears_at = 0.0
+            assert isinstance(self.sim.app, App)
             self.sim.app.engine.quirks = Quirks()
             self.sim.settle_in()
             self.living = asyncio.get_running_loop().create_task(self.sim.lives.live())

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import orjson
 
 from reconciler.ports import Request
-from tests.sim.app import BASE
+from tests.sim.app import BASE, seen_of
 from tests.sim.quiet import about_others
 from tests.sim.rules import TARGET_HOST
 
@@ -29,7 +29,7 @@ A_LIST = request("GET", "/Users?startIndex=1&count=100")
 
 
 def others(*requests: Request) -> int:
-    return len(list(about_others(requests, {"p001": "ann@example.com"}, {"7"})))
+    return len(list(about_others([seen_of(request, 0.0) for request in requests], {"p001": "ann@example.com"}, {"7"})))
 
 
 def test_what_is_about_her_is_about_nobody_else() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.ports import Request
+from tests.servers.engine import Seen
 from tests.sim.allowance import Allowance, Key
 from tests.sim.app import Changed, seen_of
 from tests.sim.circles import Circles
@@ -73,6 +74,7 @@ class Watch:
         self.allowance = Allowance()
         self.users: Callable[[], dict[str, dict[str, Any]]] = dict
         self.groups: Callable[[], dict[str, dict[str, Any]]] = dict
+        self.calls: Callable[[Request], list[Seen]] = lambda request: [seen_of(request, self._seconds())]
         self.hides_names: Callable[[], bool] = bool
         """Whether the app's search by name shows nobody, although a list does."""
         self.hides_deleted: Callable[[], bool] = bool
@@ -168,8 +170,11 @@ class Watch:
         """Take note of a request before it leaves."""
         if host != TARGET_HOST or request.method == "GET":
             return
-        seen = seen_of(request, self._seconds())
-        if seen.segments[:1] != ("Users",):
+        for seen in self.calls(request):
+            self._sends(seen)
+
+    def _sends(self, seen: Seen) -> None:
+        if seen.segments[:1] != ("Users",) or seen.method == "GET":
             return
         if seen.method == "DELETE" or _switches_off(seen.body):
             self._sent_off.add(seen.segments[-1])

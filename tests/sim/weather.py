@@ -95,10 +95,10 @@ AT_THE_APP: dict[str, Callable[[random.Random], Happens]] = {
 }
 _ONLY_FOR: dict[str, Callable[[Request], bool]] = {
     "404 on a filter": lambda request: request.method == "GET" and "filter=" in request.url,
-    "409": lambda request: request.method in ("POST", "PATCH"),
+    "409": lambda request: request.method in ("POST", "PATCH") and not request.url.endswith("/$batch"),
     "412": lambda request: request.method in ("PATCH", "DELETE"),
-    "400": lambda request: request.method in ("POST", "PATCH"),
-    "nothing changed": lambda request: request.method == "PATCH" and "/Users/" in request.url,
+    "400": lambda request: request.method in ("POST", "PATCH") and not request.url.endswith("/$batch"),
+    "nothing changed": lambda request: request.method == "PATCH" and "/users/" in request.url.lower(),
 }
 
 
