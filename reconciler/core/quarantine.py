@@ -34,6 +34,12 @@ _FAMILIES: dict[str, str] = {
     ERROR_CODES[Fault.NOT_SCIM]: "scim",
 }
 _FAMILIES_OF_SOURCES = {**_FAMILIES, ERROR_CODES[Fault.SERVER_ERROR]: "reach"}
+_BY_STEP = {
+    "connection": Fault.UNREACHABLE,
+    "answer": Fault.UNREACHABLE,
+    "sign-in": Fault.UNAUTHORIZED,
+    "permissions": Fault.UNAUTHORIZED,
+}
 REFUSES_CREATES = "the target does not let us create accounts"
 _RULES = {
     "reach": "the target is out of reach",
@@ -155,10 +161,7 @@ def by_source(failure: Failed, source: str) -> Breach:
 
 def by_test(step: str, text: str) -> Breach:
     """Return the breach that a connection test found, by the step that failed and its words."""
-    fault = {"connection": Fault.UNREACHABLE, "answer": Fault.UNREACHABLE, "sign-in": Fault.UNAUTHORIZED}.get(
-        step, Fault.NOT_SCIM
-    )
-    return by_fault(Failed(fault, text))
+    return by_fault(Failed(_BY_STEP.get(step, Fault.NOT_SCIM), text))
 
 
 def after_cycle(

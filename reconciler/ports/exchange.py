@@ -47,3 +47,5 @@ class Diagnosis:
     hint: str = ""
     fault: Failed | None = None
     """Of a source: why it cannot be worked with as a whole, as `ReadEnd.fault` says it."""
+    partial: bool = False
+    """It is not ok, and most can be done all the same: a permission is missing that only some of it needs."""

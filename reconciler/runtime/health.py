@@ -104,7 +104,7 @@ async def test_connection(world: World, standing: Standing, job: Job) -> Breach 
 async def test_target(target: Target) -> Breach | None:
     """Ask the target the least that shows whether it answers; return what is wrong with it."""
     for line in await target.test():
-        if not line.ok:
+        if not line.ok and not line.partial:
             return quarantine.by_test(line.step, line.text)
     return None
 

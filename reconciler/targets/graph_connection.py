@@ -12,6 +12,13 @@ from reconciler.ports import Diagnosis
 from reconciler.targets.graph_domains import Domains
 from reconciler.targets.graph_wire import Wire
 
+_STEPS = {
+    Fault.UNREACHABLE: "connection",
+    Fault.INTERRUPTED: "connection",
+    Fault.UNAUTHORIZED: "sign-in",
+    Fault.FORBIDDEN: "permissions",
+    Fault.NOT_SCIM: "path",
+}
 _GRANT = "grant it as an application permission and give admin consent, then try again"
 
 
@@ -26,18 +33,13 @@ async def test(wire: Wire, profile: Profile, domains: Domains, paths: Sequence[s
     lines += _permissions(header or "", profile, paths)
     users = await wire.alone(Call("GET", "/users?$top=1&$select=id"), doing="reading a user")
     if isinstance(users, Failed):
-        step = {
-            Fault.UNREACHABLE: "connection",
-            Fault.INTERRUPTED: "connection",
-            Fault.UNAUTHORIZED: "sign-in",
-            Fault.FORBIDDEN: "permissions",
-            Fault.NOT_SCIM: "path",
-        }.get(users.fault, "answer")
-        return [*lines, Diagnosis(step, False, users.reason)]
+        return [*lines, Diagnosis(_STEPS.get(users.fault, "answer"), False, users.reason)]
     lines.append(Diagnosis("graph", True, "users can be read"))
     known = await domains.verified()
     if isinstance(known, Failed):
-        lines.append(Diagnosis("domains", False, known.reason))
+        may_not = known.fault is Fault.FORBIDDEN  # then Graph itself refuses what is in another domain
+        step = "domains" if may_not else _STEPS.get(known.fault, "answer")
+        lines.append(Diagnosis(step, False, known.reason, partial=may_not))
     else:
         lines.append(Diagnosis("domains", True, f"verified domains: {', '.join(sorted(known))}"))
     return lines
@@ -52,5 +54,5 @@ def _permissions(header: str, profile: Profile, paths: Sequence[str]) -> list[Di
     for name, path in needed.items():
         if name not in granted:
             what = f"the permission {name} is missing" + (f", which {path} needs" if path else "")
-            lines.append(Diagnosis("permissions", False, what, _GRANT))
+            lines.append(Diagnosis("permissions", False, what, _GRANT, partial=True))
     return lines
