@@ -194,9 +194,15 @@ def batch_answers(content: bytes) -> dict[str, tuple[int, dict[str, str], bytes]
             continue
         given = one.get("headers")
         headers = {str(k).lower(): str(v) for k, v in given.items()} if isinstance(given, dict) else {}
-        shown = one.get("body")
-        found[str(one.get("id"))] = (one["status"], headers, b"" if shown is None else orjson.dumps(shown))
+        found[str(one.get("id"))] = (one["status"], headers, _as_sent(one.get("body")))
     return found
+
+
+def _as_sent(body: Any) -> bytes:
+    """Return the body of a part of a batch as it would be alone; what is no JSON, a web page, is a text there."""
+    if body is None:
+        return b""
+    return body.encode(errors="replace") if isinstance(body, str) else orjson.dumps(body)
 
 
 def json_object(content: bytes) -> dict[str, Any]:

@@ -271,6 +271,18 @@ async def test_members_end_right_whatever_happened_to_one_of_them_or_to_a_batch(
     assert set(at.server.tenant.members[group.account.id]) == set(ids[25:])
 
 
+async def test_a_member_for_whom_a_web_page_answers_in_a_batch_is_not_in(at: Opened) -> None:
+    ids = [TargetId(one) for one in people(at, 3)]
+    group = await at.target.create("group", {"displayName": "Sales"})
+    assert isinstance(group, Done)
+    assert group.account is not None
+    at.server.script.on("POST", "/members", then=HTML, nth=2)
+    added = await at.target.change_members(group.account.id, ids, [])
+    assert isinstance(added, MembersDone)
+    assert (set(added.done), set(added.refused)) == ({ids[0], ids[2]}, {ids[1]})
+    assert set(at.server.tenant.members[group.account.id]) == set(added.done)
+
+
 async def test_one_object_that_always_fails_does_not_stop_the_others(at: Opened) -> None:
     bad, good = await at.user("bad"), await at.user("good")
     at.server.script.on("PATCH", f"/users/{bad.id}", then=Status(500), times=FOR_EVER)
