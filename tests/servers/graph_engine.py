@@ -65,6 +65,8 @@ class Tenant:
     """By object id, with appId, displayName and appRoles."""
     assignments: list[Json] = field(default_factory=list)
     """appRoleAssignment resources, of every service principal."""
+    _circles: dict[str, list[str]] = field(default_factory=dict)
+    """The groups that the deleted were in."""
     _unseen: dict[str, int] = field(default_factory=dict)
     _behind: dict[str, Json] = field(default_factory=dict)
     mail_changes: dict[str, int] = field(default_factory=dict)
@@ -95,12 +97,12 @@ class Tenant:
         user = self.users.pop(number)
         user["userPrincipalName"] = number.replace("-", "") + user["userPrincipalName"]
         self.deleted[number] = user
+        self._circles[number] = [group for group, members in self.members.items() if number in members]
+        for group in self._circles[number]:
+            self.members[group].remove(number)
         self.managers.pop(number, None)
         for report in [one for one, manager in self.managers.items() if manager == number]:
             del self.managers[report]
-        for members in self.members.values():
-            if number in members:
-                members.remove(number)
 
     def hide(self, number: str, *, requests: int) -> None:
         """Let so many requests meet a replica that has not heard of a user, or of a group."""
@@ -115,10 +117,13 @@ class Tenant:
         self._unseen.pop(number, None)
 
     def restore(self, number: str) -> None:
-        """Bring a user back from the recycle bin."""
+        """Bring a user back from the recycle bin, into the groups of before ("Recover from deletions")."""
         user = self.deleted.pop(number)
         user["userPrincipalName"] = user["userPrincipalName"].removeprefix(number.replace("-", ""))
         self.users[number] = user
+        for group in self._circles.pop(number, []):
+            if group in self.members:
+                self.members[group].append(number)
 
     # --- requests ---
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SEEDS = ("3", "7", "15", "22")
+SEEDS = ("3", "7", "15", "22", "1000000003")
 
 
 def digests(hash_seed: str) -> list[str]:
@@ -33,6 +33,6 @@ def test_a_seed_is_the_same_run_in_every_process_whatever_the_hashes() -> None:
     assert len(first) == len(SEEDS)
     assert len({line.split()[1] for line in first}) == len(SEEDS), "each is a run of its own"
     kinds = [line.partition("kind='")[2].partition("'")[0] for line in first]
-    for part in ("scim to", "to rest", " 1 jobs", " 3 jobs"):
+    for part in ("scim to", "to rest", "to graph", " 1 jobs", " 3 jobs"):
         assert any(part in kind for kind in kinds), f"{part}: {kinds}"
     assert digests("4242") == first
