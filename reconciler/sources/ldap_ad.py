@@ -6,6 +6,7 @@ import re
 import uuid
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from ldap.controls import RequestControl
 
@@ -76,6 +77,7 @@ class ActiveDirectory:
 
     def read(self, wanted: Wanted, since: str | None) -> Iterator[ReadEvent]:
         """Yield what `ports.Source.read` promises."""
+        self._wire.proves = None
         problems: dict[Part, Problems] = {"memberships": Problems(), "user": Problems(), "group": Problems()}
         shaping = Shaping(self._wire, self._layout, _ByGuid())
         asked = {name.lower() for name in wanted.user_attributes | wanted.group_attributes}
@@ -90,6 +92,7 @@ class ActiveDirectory:
             yield from read_all(shaping, wanted, problems)
             yield Watermark(None)
             return
+        self._wire.proves = partial(self._is_still, server.identity)
         token = None if since is None else Token.read(since)
         question = self._layout.digest(wanted)
         # who comes to fit such a filter, or does no more, has not changed: only the sweep beside a search shows it
@@ -123,6 +126,14 @@ class ActiveDirectory:
         if not context or not usn.isdigit() or not invocation:
             return Refused("the server does not say which domain controller it is; is this Active Directory?")
         return _Server(context, f"{service} {uuid.UUID(bytes_le=invocation[0])}", int(usn))
+
+    def _is_still(self, identity: str) -> Refused | None:
+        """Refuse another controller than the reading was begun with: it may lag behind what the token says is known."""
+        server = self._server()
+        if isinstance(server, Refused) or server.identity == identity:
+            return server if isinstance(server, Refused) else None
+        hint = "name one domain controller in url, by its own name"
+        return Refused("the connection broke, and another domain controller answers", hint=hint)
 
     def _begin(self, server: _Server, question: str, ways: Sequence[str]) -> Token:
         """Return the token of now: what changes while everything is read comes again."""

@@ -97,6 +97,8 @@ class Wire:
         self._connection: SimpleLDAPObject | None = None
         self._password = ""
         self._closing = threading.Event()
+        self.proves: Callable[[], Refused | None] | None = None
+        """Asked of each new connection before anything else is: whether it leads where it has to."""
 
     def open(self) -> Refused | None:
         """Connect, protect the way, and sign in; nothing where that is done already."""
@@ -116,7 +118,7 @@ class Wire:
         except (ldap.LDAPError, OSError, ValueError, ConfigError) as error:
             return self._told(error, step)
         self._connection = connection
-        return None
+        return self._proved()
 
     def search(
         self,
@@ -340,6 +342,14 @@ class Wire:
                     connection.set_option(option, str(path))
             connection.set_option(ldap.OPT_X_TLS_NEWCTX, 0)  # only now do the settings above count
         return connection
+
+    def _proved(self) -> Refused | None:
+        proves, self.proves = self.proves, None  # it asks on this connection
+        refused = proves() if proves is not None else None
+        self.proves = proves
+        if refused is not None:
+            self.close()
+        return refused
 
     def _sign_in(self, connection: SimpleLDAPObject) -> None:
         match self._bind:

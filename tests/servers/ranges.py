@@ -1,4 +1,4 @@
-"""A double of what only a real domain controller does: ranges of members, and no more than 1,000 entries at once.
+"""A double of what only real domain controllers do: ranges of members, no more than 1,000 entries at once, one for another.
 
 It answers in LDAP (RFC 4511) as [MS-ADTS] 3.1.1.3.1.3.3 describes: of an attribute with more than 1,500 values an empty
 list under its own name, with the first values under `;range=0-1499`; a search without pages ends with sizeLimitExceeded
@@ -34,7 +34,23 @@ class Controller:
         """The ranges that were asked for, in order."""
         self.stops_after: int | None = None
         """So many ranges are answered, and then the group is said to be gone."""
+        self.breaks_at = ""
+        """A search whose filter names this breaks the connection, once."""
+        self.is_one_of_two = False
+        """Whether another controller of the domain answers after that."""
+        self.name = "DC1"
         self.port = 0
+
+    @property
+    def itself(self) -> dict[str, dict[str, list[bytes]]]:
+        """What it says of itself, by the names of entries."""
+        service = f"CN=NTDS Settings,CN={self.name},{BASE}"
+        invocation = uuid.uuid5(uuid.NAMESPACE_OID, self.name)
+        counted = {"dsServiceName": [service.encode()], "highestCommittedUSN": [b"1000"]}
+        return {
+            "": {"defaultNamingContext": [BASE.encode()], **counted},
+            service: {"invocationId": [invocation.bytes_le]},
+        }
 
     def rows(self, base: str, filter_: bytes) -> list[tuple[uuid.UUID, str]]:
         """Return who is searched for."""
@@ -77,8 +93,19 @@ class _Talk(socketserver.BaseRequestHandler):
                 (_, number), (tag, content), *rest = ber.inside(taken)
                 if tag == ldap.UNBIND:
                     return
+                if tag == ldap.SEARCH and self._breaks(content):
+                    return
                 for answer, controls in self._answers(tag, content, rest[0][1] if rest else b""):
                     self.request.sendall(ldap.message(number, answer, controls))
+
+    def _breaks(self, content: bytes) -> bool:
+        controller: Controller = self.server.controller  # type: ignore[attr-defined]  # set where it is made
+        word = controller.breaks_at.encode()
+        if not word or word not in ldap.searched(content, b"").filter:
+            return False
+        controller.breaks_at = ""
+        controller.name = "DC2" if controller.is_one_of_two else controller.name
+        return True
 
     def _answers(self, tag: int, content: bytes, controls: bytes) -> Iterator[tuple[bytes, bytes]]:
         if tag == ldap.BIND:
@@ -87,6 +114,10 @@ class _Talk(socketserver.BaseRequestHandler):
             return
         controller: Controller = self.server.controller  # type: ignore[attr-defined]  # set where it is made
         asked = ldap.searched(content, controls)
+        if (shown := controller.itself.get(asked.base)) is not None:
+            yield ldap.entry(asked.base.encode(), shown), b""
+            yield ldap.result(ldap.DONE, 0), b""
+            return
         rows, size, start = controller.rows(asked.base, asked.filter), asked.page_size, int(asked.cookie or 0)
         if not rows:
             yield ldap.result(ldap.DONE, _NO_SUCH_OBJECT), b""

@@ -13,7 +13,7 @@ from tests.sources.contract import Seen, read
 pytest.importorskip("ldap", reason="python-ldap is not installed (make ldap)")
 
 from reconciler.sources.ldap import LdapSource
-from reconciler.sources.ldap_layout import Layout, Place
+from reconciler.sources.ldap_layout import Changes, Layout, Place
 from reconciler.sources.ldap_refusals import Address, Refused
 from reconciler.sources.ldap_wire import SimpleBind, Wire
 
@@ -27,12 +27,12 @@ ALL = Wanted(frozenset({"cn"}), frozenset({"cn"}), groups=True, memberships=True
 BIND = SimpleBind("reader", lambda: "secret")
 
 
-async def seen_of(controller: Controller) -> Seen:
+async def seen_of(controller: Controller, *, changes: Changes = "none", since: str | None = None) -> Seen:
     source = LdapSource(
-        "staff", Address(f"ldap://127.0.0.1:{controller.port}"), BIND, LAYOUT, changes="none", clock=SystemClock()
+        "staff", Address(f"ldap://127.0.0.1:{controller.port}"), BIND, LAYOUT, changes=changes, clock=SystemClock()
     )
     try:
-        return await read(source, ALL)
+        return await read(source, ALL, since)
     finally:
         await source.close()
 
@@ -64,3 +64,24 @@ def test_a_search_without_pages_is_cut_off_and_says_so() -> None:
         wire.close()
     assert isinstance(answer, Refused)
     assert answer.code == 4
+
+
+@pytest.mark.parametrize("at", ["uSNChanged", "group", "user"])
+async def test_a_reading_is_of_one_controller_from_its_beginning_to_its_end(at: str) -> None:
+    """Behind one name for several, whoever answers after a break may not have heard yet of what was read before."""
+    with running_controller(3) as controller:
+        token = (await seen_of(controller, changes="search")).token
+        controller.breaks_at, controller.is_one_of_two = at, True
+        mixed = await seen_of(controller, changes="search", since=token if at == "uSNChanged" else None)
+        assert not mixed.complete and not mixed.users and not mixed.groups
+        assert "another domain controller answers" in mixed.ends["group"].problems[-1]
+        other = await seen_of(controller, changes="search", since=token)
+        assert other.complete and not other.is_delta, "the token is none of its own"
+
+
+async def test_a_controller_that_is_found_again_after_a_break_goes_on() -> None:
+    with running_controller(3) as controller:
+        token = (await seen_of(controller, changes="search")).token
+        controller.breaks_at = "uSNChanged"
+        seen = await seen_of(controller, changes="search", since=token)
+    assert seen.complete and not seen.is_delta and len(seen.users) == 3
