@@ -28,6 +28,7 @@ from reconciler.sources.file import NOT_COLUMNS, FileSource, Problems, member_id
 from reconciler.sources.file_archive import archived
 from reconciler.sources.file_change_rows import Change, Columns, NotWhole, changes_in, digest_of, version_of
 from reconciler.sources.file_kept import Applied, Kept, Reading, Row, Writing
+from reconciler.sources.file_late import Lateness
 from reconciler.sources.file_names import meant, there_now
 from reconciler.sources.file_rows import Format, is_delimited
 from reconciler.sources.one_thread import OneThread
@@ -85,8 +86,10 @@ class ChangeFiles:
         try:
             token = orjson.dumps([await self._do(lambda: look.of), await self._do(lambda: look.change)]).decode()
             after = _after(since, token)
+            late = await self._do(partial(look.late, found.change if after is None else after))
             for part in parts:
-                async with aclosing(self._part(look, part, wanted, after, problems[part])) as events:
+                told = late if part == parts[-1] else ()
+                async with aclosing(self._part(look, part, wanted, after, problems[part], told)) as events:
                     async for event in events:
                         yield event
             yield Watermark(token)
@@ -149,8 +152,8 @@ class ChangeFiles:
 
     async def _take_in(self, wanted: Wanted) -> _Found:
         """Apply what is new: change files by name, and a snapshot before the change files that are younger than it."""
-        found, again = _Found(), _Again(set())
         writing = await self._do(self._kept.begin)
+        found, again = _Found(writing.change), _Again(set())
         try:
             waiting = await self._do(partial(self._new_snapshots, writing, found))
             for path in await self._do(partial(self._changes_there, found)):
@@ -248,16 +251,18 @@ class ChangeFiles:
             return
         known = {kind: writing.columns(kind) for kind in KINDS}
         before = dict(known)
-        last = writing.sequence
+        last, late = writing.sequence, Lateness(writing, path)
         writing.begin_file()
         try:
             for changes in changes_in(path, self._form, self._columns, known):
                 fresh = [one for one in changes if one.sequence is None or last is None or one.sequence > last]
+                late.look(changes)
                 _apply(writing, fresh)
                 if fresh and fresh[-1].sequence is not None:
                     writing.sequence = fresh[-1].sequence
             for kind in KINDS:
                 writing.add_columns(kind, known[kind] - before[kind])
+            late.keep()
             writing.note(path, Applied(version, digest))
             writing.keep_file()
         except BaseException:
@@ -291,7 +296,13 @@ class ChangeFiles:
     # --- giving ------------------------------------------------------------------------------------------------------
 
     async def _part(
-        self, look: Reading, part: _Part, wanted: Wanted, after: int | None, found: list[str]
+        self,
+        look: Reading,
+        part: _Part,
+        wanted: Wanted,
+        after: int | None,
+        found: list[str],
+        told: Sequence[str],
     ) -> AsyncGenerator[ReadEvent]:
         kind: Kind = "user" if part == "user" else "group"
         problems = [f"source {self._name}: {why}" for why in found]
@@ -309,7 +320,8 @@ class ChangeFiles:
                 else:
                     yield EntryPage(kind, [self._entry(kind, row, wanted) for row in rows])
         delta = after is not None or not self._says_all(kind)
-        yield ReadEnd(part, complete=not problems, problems=tuple(dict.fromkeys(problems)), delta=delta)
+        said = dict.fromkeys([*problems, *(f"source {self._name}: {why}" for why in told)])
+        yield ReadEnd(part, complete=not problems, problems=tuple(said), delta=delta)
 
     def _says_all(self, kind: Kind) -> bool:
         """Whether a snapshot says who all are. Else only who is said to be gone is gone, and is told each time."""
@@ -373,7 +385,9 @@ class ChangeFiles:
 class _Found:
     """What was wrong with the files, by kind."""
 
-    def __init__(self) -> None:
+    def __init__(self, change: int = 0) -> None:
+        """`change`: the number of the last change before they were looked at."""
+        self.change = change
         self._problems: dict[Kind, list[str]] = {kind: [] for kind in KINDS}
 
     def add(self, kinds: Sequence[Kind], why: str) -> None:

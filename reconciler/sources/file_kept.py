@@ -15,6 +15,7 @@ from reconciler.core.model import Kind, SourceId
 _WAIT_SECONDS = 60.0
 _PAGE_ROWS = 1000
 _ASKED_AT_ONCE = 500
+_FORM = 2
 _TABLES = """
 BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -24,8 +25,9 @@ CREATE TABLE IF NOT EXISTS entries (
 CREATE INDEX IF NOT EXISTS by_change ON entries (kind, change);
 CREATE TABLE IF NOT EXISTS columns (kind TEXT, name TEXT, PRIMARY KEY (kind, name)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, version TEXT, digest BLOB) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS changes (change INTEGER PRIMARY KEY, name TEXT, first INTEGER, last INTEGER, late TEXT);
 INSERT OR IGNORE INTO facts VALUES ('of', lower(hex(randomblob(8)))), ('change', 0);
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 COMMIT;
 """
 
@@ -74,7 +76,7 @@ class Kept:
         self._path.touch(mode=0o600)
         database = sqlite3.connect(self._path, _WAIT_SECONDS, isolation_level=None, check_same_thread=False)
         try:
-            if not database.execute("PRAGMA user_version").fetchone()[0]:
+            if database.execute("PRAGMA user_version").fetchone()[0] < _FORM:
                 database.execute("PRAGMA journal_mode=WAL")
                 database.executescript(_TABLES)
             database.execute("PRAGMA synchronous=FULL")
@@ -127,6 +129,11 @@ class Reading:
             self._database.execute("SELECT id, row FROM entries WHERE kind = ? AND change > ?", (kind, change))
         )
 
+    def late(self, change: int) -> list[str]:
+        """Return what is to be told of change files that were applied after a change, and came late."""
+        asked = "SELECT late FROM changes WHERE change > ? AND late != '' ORDER BY change"
+        return [why for (why,) in self._database.execute(asked, (change,))]
+
     def applied(self, path: Path) -> Applied | None:
         return _applied(self._database, path)
 
@@ -148,6 +155,11 @@ class Writing:
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
         self._change = int(_fact(database, "change"))
+
+    @property
+    def change(self) -> int:
+        """The number of the last change so far."""
+        return self._change
 
     def commit(self) -> None:
         self._database.execute("COMMIT")
@@ -226,6 +238,31 @@ class Writing:
 
     def applied(self, path: Path) -> Applied | None:
         return _applied(self._database, path)
+
+    def brought(self, first: int, last: int) -> list[tuple[int, int]]:
+        """Return the first and the last number of each change file that brought any between these two."""
+        asked = "SELECT first, last FROM changes WHERE last >= ? AND first <= ?"
+        return self._database.execute(asked, (first, last)).fetchall()
+
+    def last_said_by(self, kind: Kind, ids: Sequence[SourceId]) -> set[str]:
+        """Return the names of the change files by which any of these became as they are."""
+        asked = (
+            "SELECT DISTINCT name FROM changes JOIN entries USING (change)"
+            " WHERE kind = ? AND id IN (SELECT value FROM json_each(?))"
+        )
+        return {name for (name,) in self._database.execute(asked, (kind, orjson.dumps(ids).decode()))}
+
+    @property
+    def highest(self) -> str:
+        """The name of the last change file in the order of names; empty before the first."""
+        return str(_fact(self._database, "highest") or "")
+
+    def note_changes(self, name: str, span: tuple[int, int] | None, *, highest: str, late: str) -> None:
+        """Keep the name of the change file that is being applied, its first and last number, and what is to be told."""
+        first, last = span or (None, None)
+        row = (self._change, name, first, last, late)
+        self._database.execute("INSERT OR REPLACE INTO changes VALUES (?, ?, ?, ?, ?)", row)
+        _set_fact(self._database, "highest", highest)
 
     def note(self, path: Path, applied: Applied) -> None:
         """Keep that a file was applied."""

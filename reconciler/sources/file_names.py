@@ -21,7 +21,7 @@ def meant(path: Path) -> list[Path]:
         return [path] if path.exists() else []
     # Who writes a file under another name first often puts a dot before it.
     hidden = path.name.startswith(".")
-    return sorted((one for one in path.parent.glob(path.name) if hidden or one.name[0] != "."), key=_in_order)
+    return sorted((one for one in path.parent.glob(path.name) if hidden or one.name[0] != "."), key=in_order)
 
 
 def there_now(path: Path) -> list[Path]:
@@ -36,6 +36,7 @@ def newest(path: Path) -> Path:
     return found[-1] if found else path
 
 
-def _in_order(path: Path) -> tuple[list[tuple[int, str]], str]:
+def in_order(path: Path) -> tuple[list[tuple[int, str]], str]:
+    """Return what files of one directory are sorted by."""
     parts = _NUMBERS.split(path.name)
     return [(int(part), "") if part.isdigit() else (0, part) for part in parts], path.name

@@ -107,6 +107,18 @@ async def test_a_half_written_file_holds_up_the_line_and_takes_nobody_away(
     assert (inbox.names, inbox.put_away) == ([], ["1.csv", "2.csv", "3.csv"])
 
 
+async def test_a_file_that_comes_late_is_told_and_the_job_goes_on(company: Company, inbox: Inbox) -> None:
+    inbox.drop("1.csv", row("ann"), row("bob"))
+    inbox.drop("3.csv", gone("bob"))
+    await company.cycle(write=False)
+    inbox.drop("2.csv", row("bob", "Lead"))
+    late = await company.cycle(write=False)
+    assert (late.state, late.complete, late.exit_code) == ("active", True, 0)
+    assert [problem.partition(":")[0] for problem in late.problems] == ["source staff"]
+    assert "2.csv came late" in late.problems[0]
+    assert (await company.cycle(write=False)).problems == []
+
+
 async def test_a_file_stays_until_its_cycle_is_committed(company: Company, server: ScimServer, inbox: Inbox) -> None:
     inbox.drop("1.csv", row("ann"))
     server.script.on("*", "/", then=Unauthorized(), times=FOR_EVER)

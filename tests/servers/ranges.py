@@ -1,4 +1,4 @@
-"""A double of what only real domain controllers do: ranges of members, no more than 1,000 entries at once, one for another.
+"""A double of what only real domain controllers do: ranges of members, at most 1,000 entries at once, one for another.
 
 It answers in LDAP (RFC 4511) as [MS-ADTS] 3.1.1.3.1.3.3 describes: of an attribute with more than 1,500 values an empty
 list under its own name, with the first values under `;range=0-1499`; a search without pages ends with sizeLimitExceeded

@@ -210,6 +210,41 @@ async def test_numbered_changes_count_once_whatever_the_files_are_called(tmp_pat
     assert not seen.complete and "its 'seq' is not larger than the one before" in seen.ends["user"].problems[0]
 
 
+def told(seen: Seen) -> list[str]:
+    return [problem for end in seen.ends.values() for problem in end.problems]
+
+
+async def test_rows_that_come_with_lower_numbers_than_others_are_told_once_to_every_job(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, columns=Columns(sequence="seq"))
+    scene.write(person("ann", seq=1), person("bob", seq=2), name="1.jsonl")
+    scene.write(person("cleo", seq=7), name="3.jsonl")
+    first, other = await look(scene), await look(scene)
+    scene.write({"operation": "delete", "id": "bob", "seq": 3}, person("dan", seq=4), name="2.jsonl")
+    scene.write(person("ann", seq=1), person("cleo", seq=7), person("eve", seq=8), name="resent.jsonl")
+    for before in (first, other):
+        seen = await look(scene, before.token)
+        [why] = told(seen)
+        assert seen.complete, "it says nothing of whom it does not name"
+        assert why.startswith("source staff: 2.jsonl came late: 2 of its rows have numbers up to 7 that no file")
+        assert not told(await look(scene, seen.token))
+    assert (await look(scene)).users.keys() == {"ann", "bob", "cleo", "eve"}
+
+
+async def test_a_file_that_undoes_what_one_of_a_higher_name_said_is_told(scene: Scene) -> None:
+    scene.write(person("ann"), person("bob"), name="1.jsonl")
+    scene.write({"operation": "delete", "id": "bob"}, name="3.jsonl")
+    before = await look(scene)
+    scene.write(person("ann", title="2"), person("dan"), name="2a.jsonl")
+    seen = await look(scene, before.token)
+    assert (seen.complete, told(seen)) == (True, []), "nobody else had spoken of them"
+    scene.write(person("bob", title="2"), name="2b.jsonl")
+    late = await look(scene, seen.token)
+    assert late.complete and late.users.keys() == {"bob"}
+    [why] = told(late)
+    assert why.startswith("source staff: 2b.jsonl came late: it counts now, although 3.jsonl had said something")
+    assert not told(await look(scene, late.token))
+
+
 async def test_a_file_may_have_to_say_that_it_has_ended(tmp_path: Path) -> None:
     scene = Scene(tmp_path, columns=Columns(end_row=True))
     path = scene.write(person("ann"))
