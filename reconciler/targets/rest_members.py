@@ -14,7 +14,8 @@ from reconciler.dialects.rest_operations import Operation
 from reconciler.ports import chunks
 from reconciler.targets.rest_wire import Wire
 
-_HOPELESS = (Fault.UNREACHABLE, Fault.UNAUTHORIZED, Fault.FORBIDDEN, Fault.THROTTLED)
+_HOPELESS = (Fault.UNREACHABLE, Fault.UNAUTHORIZED, Fault.THROTTLED)
+"""And what is forbidden of everybody; but a member of its own may be, too."""
 _SIDE_BY_SIDE = 20
 _UNKNOWN: Failed = Failed(Fault.UNSUPPORTED, "the profile says nothing of the members of groups")
 
@@ -83,11 +84,14 @@ class _Changing:
 
     def __init__(self, wire: Wire, profile: Profile, group: TargetId) -> None:
         self._wire, self._profile, self._group = wire, profile, group
+        self._allows_some = False
+        """Whether the app took the operation of any member."""
         self.done: list[TargetId] = []
         self.refused: dict[TargetId, Failed] = {}
 
     async def send(self, operation: Operation, members: Sequence[TargetId]) -> Failed | None:
         """Send one operation for all of these; return what is no use to go on after."""
+        self._allows_some = False
         if rest_operations.takes_several(operation):
             parts = [list(some) for some in chunks(members, self._profile.members_per_request)]
             rounds = [[part] for part in parts]
@@ -97,20 +101,39 @@ class _Changing:
             async with anyio.create_task_group() as tasks:
                 for some in side_by_side:
                     tasks.start_soon(self._send, operation, some)
-            for failure in self.refused.values():
+            refusals = [self.refused[one] for one in members if one in self.refused]
+            for failure in refusals:
                 if failure.fault in _HOPELESS:
                     return failure
-        return None
+            if len(refusals) >= _SIDE_BY_SIDE and (forbidden := self._forbidden(refusals)) is not None:
+                return forbidden
+        return self._forbidden([self.refused[one] for one in members if one in self.refused])
+
+    def _forbidden(self, refusals: Sequence[Failed]) -> Failed | None:
+        """Return why the operation is forbidden of everybody, as far as one can see; None: it is not."""
+        forbidden = [failure for failure in refusals if failure.fault is Fault.FORBIDDEN]
+        return forbidden[0] if forbidden and not self._allows_some else None
 
     async def _send(self, operation: Operation, members: Sequence[TargetId]) -> None:
-        """Send it; in halves where several were refused together."""
+        """Send it; in halves where several were refused together.
+
+        Where that is forbidden, it is tried of two of them first: it may be so of everybody.
+        """
         named = [self._named(one) for one in members]
         values = {"id": self._group, "member": named[0], "members": named}
         outcome = await self._wire.send(operation, values, doing="changing a group")
         if not isinstance(outcome, Failed):
             self.done += members
+            self._allows_some = True
         elif len(members) == 1 or outcome.fault in _HOPELESS:
             self.refused.update(dict.fromkeys(members, outcome))
+        elif outcome.fault is Fault.FORBIDDEN and not self._allows_some:
+            await self._send(operation, members[:1])
+            await self._send(operation, members[-1:])
+            if (rest := members[1:-1]) and self._allows_some:
+                await self._send(operation, rest)
+            else:
+                self.refused.update(dict.fromkeys(rest, outcome))
         else:
             half = len(members) // 2
             await self._send(operation, members[:half])

@@ -27,6 +27,8 @@ class Desk(HttpDouble):
         self.sent: list[tuple[str, str, Any]] = []
         """Method, path and body of each request that would change something."""
         self.refuses_in_a_success = self.ignores_questions = False
+        self.untouchable: set[str] = set()
+        """Whom nobody may bring into a circle, or out of it."""
         self._last = 0
 
     def put(self, email: str, **more: Any) -> str:
@@ -132,6 +134,8 @@ class Desk(HttpDouble):
     def _moved(self, key: str, verb: str, people: list[str]) -> web.Response:
         if len(people) > PEOPLE_AT_ONCE:
             raise _refused(413, f"{PEOPLE_AT_ONCE} at once")
+        if self.untouchable.intersection(people):
+            raise _refused(403, "this is not yours to do")
         unknown = [one for one in people if one not in self.people]
         if unknown:
             raise _refused(422, f"{len(unknown)} of them are nobody")

@@ -63,7 +63,13 @@ async def at(desk: Desk, tmp_path: Path) -> AsyncIterator[Opened]:
 
 
 def opened_on(
-    desk: Desk, directory: Path, *, path: str = "/api", key: KeySecret | None = None, **changes: Any
+    desk: Desk,
+    directory: Path,
+    *,
+    path: str = "/api",
+    key: KeySecret | None = None,
+    members_at_once: int = 50,
+    **changes: Any,
 ) -> Opened:
     """Open the target that the page describes; `changes` are of what it says of users."""
     (directory / "desk.toml").write_text(PROFILE, "utf-8")
@@ -75,7 +81,7 @@ def opened_on(
         "desk",
         url=f"{desk.url}{path}",
         api=api,
-        profile=described.profile,
+        profile=replace(described.profile, members_per_request=members_at_once),
         client=Client(AiohttpExchange(connections=4), clock, NoLuck(), lane=Lane(4, None)),
         clock=clock,
         paths=PATHS,

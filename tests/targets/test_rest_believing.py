@@ -1,4 +1,4 @@
-"""What an app with a REST API says is believed as far as it can be: a 404, a success that says something else."""
+"""What an app with a REST API says is believed as far as it can be: 404, 403, a success that says something else."""
 
 from __future__ import annotations
 
@@ -93,3 +93,22 @@ async def test_a_success_with_an_error_inside_is_none(said: bytes, at: Opened) -
                 outcome = changed.refused[ann.id]
         assert isinstance(outcome, Failed)
         assert outcome.fault is Fault.NOT_SCIM
+
+
+@pytest.mark.parametrize("at_once", [1, 50])
+async def test_a_member_who_is_forbidden_holds_up_nobody_else(desk: Desk, tmp_path: Path, at_once: int) -> None:
+    at = opened_on(desk, tmp_path, members_at_once=at_once)
+    group = TargetId(desk.circle("Crew"))
+    people = [TargetId(desk.put(f"p{number}@example.com")) for number in range(70)]
+    desk.untouchable = {people[0]}
+    outcome = await at.target.change_members(group, people, [])
+    assert isinstance(outcome, MembersDone)
+    assert [(one, failure.fault) for one, failure in outcome.refused.items()] == [(people[0], Fault.FORBIDDEN)]
+    assert set(outcome.done) == set(people[1:])
+    desk.untouchable = set(people)
+    desk.sent.clear()
+    outcome = await at.target.change_members(group, [], people[1:])
+    assert isinstance(outcome, Failed)
+    assert outcome.fault is Fault.FORBIDDEN
+    assert len(desk.sent) <= 20, "where nobody may be taken out, not everybody is tried"
+    await at.target.close()
