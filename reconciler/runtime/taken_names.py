@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
 from reconciler.core.decisions import Operation
 from reconciler.core.levelling import level
-from reconciler.core.model import Change, Job, Kind, SourceId
+from reconciler.core.model import Change, Job, Kind, SourceId, TargetId
 from reconciler.core.outcomes import Account, Failed, Fault
 from reconciler.core.reasons import Reason
 from reconciler.core.records import Verdict
@@ -20,6 +21,9 @@ from reconciler.runtime.turns import Hand
 
 ROUNDS_MAX = 3
 """How often what met a taken name is sent again within one cycle."""
+
+LOCAL_PART_MAX = 64
+"""So many characters stand before the @ of an address at most (RFC 5321 §4.5.3.1.1; sign-in names of Entra ID)."""
 
 LIVING = frozenset({Verdict.IN_SCOPE, Verdict.INACTIVE, Verdict.UNKNOWN, Verdict.NEW})
 
@@ -147,7 +151,7 @@ class TakenNames:
             rename, link = _rename(operation), operation.record.link
             if rename is None or link is None or not await self._is_in_a_ring(waiting, operation, holders):
                 continue
-            interim = Change(rename.path, rename.old, f"interim-{link.target_id[:8]}-{rename.new}")
+            interim = Change(rename.path, rename.old, _interim(link.target_id, rename.new))
             with self._hand.holding([operation.record.key]) as left_alone:
                 if left_alone:
                     continue
@@ -233,6 +237,13 @@ class TakenNames:
                 ours = owner if owner.job == self._job.name else None
                 return Failed(Fault.CONFLICT, why, 409, code=whose(owner, self._job)), ours
         return unseen, None
+
+
+def _interim(target_id: TargetId, name: str) -> str:
+    """Return a name that nobody else has, in the domain of the one that is waited for, and no longer than may be."""
+    head = f"interim-{hashlib.sha256(target_id.encode()).hexdigest()[:8]}-"
+    local, at, domain = name.rpartition("@") if "@" in name else (name, "", "")
+    return f"{head}{local[: LOCAL_PART_MAX - len(head)].rstrip('.')}{at}{domain}"
 
 
 def _rename(operation: Operation) -> Change | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -197,6 +198,18 @@ async def test_two_people_swap_names(quirks: Quirks, tmp_path: Path, server: Sci
     server.clear_requests()
     await company.cycle()
     assert server.requests == []
+
+
+async def test_an_interim_name_is_no_longer_than_a_name_may_be(tmp_path: Path, server: ScimServer) -> None:
+    company = Company(tmp_path, server)
+    first, second = f"{'a' * 46}.first@example.com", f"{'a' * 46}.second@example.com"
+    company.person("ann", userPrincipalName=first)
+    company.person("bob", userPrincipalName=second)
+    await company.cycle()
+    company.users["ann"]["userPrincipalName"], company.users["bob"]["userPrincipalName"] = second, first
+    assert done(await company.cycle()) == {"update": 2}
+    (interim,) = {name.decode() for seen in server.requests for name in re.findall(rb'interim-[^"]+', seen.raw)}
+    assert re.fullmatch(r"interim-[0-9a-f]{8}-a{46}@example\.com", interim)
 
 
 async def test_two_people_swap_names_and_one_of_them_is_switched_off(tmp_path: Path, server: ScimServer) -> None:
