@@ -102,6 +102,8 @@ class Done:
     """The target did it. `account` is what it answered, None where it answered nothing to learn from."""
 
     account: Account | None = None
+    was_there: bool = False
+    """A create brought an account back: `account` is what it has by now, of before and of what is wanted."""
 
 
 @dataclass(frozen=True, slots=True)

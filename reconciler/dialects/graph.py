@@ -32,6 +32,10 @@ BATCH_MAX = 20
 
 _NOBODY = ("Request_ResourceNotFound", "ResourceNotFound", "Directory_ObjectNotFound")
 _WORDS_MAX = 300
+_PAGE_MAX = 999
+"""So many rows Graph gives in a page at most; 100 where it is not told."""
+_OF_ELSEWHERE = "#ext#"
+"""In the user principal name of whoever signs in at another tenant."""
 _SPACES = re.compile(r"[\s\x00-\x1f\x7f]+")
 _ONE_ENTRY = frozenset({"businessPhones"})
 """Collections that take one entry only."""
@@ -114,7 +118,8 @@ def deleted(user_principal_name: str, mail: str | None) -> str:
     condition = f"endsWith(userPrincipalName,{literal(user_principal_name)})"
     if mail:
         condition += f" or mail eq {literal(mail)}"
-    query = f"$count=true&$select=id,userPrincipalName,mail,employeeId&$filter={quote(condition, safe='')}"
+    shown = "$select=id,userPrincipalName,mail,employeeId,userType"
+    query = f"$count=true&$top={_PAGE_MAX}&{shown}&$filter={quote(condition, safe='')}"
     return f"/directory/deletedItems/microsoft.graph.user?{query}"
 
 
@@ -125,13 +130,18 @@ def is_somebody_else(content: Mapping[str, Any], employee_id: Any) -> bool:
 
 
 def was_called(content: Mapping[str, Any], user_principal_name: str, mail: str | None) -> bool:
-    """Whether a soft-deleted user had this user principal name, or has this mail address."""
+    """Whether a soft-deleted user had this user principal name, or is a member of the tenant with this mail address.
+
+    A guest has an address of elsewhere: with the same one it may be the person, but is not what she works with here.
+    """
     named = str(content.get("userPrincipalName") or "").casefold()
     prefix = str(content.get("id") or "").replace("-", "").casefold()
     wanted = user_principal_name.casefold()
-    return named in (wanted, prefix + wanted) or (
-        mail is not None and str(content.get("mail") or "").casefold() == mail.casefold()
-    )
+    if named in (wanted, prefix + wanted):
+        return True
+    if str(content.get("userType") or "").casefold() == "guest" or _OF_ELSEWHERE in named:
+        return False
+    return mail is not None and str(content.get("mail") or "").casefold() == mail.casefold()
 
 
 def literal(value: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import anyio
@@ -114,8 +114,8 @@ class Applier:
         self.finished += 1
         self._progress.advance("apply", self.finished, max(self.finished, self._spool.planned))
         match outcome:
-            case Done(account=account):
-                await self._done(operation, account, took_ms)
+            case Done(account=account, was_there=was_there):
+                await self._done(operation, account, took_ms, was_there=was_there)
             case Missing():
                 await self._vanished(operation, took_ms)
             case Failed(fault=Fault.CONFLICT) if not operation.negative:
@@ -187,7 +187,9 @@ class Applier:
             operation.resource = {**operation.resource, **found}
             operation.pending = tuple(p for p in operation.pending if p.path not in found)
 
-    async def _done(self, operation: Operation, account: Account | None, took_ms: int) -> None:
+    async def _done(
+        self, operation: Operation, account: Account | None, took_ms: int, *, was_there: bool = False
+    ) -> None:
         now = self._clock.now()
         kind, link_before = operation.record.kind, operation.record.link
         if operation.word == "create":
@@ -198,8 +200,10 @@ class Applier:
             asked: Sequence[Change] = ()
             missing: Sequence[str] | None = ()
             refused: Failed | None = None
-            late: Sequence[str] = ()
-            if not shows_all(account, operation.resource):
+            late: Collection[str] = ()
+            if was_there:
+                late = operation.resource.keys() | account.resource.keys()
+            elif not shows_all(account, operation.resource):
                 asked = as_changes(operation.resource)
                 missing, refused = await self._keeping.follow_up(operation, asked, account)
                 if refused is not None and is_passing(refused):

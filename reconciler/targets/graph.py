@@ -164,6 +164,8 @@ class GraphTarget:
             and outcome.request.startswith("DELETE")  # there was no reference to take away
             and await self._is_there(kind, target_id)
         ):
+            if outcome.fault is Fault.INVALID:  # a day of leaving waits for nobody's job title
+                await self._creating.set_apart(kind, target_id, apart, doing=doing)
             return outcome
         refusal = await self._creating.set_apart(kind, target_id, apart, doing=doing)
         return refusal if refusal is not None else Done()

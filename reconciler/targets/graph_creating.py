@@ -14,10 +14,11 @@ from reconciler.core.profile import Profile
 from reconciler.dialects import graph
 from reconciler.dialects.graph import Call, Readers
 from reconciler.net.client import Client
-from reconciler.targets.graph_wire import Wire, rows_of
+from reconciler.targets.graph_wire import Wire
 
 _PASSWORD_DIGITS = 32
-_PASSING = (Fault.UNREACHABLE, Fault.UNAUTHORIZED, Fault.THROTTLED, Fault.NOT_FOUND, Fault.SERVER_ERROR)
+_BIN_PAGES_MAX = 10
+"""With more deleted users whose names end on the one that is looked for, it is not known whether she is among them."""
 _GROUP_KIND = {"mailEnabled": False, "securityEnabled": True}
 """What a group is that members are given access by."""
 
@@ -32,14 +33,14 @@ class Creating:
 
     async def create(self, kind: Kind, resource: Resource) -> Done | Failed:
         """Return the account with all that was set; what could not be set yet is left out of it."""
-        if kind == "user":
-            restored = await self._restored(resource)
-            if restored is not None:
-                return restored
         doing = f"creating a {kind}"
         body = graph.body(self._at_once(kind, resource), kind, self._profile)
         if isinstance(body, Failed):
-            return replace(body, reason=f"{doing}: {body.reason}")
+            return replace(body, reason=f"{doing}: {body.reason}", unsent=True)
+        if kind == "user":
+            restored = await self._restored(resource, body)
+            if restored is not None:
+                return restored
         body |= _passwords(self._wire.client) if kind == "user" else _group(body, self._wire.client)
         answers = await self._wire.write(Call("POST", graph.COLLECTIONS[kind], body), doing=doing)
         if isinstance(answers, Failed):
@@ -111,45 +112,49 @@ class Creating:
 
     # --- the recycle bin ---
 
-    async def _restored(self, resource: Resource) -> Done | Failed | None:
+    async def _restored(self, resource: Resource, body: Mapping[str, Any]) -> Done | Failed | None:
         """Take the one soft-deleted user of this name out of the recycle bin; None where there is none, or several."""
         name, mail = resource.get("userPrincipalName"), resource.get("mail")
         if not isinstance(name, str):
             return None
         mail = mail if isinstance(mail, str) else None
-        doing = "looking into the recycle bin"
-        rows = await self._wire.read(Call("GET", graph.deleted(name, mail), None, graph.EVENTUAL), doing=doing)
+        first, doing = Call("GET", graph.deleted(name, mail), None, graph.EVENTUAL), "looking into the recycle bin"
+        rows = await self._wire.pages(first, doing=doing, pages_max=_BIN_PAGES_MAX)
         if isinstance(rows, Failed):
             return None if rows.fault in (Fault.FORBIDDEN, Fault.INVALID) else replace(rows, unsent=True)
-        if not isinstance(rows.get("value"), list):
-            return Failed(Fault.NOT_SCIM, f"{doing}: a page is not what Graph would answer", unsent=True)
-        found = [row for row in rows_of(rows) if graph.was_called(row, name, mail)]
+        found = [row for row in rows if graph.was_called(row, name, mail)]
         if len(found) != 1 or graph.is_somebody_else(found[0], resource.get("employeeId")):
             return None
         target_id = TargetId(str(found[0]["id"]))
         place = f"/directory/deletedItems/{quote(target_id, safe='')}/restore"
-        doing = "restoring a deleted user"
-        answers = await self._wire.write(Call("POST", place), doing=doing)
+        answers = await self._wire.write(Call("POST", place), doing="restoring a deleted user")
         if isinstance(answers, Failed):
             # what is not there any more, or whose own name somebody has by now, stays where it is
             gives_way = answers.fault in (Fault.NOT_FOUND, Fault.CONFLICT)
             return None if gives_way else _of_this_one(answers, unsent=not answers.may_have_been_done)
         self._wire.note_born(target_id)
-        values = self._at_once("user", resource)
-        body = graph.body(values, "user", self._profile)
-        if isinstance(body, Failed):
-            return replace(body, reason=f"{doing}: {body.reason}")
+        account = Account(target_id, await self._brought_up_to_date(target_id, resource, body))
+        return Done(account, was_there=True)
+
+    async def _brought_up_to_date(self, target_id: TargetId, resource: Resource, body: Mapping[str, Any]) -> Resource:
+        """Return what somebody who was restored is known to have by now: of before, and of what is wanted.
+
+        What is refused, or not answered, is not told: the account is on, so it has to be somebody's all the same.
+        """
+        doing, how = "bringing a restored user up to date", self._readers["user"]
+        call = Call("GET", graph.one_path("user", target_id, query=how.query))
+        content = await self._wire.read(call, doing=doing, about=(target_id,))
+        before = None if isinstance(content, Failed) else graph.account(content, how)
+        wanted = dict(self._at_once("user", resource))
+        has = {path: value for path, value in before.resource.items() if path not in wanted} if before else {}
         call = Call("PATCH", graph.one_path("user", target_id), body)
-        outcome = await self._wire.write(call, doing=doing, about=(target_id,))
-        if isinstance(outcome, Failed) and outcome.fault in _PASSING:
-            return replace(outcome, fault=Fault.INTERRUPTED)  # that it was restored was done, and is to be remembered
-        if isinstance(outcome, Failed):
-            return _of_this_one(outcome)
-        stale = [(path, None) for path, _ in self._readers["user"].values if path in graph.SET_APART - resource.keys()]
-        refusal = await self.set_apart("user", target_id, stale, doing=doing)  # who comes back has not left
-        if refusal is not None and refusal.fault is not Fault.FORBIDDEN:
-            return refusal
-        return Done(Account(target_id, {**dict(values), **await self._completed("user", target_id, resource)}))
+        if isinstance(await self._wire.write(call, doing=doing, about=(target_id,)), Failed):
+            return has
+        has |= wanted
+        stale = [(path, None) for path, _ in how.values if path in graph.SET_APART - resource.keys()]
+        if await self.set_apart("user", target_id, stale, doing=doing) is None:  # who comes back has not left
+            has = {path: value for path, value in has.items() if path not in dict(stale)}
+        return has | await self._completed("user", target_id, resource)
 
 
 def _of_this_one(failure: Failed, *, unsent: bool = False) -> Failed:

@@ -20,6 +20,7 @@ REQUESTS_AT_ONCE = 2
 """So many requests of a kind (readings, changes) are in flight at most, each with up to twenty calls in it."""
 YOUNG_SECONDS = 120.0
 """How long after a create a 404 may mean that not all of the directory knows of it yet."""
+_NO_HEADERS: Mapping[str, str] = {}
 _PATIENCE_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 
 
@@ -105,7 +106,7 @@ class Wire:
             if pages == pages_max:
                 reason = f"{doing}: Graph answers with everybody, the question does not choose there"
                 return Failed(Fault.UNSUPPORTED, reason, 200, request=asked(first))
-            page = await self.page(way, doing=doing)
+            page = await self.page(way, doing=doing, headers=first.headers)
             if isinstance(page, Failed):
                 return page
             rows += page
@@ -129,10 +130,12 @@ class Wire:
         """Return the way through a list that begins with this path."""
         return Way(self.url, first, told=told, entries_max=self._entries_max)
 
-    async def page(self, way: Way, *, doing: str) -> list[dict[str, Any]] | Failed:
+    async def page(
+        self, way: Way, *, doing: str, headers: Mapping[str, str] = _NO_HEADERS
+    ) -> list[dict[str, Any]] | Failed:
         """Return the rows of the next page of a list."""
         assert way.path is not None
-        call = Call("GET", way.path)
+        call = Call("GET", way.path, None, headers)
         content = await self.read(call, doing=doing)
         if isinstance(content, Failed):
             return content

@@ -69,6 +69,71 @@ async def test_who_was_restored_is_ours_although_the_rest_could_not_be_sent(
     assert (list(graph.tenant.users), hr.account(ANN)["jobTitle"]) == ([number], "Lead")
 
 
+async def test_who_was_restored_is_ours_although_the_rest_is_refused_and_leaves_as_everybody_does(
+    hr: HumanResources, graph: GraphServer
+) -> None:
+    number = await deleted(hr, graph)
+    hr.employees["e1"]["jobTitle"] = "x" * 129
+    assert (done(await hr.cycle()), list(graph.tenant.users)) == ({"create": 1}, [number])
+    report = await hr.cycle()
+    assert [(one["id"], one["operation"]) for one in report.failures] == [("e1", "update")]
+    assert "jobTitle" in report.failures[0]["reason"]
+    hr.employees["e1"] |= {"accountEnabled": False, "employeeLeaveDateTime": "2026-12-31"}
+    await hr.cycle()
+    assert hr.account(ANN)["employeeLeaveDateTime"] == "2026-12-31T00:00:00Z"
+
+
+async def test_of_who_came_back_all_is_put_right_that_she_had_before_and_has_no_more(
+    hr: HumanResources, graph: GraphServer
+) -> None:
+    hr.employee("e0", "Bo", "Boss")
+    number = await deleted(hr, graph)
+    graph.tenant.deleted[number] |= {"jobTitle": "Clerk", "department": "Sales"}
+    graph.tenant.managers[number] = hr.account("bo.boss@example.com")["id"]
+    hr.employees["e1"] |= {"jobTitle": None, "department": "Support"}
+    assert done(await hr.cycle()) == {"create": 1}
+    assert done(await hr.cycle()) == {"update": 1}
+    account = hr.account(ANN)
+    assert (account["id"], account.get("jobTitle"), account["department"]) == (number, None, "Support")
+    assert graph.tenant.managers == {}
+    graph.clear()
+    assert done(await hr.cycle()) == {}
+    assert graph.calls == []
+
+
+async def test_however_many_names_in_the_bin_end_alike_the_one_is_restored(
+    hr: HumanResources, graph: GraphServer
+) -> None:
+    for some in range(4):
+        graph.tenant.remove(graph.tenant.put(f"jo{some}{ANN}"))
+    number = await deleted(hr, graph)
+    graph.tenant.page_max = 1
+    assert done(await hr.cycle())["create"] == 1
+    assert list(graph.tenant.users) == [number]
+    for more in range(11):
+        graph.tenant.remove(graph.tenant.put(f"jo{more}bo.boss@example.com"))
+    hr.employee("e2", "Bo", "Boss")
+    report = await hr.cycle()
+    assert [(one["id"], "recycle bin" in one["reason"]) for one in report.failures] == [("e2", True)], "of too many"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("ann_gmail.com#EXT#@example.onmicrosoft.com", "Member"), ("abeck@example.com", "Guest")]
+)
+async def test_a_deleted_guest_of_the_same_mail_address_stays_in_the_bin(
+    hr: HumanResources, graph: GraphServer, name: str, kind: str
+) -> None:
+    guest = graph.tenant.put(name, mail=ANN, userType=kind)
+    graph.tenant.remove(guest)
+    hr.employee("e1", "Ann", "Beck")
+    assert done(await hr.cycle()) == {"create": 1}
+    assert list(graph.tenant.deleted) == [guest]
+    graph.tenant.remove(hr.account(ANN)["id"])
+    hr.clock.turn(DAY)
+    await hr.cycle(full=True)
+    assert list(graph.tenant.deleted) == [guest], "and does not stand in the way of a member of that name"
+
+
 async def test_who_came_back_has_no_day_of_leaving_any_more(hr: HumanResources, graph: GraphServer) -> None:
     number = await deleted(hr, graph)
     graph.tenant.deleted[number]["employeeLeaveDateTime"] = "2026-01-31T00:00:00Z"
