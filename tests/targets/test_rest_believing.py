@@ -96,19 +96,19 @@ async def test_a_success_with_an_error_inside_is_none(said: bytes, at: Opened) -
 
 
 @pytest.mark.parametrize("at_once", [1, 50])
-async def test_a_member_who_is_forbidden_holds_up_nobody_else(desk: Desk, tmp_path: Path, at_once: int) -> None:
-    at = opened_on(desk, tmp_path, members_at_once=at_once)
+async def test_a_member_who_is_forbidden_holds_up_nobody_else(at: Opened, tmp_path: Path, at_once: int) -> None:
+    desk, target = at.desk, opened_on(at.desk, tmp_path, members_at_once=at_once).target
     group = TargetId(desk.circle("Crew"))
     people = [TargetId(desk.put(f"p{number}@example.com")) for number in range(70)]
     desk.untouchable = {people[0]}
-    outcome = await at.target.change_members(group, people, [])
+    outcome = await target.change_members(group, people, [])
     assert isinstance(outcome, MembersDone)
     assert [(one, failure.fault) for one, failure in outcome.refused.items()] == [(people[0], Fault.FORBIDDEN)]
     assert set(outcome.done) == set(people[1:])
     desk.untouchable = set(people)
     desk.sent.clear()
-    outcome = await at.target.change_members(group, [], people[1:])
+    outcome = await target.change_members(group, [], people[1:])
     assert isinstance(outcome, Failed)
     assert outcome.fault is Fault.FORBIDDEN
     assert len(desk.sent) <= 20, "where nobody may be taken out, not everybody is tried"
-    await at.target.close()
+    await target.close()
