@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from reconciler.core import settling, telling
+from reconciler.core import diffing, settling, telling
 from reconciler.core.decisions import Operation
 from reconciler.core.model import KINDS, Action, Change, Job, Kind, SourceId, TargetId
 from reconciler.core.outcomes import Done, Failed, Fault, Missing
@@ -121,10 +121,13 @@ class Referring:
             return None
         if record.escrow is not None and (record.due_at is None or record.due_at > self._clock.now()):
             return None  # it failed lately, and is tried with the rest of the entry
+        # what was seen to be gone is sent anew, also where the account comes back under the id that was agreed
+        lost = [path for path in paths if 0 < link.unkept.get(path, 0) < diffing.UNKEPT_MAX]
+        had = {path: None if path in lost else link.agreed.get(path) for path in paths}
         changes = tuple(
-            Change(path, link.agreed.get(path), _joined(link.agreed.get(path), ids))
+            Change(path, had[path], _joined(had[path], ids))
             for path, ids in paths.items()
-            if _joined(link.agreed.get(path), ids) != link.agreed.get(path)
+            if _joined(had[path], ids) != had[path]
         )
         names = ", ".join(paths)
         why = f"what {names} points to has an account now"

@@ -191,3 +191,19 @@ async def test_a_manager_who_could_not_be_set_at_once_is_set_in_the_next_cycle(
     assert done(await hr.cycle()) == {"update": 12}
     assert set(graph.tenant.managers.values()) == {hr.account("bo.boss@example.com")["id"]}
     assert done(await hr.cycle()) == {}
+
+
+async def test_a_manager_who_was_deleted_and_is_restored_leads_her_people_again(
+    hr: HumanResources, graph: GraphServer
+) -> None:
+    hr.employee("e2", "Bob", "Carr", manager="e1")
+    number = await deleted(hr, graph)
+    bob = hr.account("bob.carr@example.com")["id"]
+    graph.script.on("GET", BIN, then=Status(500), times=FOR_EVER)
+    assert done(await hr.cycle()) == {"failure": 1}
+    graph.script.clear()
+    hr.clock.turn(DAY)
+    assert bob not in graph.tenant.managers
+    assert done(await hr.cycle(full=True)) == {"create": 1, "update": 1}
+    assert graph.tenant.managers[bob] == hr.account(ANN)["id"] == number
+    assert done(await hr.cycle()) == {}
