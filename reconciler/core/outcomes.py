@@ -68,7 +68,7 @@ class Failed:
     timed_out: bool = False
     """The deadline passed without an answer: what was asked may still be under way, and be done later."""
     unsent: bool = False
-    """It was a look before the change that failed: the change itself was not sent."""
+    """The change itself was not sent: a look before it failed, or the host was known not to answer."""
 
     @property
     def error_code(self) -> Reason:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter, deque
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 import anyio
@@ -267,14 +268,15 @@ class Client:
     async def call(self, request: Request, *, idempotent: bool, retry: bool = True) -> Response | Failed:
         """Return the answer, whatever its status, or why there is none worth reading.
 
-        Failed is UNREACHABLE, INTERRUPTED, THROTTLED (with what the host asked to wait) or UNAUTHORIZED. A request
+        Failed is UNREACHABLE, INTERRUPTED, THROTTLED (with what the host asked to wait) or UNAUTHORIZED; `unsent` where
+        the host was known to be away, or asked everybody to wait, before a first try. A request
         that is not idempotent is sent again only when it certainly was not carried out.
         """
         now = started = self._clock.monotonic()
         lane, attempt = self._lane, 0
         while True:
             if not lane.is_open(now) and (held := await self._pass(started)) is not None:
-                return held
+                return replace(held, unsent=attempt == 0)
             once = not retry or lane.gives_one_try()
             attempt += 1
             outcome, used = await self._send(request)

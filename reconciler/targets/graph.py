@@ -168,7 +168,7 @@ class GraphTarget:
                 await self._creating.set_apart(kind, target_id, apart, doing=doing)
             return outcome
         refusal = await self._creating.set_apart(kind, target_id, apart, doing=doing)
-        return refusal if refusal is not None else Done()
+        return replace(refusal, unsent=refusal.unsent and not calls) if refusal is not None else Done()
 
     async def foreseen(
         self, kind: Kind, values: Sequence[tuple[str, Any]], target_id: TargetId | None = None

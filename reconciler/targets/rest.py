@@ -204,7 +204,7 @@ class RestTarget:
         paths = [change.path for change in rest]
         answer = await self._wire.send(collection.update, {"id": target_id}, sent, doing=doing, attributes=paths)
         if isinstance(answer, Failed):
-            return await self._or_gone(kind, target_id, answer)
+            return await self._or_gone(kind, target_id, replace(answer, unsent=answer.unsent and not switched))
         account = self._shown_as(kind, target_id, collection, collection.update, answer, doing)
         says_something_else |= bool(answer.body.strip())
         return Done(await self._looked_at(kind, target_id) if account is None and says_something_else else account)

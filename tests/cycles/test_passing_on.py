@@ -236,6 +236,31 @@ async def test_an_account_that_another_job_disabled_a_moment_ago_is_switched_on_
     assert server.user(ANN)["active"] is True
 
 
+async def test_a_disable_that_was_kept_back_because_the_app_is_away_is_not_taken_for_ours(
+    company: Company, server: ScimServer
+) -> None:
+    """Another job found that nobody answers, so nothing is sent, and an administrator locks her meanwhile."""
+    company.tables = department_is("app", "Sales") + second_job('scope = "all"') + department_is("other", "Research")
+    company.people("ann", "bob")
+    company.users["ann"]["department"], company.users["bob"]["department"] = "Sales", "Research"
+    await company.cycle()
+    company.users["ann"]["accountEnabled"] = False
+    loaded = config.load(company.write())
+    async with wiring.open_house(loaded, write=True) as opened:
+        house = replace(opened, clock=company.clock)
+        await server.stop()
+        for job in ("other", "app"):
+            async with house.world(job) as world:
+                report = await run_cycle(house.plan(job), world)
+    assert (report.state, report.requests) == ("unreachable", {})
+    server.user(ANN)["active"] = False
+    await server.start()
+    company.clock.turn(DAY)
+    server.clear_requests()
+    assert done(await company.cycle()) == {"disable": 1}
+    assert len(server.sent("PATCH")) == 1
+
+
 async def test_who_takes_an_account_over_stays_in_its_groups_while_that_is_in_doubt(
     company: Company, server: ScimServer
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import anyio
 import pytest
 
@@ -125,7 +127,7 @@ async def test_who_is_asked_to_wait_for_an_hour_gives_up_and_says_so_and_nobody_
     assert outcome == Failed(Fault.THROTTLED, "too many requests (429)", 429, 3600.0)
     other = await make_client(exchange, lane).call(GET, idempotent=True)
     assert isinstance(other, Failed)
-    assert (other.fault, other.wait_seconds) == (Fault.THROTTLED, 3600.0)
+    assert (other.fault, other.wait_seconds, other.unsent) == (Fault.THROTTLED, 3600.0, True)
     assert now() == 0.0
 
 
@@ -199,7 +201,7 @@ async def test_a_dead_target_is_given_up_within_30_s_and_then_not_knocked_at_for
     assert await client.call(GET, idempotent=True) == REFUSED
     assert len(exchange.requests) == 4
     assert now() < 30
-    assert await client.call(GET, idempotent=True) == REFUSED
+    assert await client.call(GET, idempotent=True) == replace(REFUSED, unsent=True)
     assert len(exchange.requests) == 4
     await LoopClock().sleep(16.0)
     assert await client.call(GET, idempotent=True) == REFUSED  # one look, no more
