@@ -57,7 +57,7 @@ class Shape:
         self._kind = kind
         asked = frozenset(wanted) - _NOT_ASKED - ({"members"} if kind == "group" else frozenset())
         self._wanted = {name: _places(kind, name, named) for name in sorted(asked)}
-        self.names = {**self._wanted, **{name: _places(kind, name, named) for name in _LOOKED_AT[kind] - asked}}
+        self.names = {**self._wanted, **{name: _places(kind, name, named) for name in sorted(_LOOKED_AT[kind] - asked)}}
         self._readers = [(name, _reader(places)) for name, places in self.names.items()]
 
     def query(self, *more: str) -> str:
