@@ -44,6 +44,12 @@ def rest_source(name: str, table: RestSourceTable, report: Report) -> RestSource
         if described is not None and one not in described.parameters:
             hint = f"known: {', '.join(described.parameters) or 'none'}"
             report.problem((*place, "parameters", one), "the description has no such parameter", hint)
+    lists = ["users", "groups"]
+    for part in (described.users, described.groups) if described is not None else ():
+        lists += part.joins if part is not None else ()
+    for number, one in enumerate(table.allow_empty):
+        if described is not None and one not in lists:
+            report.problem((*place, "allow_empty", number), f"must be one of {', '.join(dict.fromkeys(lists))}")
     if described is not None and table.auth is not None and described.auth and table.auth.type not in described.auth:
         kinds = ", ".join(described.auth)
         report.problem((*place, "auth", "type"), f"{described.name} does not take it", f"one of {kinds}")

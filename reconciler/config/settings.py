@@ -155,7 +155,7 @@ class RestSourceSettings:
     scheme: str = "Bearer"
     parameters: Mapping[str, str] = field(default_factory=dict)
     overlap_seconds: float = 600.0
-    allow_empty: frozenset[Literal["users", "groups"]] = frozenset()
+    allow_empty: frozenset[str] = frozenset()
     requests_per_second: float | None = None
     timeout_seconds: float = 30.0
     entries_max: int | None = None

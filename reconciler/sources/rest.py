@@ -195,7 +195,7 @@ class RestSource:
         """Give what makes entries, after the lists were read that hang on them, with what tells these from others."""
         names = wanted.user_attributes if kind == "user" else wanted.group_attributes
         with Joined() as joined:
-            shape = Shape(kind, entries, names, joined)
+            shape = Shape(kind, entries, names, joined, self._allow_empty)
             for join in shape.joins:
                 problems = _Problems(self._name, join.name)
                 async for page in self._pages(join.listing, self._variables, {}, problems):

@@ -24,12 +24,14 @@ class Joined:
     To be used in a `with`. Raises Unreadable where there is no room.
     """
 
-    __slots__ = ("_count", "_database")
+    __slots__ = ("_count", "_database", "filled")
 
     def __init__(self) -> None:
         # An empty name is SQLite's own temporary file, which goes with the connection.
         self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._count = 0
+        self.filled: set[str] = set()
+        """The lists of which there is anything."""
 
     def __enter__(self) -> Self:
         self._database.execute("PRAGMA journal_mode=OFF")
@@ -48,6 +50,7 @@ class Joined:
         """Add items of a list by their keys."""
         rows = [(name, key, self._count + n, orjson.dumps(item)) for n, (key, item) in enumerate(items)]
         self._count += len(rows)
+        self.filled.update([name] if rows else ())
         with _room():
             self._database.execute("BEGIN")
             self._database.executemany("INSERT INTO items VALUES (?, ?, ?, ?)", rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from reconciler.core.model import PSEUDO_ATTRIBUTES, Entry, Kind, SourceId
@@ -22,10 +22,13 @@ class Lacking(Unreadable):
 class Shape:
     """What attributes are taken from where. `joined` holds the lists of `joins` when the first entry is made."""
 
-    __slots__ = ("_entries", "_joined", "_open", "any", "joins", "kind", "takes")
+    __slots__ = ("_allow_empty", "_entries", "_joined", "_open", "any", "joins", "kind", "takes")
 
-    def __init__(self, kind: Kind, entries: Entries, wanted: frozenset[str], joined: Joined) -> None:
-        self.kind, self._entries, self._joined = kind, entries, joined
+    def __init__(
+        self, kind: Kind, entries: Entries, wanted: frozenset[str], joined: Joined, allow_empty: Set[str]
+    ) -> None:
+        """`allow_empty`: the names of joined lists that may have nothing in them."""
+        self.kind, self._entries, self._joined, self._allow_empty = kind, entries, joined, allow_empty
         names, described = wanted - _NOT_FIELDS, {"id": rest.Take(entries.listing.id), **entries.attributes}
         self._open = frozenset(names - described.keys())
         """Attributes that nobody described: fields of this name, which the first page must have."""
@@ -44,10 +47,16 @@ class Shape:
         return page
 
     def entries(self, items: Sequence[Mapping[str, Any]]) -> list[Entry]:
-        """Return an entry for each item, with what hangs on it."""
+        """Return an entry for each item, with what hangs on it. Raises Unreadable where a list has nothing for anybody.
+
+        What rules read of it would seem to be empty for everybody, as where a right was taken away.
+        """
         hung: list[dict[str, Any]] = [{} for _ in items]
         for join in self.joins:
             keys = [rest.id_of(item, join.on) for item in items]
+            if any(keys) and join.name not in self._joined.filled | self._allow_empty:
+                hint = f'where that is right: allow_empty = ["{join.name}"]'
+                raise Unreadable(f"{join.name}: there is none, though {self.kind}s have something there ({hint})")
             found = self._joined.among(join.name, {key for key in keys if key is not None})
             for on_it, key in zip(hung, keys, strict=True):
                 its = found.get(key, []) if key is not None else []

@@ -19,7 +19,7 @@ from tests.servers.alexishr import AlexisHR
 from tests.servers.http_double import HttpDouble, Refused
 from tests.servers.okta import Okta
 from tests.servers.roster import DESCRIPTION, Roster
-from tests.sources.contract import ChangesOfPeopleContract, SourceContract, look
+from tests.sources.contract import ChangesOfPeopleContract, SourceContract, look, opened
 
 
 class _Rest(ABC):
@@ -177,8 +177,9 @@ class AlexisScene(_Rest):
     wanted = Wanted(frozenset({"jobTitle", "manager", "employeeHireDate"}), frozenset())
     text, several = "jobTitle", None
 
-    def __init__(self, directory: Path, hr: AlexisHR) -> None:
-        super().__init__(directory, hr, f'type = "alexishr"\n{BEARER}', hr.token)
+    def __init__(self, directory: Path, hr: AlexisHR, *, allow_empty: Sequence[str] = ("employments",)) -> None:
+        table = f'type = "alexishr"\n{BEARER}\nallow_empty = {list(allow_empty)}'
+        super().__init__(directory, hr, table, hr.token)
         self.hr = hr
         hr.page_max = 1
 
@@ -269,6 +270,23 @@ class TestAlexisHr(_Cut, ChangesOfPeopleContract):
         seen = await look(scene, before.token)
         assert seen.complete and seen.ends["user"].delta and not seen.left("user", before)
         assert (await look(scene)).left("user", before) == {scene.id_of("ann")}
+
+
+async def test_a_joined_list_without_anything_in_it_is_not_believed(tmp_path: Path) -> None:
+    async with AlexisHR() as hr:
+        scene = AlexisScene(tmp_path, hr, allow_empty=())
+        await scene.hire("ann", text="x")
+        hr.put("employment", "m1", employeeId="ann", startDate="2019-01-01")
+        before = await look(scene)
+        assert before.complete and before.users
+        del hr.rows["employment"]["m1"]
+        for token in (None, before.token):
+            seen = await look(scene, token)
+            assert not seen.complete and not seen.users
+            assert "employments: there is none" in seen.ends["user"].problems[0]
+            assert 'allow_empty = ["employments"]' in seen.ends["user"].problems[0]
+        async with opened(scene) as one:
+            assert await one.fetch("user", [scene.id_of("ann")], scene.wanted) == {}
 
 
 _NO_TEAMS = "AlexisHR has no teams: the contract asks for changes of teams only where there are some"
