@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from tests.servers.quirks import Quirks
@@ -24,9 +23,12 @@ def differences(
     foreign_members: Mapping[str, set[str]],
     quirks: Quirks,
     now: float,
-    known: Known,
+    having: Mapping[str, Collection[str]],
 ) -> list[str]:
-    """Return in sentences what in the app is not as the rules say, as far as an app with these quirks can be so."""
+    """Return in sentences what in the app is not as the rules say, as far as an app with these quirks can be so.
+
+    `having`: the jobs that have an account now, by its id.
+    """
     never_kept = {*quirks.drops_attributes, *quirks.patch_silent_no_op, *quirks.patch_unsupported_for}
     by_owner: dict[str, list[Account]] = {}
     for account in users.values():
@@ -44,36 +46,22 @@ def differences(
                 *(row, town, rules, mine, never_kept, now),
                 deleted=deleted,
                 hidden_delete=quirks.soft_delete,
-                having=known.having,
+                having=having,
             )
     for owner, account in mine.items():
         if owner not in town.people:
             found += _must_be_off(owner, account, _off(rules.gone, soft=quirks.soft_delete))
-    if "userName" in quirks.filter_lies_empty:
-        # Where a create got no answer and a search by name shows nobody, who leaves before the next try is not found.
-        lost = {owner for owner, account in mine.items() if account["id"] not in known.ever}
-        found = [one for one in found if " still has an account" not in one or one.split()[0] not in lost]
     for target_id, was in foreign.items():
         kept = users.get(target_id)
         if kept is None or {**kept, "meta": 0} != {**was, "meta": 0}:
             found.append(f"{target_id}, an account that is not ours, is not as it was")
     if rules.groups:
         found += _groups(
-            *(town, rules, names, mine, users, groups, foreign_members, now, known.having),
+            *(town, rules, names, mine, users, groups, foreign_members, now, having),
             as_made=as_made(quirks),
             keeps_the_last=keeps_the_last(quirks),
         )
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """Which accounts the jobs have, by what is written in the state."""
-
-    having: Mapping[str, Collection[str]]
-    """The jobs that have an account now, by its id."""
-    ever: Collection[str]
-    """The accounts that any job was ever seen to have."""
 
 
 class Names:

@@ -328,7 +328,7 @@ class Simulation:
             self.foreign_members,
             self.app.quirks,
             self.calendar.now(),
-            oracle.Known(self.watch.written.jobs_having(), self.watch.written.linked),
+            self.watch.written.jobs_having(),
         )
 
     def look(self) -> None:

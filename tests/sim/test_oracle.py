@@ -24,7 +24,6 @@ class Scene:
         self.users: dict[str, dict[str, Any]] = {}
         self.groups: dict[str, dict[str, Any]] = {}
         self.had_by: dict[str, set[str]] = {}
-        self.ever: set[str] = set()
         self.by_hand: dict[str, set[str]] = {}
 
     def account(self, target_id: str, owner: str, job: str = "", **attributes: Any) -> None:
@@ -41,14 +40,12 @@ class Scene:
         }
         if job:
             self.had_by[target_id] = {job}
-            self.ever.add(target_id)
 
     def found(self, deleted: set[str] | None = None) -> list[str]:
         names = oracle.Names(self.town, self.rules, self.users, deleted or set(), {}, EPOCH)
-        known = oracle.Known(self.had_by, self.ever)
         return oracle.differences(
             *(self.town, self.rules, names, self.users, deleted or set(), self.groups),
-            *({}, self.by_hand, self.quirks, EPOCH, known),
+            *({}, self.by_hand, self.quirks, EPOCH, self.had_by),
         )
 
 
@@ -59,17 +56,6 @@ def test_of_two_accounts_that_are_off_the_deleted_one_is_nobodys() -> None:
     scene.account("newer", id_, "app", userName="old@example.com")
     assert scene.found(deleted={"newer"}) == []
     assert scene.found() == [f"{id_} has userName 'old@example.com', should be 'new@example.com'"]
-
-
-def test_a_search_that_lies_excuses_only_accounts_that_no_job_ever_had() -> None:
-    scene = Scene("app", quirks=Quirks(filter_lies_empty=("userName",)))
-    scene.rules.gone = "disable"
-    lost, known = scene.town.hire(0.0), scene.town.hire(0.0)
-    scene.account("lost", lost)
-    scene.account("known", known, "app")
-    scene.town.remove(lost, 1.0)
-    scene.town.remove(known, 1.0)
-    assert scene.found() == [f"{known} still has an account that is on"]
 
 
 def test_whoever_is_inactive_has_all_that_the_job_says_which_has_her_account() -> None:

@@ -51,15 +51,12 @@ class Written:
     def __init__(self, state: Path) -> None:
         self._state = state
         self._newest = 0
-        self.linked: set[str] = set()
-        """Accounts that any job was ever seen to have."""
 
     def news(self, job: str) -> News:
         with self._open() as connection:
             rows = connection.execute(_LOG, (self._newest,)).fetchall()
             watermark = connection.execute("SELECT watermark FROM jobs WHERE name = ?", (job,)).fetchone()
             known = dict(connection.execute(_KNOWN, (job,)).fetchall())
-        self.linked |= {target_id for target_id in known.values() if target_id is not None}
         self._newest = max((row[0] for row in rows), default=self._newest)
         return News([Told(*row[1:]) for row in rows], watermark[0] if watermark else None, known)
 
