@@ -228,5 +228,10 @@ def one_path(source_id: str, how: Reading) -> str:
     return f"{graph.COLLECTIONS[how.kind]}/{quote(source_id, safe='')}?{how.one}"
 
 
+def deleted_path(source_id: str) -> str:
+    """Return the path of one entry in the recycle bin ("Get deletedItem"); it needs no permission of its own."""
+    return f"/directory/deletedItems/{quote(source_id, safe='')}?$select=id"
+
+
 def _objects(value: Any) -> list[dict[str, Any]]:
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

@@ -71,12 +71,17 @@ class GraphSource:
         yield Watermark(following.text())
 
     async def fetch(self, kind: Kind, ids: Sequence[SourceId], wanted: Wanted) -> Mapping[SourceId, Entry | None]:
-        """See `ports.Source.fetch`."""
+        """See `ports.Source.fetch`. Who is not found is gone where the recycle bin has them.
+
+        Else the replica that answers may not have heard of them yet; of who is deleted for good a round tells.
+        """
         how = graph_reading.reading(kind, _names(kind, wanted))
         if not ids or how.unusable or await self._hidden(how):
             return {}
         found = await self._each(how, ids)
-        return {one: entry for one, entry in found.items() if not isinstance(entry, Failed)}
+        deleted = await self._deleted([one for one, entry in found.items() if _is_not_found(entry)])
+        told = {one: entry for one, entry in found.items() if not isinstance(entry, Failed)}
+        return {**told, **dict.fromkeys(deleted)}
 
     async def test(self) -> list[Diagnosis]:
         """Sign in, name the permissions that are missing for what the jobs ask, and read a little of each part."""
@@ -145,6 +150,8 @@ class GraphSource:
         named = {one: values for one, (_, values) in some.items()}
         for one, entry in (await self._each(how, list(some), named)).items():
             said, _ = some[one]
+            if _is_not_found(entry):
+                entry = None
             if isinstance(entry, Failed):
                 problems.unreadable(Unreadable(entry.reason))
             elif entry is not None:
@@ -165,7 +172,7 @@ class GraphSource:
             paths = [graph_reading.one_path(one, how) for one in some]
             for one, answer in zip(some, await self._wire.each(paths, doing=f"reading a {how.kind}"), strict=True):
                 if isinstance(answer, Failed):
-                    found[one] = None if answer.fault is Fault.NOT_FOUND else answer
+                    found[one] = answer
                 elif str(answer.get("id")).casefold() != one.casefold():
                     reason = f"reading a {how.kind}: the answer is not the one that was asked for"
                     found[one] = Failed(Fault.NOT_SCIM, reason)
@@ -175,6 +182,14 @@ class GraphSource:
                     row = {**answer, **named.get(one, {})}
                     found[one] = Entry(how.kind, one, how.attributes(row)) if is_it else None
         return found
+
+    async def _deleted(self, ids: Sequence[SourceId]) -> list[SourceId]:
+        """Return those who are in the recycle bin."""
+        deleted: list[SourceId] = []
+        for some in chunks(ids, _ASKED_AT_ONCE):
+            answers = await self._wire.each(list(map(graph_reading.deleted_path, some)), doing="reading who is deleted")
+            deleted += [one for one, answer in zip(some, answers, strict=True) if not isinstance(answer, Failed)]
+        return deleted
 
     async def _hidden(self, how: Reading) -> str:
         """Return what our permissions hide of what is asked; empty: nothing, or that cannot be told."""
@@ -188,6 +203,10 @@ class GraphSource:
 
     def _problems(self, part: str) -> Problems:
         return Problems(f"source {self._name} {part}")
+
+
+def _is_not_found(entry: Entry | Failed | None) -> bool:
+    return isinstance(entry, Failed) and entry.fault is Fault.NOT_FOUND
 
 
 def _names(kind: Kind, wanted: Wanted) -> frozenset[str]:

@@ -177,6 +177,11 @@ class Tenant:
             case "GET", ("directory", "deletedItems", "microsoft.graph.user"):
                 self._needs("User.Read.All", "User.ReadWrite.All")
                 return 200, self._list(request, self.deleted, "directory/deletedItems/microsoft.graph.user")
+            case "GET", ("directory", "deletedItems", number):
+                self._needs(*READS_USERS)
+                if number not in self.deleted:
+                    raise not_found(number)
+                return 200, self._select(self.deleted[number], request.query.get("$select"))
             case "POST", ("directory", "deletedItems", number, "restore"):
                 self._needs("User.ReadWrite.All")
                 return self._restore(number)

@@ -94,6 +94,20 @@ async def test_a_replica_that_has_not_heard_of_a_change_does_not_hide_it(office:
     assert not (await without_groups(office, seen.token)).users, "it is told once"
 
 
+async def test_who_is_not_found_is_gone_where_the_recycle_bin_has_her_and_else_not_known(office: Office) -> None:
+    """A replica that has not heard of a new user answers as for one who is deleted."""
+    await office.hire("ann")
+    await office.hire("bob")
+    await office.dismiss("bob")
+    ann, bob = office.id_of("ann"), office.id_of("bob")
+    office.tenant.hide(ann, requests=1)
+    async with opened(office) as source:
+        assert await source.fetch("user", [ann, bob], WANTED) == {bob: None}
+        assert (await source.fetch("user", [ann], WANTED)).keys() == {ann}
+        del office.tenant.deleted[bob]
+        assert await source.fetch("user", [bob], WANTED) == {}, "a round tells who is deleted for good"
+
+
 # --- links ---
 
 
