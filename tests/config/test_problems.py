@@ -149,6 +149,11 @@ WRONG: dict[str, tuple[str, list[str]]] = {
             "[sources.b] allow_empty[0] | must be one of users, groups | ",
         ],
     ),
+    "a list of a described system that may be empty, and that it has not": (
+        '[sources.a]\ntype = "alexishr"\nauth = { type = "bearer", token = { env = "T" } }\n'
+        'allow_empty = ["users", "employments", "employment"]\n',
+        ["[sources.a] allow_empty[2] | must be one of users, groups, department, office, employments | "],
+    ),
     "addresses": (
         '[targets.a]\ntype = "scim"\nurl = "ftp://a.example"\n[targets.b]\ntype = "scim"\nurl = "https://b.example/scim/Users/"\n'
         '[targets.c]\ntype = "scim"\nurl = "https://[c"\n[targets.d]\ntype = "scim"\nurl = "https://d.example/#x"\n'

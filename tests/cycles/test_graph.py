@@ -102,6 +102,22 @@ async def test_a_deleted_user_leaves_groups_and_reports_although_nothing_says_so
     assert done(await entra.company.cycle())["enable"] == 1
 
 
+async def test_a_replica_that_has_not_heard_of_somebody_yet_does_not_make_her_a_leaver(
+    entra: Tenant, server: ScimServer
+) -> None:
+    await entra.company.cycle()
+    await entra.enter("crew", "ann")
+    entra.tenant.hide(entra.ids["ann"], requests=9)
+    report = await entra.company.cycle()
+    assert (report.complete, done(report).get("disable")) == (False, None)
+    await entra.company.provision(entra.ids["ann"])
+    assert server.user("ann@example.com")["active"] is True
+    entra.tenant.show(entra.ids["ann"])
+    report = await entra.company.cycle()
+    assert report.complete
+    assert len(next(iter(server.groups.values()))["members"]) == 4
+
+
 async def test_links_that_are_too_old_have_everybody_read_and_nobody_gone(entra: Tenant) -> None:
     await entra.company.cycle()
     entra.tenant.deltas.forget()
