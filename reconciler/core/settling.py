@@ -247,8 +247,20 @@ def _switched_on_by_somebody(record: Record, operation: Operation) -> Record:
     return record
 
 
+def send_only(operation: Operation, some: Sequence[Change]) -> None:
+    """Have only some of an operation's changes sent; the rest is tried again, from what the target was seen to hold."""
+    link, rest = operation.record.link, [change for change in operation.changes if change not in some]
+    if link is not None and operation.account is None:
+        operation.record.link = replace(link, agreed=diffing.apply(_undone(rest), link.agreed))
+    operation.changes, operation.fingerprint = tuple(some), None
+
+
 def _as_shown(operation: Operation, link: Link) -> Resource:
-    return diffing.apply([Change(change.path, change.new, change.old) for change in operation.changes], link.agreed)
+    return diffing.apply(_undone(operation.changes), link.agreed)
+
+
+def _undone(changes: Sequence[Change]) -> list[Change]:
+    return [Change(change.path, change.new, change.old) for change in changes]
 
 
 def rejected(record: Record, fingerprint: bytes | None, error_code: str, reason: str, now: float) -> Record:

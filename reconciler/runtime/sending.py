@@ -74,8 +74,7 @@ class Sending:
             if len(alone) < len(operation.changes) or outcome.fault is Fault.CONFLICT:
                 # nothing may stand between a leaver and the disable: not another attribute's refusal, which may be that
                 # of a taken name, and not somebody who changes the account at the same moment
-                operation.changes = alone
-                operation.fingerprint = None  # the rest is tried again
+                settling.send_only(operation, alone)
                 self.disabled_alone.add(record.key)
                 operation.in_doubt = outcome.may_have_been_done
                 return await self._target.update(record.kind, target_id, alone, agreed)

@@ -49,6 +49,16 @@ def test_what_was_adopted_has_what_the_target_showed_and_the_changes() -> None:
     assert record.link == Link(TargetId("t9"), "adopted", {"userName": "ann", "title": "New"}, NOW)
 
 
+def test_what_was_not_sent_together_with_a_disable_is_as_the_target_was_seen_to_hold_it() -> None:
+    off, title = Change("active", True, False), Change("title", "By hand", "Engineer")
+    link = linked({"active": True, "title": "Engineer"})
+    disable = operation("disable", off, title, link=link, cause=Cause.INACTIVE)
+    settling.send_only(disable, [off])
+    record = after(disable)
+    assert record.link is not None
+    assert (record.link.agreed, record.fingerprint) == ({"active": False, "title": "By hand"}, None)
+
+
 def test_a_leaver_who_was_disabled_waits_to_be_deleted() -> None:
     disable = operation("disable", Change("active", True, False), link=linked(), cause=Cause.INACTIVE)
     record = after(disable)
