@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from reconciler.core import diffing, settling, telling
+from reconciler.core import settling, telling
 from reconciler.core.decisions import Operation
 from reconciler.core.model import KINDS, Action, Change, Job, Kind, SourceId, TargetId
 from reconciler.core.outcomes import Done, Failed, Fault, Missing
@@ -121,13 +121,8 @@ class Referring:
             return None
         if record.escrow is not None and (record.due_at is None or record.due_at > self._clock.now()):
             return None  # it failed lately, and is tried with the rest of the entry
-        # what was seen to be gone is sent anew, also where the account comes back under the id that was agreed
-        lost = [path for path in paths if 0 < link.unkept.get(path, 0) < diffing.UNKEPT_MAX]
-        had = {path: None if path in lost else link.agreed.get(path) for path in paths}
         changes = tuple(
-            Change(path, had[path], _joined(had[path], ids))
-            for path, ids in paths.items()
-            if _joined(had[path], ids) != had[path]
+            change for path, ids in paths.items() if (change := _change(path, link.agreed.get(path), ids)) is not None
         )
         names = ", ".join(paths)
         why = f"what {names} points to has an account now"
@@ -192,6 +187,17 @@ class Referring:
                 rejected.due_at = now  # a target that does not show it yet may do so in the next cycle
             await self._journal.entry(rejected, log)
         self._course.failed(record.source_id, "update", failure.error_code, why, reference=True)
+
+
+def _change(path: str, agreed: object, ids: Sequence[TargetId]) -> Change | None:
+    """Return what sets a reference that waited; None: a list that has all of these.
+
+    A single one was lost while it waited, also where its account came back under the id that was agreed.
+    """
+    wanted = _joined(agreed, ids)
+    if wanted != agreed:
+        return Change(path, agreed, wanted)
+    return None if isinstance(agreed, list) else Change(path, None, wanted)
 
 
 def _joined(agreed: object, ids: Sequence[TargetId]) -> object:

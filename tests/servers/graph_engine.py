@@ -244,6 +244,9 @@ class Tenant:
                 members = {one: tuple(held) for one, held in self.members.items() if shows or one not in hidden}
                 held = Held("groups", self.groups, members, frozenset())
                 return 200, self.deltas.answer(held, request.query, self.root)
+            case ("groups", "$count"):
+                self._is_eventual(request)
+                return 200, len(self.groups)
             case ("groups",):
                 return 200, self._list(request, self.groups, "groups")
             case ("groups", number) if number in self.groups:

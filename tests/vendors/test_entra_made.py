@@ -207,3 +207,21 @@ async def test_a_manager_who_was_deleted_and_is_restored_leads_her_people_again(
     assert done(await hr.cycle(full=True)) == {"create": 1, "update": 1}
     assert graph.tenant.managers[bob] == hr.account(ANN)["id"] == number
     assert done(await hr.cycle()) == {}
+
+
+async def test_a_manager_who_left_and_comes_back_out_of_the_bin_leads_her_people_again(
+    hr: HumanResources, graph: GraphServer
+) -> None:
+    hr.job = hr.job.replace('gone = "keep"', 'gone = "delete"')
+    ann = hr.employee("e1", "Ann", "Beck")
+    hr.employee("e2", "Bob", "Carr", manager="e1")
+    await hr.cycle()
+    number, bob = hr.account(ANN)["id"], hr.account("bob.carr@example.com")["id"]
+    del hr.employees["e1"]
+    assert done(await hr.cycle()) == {"delete": 1}
+    await hr.cycle()
+    hr.clock.turn(HOUR)
+    hr.employees["e1"] = ann
+    assert done(await hr.cycle()) == {"create": 1, "update": 1}
+    assert graph.tenant.managers[bob] == hr.account(ANN)["id"] == number
+    assert done(await hr.cycle()) == {}
