@@ -220,6 +220,7 @@ class Joining:
             if isinstance(strangers, Failed):
                 await self._group_failed(record, strangers)
                 return
+            strangers -= add.keys()  # nobody knows of some whether they were added: who is to be in is no stranger
             wanted_out |= strangers
             strangers = frozenset(member for member in strangers if member not in one.stay)
             done = len([member for member in removed if member not in one.approved])
