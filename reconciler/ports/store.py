@@ -226,6 +226,10 @@ class Store(Protocol):
         """Return linked groups whose membership changed, but not those that wait after a refusal."""
         ...
 
+    async def groups_put_off(self, job_id: int, groups: Sequence[SourceId], now: float) -> set[SourceId]:
+        """Return those of these groups whose members wait after a refusal."""
+        ...
+
     async def member_delta(self, job_id: int, group: SourceId) -> MemberDelta:
         """Compare wanted members (in the source, linked, in scope or inactive) with the ledger.
 

@@ -107,7 +107,9 @@ class Joining:
             await self._groups(groups, compare=True)
         after, looked_at = "", {*compare, *leaving}
         # A stranger to a group is seen when everything is compared; who is let go then goes without another comparison.
-        let_go = [group for group in self._holding.groups_let_go if group not in looked_at]
+        let_go = self._holding.groups_let_go
+        looked_at |= await self._store.groups_put_off(self._job_id, let_go, self._clock.now()) if let_go else set()
+        let_go = [group for group in let_go if group not in looked_at]
         await self._groups(let_go, compare=False)
         looked_at |= set(let_go)
         while self._course.stopped is None:

@@ -337,6 +337,16 @@ def dirty_groups(connection: Connection, job_id: int, after: str, limit: int, no
     return list(rows.scalars())
 
 
+def groups_put_off(connection: Connection, job_id: int, groups: Sequence[SourceId], now: float) -> set[SourceId]:
+    c = staged_groups.c
+    these = and_(c.job_id == job_id, c.group_id == _GIVEN.c.value)
+    rows = connection.execute(
+        select(c.group_id).select_from(in_turn(_GIVEN, staged_groups, these)).where(c.due_at > now),
+        {"given": list(groups)},
+    )
+    return set(rows.scalars())
+
+
 def ledger_of(connection: Connection, job_id: int, group: SourceId) -> dict[TargetId, SourceId]:
     c = ledger.c
     rows = connection.execute(select(c.member_target_id, c.member_id).where(c.job_id == job_id, c.group_id == group))

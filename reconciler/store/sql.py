@@ -225,6 +225,9 @@ class SqlStore:
     async def dirty_groups(self, job_id: int, after: str, limit: int, now: float = math.inf) -> list[SourceId]:
         return await self._do(membership.dirty_groups, job_id, after, limit, now)
 
+    async def groups_put_off(self, job_id: int, groups: Sequence[SourceId], now: float) -> set[SourceId]:
+        return await self._do(membership.groups_put_off, job_id, groups, now)
+
     async def member_delta(self, job_id: int, group: SourceId) -> MemberDelta:
         return await self._do(membership.member_delta, job_id, group)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tests.cycles.calendar import DAY
 from tests.cycles.company import GROUPS, Company, done
-from tests.servers.faults import Status
+from tests.servers.faults import FOR_EVER, Status
+from tests.servers.quirks import Quirks
 from tests.servers.scim import ScimServer
 
 ANN, BOB = "ann@example.com", "bob@example.com"
@@ -269,6 +270,49 @@ async def test_strangers_who_waited_with_the_disables_go_in_the_next_cycle(
     assert done(await company.cycle()) == {"disable": 6, "members_removed": 1}
     assert server.members("Crew") == {server.user("p009@example.com")["id"]}
     assert await company.decisions() == []
+
+
+async def test_a_group_that_was_let_go_and_cannot_be_changed_is_not_asked_for_in_each_cycle(
+    company: Company, server: ScimServer
+) -> None:
+    server.quirks = Quirks(no_members_on_get=True, patch_unsupported=True)
+    company.tables = GROUPS
+    people = staff(60)
+    company.people(*people)
+    company.group("g1", people, "Everybody")
+    await company.cycle()
+    company.group("g1", people[31:], "Everybody")
+    assert done(await company.cycle()) == {"held": 31}
+    await company.approve()
+    asked = []
+    for _ in range(2 * 24):
+        server.clear_requests()
+        await company.cycle()
+        asked.append(len(server.requests))
+        company.clock.turn(DAY / 24)
+    assert asked[:2] == [1, 1], "what was let go is tried at once, and in the next cycle"
+    assert (max(asked), sum(asked)) == (1, 5), "then after 6, 12 and 24 hours"
+    server.quirks = Quirks()
+    company.group("g1", people[32:], "Everybody")
+    assert done(await company.cycle()) == {"members_removed": 32}
+    assert await company.decisions() == []
+
+
+async def test_a_group_that_waits_after_a_refusal_is_tried_at_once_when_it_is_let_go(
+    company: Company, server: ScimServer
+) -> None:
+    company.tables = GROUPS
+    people = staff(60)
+    company.people(*people)
+    company.group("g1", people[:59], "Everybody")
+    await company.cycle()
+    company.group("g1", people[31:], "Everybody")
+    server.script.on("PATCH", "/Groups", then=Status(400), times=FOR_EVER)
+    for _ in range(2):
+        assert done(await company.cycle()) == {"failure": 1, "held": 31}
+    server.script.clear()
+    await company.approve()
+    assert done(await company.cycle()) == {"members_added": 1, "members_removed": 31}
 
 
 async def test_who_was_rejected_stays_in_the_groups(company: Company, server: ScimServer) -> None:
