@@ -70,6 +70,9 @@ class Failed:
     unsent: bool = False
     """The change itself was not sent: a look before it failed, or the host was known not to answer."""
 
+    repeated: bool = False
+    """An earlier try of the same request got no answer, and may have come through."""
+
     @property
     def error_code(self) -> Reason:
         if not self.code and self.status == 405:

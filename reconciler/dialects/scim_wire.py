@@ -96,6 +96,8 @@ class Wire:
             return replace(answer, reason=reason, request=asked)
         named = request_id(answer.headers)
         refusal = replace(self.refused(answer, answer.status, doing, paths), request=asked, request_id=named)
+        if answer.repeated:
+            refusal = replace(refusal, repeated=True)
         if refusal.fault is Fault.NOT_FOUND and one is not None:
             believed = not takes_away and scim_faults.is_error(answer.body)
             return refusal if believed else await self._vouched(one, refusal)

@@ -273,7 +273,7 @@ class Client:
         that is not idempotent is sent again only when it certainly was not carried out.
         """
         now = started = self._clock.monotonic()
-        lane, attempt = self._lane, 0
+        lane, attempt, lost = self._lane, 0, False
         while True:
             if not lane.is_open(now) and (held := await self._pass(started)) is not None:
                 return replace(held, unsent=attempt == 0)
@@ -285,13 +285,18 @@ class Client:
             fault = _fault(outcome)
             if fault is None or fault not in _RETRIABLE:
                 lane.heard(self._clock.monotonic())
-                return outcome if fault is not Fault.UNAUTHORIZED else _unauthorized(outcome)
+                if fault is Fault.UNAUTHORIZED:
+                    return _unauthorized(outcome)
+                if lost and fault is not None and isinstance(outcome, Response):
+                    return outcome._replace(repeated=True)
+                return outcome
             now = self._clock.monotonic()
             asked_seconds = self._asked(outcome)
             wait_seconds = None
             if not once and lane.dead_because(now) is None:
                 chance = self._dice.uniform(0.0, 1.0)
                 wait_seconds = next_wait(fault, attempt, now - started, asked_seconds, chance, idempotent=idempotent)
+            lost = lost or fault in (Fault.INTERRUPTED, Fault.SERVER_ERROR)
             if fault is Fault.THROTTLED:
                 lane.throttled(now, asked_seconds or wait_seconds or 0.0)
             elif fault is Fault.SERVER_ERROR:

@@ -27,6 +27,8 @@ class Response(NamedTuple):
     status: int
     headers: Mapping[str, str]
     body: bytes
+    repeated: bool = False
+    """It is a refusal, and an earlier try of the same request, without an answer, may have come through."""
 
 
 class Exchange(Protocol):

@@ -238,7 +238,9 @@ class Joining:
 
     async def _never_added(self, one: _Membership, refused: Mapping[TargetId, Failed]) -> None:
         """Take those out of the ledger again who were written down before, and whom the target refused for certain."""
-        certain = {member for member, refusal in refused.items() if refusal.fault not in _NOT_CERTAIN}
+        certain = {
+            member for member, refusal in refused.items() if refusal.fault not in _NOT_CERTAIN and not refusal.repeated
+        }
         never = sorted(certain & one.add.keys() - one.delta.in_doubt)
         await self._journal.members(one.record.source_id, [], (), never, settled=False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import anyio
 
@@ -114,30 +115,33 @@ class _Changing:
         forbidden = [failure for failure in refusals if failure.fault is Fault.FORBIDDEN]
         return forbidden[0] if forbidden and not self._allows_some else None
 
-    async def _send(self, operation: Operation, members: Sequence[TargetId]) -> None:
+    async def _send(self, operation: Operation, members: Sequence[TargetId], repeated: bool = False) -> None:
         """Send it; in halves where several were refused together.
 
-        Where that is forbidden, it is tried of two of them first: it may be so of everybody.
+        Where that is forbidden, it is tried of two of them first: it may be so of everybody. `repeated`: they were sent
+        together with others before, and nobody knows whether that was done.
         """
         named = [self._named(one) for one in members]
         values = {"id": self._group, "member": named[0], "members": named}
         outcome = await self._wire.send(operation, values, doing="changing a group")
+        if isinstance(outcome, Failed) and (repeated := repeated or outcome.repeated):
+            outcome = replace(outcome, repeated=True)
         if not isinstance(outcome, Failed):
             self.done += members
             self._allows_some = True
         elif len(members) == 1 or outcome.fault in _HOPELESS:
             self.refused.update(dict.fromkeys(members, outcome))
         elif outcome.fault is Fault.FORBIDDEN and not self._allows_some:
-            await self._send(operation, members[:1])
-            await self._send(operation, members[-1:])
+            await self._send(operation, members[:1], repeated)
+            await self._send(operation, members[-1:], repeated)
             if (rest := members[1:-1]) and self._allows_some:
-                await self._send(operation, rest)
+                await self._send(operation, rest, repeated)
             else:
                 self.refused.update(dict.fromkeys(rest, outcome))
         else:
             half = len(members) // 2
-            await self._send(operation, members[:half])
-            await self._send(operation, members[half:])
+            await self._send(operation, members[:half], repeated)
+            await self._send(operation, members[half:], repeated)
 
     def _named(self, member: TargetId) -> TargetId | int:
         return int(member) if self._wire.api.users.numeric_ids and member.isascii() and member.isdigit() else member

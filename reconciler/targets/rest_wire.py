@@ -117,7 +117,7 @@ class Wire:
             said = refusals.shortened(refusals.words(answer.body, refusals.object_of(answer.body), self.api.words))
             why = f"the app answered {answer.status} with an error inside" + (f": {said}" if said else "")
             refusal = self.unreadable(why, doing=doing, status=answer.status)
-        return answer if refusal is None else replace(refusal, request=asked)
+        return answer if refusal is None else replace(refusal, request=asked, repeated=answer.repeated)
 
     async def item(self, operation: Operation, values: Mapping[str, Any], *, doing: str) -> dict[str, Any] | Failed:
         """GET one resource. NOT_FOUND has not been vouched for."""

@@ -128,21 +128,25 @@ class Membership:
 
     # --- batches ---
 
-    async def _send(self, batch: Sequence[TargetId], send: Send, run: _Run) -> None:
-        """Send a batch; what the target finds too much or wrong is halved until the one that it refuses is alone."""
+    async def _send(self, batch: Sequence[TargetId], send: Send, run: _Run, *, repeated: bool = False) -> None:
+        """Send a batch; what the target finds too much or wrong is halved until the one that it refuses is alone.
+
+        `repeated`: they were sent together with others before, and nobody knows whether that was done.
+        """
         if run.failure is not None or not batch:
             return
         outcome = await send(batch)
+        repeated = repeated or (outcome is not None and outcome.repeated)
         if outcome is None:
             run.done.extend(one for one in batch if one not in run.refused)
         elif outcome.fault not in _HALVED:
-            run.failure = outcome
+            run.failure = replace(outcome, repeated=repeated)
         elif len(batch) == 1:
-            run.refused[batch[0]] = outcome
+            run.refused[batch[0]] = replace(outcome, repeated=repeated)
         else:
             refused_before, middle = len(run.refused), (len(batch) + 1) // 2
-            await self._send(batch[:middle], send, run)
-            await self._send(batch[middle:], send, run)
+            await self._send(batch[:middle], send, run, repeated=repeated)
+            await self._send(batch[middle:], send, run, repeated=repeated)
             if run.is_whole(refused_before):
                 self._facts.note_members_per_request(middle)  # nobody was wrong, so it was the number
 

@@ -106,6 +106,26 @@ async def test_an_unanswered_create_that_the_search_hides_is_found_in_the_list(
     assert (account["active"], account["userName"]) == ((False, ANN) if leaves else (True, "ann.married@example.com"))
 
 
+async def test_who_was_refused_after_an_add_without_an_answer_is_taken_out_when_she_leaves(
+    company: Company, server: ScimServer
+) -> None:
+    server.quirks = Quirks(no_members_on_get=True)
+    company.tables = GROUPS
+    company.people("ann", "bob")
+    company.group("g1", ["bob"], "Crew")
+    await company.cycle()
+    company.group("g1", ["ann", "bob"], "Crew")
+    server.script.on("PATCH", "/Groups", then=DropAfterCommit())
+    server.script.on("PATCH", "/Groups", then=Status(400), times=FOR_EVER)
+    await company.cycle()
+    assert server.user(ANN)["id"] in server.members("Crew")
+    server.script.clear()
+    company.group("g1", ["bob"], "Crew")
+    company.clock.turn(DAY)
+    await company.cycle()
+    assert server.user(ANN)["id"] not in server.members("Crew")
+
+
 # --- an answer that is no answer, and a look that failed ------------------------------------------------------------
 
 

@@ -107,6 +107,13 @@ async def test_only_what_cannot_do_harm_is_sent_again(first: Response | Failed, 
     assert outcome == (answer(200) if sent == 2 else first)
 
 
+async def test_a_refusal_after_a_try_without_an_answer_says_so() -> None:
+    exchange = ScriptedExchange(CUT, answer(400), answer(400))
+    client = make_client(exchange)
+    assert await client.call(GET, idempotent=True) == answer(400)._replace(repeated=True)
+    assert await client.call(GET, idempotent=True) == answer(400)
+
+
 @pytest.mark.parametrize("retry_after", ["7", "Sun, 15 Jun 2025 15:06:47 GMT"])
 async def test_retry_after_is_waited_for_in_seconds_and_as_a_date(retry_after: str) -> None:
     assert EPOCH == 1_750_000_000.0  # 15 June 2025, 15:06:40 GMT
