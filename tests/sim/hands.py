@@ -289,7 +289,7 @@ async def provisions(sim: Simulation) -> None:
     if (id_ := _somebody(sim)) is None:
         return
     job = sim.a_job()
-    with sim.watch.under_way.on_demand(reads=job):
+    with sim.watch.under_way.on_demand(reads=(job, id_)):
         await sim.lives.hand(lambda desk: desk.provision(job, [id_], dry_run=False, by="hand"))
 
 

@@ -16,6 +16,8 @@ class Look:
 
     began: float
     ended: float = math.inf
+    whom: str | None = None
+    """The one whom it is for, where that is not everybody."""
 
 
 @dataclass(slots=True)
@@ -51,9 +53,10 @@ class UnderWay:
         """Return when the first of what is under way began: what it does may be right by how things stood then."""
         return min(self._begun, default=self._seconds()) - 1.0
 
-    def looked(self, job: str, first: float, last: float) -> bool:
-        """Whether a job looked at the source at some moment from the first to the last, by `Calendar.elapsed`."""
-        return any(look.began <= last and look.ended >= first for look in self._looks.get(job, ()))
+    def looked(self, job: str, id_: str, first: float, last: float) -> bool:
+        """Whether a job looked at somebody at some moment from the first to the last, by `Calendar.elapsed`."""
+        looks = [look for look in self._looks.get(job, ()) if look.whom in (None, id_)]
+        return any(look.began <= last and look.ended >= first for look in looks)
 
     def cycle_begins(self, job: str) -> None:
         cycle = self.cycles[job] = Cycle(job, self._seconds(), self._look(job))
@@ -82,20 +85,20 @@ class UnderWay:
                 self._has_looked(look)
 
     @contextmanager
-    def on_demand(self, *, reads: str | None = None) -> Iterator[None]:
-        """Have somebody work on the app by hand for so long; `reads`: a job that looks at the source for it."""
+    def on_demand(self, *, reads: tuple[str, str] | None = None) -> Iterator[None]:
+        """Have somebody work on the app by hand for so long; `reads`: a job that looks for it at somebody."""
         began = self._seconds()
         self._begun.append(began)
         self._nobody_is_alone()
-        look = self._look(reads) if reads is not None else None
+        look = self._look(*reads) if reads is not None else None
         yield
         if look is not None:
             self._has_looked(look)
         if began in self._begun:
             self._begun.remove(began)
 
-    def _look(self, job: str) -> Look:
-        look = Look(self._calendar.elapsed())
+    def _look(self, job: str, whom: str | None = None) -> Look:
+        look = Look(self._calendar.elapsed(), whom=whom)
         self._looks.setdefault(job, []).append(look)
         return look
 

@@ -123,7 +123,7 @@ class Watch:
                         one.back[job.name] = moment, left
                     one.left[job.name] = math.inf
                 elif one.left.get(job.name) == math.inf or (not one.left and len(rules.jobs) == 1):
-                    one.left[job.name] = self._left(one, job.name, min(moment, one.leaves))
+                    one.left[job.name] = self._left(id_, one, job.name, min(moment, one.leaves))
             one.in_scope = math.inf if scoped else min(one.in_scope, now)
             active = row is not None and rules.is_active(row, self._calendar.now())
             for cause, is_so in (("gone", not there), ("out of scope", there and active and not scoped)):
@@ -136,13 +136,13 @@ class Watch:
         certain = {id_ for id_, one in self._people.items() if one.on == math.inf and one.off < math.inf}
         self._circles.mark(rules, certain, now, shown=not self.shows_no_groups())
 
-    def _left(self, one: Standing, job: str, moment: float) -> float:
+    def _left(self, id_: str, one: Standing, job: str, moment: float) -> float:
         """Return since when a job may count somebody as having left, who left now.
 
         Who came back and left again while the job did not look at the source was never back for all that it can know.
         """
         back, left = one.back.pop(job, (moment, moment))
-        return moment if self.under_way.looked(job, back, moment) else left
+        return moment if self.under_way.looked(job, id_, back, moment) else left
 
     def owner(self, account: dict[str, Any]) -> str:
         """Return whose account this is: by its externalId; one that somebody else made is theirs whose name it has."""
