@@ -309,7 +309,7 @@ class Joining:
             # where members are not shown, what we remember counts
             return None if shown.fault is Fault.NOT_SCIM else shown
         ledger = await self._store.ledger(self._job_id, record.source_id)
-        if shown and not _overlap(ledger, shown):
+        if shown and not _overlap(ledger, shown) and not await self._is_id(min(shown)):
             return None
         if ledger and not shown:
             # it may be that members are hidden: they are added again, and who is to leave, now or later, is taken out
@@ -322,6 +322,11 @@ class Joining:
         if lost or there:
             await self._journal.members(record.source_id, [], there, lost, settled=False)
         return None
+
+    async def _is_id(self, member: TargetId) -> bool:
+        """Whether what a target shows as a member is the id of an account, and not her name."""
+        answer = await self._target.get("user", member)
+        return isinstance(answer, Account) and answer.id == member
 
     async def _strangers(
         self, group: TargetId, members: Collection[TargetId], delta: MemberDelta

@@ -122,6 +122,20 @@ async def test_a_leaver_whom_somebody_switched_on_again_is_switched_off(company:
 # --- members -----------------------------------------------------------------------------------------------------
 
 
+async def test_who_was_put_in_the_place_of_all_members_does_not_hide_that_they_are_gone(
+    company: Company, server: ScimServer
+) -> None:
+    company.tables = GROUPS
+    company.people("ann", "bob")
+    company.group("g1", ["ann"], "Crew")
+    await company.cycle()
+    stranger = server.put("user", userName="stranger@example.org", active=True)
+    server.group("Crew")["members"] = [{"value": stranger}]
+    assert done(await company.cycle(full=True)) == {"members_added": 1}
+    assert server.members("Crew") == {stranger, server.user(ANN)["id"]}
+    assert done(await company.cycle(full=True)) == {}
+
+
 @pytest.mark.parametrize("members", ["owned", "exact"])
 async def test_members_that_somebody_changed_are_put_right(company: Company, server: ScimServer, members: str) -> None:
     company.tables = GROUPS + f'members = "{members}"\n'
