@@ -16,6 +16,8 @@ SOURCE_HOST, TARGET_HOST, LOGIN_HOST = "hr.example.com", "app.example.com", "log
 PROTECTED = "root@example.com"
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+BROUGHT_BACK = "broughtBack"
+"""Of a group that is shown to the checks: who came back into it out of the recycle bin of a tenant."""
 MANAGER = f"{ENTERPRISE}:manager"
 
 DESCRIPTION = """

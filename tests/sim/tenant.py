@@ -25,7 +25,7 @@ from tests.sim.app import Changed
 from tests.sim.hr import TOKEN
 from tests.sim.life import chance
 from tests.sim.net import Network
-from tests.sim.rules import ENTERPRISE, GRAPH_NAMES, LOGIN_HOST, TARGET_HOST
+from tests.sim.rules import BROUGHT_BACK, ENTERPRISE, GRAPH_NAMES, LOGIN_HOST, TARGET_HOST
 from tests.sim.weather import Weather
 
 BASE = "/v1.0"
@@ -82,6 +82,7 @@ class TenantApp:
         self.deleted: set[str] = set()
         self.door = Door(seconds)
         self._made = 0
+        self._brought_back: dict[str, set[str]] = {}
 
     def _another_id(self) -> str:
         self._made += 1
@@ -114,7 +115,8 @@ class TenantApp:
         shown: Json = {"id": row["id"], "displayName": row["displayName"]}
         if "description" in row:
             shown["externalId"] = row["description"]
-        return {**shown, "members": [{"value": one} for one in self.tenant.members[row["id"]]]}
+        members = [{"value": one} for one in self.tenant.members[row["id"]]]
+        return {**shown, "members": members, BROUGHT_BACK: sorted(self._brought_back.get(row["id"], ()))}
 
     # --- what its administrator does ---
 
@@ -171,9 +173,13 @@ class TenantApp:
         before = {} if reads else {"Users": self.users, "Groups": self.groups}
         try:
             asked = GraphRequest(method, parts.path, parsed_query(parts.query), body, headers)
+            were = {group: set(members) for group, members in self.tenant.members.items()}
             status, shown = self.tenant.answer(asked)
         except Refusal as refusal:
             return refusal.status, refusal.document(), refusal.headers
+        if parts.path.endswith("/restore"):
+            for group, members in self.tenant.members.items():
+                self._brought_back.setdefault(group, set()).update(set(members) - were[group])
         if not reads:
             self._tell(before, deleted=before["Users"].keys() - self.tenant.users.keys())
         return status, shown, {}
