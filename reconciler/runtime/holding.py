@@ -257,10 +257,10 @@ class Holding:
         return f"the job is held: {still[0].why}" if still else ""
 
     @property
-    def groups_held_before(self) -> frozenset[SourceId]:
-        """The groups of which an operator knows already that their removals are held."""
+    def removals_held(self) -> Mapping[SourceId, HeldOperation]:
+        """The groups of which an operator knows already that their removals are held, with what is."""
         held = [operation for before in self._before.values() for operation in before.values()]
-        return frozenset(operation.source_id for operation in held if operation.operation == "members")
+        return {operation.source_id: operation for operation in held if operation.operation == "members"}
 
     @property
     def groups_let_go(self) -> list[SourceId]:

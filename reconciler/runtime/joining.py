@@ -12,7 +12,7 @@ from reconciler.core.model import KINDS, Action, Job, Kind, SourceId, TargetId
 from reconciler.core.outcomes import Account, Failed, Fault, MembersDone, Missing
 from reconciler.core.records import Record, Verdict
 from reconciler.core.safeguards import Held
-from reconciler.ports import Clock, MemberDelta, Progress, Store, Target, chunks
+from reconciler.ports import Clock, HeldOperation, MemberDelta, Progress, Store, Target, chunks
 from reconciler.runtime.asking import Asking
 from reconciler.runtime.canary import Canary
 from reconciler.runtime.course import Course
@@ -84,6 +84,8 @@ class Joining:
         self._told: Collection[SourceId] = ()
         self._whole = True
         self._seen_through = 0
+        self._seen: set[SourceId] = set()
+        """Groups of which it is known what is to be held."""
         self._looked_empty: set[TargetId] = set()
 
     async def members(
@@ -101,7 +103,7 @@ class Joining:
         themselves. Unless everything that the source has was read (`whole`), nobody can be said to be a stranger.
         """
         self._whole = whole
-        self._removals, self._why_held, self._told = removals, why_held, self._holding.groups_held_before
+        self._removals, self._why_held, self._told = removals, why_held, self._holding.removals_held
         self._seen_through = 0
         for groups in chunks([group for group in compare if group not in leaving], PAGE):
             await self._groups(groups, compare=True)
@@ -118,6 +120,17 @@ class Joining:
                 break
             after = dirty[-1]
             await self._groups([group for group in dirty if group not in looked_at], compare=False)
+        await self._go_on_holding(
+            {one: held for one, held in self._holding.removals_held.items() if one not in leaving}
+        )
+
+    async def _go_on_holding(self, before: Mapping[SourceId, HeldOperation]) -> None:
+        """Keep on hold what is held of groups that nobody has looked at now: they wait, or nothing changed there."""
+        unseen = [group for group in before if group not in self._seen]
+        for group, record in (await self._store.records(self._job_id, "group", unseen)).items() if unseen else ():
+            if record.link is not None and record.verdict is Verdict.IN_SCOPE:
+                members = [TargetId(one) for one in before[group].about]
+                self.held.append(HeldRemovals(record, members, before[group].why))
 
     async def members_of(self, group: SourceId, removals: Removals, why_held: str, *, whole: bool) -> None:
         """Bring the members of this group alone to what the source says. The rest as in `members`."""
@@ -234,6 +247,8 @@ class Joining:
                 outcome = _both(outcome, left)
                 removed += [member for member in outcome.done if member in strangers]
         await self._holding.members_settled(record.source_id, wanted_out.difference(removed))
+        if held != _NOT_KNOWN:
+            self._seen.add(record.source_id)
         await self._note(record, outcome, added, removed, held, len(delta.unresolved))
 
     async def _never_added(self, one: _Membership, refused: Mapping[TargetId, Failed]) -> None:

@@ -272,6 +272,44 @@ async def test_strangers_who_waited_with_the_disables_go_in_the_next_cycle(
     assert await company.decisions() == []
 
 
+async def test_strangers_are_held_until_somebody_says_something(company: Company, server: ScimServer) -> None:
+    company.tables = GROUPS + 'members = "exact"\n'
+    people = staff(60)
+    company.people(*people)
+    company.group("g1", people[31:], "Everybody")
+    await company.cycle()
+    members = server.group("Everybody")["members"]
+    members += [{"value": server.user(f"{one}@example.com")["id"]} for one in people[:31]]
+    for full in (True, False, False, True, False):
+        report = await company.cycle(full=full)
+        assert (report.exit_code, done(report)) == (3, {"held": 31})
+    assert len(await company.notices()) == 1
+    await company.approve()
+    assert done(await company.cycle()) == {"members_removed": 31}
+    assert done(await company.cycle()) == {}
+
+
+async def test_removals_are_held_on_while_their_group_waits_after_a_refusal(
+    company: Company, server: ScimServer
+) -> None:
+    company.tables = GROUPS
+    people = staff(60)
+    company.people(*people)
+    company.group("g1", people[:59], "Everybody")
+    await company.cycle()
+    company.group("g1", people[31:59], "Everybody")
+    assert done(await company.cycle()) == {"held": 31}
+    company.group("g1", people[31:], "Everybody")
+    server.script.on("PATCH", "/Groups", then=Status(403), times=FOR_EVER)
+    came = [done(await company.cycle()) for _ in range(3)]
+    assert came == [{"failure": 1, "held": 31}, {"failure": 1, "held": 31}, {"held": 31}]
+    assert len(await company.notices()) == 1
+    company.group("g1", people, "Everybody")
+    server.script.clear()
+    assert done(await company.cycle()) == {"members_added": 1}, "what was held has lost its cause"
+    assert await company.held() == []
+
+
 async def test_a_group_that_was_let_go_and_cannot_be_changed_is_not_asked_for_in_each_cycle(
     company: Company, server: ScimServer
 ) -> None:
