@@ -79,6 +79,7 @@ class Simulation:
         self.watch.shows_no_groups = lambda: self.hr.twist == "nobody is left"
         self.watch.hides_names = lambda: "userName" in self.app.quirks.filter_lies_empty
         self.watch.hides_deleted = lambda: self.app.quirks.soft_delete
+        self.watch.deleted = lambda: self.app.deleted
         self.hr = (ScimHrSystem if self.rules.source == "scim" else HrSystem)(self.town, self.seconds)
         self.mails = MailServer(self.seed, self.story)
         self.network = Network(

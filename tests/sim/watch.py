@@ -79,6 +79,8 @@ class Watch:
         """Whether the app's search by name shows nobody, although a list does."""
         self.hides_deleted: Callable[[], bool] = bool
         """Whether the app keeps what it deletes, switched off."""
+        self.deleted: Callable[[], Collection[str]] = tuple
+        """What the app was asked to delete, and may keep."""
         self.shows_no_groups: Callable[[], bool] = bool
         """Whether the source says that there are no groups: a lie that is believed by rule (`allow_empty`)."""
         self._whole_since: dict[str, float] = {}
@@ -246,7 +248,9 @@ class Watch:
         if word == "disabled":
             self._disabled[target_id] = self._calendar.elapsed()
         if id_ not in self.taken_out | self.perhaps_out:  # a person's word covers the delete that follows, too
-            keys = [("user", one, word.removesuffix("d")) for one in self._perhaps_owners(before)]
+            # Some apps only switch off what they are asked to delete, which is what a person approved.
+            done = "delete" if target_id in self.deleted() else word.removesuffix("d")
+            keys = [("user", one, done) for one in self._perhaps_owners(before)]
             self._takes_away(f"{id_} {word}", keys)
 
     def _not_before_its_time(self, id_: str, owner: Standing, target_id: str, word: str) -> None:
