@@ -107,6 +107,8 @@ class Done:
     account: Account | None = None
     was_there: bool = False
     """A create brought an account back: `account` is what it has by now, of before and of what is wanted."""
+    groups: tuple[TargetId, ...] | None = ()
+    """The groups that it is in, by what it was before; None: they cannot be told."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ from reconciler.runtime.spool import Spool
 from reconciler.runtime.taken_names import TakenNames
 from reconciler.runtime.turns import Hand
 
+_LINKS_AT_ONCE = 1000
+
 
 class Applier:
     """Takes operations out of the spool until it is closed and empty, or until the target refuses us."""
@@ -44,7 +46,7 @@ class Applier:
         hand: Hand,
         course: Course,
     ) -> None:
-        self._job, self._profile, self._target = job, profile, target
+        self._job, self._profile, self._store, self._target = job, profile, store, target
         self._journal, self._spool, self._asking, self._clock = journal, spool, asking, clock
         self._progress, self._hand, self._course = progress, hand, course
         self._sending = Sending(profile, target, journal, asking, clock, course)
@@ -114,8 +116,8 @@ class Applier:
         self.finished += 1
         self._progress.advance("apply", self.finished, max(self.finished, self._spool.planned))
         match outcome:
-            case Done(account=account, was_there=was_there):
-                await self._done(operation, account, took_ms, was_there=was_there)
+            case Done() as done:
+                await self._done(operation, done, took_ms)
             case Missing():
                 await self._vanished(operation, took_ms)
             case Failed(fault=Fault.CONFLICT) if not operation.negative:
@@ -187,10 +189,8 @@ class Applier:
             operation.resource = {**operation.resource, **found}
             operation.pending = tuple(p for p in operation.pending if p.path not in found)
 
-    async def _done(
-        self, operation: Operation, account: Account | None, took_ms: int, *, was_there: bool = False
-    ) -> None:
-        now = self._clock.now()
+    async def _done(self, operation: Operation, done: Done, took_ms: int) -> None:
+        now, account = self._clock.now(), done.account
         kind, link_before = operation.record.kind, operation.record.link
         if operation.word == "create":
             assert account is not None
@@ -201,7 +201,7 @@ class Applier:
             missing: Sequence[str] | None = ()
             refused: Failed | None = None
             late: Collection[str] = ()
-            if was_there:
+            if done.was_there:
                 late = operation.resource.keys() | account.resource.keys()
             elif not shows_all(account, operation.resource):
                 asked = as_changes(operation.resource)
@@ -239,8 +239,25 @@ class Applier:
         # what an update changes matters to no group; who may be a member of it depends on all the others
         moved = operation.word != "update" or record.verdict != verdict_before
         touches = moved and self._job.groups is not None
+        if done.was_there and touches:
+            await self._doubt_groups_of(record, done.groups)
         await self._write(record, operation, log, touches_groups=touches)
         self._journal.counts[operation.word] += 1
+
+    async def _doubt_groups_of(self, record: Record, groups: Sequence[TargetId] | None) -> None:
+        """Write down that an account that was brought back may be in groups: in these, or any that we have."""
+        assert record.link is not None
+        member = (record.source_id, record.link.target_id)
+        if groups is not None:
+            owners = await self._store.owners(self._target.identity, "group", groups)
+            ours = [owner.source_id for owner in owners.values() if owner.job == self._job.name]
+        else:
+            ours, after = [], 0
+            while page := await self._store.links_after(self._job.name, after, _LINKS_AT_ONCE):
+                after = page[-1].row_id or 0
+                ours += [one.source_id for one in page if one.kind == "group"]
+        for group in ours:
+            await self._journal.doubt_members(group, [member])
 
     async def _write(self, record: Record, operation: Operation, log: LogRecord, *, touches_groups: bool) -> None:
         pending = None
@@ -322,7 +339,7 @@ class Applier:
             if isinstance(outcome, Failed):
                 return operation
             enable = replace(operation, record=record.copy(), changes=alone, fingerprint=None)
-            await self._done(enable, outcome.account, round((self._clock.monotonic() - began) * 1000))
+            await self._done(enable, outcome, round((self._clock.monotonic() - began) * 1000))
         rest = tuple(c for c in operation.changes if c not in alone)
         # an enable is no reason to try the rest more often
         left = replace(enable.record, escrow=record.escrow)

@@ -134,7 +134,15 @@ class Creating:
             return None if gives_way else _of_this_one(answers, unsent=not answers.may_have_been_done)
         self._wire.note_born(target_id)
         account = Account(target_id, await self._brought_up_to_date(target_id, resource, body))
-        return Done(account, was_there=True)
+        return Done(account, was_there=True, groups=await self._groups_of(target_id))
+
+    async def _groups_of(self, target_id: TargetId) -> tuple[TargetId, ...] | None:
+        """Return the groups that somebody is in who was restored: they are those of before."""
+        place = graph.one_path("user", target_id, "/memberOf/microsoft.graph.group", "$select=id&$top=999")
+        rows = await self._wire.pages(Call("GET", place), doing="reading the groups of a restored user")
+        if isinstance(rows, Failed):
+            return None
+        return tuple(TargetId(str(row["id"])) for row in rows if "id" in row)
 
     async def _brought_up_to_date(self, target_id: TargetId, resource: Resource, body: Mapping[str, Any]) -> Resource:
         """Return what somebody who was restored is known to have by now: of before, and of what is wanted.

@@ -154,6 +154,10 @@ class Tenant:
                     self.throttled_reads -= 1
                     raise Refusal(429, "TooManyRequests", "Too many requests.", retry_after_seconds=3)
                 return 200, self._shown(self._seen(number), request)
+            case "GET", ("users", number, "memberOf", "microsoft.graph.group"):
+                self._needs(*READS_GROUPS)
+                own = self._seen(number)["id"]
+                return 200, {"value": [{"id": group} for group, members in self.members.items() if own in members]}
             case "PATCH", ("users", number):
                 self._needs("User.ReadWrite.All")
                 return self._patch(self._seen(number), request.body)

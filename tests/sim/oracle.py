@@ -262,7 +262,9 @@ def _groups(
         theirs = foreign_members.get(str(having[0]["id"]), set())
         # Whom the app's administrator put in stays; in an exact group only who is listed, and is nobody's to take out.
         may |= theirs & {str(mine[m]["id"]) for m in row["members"] if m in mine} if rules.exact_members else theirs
-        may |= set(having[0].get(BROUGHT_BACK) or ())  # not mended yet: docs/correctness.md, "What is not proven"
+        # What another job takes out of the bin is in the groups of before, and the job of the groups has no word of it.
+        back = set(having[0].get(BROUGHT_BACK) or ())
+        may |= {one for one in back if rules.jobs[0].name not in had_by.get(one, ())}
         if keeps_the_last and not must and len(having[0].get("members") or []) == 1:
             continue  # with anybody else in it, whoever should be out could be taken out
         if not must <= there <= may:
