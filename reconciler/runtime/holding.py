@@ -264,8 +264,14 @@ class Holding:
 
     @property
     def groups_let_go(self) -> list[SourceId]:
-        """Return the groups that a person let members be taken out of, and they are still there."""
-        return [key[1] for key, said in self._decided.items() if key[2] == "members" and said.decision == "approved"]
+        """Return the groups out of which members may be taken now who could not before.
+
+        A person said so, and they are still there; or they waited with the job's disables, which nothing holds now.
+        """
+        let_go = {key[1] for key, said in self._decided.items() if key[2] == "members" and said.decision == "approved"}
+        if not self.why_removals_are_held:
+            let_go |= {key[1] for key in self._before.get("deletions", {}) if key[2] == "members"}
+        return sorted(let_go)
 
     def decided_on_members(self, group: SourceId) -> tuple[frozenset[str], frozenset[str]]:
         """Return the accounts that a person let go from a group, and those that are to stay."""

@@ -353,6 +353,22 @@ async def test_a_group_that_waits_after_a_refusal_is_tried_at_once_when_it_is_le
     assert done(await company.cycle()) == {"members_added": 1, "members_removed": 31}
 
 
+async def test_strangers_who_waited_with_the_disables_go_when_the_others_are_back(
+    company: Company, server: ScimServer
+) -> None:
+    company.tables = GROUPS + 'members = "exact"\n'
+    company.people(*staff(10))
+    company.group("g1", ["p009"], "Crew")
+    await company.cycle()
+    leavers = {one: company.users.pop(one) for one in staff(6)}
+    server.group("Crew")["members"].append({"value": server.user("p008@example.com")["id"]})
+    for full in (True, False):
+        assert done(await company.cycle(full=full)) == {"held": 7}
+    company.users.update(leavers)
+    assert done(await company.cycle()) == {"members_removed": 1}
+    assert await company.held() == []
+
+
 async def test_who_was_rejected_stays_in_the_groups(company: Company, server: ScimServer) -> None:
     company.tables = GROUPS
     people = staff(10)
