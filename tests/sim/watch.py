@@ -366,7 +366,7 @@ class Watch:
             self._whole_since[job] = cycle.began
         elif not users:
             self.under_way.saw_nobody(cycle)
-        if whole and quiet:
+        if whole and quiet and not self._somebody_is_unknown():
             self.allowance.cycle_ends(job, cycle.began)
         self._leavers_first(cycle)
         news = self._hear_what_is_told(job)
@@ -376,6 +376,12 @@ class Watch:
         if news.watermark is not None:
             for sentence in lost(news.watermark, news.known, self._town, cycle.began):
                 self.wrong(sentence)
+
+    def _somebody_is_unknown(self) -> bool:
+        """Whether a group that gives people their account is not shown: of whom it may have, nothing is decided."""
+        rules = self._rules()
+        shown = set() if self.shows_no_groups() else {group["displayName"] for group in self._town.groups.values()}
+        return rules.scope == "assigned" and not shown.issuperset(rules.assigned)
 
     def _leavers_first(self, cycle: Cycle) -> None:
         words = [word for word, _ in cycle.sent]
