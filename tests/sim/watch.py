@@ -89,8 +89,8 @@ class Watch:
         """When each account that is off was switched off by a request, by `Calendar.elapsed`."""
         self._off_already: dict[str, float] = {}
         """When each account was last sent a disable that somebody else had disabled meanwhile, without our knowing."""
-        self._sent_off: set[str] = set()
-        """Accounts that were ever sent something that switches them off, or deletes them."""
+        self._sent_off: dict[str, float] = {}
+        """When each account was last sent something that switches it off, or deletes it, by `Calendar.elapsed`."""
         self._made: set[str] = set()
         """Accounts that were ever made by request."""
         self.changes: list[Changed] = []
@@ -179,7 +179,7 @@ class Watch:
         if seen.segments[:1] != ("Users",) or seen.method == "GET":
             return
         if seen.method == "DELETE" or _switches_off(seen.body):
-            self._sent_off.add(seen.segments[-1])
+            self._sent_off[seen.segments[-1]] = self._calendar.elapsed()
         is_off = self.users().get(seen.segments[-1], {}).get("active") is False
         if _switches_off(seen.body) and is_off:
             self._off_already[seen.segments[-1]] = self._calendar.elapsed()
@@ -244,7 +244,7 @@ class Watch:
             self.wrong(f"{id_}'s account {target_id} was {word}, and {id_} should have been on all the time")
         elif id_ not in self.taken_out | self.perhaps_out and (target_id in self._made or before.get("externalId")):
             # an account that is found for somebody who is off already is taken over as it is to be, at once
-            self._not_before_its_time(id_, owner, target_id, word)
+            self._not_before_its_time(id_, owner, before, word)
         if word == "disabled":
             self._disabled[target_id] = self._calendar.elapsed()
         if id_ not in self.taken_out | self.perhaps_out:  # a person's word covers the delete that follows, too
@@ -253,10 +253,13 @@ class Watch:
             keys = [("user", one, done) for one in self._perhaps_owners(before)]
             self._takes_away(f"{id_} {word}", keys)
 
-    def _not_before_its_time(self, id_: str, owner: Standing, target_id: str, word: str) -> None:
-        rules, now = self._rules(), self._calendar.elapsed()
+    def _not_before_its_time(self, id_: str, owner: Standing, before: dict[str, Any], word: str) -> None:
+        rules, now, target_id = self._rules(), self._calendar.elapsed(), str(before["id"])
         grace = seconds_of(rules.disable_after)
         disabled = self._disabled.get(target_id)
+        if disabled is None and before.get("active") is False:
+            # by somebody else: where our disable got no answer, that is what nobody can tell
+            disabled = self._sent_off.get(target_id)
         # Whom another job meets only when she has left is off there at once.
         waited = now - self._left_as_seen(owner) if len(owner.left) == 1 else math.inf
         if disabled is None and grace and waited < grace:
