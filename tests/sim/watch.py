@@ -90,7 +90,7 @@ class Watch:
         self._off_already: dict[str, float] = {}
         """When each account was last sent a disable that somebody else had disabled meanwhile, without our knowing."""
         self._sent_off: dict[str, float] = {}
-        """When each account was last sent something that switches it off, or deletes it, by `Calendar.elapsed`."""
+        """When each account was last sent a disable, or first a delete without one, by `Calendar.elapsed`."""
         self._made: set[str] = set()
         """Accounts that were ever made by request."""
         self.changes: list[Changed] = []
@@ -178,8 +178,10 @@ class Watch:
     def _sends(self, seen: Seen) -> None:
         if seen.segments[:1] != ("Users",) or seen.method == "GET":
             return
-        if seen.method == "DELETE" or _switches_off(seen.body):
+        if _switches_off(seen.body):
             self._sent_off[seen.segments[-1]] = self._calendar.elapsed()
+        elif seen.method == "DELETE":
+            self._sent_off.setdefault(seen.segments[-1], self._calendar.elapsed())
         is_off = self.users().get(seen.segments[-1], {}).get("active") is False
         if _switches_off(seen.body) and is_off:
             self._off_already[seen.segments[-1]] = self._calendar.elapsed()
