@@ -54,7 +54,9 @@ class Shape:
         hung: list[dict[str, Any]] = [{} for _ in items]
         for join in self.joins:
             keys = [rest.id_of(item, join.on) for item in items]
-            if any(keys) and join.name not in self._joined.filled | self._allow_empty:
+            # by their own id nobody says that there is something for them: an optional list may well be empty
+            says = join.on != self._entries.listing.id and any(keys)
+            if says and join.name not in self._joined.filled | self._allow_empty:
                 hint = f'where that is right: allow_empty = ["{join.name}"]'
                 raise Unreadable(f"{join.name}: there is none, though {self.kind}s have something there ({hint})")
             found = self._joined.among(join.name, {key for key in keys if key is not None})

@@ -177,9 +177,8 @@ class AlexisScene(_Rest):
     wanted = Wanted(frozenset({"jobTitle", "manager", "employeeHireDate"}), frozenset())
     text, several = "jobTitle", None
 
-    def __init__(self, directory: Path, hr: AlexisHR, *, allow_empty: Sequence[str] = ("employments",)) -> None:
-        table = f'type = "alexishr"\n{BEARER}\nallow_empty = {list(allow_empty)}'
-        super().__init__(directory, hr, table, hr.token)
+    def __init__(self, directory: Path, hr: AlexisHR) -> None:
+        super().__init__(directory, hr, f'type = "alexishr"\n{BEARER}', hr.token)
         self.hr = hr
         hr.page_max = 1
 
@@ -274,17 +273,19 @@ class TestAlexisHr(_Cut, ChangesOfPeopleContract):
 
 async def test_a_joined_list_without_anything_in_it_is_not_believed(tmp_path: Path) -> None:
     async with AlexisHR() as hr:
-        scene = AlexisScene(tmp_path, hr, allow_empty=())
+        scene = AlexisScene(tmp_path, hr)
+        scene.wanted = Wanted(frozenset({"department"}), frozenset())
         await scene.hire("ann", text="x")
-        hr.put("employment", "m1", employeeId="ann", startDate="2019-01-01")
+        hr.put("employee", "ann", departmentId="d1")
+        hr.put("department", "d1", name="Sales")
         before = await look(scene)
         assert before.complete and before.users
-        del hr.rows["employment"]["m1"]
+        del hr.rows["department"]["d1"]
         for token in (None, before.token):
             seen = await look(scene, token)
             assert not seen.complete and not seen.users
-            assert "employments: there is none" in seen.ends["user"].problems[0]
-            assert 'allow_empty = ["employments"]' in seen.ends["user"].problems[0]
+            assert "department: there is none" in seen.ends["user"].problems[0]
+            assert 'allow_empty = ["department"]' in seen.ends["user"].problems[0]
         async with opened(scene) as one:
             assert await one.fetch("user", [scene.id_of("ann")], scene.wanted) == {}
 
