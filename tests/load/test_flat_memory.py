@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-FEW = 15_000
+FEW = 20_000
 """Their state is larger than SQLite's cache, and they fill every page, queue and pool."""
 MANY = int(os.environ.get("LOAD_USERS", "40000"))
 GROWTH_MAX_MIB = 8.0
