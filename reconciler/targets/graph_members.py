@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from urllib.parse import quote
 
 import anyio
@@ -59,7 +59,7 @@ class Membership:
                     break  # a member of its own may be forbidden; what the whole Graph does not take is left for later
         missed = [failure for failure in refused.values() if failure.fault is Fault.NOT_FOUND]
         if missed:
-            shown = await self.read(group)
+            shown = await self._shown(group, about=())  # a group that was made just now was waited for already
             if isinstance(shown, Missing):
                 return missed[0]
             if isinstance(shown, frozenset):
@@ -69,8 +69,11 @@ class Membership:
         return MembersDone(tuple(done), refused)
 
     async def read(self, group: TargetId) -> frozenset[TargetId] | Missing | Failed:
+        return await self._shown(group, about=(group,))
+
+    async def _shown(self, group: TargetId, *, about: Collection[str]) -> frozenset[TargetId] | Missing | Failed:
         call = Call("GET", graph.one_path("group", group, "/members", "$select=id&$top=999"))
-        rows = await self._wire.pages(call, doing="reading the members of a group")
+        rows = await self._wire.pages(call, doing="reading the members of a group", about=about)
         if isinstance(rows, Failed):
             return Missing() if rows.fault is Fault.NOT_FOUND else rows
         return frozenset(TargetId(str(row["id"])) for row in rows if "id" in row)

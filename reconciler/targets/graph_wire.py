@@ -94,11 +94,12 @@ class Wire:
         return done if isinstance(done, Failed) else answers
 
     async def pages(
-        self, first: Call, *, doing: str, pages_max: int | None = None
+        self, first: Call, *, doing: str, about: Collection[str] = (), pages_max: int | None = None
     ) -> Sequence[dict[str, Any]] | Failed:
         """Return the rows of all pages of a list; of one that is not read to its end, or not whole, nothing.
 
-        With more than `pages_max` it is UNSUPPORTED: an answer of which Graph does not choose.
+        `about` are the ids that a 404 may be about. With more than `pages_max` it is UNSUPPORTED: an answer of which
+        Graph does not choose.
         """
         rows: list[dict[str, Any]] = []
         way, pages = self.way(first.path), 0
@@ -106,7 +107,7 @@ class Wire:
             if pages == pages_max:
                 reason = f"{doing}: Graph answers with everybody, the question does not choose there"
                 return Failed(Fault.UNSUPPORTED, reason, 200, request=asked(first))
-            page = await self.page(way, doing=doing, headers=first.headers)
+            page = await self.page(way, doing=doing, about=about, headers=first.headers)
             if isinstance(page, Failed):
                 return page
             rows += page
@@ -131,12 +132,12 @@ class Wire:
         return Way(self.url, first, told=told, entries_max=self._entries_max)
 
     async def page(
-        self, way: Way, *, doing: str, headers: Mapping[str, str] = _NO_HEADERS
+        self, way: Way, *, doing: str, about: Collection[str] = (), headers: Mapping[str, str] = _NO_HEADERS
     ) -> list[dict[str, Any]] | Failed:
         """Return the rows of the next page of a list."""
         assert way.path is not None
         call = Call("GET", way.path, None, headers)
-        content = await self.read(call, doing=doing)
+        content = await self.read(call, doing=doing, about=about)
         if isinstance(content, Failed):
             return content
         rows = way.take(content)

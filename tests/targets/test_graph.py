@@ -351,6 +351,17 @@ async def test_a_group_that_is_gone_is_told_from_members_who_are(at: Opened) -> 
         assert outcome.fault is Fault.NOT_FOUND
 
 
+async def test_a_group_that_not_all_of_the_directory_knows_yet_is_not_missing_when_its_members_are_read(
+    at: Opened,
+) -> None:
+    made = await at.target.create("group", {"displayName": "Sales"})
+    assert isinstance(made, Done)
+    assert made.account is not None
+    at.server.tenant.hide(made.account.id, requests=3)
+    assert await at.target.members(made.account.id) == frozenset()
+    assert sum(at.clock.slept) > 1.0
+
+
 async def test_who_is_still_shown_in_a_group_was_not_taken_out_by_a_404(server: GraphServer) -> None:
     people = [TargetId(server.tenant.put(f"u{number}@example.com")) for number in range(2)]
     server.tenant.groups["g"] = {"id": "g", "displayName": "Sales"}
