@@ -81,6 +81,8 @@ class Watch:
         """Whether the app keeps what it deletes, switched off."""
         self.deleted: Callable[[], Collection[str]] = tuple
         """What the app was asked to delete, and may keep."""
+        self.unchanged: Callable[[], Collection[str]] = tuple
+        """Accounts of which the app said that a change was done, and it was not."""
         self.shows_no_groups: Callable[[], bool] = bool
         """Whether the source says that there are no groups: a lie that is believed by rule (`allow_empty`)."""
         self._whole_since: dict[str, float] = {}
@@ -91,6 +93,8 @@ class Watch:
         """When each account was last sent a disable that somebody else had disabled meanwhile, without our knowing."""
         self._sent_off: dict[str, float] = {}
         """When each account was last sent a disable, or first a delete without one, by `Calendar.elapsed`."""
+        self._given: dict[str, str] = {}
+        """Whom each account was last sent to be given to, by an id for externalId."""
         self._made: set[str] = set()
         """Accounts that were ever made by request."""
         self.changes: list[Changed] = []
@@ -178,6 +182,8 @@ class Watch:
     def _sends(self, seen: Seen) -> None:
         if seen.segments[:1] != ("Users",) or seen.method == "GET":
             return
+        if seen.method != "POST":
+            self._given.update((seen.segments[-1], str(id_)) for id_ in _said(seen.body, "externalId"))
         if _switches_off(seen.body):
             self._sent_off[seen.segments[-1]] = self._calendar.elapsed()
         elif seen.method == "DELETE":
@@ -302,7 +308,10 @@ class Watch:
         touched = {name for name in {**before, **after} if before.get(name) != after.get(name)} - {"meta", "schemas"}
         if touched <= {ENTERPRISE}:
             return  # references leave with those whom they point to
-        if owner.in_scope < min(self.under_way.since(), self._counted_until(self.owner(after))):
+        # An app that said yes to its new owner's id and has kept the old one shows whose the account was before.
+        given = self._given.get(target_id, "") if target_id in self.unchanged() else ""
+        ids = {self.owner(after), given} & self._people.keys()
+        if all(self._people[id_].in_scope < min(self.under_way.since(), self._counted_until(id_)) for id_ in ids):
             self.wrong(f"{target_id} was changed ({', '.join(sorted(touched))}), whose owner is not in scope")
         foreign = self.foreign.get(target_id)
         if foreign is not None and not self._named_as_somebody(before):
@@ -413,15 +422,19 @@ class Watch:
 
 
 def _switches_off(body: Any) -> bool:
-    if not isinstance(body, dict):
-        return False
-    for one in body.get("Operations", [body]):
+    return any(value is False for value in _said(body, "active"))
+
+
+def _said(body: Any, name: str) -> list[Any]:
+    """Return what the body of a change says of an attribute."""
+    found: list[Any] = []
+    for one in body.get("Operations", [body]) if isinstance(body, dict) else ():
         value = one.get("value", one) if isinstance(one, dict) else None
-        if value is False and one.get("path") == "active":
-            return True
-        if isinstance(value, dict) and value.get("active") is False:
-            return True
-    return False
+        if isinstance(value, dict):
+            found += [value[name]] if name in value else []
+        elif value is not None and one.get("path") == name:
+            found.append(value)
+    return found
 
 
 def _name_meant(account: dict[str, Any]) -> str:
