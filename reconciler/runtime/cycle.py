@@ -148,6 +148,7 @@ class _Cycle:
             finally:
                 with anyio.CancelScope(shield=True):  # what was done is written down, also when we are cut off
                     await self._journal.flush()
+                    await self._holding.look_again_at_who_was_let_back()
             async with self._turns.door:
                 await self._look_again_at_whom_it_left_alone(state)
                 return await self._closing.close(begun)

@@ -13,6 +13,7 @@ from reconciler.core.model import SourceId
 from reconciler.errors import NobodyOrSeveral
 from reconciler.runtime.cycle import run_cycle
 from reconciler.runtime.journal import Journal
+from reconciler.runtime.ondemand import provision
 from reconciler.runtime.taking_out import TakenOut, let_back, take_out
 from tests.cycles.calendar import DAY
 from tests.cycles.company import Company, done
@@ -290,6 +291,30 @@ async def test_an_account_that_was_being_made_when_the_cycle_was_killed_is_disab
     assert server.user(ANN)["active"] is True
     assert done(await company.cycle()) == {"disable": 1}
     assert (server.user(ANN)["active"], server.user(BOB)["active"]) == (False, True)
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("by", ["cycle", "on demand"])
+async def test_who_is_let_back_while_her_disable_is_sent_is_on_again_after_the_next_cycle(
+    company: Company, server: ScimServer, by: str
+) -> None:
+    company.people("ann", "bob")
+    company.write()
+    async with opened(company) as office, office.house.world("app") as world:
+        plan = office.plans()["app"]
+        await run_cycle(plan, world)
+        server.script.on("PATCH", "/Users", then=Status(400))
+        by_hand = office.store, office.plans(), office.house.world, office.clock, "ann"
+        assert outcomes(await take_out(*by_hand, by="olga", dry_run=False)) == ["failed"]
+        server.clear_requests()
+        server.script.on("PATCH", "/Users", then=Delay(15.0, done=True))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(*((run_cycle, plan, world) if by == "cycle" else (provision, plan, world, ["ann"])))
+            await server.until_sent("PATCH")
+            assert await let_back(office.store, office.clock, "ann") == (1, ["app"])
+        assert (server.user(ANN)["active"], server.script.waiting) == (False, [])
+        assert done(await run_cycle(plan, world)) == {"enable": 1}
+    assert server.user(ANN)["active"] is True
 
 
 async def test_the_same_id_in_another_source_is_another_human(company: Company, server: ScimServer) -> None:
