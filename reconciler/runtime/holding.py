@@ -349,7 +349,7 @@ class Holding:
                 by.setdefault(safeguard, []).extend(still)
                 why.setdefault(safeguard, still[0].why)
         decided = await self._decided_meanwhile()
-        for safeguard in by.keys() | self._before.keys():
+        for safeguard in {**by, **self._before}:
             if operations := [one for one in by.get(safeguard, ()) if not _is_decided(one, decided.get(one.key))]:
                 now = self._clock.now()
                 await self._store.hold(self._state.job_id, cycle_id, now, why[safeguard], operations, safeguard)

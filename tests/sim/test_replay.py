@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SEEDS = ("3", "7", "15", "21", "22", "1000000003")
+SEEDS = ("3", "7", "15", "21", "22", "1000000003", "1387962669")
 
 
 def digests(hash_seed: str) -> list[str]:
