@@ -54,7 +54,7 @@ def _here(user: str, daemon: Daemon, *, yes: bool, release: bool) -> dict[str, A
 
     async def work(house: wiring.House) -> dict[str, Any]:
         if release:
-            released, jobs = await let_back(house.store, house.clock, user)
+            released, jobs = await let_back(house.store, user)
             return {"released": released, "jobs": list(jobs), "exit_code": 0}
         done = await take_out(house.store, house.plans(), house.world, house.clock, user, by=by, dry_run=not yes)
         return done.as_dict()

@@ -66,7 +66,7 @@ def done(
 
 
 def to_be_sent(record: Record, paths: Collection[str], account: Account, now: float) -> None:
-    """Have the next cycle look at what a create did not take, and could not be sent after it, or what was there."""
+    """Have the next cycle send what the account lacks of these paths: what could not go with a create, or after it."""
     assert record.link is not None
     shown = {path: value for path, value in account.resource.items() if path in paths}
     agreed = {path: value for path, value in record.link.agreed.items() if path not in paths}

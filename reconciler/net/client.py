@@ -269,8 +269,8 @@ class Client:
         """Return the answer, whatever its status, or why there is none worth reading.
 
         Failed is UNREACHABLE, INTERRUPTED, THROTTLED (with what the host asked to wait) or UNAUTHORIZED; `unsent` where
-        the host was known to be away, or asked everybody to wait, before a first try. A request
-        that is not idempotent is sent again only when it certainly was not carried out.
+        the host was known to be away, or asked everybody to wait, before a first try. A request that is not idempotent
+        is sent again only when it certainly was not carried out.
         """
         now = started = self._clock.monotonic()
         lane, attempt, lost = self._lane, 0, False

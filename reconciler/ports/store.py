@@ -247,11 +247,17 @@ class Store(Protocol):
         ...
 
     async def take_out(self, people: Sequence[tuple[str, Kind, SourceId]], by: str, now: float) -> None:
-        """Remember that a person (`by`) took these entries (job, kind, source id) out; they are due at once."""
+        """Remember that a person (`by`) took these entries (job, kind, source id) out.
+
+        Whoever opens one of these jobs next looks at them, whatever is under way meanwhile writes down of them.
+        """
         ...
 
-    async def let_back(self, people: Sequence[tuple[str, Kind, SourceId]], now: float) -> int:
-        """Forget that for these entries in every job of their sources; return how many there were."""
+    async def let_back(self, people: Sequence[tuple[str, Kind, SourceId]]) -> int:
+        """Forget that for these entries in every job of their sources; return how many there were.
+
+        Whoever opens one of these jobs next looks at them.
+        """
         ...
 
     async def who_is_out(self, job: str) -> Mapping[tuple[Kind, SourceId], str]:

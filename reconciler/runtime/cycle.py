@@ -14,7 +14,6 @@ from reconciler.core.guarding import Guards
 from reconciler.core.health import compares
 from reconciler.core.model import KINDS, Kind
 from reconciler.core.outcomes import Failed
-from reconciler.core.records import Verdict
 from reconciler.core.standing import Standing
 from reconciler.ports import JobState
 from reconciler.runtime import health
@@ -138,7 +137,6 @@ class _Cycle:
             await self._holding.begin()
             self._deciding.taken_out = self._holding.taken_out
             self._deciding.undecided = self._holding.undecided
-            await self._look_at_who_is_on_although_taken_out(state)
             self._turns.cycle = UnderWay(
                 cycle_id, state, self._hand, self._deciding.claims.claimed, write_down=self._journal.flush
             )
@@ -148,7 +146,6 @@ class _Cycle:
             finally:
                 with anyio.CancelScope(shield=True):  # what was done is written down, also when we are cut off
                     await self._journal.flush()
-                    await self._holding.look_again_at_who_was_let_back()
             async with self._turns.door:
                 await self._look_again_at_whom_it_left_alone(state)
                 return await self._closing.close(begun)
@@ -386,15 +383,6 @@ class _Cycle:
             )
         for one in self._joining.held:
             self._journal.counts["held"] += len(one.members)
-
-    async def _look_at_who_is_on_although_taken_out(self, state: JobState) -> None:
-        """Have this cycle look at whom a person took out by hand while an earlier one made her account all the same."""
-        for kind in KINDS:
-            ids = [source_id for one, source_id in self._holding.taken_out if one == kind]
-            for record in (await self._store.records(state.job_id, kind, ids)).values() if ids else ():
-                if record.link is not None and record.verdict is Verdict.IN_SCOPE:
-                    await self._journal.entry(replace(record, fingerprint=None, due_at=self._clock.now()))
-        await self._journal.flush()
 
     async def _look_again_at_whom_it_left_alone(self, state: JobState) -> None:
         """Have the next cycle look at whom this one left to a run on demand: what it had read of them may be newer."""

@@ -30,12 +30,12 @@ class Cycles:
         None: nobody asked for it, and the job rests; in quarantine its connection was tested, in vain.
         """
         name = plan.job.name
-        if not run.by and not await self._may_run(jobs, plan):
-            return None
-        self._log.info("cycle.started", job=name, run=run.number, by=run.by or None, occasion=run.occasion or None)
-        self._events.tell("cycle.started", name, run=run.number, full=run.full, by=run.by, occasion=run.occasion)
         report, problem = None, ""
         try:
+            if not run.by and not await self._may_run(jobs, plan):
+                return None
+            self._log.info("cycle.started", job=name, run=run.number, by=run.by or None, occasion=run.occasion or None)
+            self._events.tell("cycle.started", name, run=run.number, full=run.full, by=run.by, occasion=run.occasion)
             run.following = await self._follow(name, run)
             async with jobs.world(name, progress=run.following) as world:
                 report = await run_cycle(
@@ -58,26 +58,19 @@ class Cycles:
     async def _may_run(self, jobs: Jobs, plan: Plan) -> bool:
         """Return whether a cycle is to follow; of a job in quarantine the connection test may have to say so first."""
         name, terms = plan.job.name, terms_of(plan)
-        try:
-            standing = await self._store.standing(name)
-            match quarantine.turn(standing, terms, self._clock.now()):
-                case "cycle":
-                    return True
-                case "rest":
-                    await self._store.settle(name, lambda s: quarantine.passing_time(terms, s, self._clock.now()))
-                    return False
-                case "test":
-                    async with jobs.world(name) as world:
-                        breach = await test_connection(world, standing, plan.job)
-                    await self._store.settle(name, lambda s: quarantine.after_test(terms, s, breach, self._clock.now()))
-                    self._log.info("quarantine.tested", job=name, answers=breach is None)
-                    return breach is None
-        except ReconcilerError as error:
-            self._log.error("cycle.failed", job=name, problem=str(error))
-        except Exception:
-            # the other jobs go on, whatever mistake of ours brought this one down
-            self._log.exception("cycle.crashed", job=name)
-        return False
+        standing = await self._store.standing(name)
+        match quarantine.turn(standing, terms, self._clock.now()):
+            case "cycle":
+                return True
+            case "rest":
+                await self._store.settle(name, lambda s: quarantine.passing_time(terms, s, self._clock.now()))
+                return False
+            case "test":
+                async with jobs.world(name) as world:
+                    breach = await test_connection(world, standing, plan.job)
+                await self._store.settle(name, lambda s: quarantine.after_test(terms, s, breach, self._clock.now()))
+                self._log.info("quarantine.tested", job=name, answers=breach is None)
+                return breach is None
 
     async def _follow(self, name: str, run: Run) -> Following:
         """Return what follows a cycle's progress; it knows what the cycle before came to."""

@@ -174,7 +174,7 @@ class Desk:
             return refused
         try:
             if release:
-                released, jobs = await let_back(self._store, self._clock, user)
+                released, jobs = await let_back(self._store, user)
                 self._log.info("person.released", by=by, jobs=list(jobs), entries=released)
                 return {"released": released, "jobs": list(jobs), "exit_code": 0}
             service = self._service

@@ -101,20 +101,6 @@ class Holding:
         spoken_of = {*self._decided, *(key for before in self._before.values() for key in before)}
         self.undecided = {(kind, source_id) for kind, source_id, _ in spoken_of}
 
-    async def look_again_at_who_was_let_back(self) -> None:
-        """Have the next cycle look at those whom this one knew as taken out by hand, and somebody let back meanwhile.
-
-        That she is due was written over by what was decided here. Called once all of that is written down.
-        """
-        if not self.taken_out:
-            return
-        back = self.taken_out.keys() - await self._store.who_is_out(self._job.name)
-        for kind in KINDS:
-            ids = [source_id for one, source_id in back if one == kind]
-            for record in (await self._store.records(self._state.job_id, kind, ids)).values() if ids else ():
-                await self._journal.entry(replace(record, fingerprint=None, due_at=self._clock.now()))
-        await self._journal.flush()
-
     # --- disables and deletes ------------------------------------------------------------------------------------
 
     async def pass_on(

@@ -162,7 +162,6 @@ class _Visit:
             finally:
                 with anyio.CancelScope(shield=True):  # what was done is written down, also when we are cut off
                     await self._journal.flush()
-                    await self._holding.look_again_at_who_was_let_back()
             rows = await self._told(newest)
         finally:
             self._deciding.elsewhere.end()

@@ -125,10 +125,10 @@ async def take_out(
     return TakenOut(tuple(people[position] for position in range(len(found))), dry_run)
 
 
-async def let_back(store: Store, clock: Clock, user: str) -> tuple[int, Sequence[str]]:
+async def let_back(store: Store, user: str) -> tuple[int, Sequence[str]]:
     """Leave the person to the rules again; return how many entries that was about, with their jobs."""
     found = await find(store, user)
-    let = await store.let_back([(job, one.kind, one.source_id) for job, one in found], clock.now())
+    let = await store.let_back([(job, one.kind, one.source_id) for job, one in found])
     return let, sorted({job for job, _ in found})
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from tempfile import TemporaryFile
+from contextlib import contextmanager
 from typing import IO
 from zlib import crc32
 
 from reconciler.sources.graph_wire import Unreadable
+from reconciler.sources.temporary import room, temporary_file
 
 _PARTS = 256
 _BUFFER_BYTES = 64 * 1024
@@ -47,7 +47,7 @@ class Spool:
         """Yield the records part by part."""
         for part in range(_PARTS):
             records: list[bytes] = []
-            with _room():
+            with room(Unreadable):
                 for offset, length in self._places[part]:
                     self._file.seek(offset)
                     records += self._file.read(length).splitlines()
@@ -56,7 +56,7 @@ class Spool:
                 yield records
 
     def _write(self, part: int) -> None:
-        with _room():
+        with room(Unreadable):
             offset = self._file.seek(0, 2)
             self._file.write(self._buffers[part])
         self._places[part].append((offset, len(self._buffers[part])))
@@ -66,19 +66,5 @@ class Spool:
 @contextmanager
 def spooled() -> Iterator[Spool]:
     """Give a spool, whose file goes with it. Raises Unreadable where there can be none."""
-    with _room():
-        file = TemporaryFile()  # noqa: SIM115  # closed below, whatever it has to write then
-    try:
+    with temporary_file(Unreadable) as file:
         yield Spool(file)
-    finally:
-        with suppress(OSError):  # what was not written any more is not missed
-            file.close()
-
-
-@contextmanager
-def _room() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        said = error.strerror or type(error).__name__
-        raise Unreadable(f"it cannot be kept ({said}): is there room in the temporary directory?") from error

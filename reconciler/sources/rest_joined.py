@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping
 from hashlib import blake2b
 from types import TracebackType
 from typing import Any, Self
@@ -13,6 +12,7 @@ import anyio.lowlevel
 import orjson
 
 from reconciler.dialects.rest import Unreadable
+from reconciler.sources.temporary import room
 
 _CACHE_KIB = 16 * 1024
 _AT_ONCE = 5000
@@ -51,7 +51,7 @@ class Joined:
         rows = [(name, key, self._count + n, orjson.dumps(item)) for n, (key, item) in enumerate(items)]
         self._count += len(rows)
         self.filled.update([name] if rows else ())
-        with _room():
+        with room(Unreadable):
             self._database.execute("BEGIN")
             self._database.executemany("INSERT INTO items VALUES (?, ?, ?, ?)", rows)
             self._database.execute("COMMIT")
@@ -61,7 +61,7 @@ class Joined:
         found: dict[str, list[Any]] = {}
         asked = orjson.dumps(list(keys)).decode()
         query = "SELECT key, body FROM items WHERE list = ? AND key IN (SELECT value FROM json_each(?)) ORDER BY key, n"
-        with _room():
+        with room(Unreadable):
             for key, body in self._database.execute(query, (name, asked)):
                 found.setdefault(key, []).append(orjson.loads(body))
         return found
@@ -69,7 +69,7 @@ class Joined:
     async def digest(self) -> str:
         """Return what is the same when each list says the same of each key; others may work in between."""
         digest = blake2b(digest_size=8)
-        with _room():
+        with room(Unreadable):
             rows = self._database.execute("SELECT list, key, body FROM items ORDER BY list, key, n")
         while some := self._next(rows):
             for name, key, body in some:
@@ -79,14 +79,5 @@ class Joined:
 
     @staticmethod
     def _next(rows: sqlite3.Cursor) -> list[tuple[str, str, bytes]]:
-        with _room():
+        with room(Unreadable):
             return rows.fetchmany(_AT_ONCE)
-
-
-@contextmanager
-def _room() -> Iterator[None]:
-    # a read may write, too: what did not fit into memory any more
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise Unreadable(f"it cannot be kept ({error}): is there room in the temporary directory?") from error

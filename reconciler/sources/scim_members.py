@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
-from contextlib import aclosing, closing, contextmanager
+from contextlib import aclosing, closing
 from itertools import groupby
 from typing import Any, Literal
 
@@ -21,6 +21,7 @@ from reconciler.ports import GroupMembers, MembershipPage, chunks
 from reconciler.sources.scim_server import PAGE_MEMBERS, Problems, Row, Selection, Server, Unreadable, filtered
 from reconciler.sources.scim_shape import projection
 from reconciler.sources.scim_token import Mark, MembersFrom, Token
+from reconciler.sources.temporary import room
 
 PAGE_GROUPS = 1000
 _PAGE_WEIGHT = 50_000
@@ -255,25 +256,17 @@ class _Pairs:
         self._database.execute("BEGIN")
 
     def add(self, pairs: Iterable[tuple[str, str]]) -> None:
-        with _room():
+        with room(Unreadable):
             self._database.executemany("INSERT INTO pairs VALUES (?, ?)", pairs)
 
     def by_group(self) -> Iterator[tuple[SourceId, list[SourceId]]]:
-        with _room():
+        with room(Unreadable):
             rows = self._database.execute("SELECT DISTINCT group_id, member FROM pairs ORDER BY group_id, member")
             for group_id, of_group in groupby(rows, key=lambda row: row[0]):
                 yield SourceId(group_id), [SourceId(member) for _, member in of_group]
 
     def close(self) -> None:
         self._database.close()
-
-
-@contextmanager
-def _room() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise Unreadable(f"it cannot be kept ({error}): is there room in the temporary directory?") from error
 
 
 def changed_since(moment: str) -> str:

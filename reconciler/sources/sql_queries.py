@@ -5,10 +5,9 @@ from __future__ import annotations
 import pickle
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from tempfile import SpooledTemporaryFile
-from typing import IO, Any
+from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import (
@@ -35,10 +34,10 @@ from sqlalchemy.types import NullType
 
 from reconciler.core.outcomes import Fault
 from reconciler.ports import Clock
+from reconciler.sources.temporary import room, temporary_file
 
 PAGE_ROWS = 1000
 _STREAMED = {"stream_results": True, "yield_per": PAGE_ROWS}
-_IN_MEMORY_BYTES_MAX = 4 * 1024 * 1024
 _COLON = re.compile(r"(?<![:\w\\]):(?=\w)")
 _IDLE_SECONDS_MAX = 86_400
 """How long a connection may wait for us between two queries: what the first one gave is worked on meanwhile."""
@@ -179,17 +178,17 @@ def streamed(connection: Connection, statement: Select[Any]) -> Iterator[tuple[S
     that is slow is asked about everybody on it), no limit of time runs meanwhile, and no server waits.
     """
     count = 0
-    with _temporary_file() as file:
+    with temporary_file(Unusable) as file:
         with _said(), connection.execute(statement, execution_options=_STREAMED) as result:
             names = tuple(result.keys())
             for page in result.partitions(PAGE_ROWS):
-                with _room():
+                with room(Unusable):
                     file.write(_written(page))
                 count += 1
-        with _room():
+        with room(Unusable):
             file.seek(0)
         for _ in range(count):
-            with _room():
+            with room(Unusable):
                 rows: list[tuple[Any, ...]] = pickle.load(file)  # noqa: S301  # nobody else can write there
             yield names, rows
 
@@ -201,26 +200,6 @@ def _written(page: Sequence[Sequence[Any]]) -> bytes:
     except TypeError:  # some drivers give views of memory, which cannot be written
         plain = [tuple(bytes(one) if isinstance(one, memoryview) else one for one in row) for row in rows]
         return pickle.dumps(plain)
-
-
-@contextmanager
-def _temporary_file() -> Iterator[IO[bytes]]:
-    with _room():
-        file = SpooledTemporaryFile(_IN_MEMORY_BYTES_MAX)  # noqa: SIM115  # closed below, whatever it has to write then
-    try:
-        yield file
-    finally:
-        with suppress(OSError):  # what was not written any more is not missed
-            file.close()
-
-
-@contextmanager
-def _room() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        said = error.strerror or type(error).__name__
-        raise Unusable(f"cannot be kept ({said}): is there room in the temporary directory?") from error
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from reconciler.core.model import Identity
 from reconciler.core.notices import Settle
 from reconciler.errors import IdentityChanged, StateError
 from reconciler.ports import JobState
-from reconciler.store import claiming, standings, tallying, timing
+from reconciler.store import claiming, expelling, standings, tallying, timing
 from reconciler.store.dialects import upsert
 from reconciler.store.identifying import (
     JobRow,
@@ -38,6 +38,7 @@ from reconciler.store.tables import (
     listing_keys,
     memberships,
     pending_references,
+    spoken_of,
     spool,
     staged_groups,
     taken_out,
@@ -48,6 +49,7 @@ from reconciler.store.tables import standings as standing_rows
 _OF_THE_SOURCE = (
     *(entries, assignments, memberships, staged_groups, ledger, pending_references, holds, decided_operations),
     taken_out,
+    spoken_of,
 )
 _SCRATCH = (spool, listing_keys, listing)
 
@@ -91,6 +93,7 @@ def open_job(
         _empty(connection, row.id, _OF_THE_SOURCE)
         connection.execute(update(jobs).where(jobs.c.id == row.id).values(watermark=None, completed_rules=None))
     _empty(connection, row.id, _SCRATCH)
+    expelling.look_again(connection, row.id, now)
     epoch = row.epoch + 1
     connection.execute(_BIND, {"its_job": row.id, "epoch": epoch, "source_ref": refs[0], "target_ref": refs[1]})
     made_up = hashlib.blake2b(f"{row.id}/{epoch}".encode(), key=key, digest_size=16).hexdigest()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, and_, bindparam, delete, or_, select, tuple_, update
+from sqlalchemy import Connection, Select, and_, bindparam, delete, or_, select, tuple_, update
 
 from reconciler.core.levelling import spoken
 from reconciler.core.model import Identity, Kind, SourceId
 from reconciler.core.records import Record
 from reconciler.store.dialects import put_many
-from reconciler.store.identifying import job_named
+from reconciler.store.identifying import JobRow, job_named
 from reconciler.store.rows import READ, record
-from reconciler.store.tables import entries, identities, jobs, taken_out
+from reconciler.store.tables import entries, identities, jobs, spoken_of, taken_out
 
 Key = tuple[Kind, SourceId]
 
@@ -44,26 +44,42 @@ def take_out(connection: Connection, people: Sequence[tuple[str, Kind, SourceId]
     for job, kind, source_id in people:
         row = job_named(connection, job)
         if row is not None:
-            put_many(
-                connection,
-                taken_out,
-                ("job_id", "kind", "source_id"),
-                ("taken_by", "taken_at"),
-                [(row.id, kind, source_id, by, now)],
-            )
-            _look_again(connection, row.id, kind, source_id, now)
+            out = [(row.id, kind, source_id, by, now)]
+            put_many(connection, taken_out, ("job_id", "kind", "source_id"), ("taken_by", "taken_at"), out)
+            _speak_of(connection, row, kind, source_id)
 
 
-def let_back(connection: Connection, people: Sequence[tuple[str, Kind, SourceId]], now: float) -> int:
+def let_back(connection: Connection, people: Sequence[tuple[str, Kind, SourceId]]) -> int:
     let, c = 0, taken_out.c
     for job, kind, source_id in people:
         row = job_named(connection, job)
         if row is not None:
-            of_source = select(jobs.c.id).where(jobs.c.source_ref == row.source_ref)
-            of = and_(c.job_id.in_(of_source), c.kind == kind, c.source_id == source_id)
+            of = and_(c.job_id.in_(_of_its_source(row)), c.kind == kind, c.source_id == source_id)
             let += connection.execute(delete(taken_out).where(of)).rowcount
-            _look_again(connection, row.id, kind, source_id, now)
+            _speak_of(connection, row, kind, source_id)
     return let
+
+
+def look_again(connection: Connection, job_id: int, now: float) -> None:
+    """Have the cycle that opens the job look at whom a person took out or let back since it was opened last."""
+    e, s = entries.c, spoken_of.c
+    of_job = select(s.kind, s.source_id).where(s.job_id == job_id)
+    meant = and_(e.job_id == job_id, tuple_(e.kind, e.source_id).in_(of_job))
+    connection.execute(update(entries).where(meant).values(fingerprint=None, due_at=now))
+    connection.execute(delete(spoken_of).where(s.job_id == job_id))
+
+
+def _speak_of(connection: Connection, row: JobRow, kind: Kind, source_id: SourceId) -> None:
+    """Mark an entry in every job of the source, as one may be meeting her just now.
+
+    What is under way knows nothing of it, and writes its decision over what stands at the entry: so this stands apart.
+    """
+    marks = [(job_id, kind, source_id) for job_id in connection.scalars(_of_its_source(row))]
+    put_many(connection, spoken_of, ("job_id", "kind", "source_id"), (), marks)
+
+
+def _of_its_source(row: JobRow) -> Select[tuple[int]]:
+    return select(jobs.c.id).where(jobs.c.source_ref == row.source_ref)
 
 
 _t, _knows = taken_out.c, jobs.alias("knows")
@@ -77,9 +93,3 @@ _OUT = (  # of any job of the same source: one that had not met her yet makes no
 
 def who_is_out(connection: Connection, job: str) -> Mapping[Key, str]:
     return {(kind, source_id): by for kind, source_id, by in connection.execute(_OUT, {"job": job})}
-
-
-def _look_again(connection: Connection, job_id: int, kind: Kind, source_id: SourceId, now: float) -> None:
-    c = entries.c
-    of = and_(c.job_id == job_id, c.kind == kind, c.source_id == source_id)
-    connection.execute(update(entries).where(of).values(fingerprint=None, due_at=now))

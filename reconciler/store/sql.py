@@ -328,8 +328,8 @@ class SqlStore:
     async def take_out(self, people: Sequence[tuple[str, Kind, SourceId]], by: str, now: float) -> None:
         await self._do(expelling.take_out, people, by, now)
 
-    async def let_back(self, people: Sequence[tuple[str, Kind, SourceId]], now: float) -> int:
-        return await self._do(expelling.let_back, people, now)
+    async def let_back(self, people: Sequence[tuple[str, Kind, SourceId]]) -> int:
+        return await self._do(expelling.let_back, people)
 
     async def who_is_out(self, job: str) -> Mapping[tuple[Kind, SourceId], str]:
         return await self._do(expelling.who_is_out, job)

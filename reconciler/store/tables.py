@@ -333,6 +333,15 @@ taken_out = Table(
     Column("taken_at", Double, nullable=False),
 )
 
+# Whom a person took out, or let back, since the job was opened: what is under way may write over it.
+spoken_of = Table(
+    "spoken_of",
+    metadata,
+    _of_job(),
+    Column("kind", Text, primary_key=True),
+    Column("source_id", Text, primary_key=True),
+)
+
 provisioning_log = Table(
     "provisioning_log",
     metadata,

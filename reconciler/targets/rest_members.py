@@ -115,7 +115,7 @@ class _Changing:
         forbidden = [failure for failure in refusals if failure.fault is Fault.FORBIDDEN]
         return forbidden[0] if forbidden and not self._allows_some else None
 
-    async def _send(self, operation: Operation, members: Sequence[TargetId], repeated: bool = False) -> None:
+    async def _send(self, operation: Operation, members: Sequence[TargetId], *, repeated: bool = False) -> None:
         """Send it; in halves where several were refused together.
 
         Where that is forbidden, it is tried of two of them first: it may be so of everybody. `repeated`: they were sent
@@ -132,16 +132,16 @@ class _Changing:
         elif len(members) == 1 or outcome.fault in _HOPELESS:
             self.refused.update(dict.fromkeys(members, outcome))
         elif outcome.fault is Fault.FORBIDDEN and not self._allows_some:
-            await self._send(operation, members[:1], repeated)
-            await self._send(operation, members[-1:], repeated)
+            await self._send(operation, members[:1], repeated=repeated)
+            await self._send(operation, members[-1:], repeated=repeated)
             if (rest := members[1:-1]) and self._allows_some:
-                await self._send(operation, rest, repeated)
+                await self._send(operation, rest, repeated=repeated)
             else:
                 self.refused.update(dict.fromkeys(rest, outcome))
         else:
             half = len(members) // 2
-            await self._send(operation, members[:half], repeated)
-            await self._send(operation, members[half:], repeated)
+            await self._send(operation, members[:half], repeated=repeated)
+            await self._send(operation, members[half:], repeated=repeated)
 
     def _named(self, member: TargetId) -> TargetId | int:
         return int(member) if self._wire.api.users.numeric_ids and member.isascii() and member.isdigit() else member

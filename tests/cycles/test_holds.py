@@ -200,12 +200,29 @@ async def test_another_cause_is_proposed_again(company: Company, server: ScimSer
 # --- members -----------------------------------------------------------------------------------------------------
 
 
-async def test_removals_are_approved_by_name(company: Company, server: ScimServer) -> None:
+async def a_large_group(company: Company, but_for: int = 0) -> list[str]:
+    """Bring sixty people, and a group of all but so many, into the app: thirty-one of them are too many to lose."""
     company.tables = GROUPS
     people = staff(60)
     company.people(*people)
-    company.group("g1", people, "Everybody")
+    company.group("g1", people[: 60 - but_for], "Everybody")
     await company.cycle()
+    return people
+
+
+async def six_of_a_crew_of_ten_leave(company: Company) -> None:
+    company.tables = GROUPS
+    people = staff(10)
+    company.people(*people)
+    company.group("g1", people, "Crew")
+    await company.cycle()
+    for one in people[:6]:
+        del company.users[one]
+    company.group("g1", people[6:], "Crew")
+
+
+async def test_removals_are_approved_by_name(company: Company, server: ScimServer) -> None:
+    people = await a_large_group(company)
     company.group("g1", people[31:], "Everybody")
     assert done(await company.cycle()) == {"held": 31}
     [hold] = await company.held()
@@ -219,11 +236,7 @@ async def test_removals_are_approved_by_name(company: Company, server: ScimServe
 
 
 async def test_removals_that_were_rejected_are_not_proposed_again(company: Company, server: ScimServer) -> None:
-    company.tables = GROUPS
-    people = staff(60)
-    company.people(*people)
-    company.group("g1", people, "Everybody")
-    await company.cycle()
+    people = await a_large_group(company)
     company.group("g1", people[31:], "Everybody")
     await company.cycle()
     await company.reject()
@@ -238,14 +251,7 @@ async def test_removals_that_were_rejected_are_not_proposed_again(company: Compa
 
 
 async def test_approving_the_disables_lets_go_what_waited_with_them(company: Company, server: ScimServer) -> None:
-    company.tables = GROUPS
-    people = staff(10)
-    company.people(*people)
-    company.group("g1", people, "Crew")
-    await company.cycle()
-    for one in people[:6]:
-        del company.users[one]
-    company.group("g1", people[6:], "Crew")
+    await six_of_a_crew_of_ten_leave(company)
     assert done(await company.cycle()) == {"held": 12}
     assert (off(server), len(server.members("Crew"))) == (0, 10)
     [hold] = await company.held()
@@ -296,11 +302,7 @@ async def test_strangers_are_held_until_somebody_says_something(company: Company
 async def test_removals_are_held_on_while_their_group_waits_after_a_refusal(
     company: Company, server: ScimServer
 ) -> None:
-    company.tables = GROUPS
-    people = staff(60)
-    company.people(*people)
-    company.group("g1", people[:59], "Everybody")
-    await company.cycle()
+    people = await a_large_group(company, but_for=1)
     company.group("g1", people[31:59], "Everybody")
     assert done(await company.cycle()) == {"held": 31}
     company.group("g1", people[31:], "Everybody")
@@ -318,11 +320,7 @@ async def test_a_group_that_was_let_go_and_cannot_be_changed_is_not_asked_for_in
     company: Company, server: ScimServer
 ) -> None:
     server.quirks = Quirks(no_members_on_get=True, patch_unsupported=True)
-    company.tables = GROUPS
-    people = staff(60)
-    company.people(*people)
-    company.group("g1", people, "Everybody")
-    await company.cycle()
+    people = await a_large_group(company)
     company.group("g1", people[31:], "Everybody")
     assert done(await company.cycle()) == {"held": 31}
     await company.approve()
@@ -343,11 +341,7 @@ async def test_a_group_that_was_let_go_and_cannot_be_changed_is_not_asked_for_in
 async def test_a_group_that_waits_after_a_refusal_is_tried_at_once_when_it_is_let_go(
     company: Company, server: ScimServer
 ) -> None:
-    company.tables = GROUPS
-    people = staff(60)
-    company.people(*people)
-    company.group("g1", people[:59], "Everybody")
-    await company.cycle()
+    people = await a_large_group(company, but_for=1)
     company.group("g1", people[31:], "Everybody")
     server.script.on("PATCH", "/Groups", then=Status(400), times=FOR_EVER)
     for _ in range(2):
@@ -368,14 +362,7 @@ async def test_strangers_who_waited_with_the_disables_go_when_the_others_are_bac
 
 
 async def test_who_was_rejected_stays_in_the_groups(company: Company, server: ScimServer) -> None:
-    company.tables = GROUPS
-    people = staff(10)
-    company.people(*people)
-    company.group("g1", people, "Crew")
-    await company.cycle()
-    for one in people[:6]:
-        del company.users[one]
-    company.group("g1", people[6:], "Crew")
+    await six_of_a_crew_of_ten_leave(company)
     await company.cycle()
     await company.reject()
     for _ in range(2):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 
 import anyio
 import orjson
@@ -11,6 +13,7 @@ import pytest
 from reconciler import config, wiring
 from reconciler.core.model import SourceId
 from reconciler.errors import NobodyOrSeveral
+from reconciler.ports import Store
 from reconciler.runtime.cycle import run_cycle
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.ondemand import provision
@@ -32,7 +35,7 @@ async def out(company: Company, user: str, *, dry_run: bool = False) -> TakenOut
 
 async def back(company: Company, user: str) -> int:
     async with wiring.open_house(config.load(company.configure()), write=True) as house:
-        return (await let_back(house.store, company.clock, user))[0]
+        return (await let_back(house.store, user))[0]
 
 
 def outcomes(done: TakenOut) -> list[str]:
@@ -274,23 +277,59 @@ async def test_an_account_that_was_being_made_at_that_moment_is_disabled_by_the_
     assert (server.user(f"x.{ANN}")["active"], server.user(f"x.{BOB}")["active"]) == (False, True)
 
 
+async def killed_after_a_word(company: Company, say: Callable[[Store], Awaitable[object]]) -> None:
+    """Let a cycle write down of Ann what it had decided before somebody said a word, and be no more."""
+    async with wiring.open_house(config.load(company.configure()), write=True) as house, house.world("app") as world:
+        state = await house.store.open_job("app", world.source.identity, world.target.identity, company.clock.now())
+        [decided] = (await house.store.records(state.job_id, "user", [SourceId("ann")])).values()
+        await say(house.store)
+        journal = Journal(house.store, state.job_id, state.epoch, company.clock)
+        await journal.entry(decided)
+        await journal.flush()
+
+
 async def test_an_account_that_was_being_made_when_the_cycle_was_killed_is_disabled_by_the_next(
     company: Company, server: ScimServer
 ) -> None:
     company.people("ann", "bob")
     await company.cycle()
-    async with wiring.open_house(config.load(company.configure()), write=True) as house, house.world("app") as world:
-        now = company.clock.now()
-        state = await house.store.open_job("app", world.source.identity, world.target.identity, now)
-        [made] = (await house.store.records(state.job_id, "user", [SourceId("ann")])).values()
-        await house.store.take_out([("app", "user", SourceId("ann"))], "olga", now)
-        # the answer to the create that was under way is written down, and then the daemon is no more
-        journal = Journal(house.store, state.job_id, state.epoch, company.clock)
-        await journal.entry(made)
-        await journal.flush()
+    now = company.clock.now()
+    await killed_after_a_word(company, lambda store: store.take_out([("app", "user", SourceId("ann"))], "olga", now))
     assert server.user(ANN)["active"] is True
     assert done(await company.cycle()) == {"disable": 1}
     assert (server.user(ANN)["active"], server.user(BOB)["active"]) == (False, True)
+
+
+async def test_who_is_let_back_before_the_cycle_that_left_her_out_is_killed_is_on_after_the_next(
+    company: Company, server: ScimServer
+) -> None:
+    company.people("ann", "bob")
+    await company.cycle()
+    await out(company, "ann")
+    assert done(await company.cycle()) == {}
+    await killed_after_a_word(company, lambda store: let_back(store, "ann"))
+    assert server.user(ANN)["active"] is False
+    assert done(await company.cycle()) == {"enable": 1}
+    assert done(await company.cycle()) == {}
+
+
+@pytest.mark.looptime
+async def test_who_is_let_back_while_she_is_being_taken_out_is_on_after_the_next_cycle(
+    company: Company, server: ScimServer
+) -> None:
+    company.people("ann", "bob")
+    company.write()
+    async with opened(company) as office, office.house.world("app") as world:
+        plan = office.plans()["app"]
+        await run_cycle(plan, world)
+        server.script.on("PATCH", "/Users", then=Delay(15.0, done=True))
+        async with anyio.create_task_group() as tasks:
+            by_hand = office.store, office.plans(), office.house.world, office.clock, "ann"
+            tasks.start_soon(partial(take_out, *by_hand, by="olga", dry_run=False))
+            await server.until_sent("PATCH")
+            await let_back(office.store, "ann")
+        assert (server.user(ANN)["active"], server.script.waiting) == (False, [])
+        assert done(await run_cycle(plan, world)) == {"enable": 1}
 
 
 @pytest.mark.looptime
@@ -311,7 +350,7 @@ async def test_who_is_let_back_while_her_disable_is_sent_is_on_again_after_the_n
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(*((run_cycle, plan, world) if by == "cycle" else (provision, plan, world, ["ann"])))
             await server.until_sent("PATCH")
-            assert await let_back(office.store, office.clock, "ann") == (1, ["app"])
+            assert await let_back(office.store, "ann") == (1, ["app"])
         assert (server.user(ANN)["active"], server.script.waiting) == (False, [])
         assert done(await run_cycle(plan, world)) == {"enable": 1}
     assert server.user(ANN)["active"] is True

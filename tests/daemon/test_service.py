@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
+from reconciler.core.standing import Quarantine, QuarantineReason
 from reconciler.errors import ConfigError, Problem, StateError
 from reconciler.runtime.clock import SystemClock
 from reconciler.runtime.schedule import ApschedulerTicks
@@ -134,6 +135,22 @@ async def test_a_mistake_in_one_job_leaves_the_others_running(two_jobs: Company)
             assert office.began == [("app", 0), ("desk", 0), ("app", 40)]
     assert [line["job"] for line in lines if line["event"] == "cycle.crashed"] == ["app"]
     assert [line["job"] for line in lines if line["event"] == "cycle.finished"] == ["desk", "app"]
+
+
+@pytest.mark.looptime
+async def test_a_mistake_in_the_connection_test_of_a_job_in_quarantine_is_told(company: Company) -> None:
+    async with opened(company) as office:
+        waits = Quarantine(
+            *(QuarantineReason.EXCEPTION, "Unreachable", "out of reach", "", EPOCH, EPOCH, 1, EPOCH + 3600),
+            rules=office.plans()["app"].rules_version,
+            lifted_by_test=True,
+        )
+        await office.store.settle("app", lambda standing: (replace(standing, quarantine=waits), ()))
+        office.broken = {"app"}
+        async with office.open_for(30) as service:
+            await office.until(10)
+            ended = service.ended("app")
+            assert ended is not None and "its log has the traceback" in ended.problem
 
 
 @pytest.mark.looptime

@@ -16,7 +16,7 @@ from reconciler.core.model import SourceId
 from reconciler.dialects.rest import Unreadable as NotRead
 from reconciler.net.client import Client, Lane
 from reconciler.ports import EntryPage, ReadEnd, Request, Response, Wanted
-from reconciler.sources.graph_spool import spooled
+from reconciler.sources import graph_spool, temporary
 from reconciler.sources.graph_wire import Unreadable
 from reconciler.sources.rest_joined import Joined
 from reconciler.sources.scim import ScimSource
@@ -48,14 +48,17 @@ async def test_a_tenant_is_not_read_where_nothing_can_be_kept(monkeypatch: pytes
         await office.found("crew", "ann")
         with monkeypatch.context() as patch:
             patch.setattr(tempfile, "tempdir", "/nowhere")
+            patch.setattr(temporary, "_IN_MEMORY_BYTES_MAX", 1)
+            patch.setattr(graph_spool, "_BUFFER_BYTES", 1)
             seen = await look(office)
         assert {part: end.complete for part, end in seen.ends.items()} == dict.fromkeys(seen.ends, False)
         assert NO_ROOM in seen.ends["user"].problems[0]
         assert (await look(office)).complete
 
 
-def test_what_a_round_says_and_nothing_can_hold_is_no_round() -> None:
-    with files_of_at_most(100_000), spooled() as spool, pytest.raises(Unreadable, match="room"):
+def test_what_a_round_says_and_nothing_can_hold_is_no_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(temporary, "_IN_MEMORY_BYTES_MAX", 1)
+    with files_of_at_most(100_000), graph_spool.spooled() as spool, pytest.raises(Unreadable, match="room"):
         for _ in range(10):
             spool.put("ann", b"x" * 50_000)
 

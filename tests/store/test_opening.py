@@ -131,9 +131,9 @@ async def test_a_cancelled_caller_does_not_lose_a_commit(path: Path, how: str) -
     work = await open_work(store)
     many = GroupMembers(sid("g"), "G", ids(*(f"u{n}" for n in range(20_000))))
     busy = asyncio.create_task(store.stage_memberships(work.id, [many], additive=False))
-    await asyncio.sleep(0)  # noqa: TID251  # lets the task begin; no time passes
+    await anyio.wait_all_tasks_blocked()
     committing = asyncio.create_task(store.commit(work.id, work.state.epoch, Batch(records=[linked("ann", "t1")])))
-    await asyncio.sleep(0)  # noqa: TID251  # as above
+    await anyio.wait_all_tasks_blocked()
     if how == "task":
         committing.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -155,7 +155,7 @@ async def test_close_lets_what_was_begun_end(path: Path) -> None:
     store = await opened(path)
     work = await open_work(store)
     begun = [asyncio.create_task(work.commit(unlinked(f"u{n}"))) for n in range(50)]
-    await asyncio.sleep(0)  # noqa: TID251  # lets the tasks begin; no time passes
+    await anyio.wait_all_tasks_blocked()
     await store.close()
     await asyncio.gather(*begun)
     store = await opened(path)

@@ -312,6 +312,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("job_id", "kind", "source_id", name="taken_out_pk"),
     )
     op.create_table(
+        "spoken_of",
+        sa.Column("job_id", row_id, nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("source_id", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="spoken_of_job_id_fk", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("job_id", "kind", "source_id", name="spoken_of_pk"),
+    )
+    op.create_table(
         "decided_operations",
         sa.Column("job_id", row_id, nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
