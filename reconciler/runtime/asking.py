@@ -216,19 +216,20 @@ class Asking:
     ) -> tuple[Account, ...] | Failed:
         """Look into the list of all accounts, made where there is none yet; `otherwise` is for an incomplete one.
 
-        Whom an earlier list shows is asked for by id: this very cycle may have switched the account off since.
+        Whom an earlier list showed, and be it one that was made anew now, is asked for by id: this very cycle may have
+        switched the account off, or deleted it, since.
         """
-        made_now = False
+        shown_now = False
         async with self._listing:
             if self._listed in ("not yet", "given up") or self._outdated:
+                shown_now = self._listed == "not yet"
                 end = await self.list_all()
                 self._refusal = end if isinstance(end, Failed) and refuses_us(end) else None
-                made_now = True
         if self._refusal is not None:
             return self._refusal
         found = await self._store.listing_find(self._job_id, self._kind, [self.key(p, v) for p, v in match])
         for key in (self.key(path, value) for path, value in match):
-            accounts = found.get(key, ()) if made_now else await self._as_it_is_now(key, found.get(key, ()))
+            accounts = found.get(key, ()) if shown_now else await self._as_it_is_now(key, found.get(key, ()))
             if accounts:
                 return accounts
         return () if self._listed == "complete" else otherwise

@@ -98,6 +98,21 @@ async def test_an_account_that_this_cycle_has_switched_off_is_switched_on_for_wh
     assert done(await company.cycle()) == {}
 
 
+async def test_an_account_that_this_cycle_has_deleted_is_not_what_a_lost_create_has_made(
+    company: Company, server: ScimServer
+) -> None:
+    server.quirks = Quirks(filter_refused=400)
+    company.tables = '[jobs.app.deprovision]\ngone = "delete"\n'
+    company.people("ann", "bob")
+    await company.cycle()
+    del company.users["ann"]
+    company.person("zoe", userPrincipalName=ANN)
+    server.script.on("POST", "/Users", then=DropAfterCommit())
+    assert done(await company.cycle()) == {"delete": 1, "create": 1}
+    assert server.user(ANN)["externalId"] == "zoe"
+    assert done(await company.cycle()) == {}
+
+
 async def test_a_conflict_with_nobody_to_be_seen_is_a_failure_and_not_an_endless_create(
     company: Company, server: ScimServer
 ) -> None:
