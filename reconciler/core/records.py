@@ -88,7 +88,7 @@ class Record:
     off_since: float | None = None
     """Since when the account should be off, or gone, and is not."""
     claims: TargetId | None = None
-    """The account that would be this entry's if another entry did not hold it."""
+    """The account that would be this entry's, or has the name that it needs, if another entry did not hold it."""
 
     @property
     def key(self) -> tuple[Kind, SourceId]:

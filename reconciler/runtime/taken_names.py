@@ -88,8 +88,9 @@ class TakenNames:
             await self._give_back(operation)
         for operation in waiting:
             if not self._hand.leaves_alone(operation.record.key):
-                failure, owner = await self._explain(operation)
+                failure, owner, account_id = await self._explain(operation)
                 rest = await self._sender.enable_alone(operation)
+                rest.record.claims = account_id
                 await self._sender.fail(rest, failure, together_with=owner)
         self._unclear.clear()
         self._renamed.clear()
@@ -219,12 +220,12 @@ class TakenNames:
         ids = {account.id for account in found} if not isinstance(found, Failed) else set()
         return next((other for other, link in others if link is not None and link.target_id in ids), None)
 
-    async def _explain(self, operation: Operation) -> tuple[Failed, Owner | None]:
-        """Return why a name is not free, and who of this job has it."""
+    async def _explain(self, operation: Operation) -> tuple[Failed, Owner | None, TargetId | None]:
+        """Return why a name is not free, who of this job has it, and the account of another entry, where one has it."""
         refusal = self._unclear.get(operation.record.key)
         found = await self._asking[operation.record.kind].ask_one(operation.match)
         if isinstance(found, Failed):
-            return refusal or found, None
+            return refusal or found, None, None
         unseen = refusal or Failed(
             Fault.CONFLICT, "the target says that the name is taken, and does not show by whom", 409
         )
@@ -235,8 +236,8 @@ class TakenNames:
             elif owner.source_id != operation.record.source_id:
                 why = f"the account {account.id} belongs to {owner.source_id} of job {owner.job}"
                 ours = owner if owner.job == self._job.name else None
-                return Failed(Fault.CONFLICT, why, 409, code=whose(owner, self._job)), ours
-        return unseen, None
+                return Failed(Fault.CONFLICT, why, 409, code=whose(owner, self._job)), ours, account.id
+        return unseen, None, None
 
 
 def _interim(target_id: TargetId, name: str) -> str:

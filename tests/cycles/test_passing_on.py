@@ -440,6 +440,28 @@ async def test_another_human_gets_the_name_once_the_account_is_deleted(company: 
     assert done(await cycle_of(company, "other")) == {"create": 1}
 
 
+@pytest.mark.parametrize("job", ["app", "other"])
+async def test_who_is_renamed_gets_the_name_of_a_leaver_once_the_account_is_deleted(
+    job: str, company: Company, server: ScimServer
+) -> None:
+    company.tables = department_is("app", "Sales") + second_job('scope = "all"') + department_is("other", "Research")
+    company.person("ann", department="Sales")
+    company.person("bob", department="Sales" if job == "app" else "Research")
+    for one in ("app", "other"):
+        await cycle_of(company, one)
+    account = server.user(ANN)["id"]
+    del company.users["bob"]
+    assert done(await cycle_of(company, job)) == {"disable": 1}
+    company.users["ann"]["userPrincipalName"] = "bob@example.com"
+    for _ in range(30):
+        report = await cycle_of(company, "app")
+        company.clock.turn(DAY)
+    assert done(report) == {}, "what fails for so long is not tried any more"
+    assert done(await cycle_of(company, job)) == {"delete": 1}
+    assert done(await cycle_of(company, "app")) == {"update": 1}
+    assert server.user("bob@example.com")["id"] == account
+
+
 async def test_the_old_inactive_id_beside_the_new_one_costs_nothing(company: Company, server: ScimServer) -> None:
     company.people("ann", "bob")
     await company.cycle()
