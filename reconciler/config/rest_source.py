@@ -44,7 +44,7 @@ def rest_source(name: str, table: RestSourceTable, report: Report) -> RestSource
         if described is not None and one not in described.parameters:
             hint = f"known: {', '.join(described.parameters) or 'none'}"
             report.problem((*place, "parameters", one), "the description has no such parameter", hint)
-    lists = ["users", "groups"]
+    lists = ["users", "groups", "members"]
     for part in (described.users, described.groups) if described is not None else ():
         lists += part.joins if part is not None else ()
     for number, one in enumerate(table.allow_empty):

@@ -170,7 +170,7 @@ class RestSourceTable(Table):
     overlap: Period = Field(default="10m", description="How far back changes are read again.")
     allow_empty: list[Text] = Field(
         default_factory=list,
-        description="Which lists may be empty (users, groups, joins by name); that is otherwise an incomplete read.",
+        description="Which lists may be empty (users, groups, members, joins); that is otherwise an incomplete read.",
     )
     requests_per_second: float | None = Field(
         default=None, gt=0, allow_inf_nan=False, description="The most requests a second. Default: the description's."

@@ -270,6 +270,8 @@ class RestSource:
                 name = rest.filled_in(assigned.id, self._variables)
                 members = await self._ids(assigned.listing, self._variables, problems)
                 yield MembershipPage([GroupMembers(SourceId(name), name, members)])
+                if not members:
+                    self._doubt_that_nobody_is_in(name, problems)
             if groups is not None and groups.members is not None:
                 async for event in self._read_groups(groups, groups.members, token, problems):
                     yield event
@@ -285,7 +287,7 @@ class RestSource:
         """Give the members of each group whose list changed; of the others, that they are there."""
         began = self._clock.monotonic()
         kept, take = token.marks.get("members"), groups.attributes.get("displayName", rest.Take("displayName"))
-        until, any_groups = self._clock.now() + _DAY_SECONDS, False
+        until, any_groups, any_members = self._clock.now() + _DAY_SECONDS, False, False
         async for page in self._pages(groups.listing, self._variables, {}, problems):
             any_groups = any_groups or bool(page)
             given = []
@@ -305,11 +307,18 @@ class RestSource:
                     continue
                 ids = await self._ids(members, {**self._variables, "id": group_id}, problems)
                 given.append(GroupMembers(SourceId(group_id), name, ids))
+            any_members = any_members or any(group.unchanged or group.members for group in given)
             for some in chunks(given, PAGE):
                 yield MembershipPage(some)
+        if any_groups and not any_members:
+            self._doubt_that_nobody_is_in("any group", problems)
         if not any_groups and "groups" not in self._allow_empty:
             problems.add('there is no group (where that is right: allow_empty = ["groups"])')
         token.ended("members", self._clock.monotonic() - began)
+
+    def _doubt_that_nobody_is_in(self, where: str, problems: _Problems) -> None:
+        if "members" not in self._allow_empty:
+            problems.add(f'nobody is in {where}: may members be read? (where that is right: allow_empty = ["members"])')
 
     async def _ids(self, listing: Listing, variables: Mapping[str, str], problems: _Problems) -> list[SourceId]:
         ids: dict[SourceId, None] = {}

@@ -152,7 +152,7 @@ WRONG: dict[str, tuple[str, list[str]]] = {
     "a list of a described system that may be empty, and that it has not": (
         '[sources.a]\ntype = "alexishr"\nauth = { type = "bearer", token = { env = "T" } }\n'
         'allow_empty = ["users", "employments", "employment"]\n',
-        ["[sources.a] allow_empty[2] | must be one of users, groups, department, office, employments | "],
+        ["[sources.a] allow_empty[2] | must be one of users, groups, members, department, office, employments | "],
     ),
     "addresses": (
         '[targets.a]\ntype = "scim"\nurl = "ftp://a.example"\n[targets.b]\ntype = "scim"\nurl = "https://b.example/scim/Users/"\n'

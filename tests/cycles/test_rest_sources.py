@@ -355,6 +355,28 @@ async def test_that_there_is_no_group_at_all_is_not_believed(company: Company, s
     assert len(server.members("Crew")) == 2
 
 
+@pytest.mark.parametrize("where", ["any group", "app:0oa1"])
+async def test_that_nobody_is_in_any_list_of_members_is_not_believed(
+    company: Company, server: ScimServer, okta: Okta, where: str
+) -> None:
+    people(okta)
+    if where == "any group":
+        company.job, company.tables = 'scope = "all"', GROUPS
+        okta.found("g1", "Crew", "u0", "u1")
+        okta.found("g2", "Empty")
+    await company.cycle()
+    if where == "any group":
+        okta.quit("g1", "u0")
+        okta.quit("g1", "u1")
+    else:
+        okta.apps["0oa1"].clear()
+    report = await company.cycle()
+    assert (report.state, done(report)) == ("incomplete", {})
+    assert f"nobody is in {where}" in report.problems[0]
+    company.source = company.source.replace('["groups"]', '["groups", "members"]')
+    assert done(await company.cycle()) == ({"members_removed": 2} if where == "any group" else {"held": 8})
+
+
 async def test_a_source_that_gave_some_is_no_cause_of_a_quarantine(
     company: Company, server: ScimServer, okta: Okta
 ) -> None:

@@ -226,7 +226,7 @@ class Simulation:
         self.rules.assigned = [name for name in self.rules.assigned if name in names]
         # Where really nobody is left, a person has to say so: by rule, nobody at all is a reading that failed.
         self.rules.nobody_is_right = not self.town.people
-        # So where no group has a member: a SCIM server that shows none may be hiding them.
+        # So where no group has a member: a server that shows none may be hiding them.
         self.rules.no_members_are_right = not any(group["members"] for group in self.town.groups.values())
         self.write_config()
         await wait(1500.0)  # what was under way has ended, and who was dead has been started again
