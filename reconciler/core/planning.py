@@ -78,7 +78,8 @@ class Planner:
 
     def _plan_unlinked(self, standing: InScope | Leaving, mapped: Mapped | None) -> Decision:
         if isinstance(standing, Leaving) and not standing.entitled:
-            return Leave(f"{standing.why}; it has no account", _skip_code(standing), verdict_of(standing))
+            why = f"{standing.why}; {standing.unsettled or 'it has no account'}"
+            return Leave(why, _skip_code(standing), verdict_of(standing))
         assert mapped is not None
         if mapped.ignored:
             return Leave("the mapping ignores this entry (IgnoreObjectFlow)", "IgnoreObjectFlow", verdict_of(standing))

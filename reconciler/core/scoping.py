@@ -66,8 +66,8 @@ class Leaving:
 
     @property
     def entitled(self) -> bool:
-        """Whether only inactivity stands in the way: nothing is known that would keep an active one out."""
-        return self.cause is Cause.INACTIVE and self.also is None and not self.forced
+        """Whether only inactivity stands in the way: an active one is known to take part."""
+        return self.cause is Cause.INACTIVE and self.also is None and not self.unsettled and not self.forced
 
 
 @dataclass(frozen=True, slots=True)

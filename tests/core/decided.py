@@ -79,6 +79,7 @@ STANDINGS: Mapping[str, InScope | Leaving] = {
     "in": InScope("group APP", USER),
     "in, roles unknown": InScope("scope all", (), "not known"),
     "inactive": Leaving(Cause.INACTIVE, "was False"),
+    "inactive, the rest unknown": Leaving(Cause.INACTIVE, "was False", unsettled="not known whether a member"),
     "inactive and out": Leaving(Cause.INACTIVE, "was False", OUT),
     "out": OUT,
     "filtered": Leaving(Cause.OUT_OF_SCOPE, "filter: x", filtered=True),

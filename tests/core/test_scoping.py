@@ -167,6 +167,7 @@ def test_what_the_record_itself_says_is_done_although_the_membership_is_unknown(
     inactive = stand(assigned, user(accountEnabled=False), UNREAD)
     unsettled = "not known whether a member of Support"
     assert inactive == Leaving(Cause.INACTIVE, "accountEnabled was False", unsettled=unsettled)
+    assert not inactive.entitled, "nothing but the disable is done"
     filtered = stand(assigned, user(department="IT"), UNREAD)
     assert isinstance(filtered, Leaving)
     assert filtered.cause is Cause.OUT_OF_SCOPE

@@ -274,3 +274,65 @@ async def test_a_leaver_who_waits_to_be_deleted_is_not_deleted_after_an_incomple
     report = await company.cycle(write=False)
     assert (report.state, done(report)) == ("incomplete", {})
     assert done(await company.cycle()) == {"delete": 1}
+
+
+# --- inactive, and not known whether in scope --------------------------------------------------------------------
+
+
+async def test_who_is_inactive_is_only_disabled_while_the_group_that_gives_the_account_is_missing(
+    company: Company, server: ScimServer
+) -> None:
+    company.job = ASSIGNED
+    company.people(*PEOPLE)
+    company.group("g1", PEOPLE, "APP")
+    await company.cycle()
+    del company.groups["g1"]
+    for id_ in ("ann", "bob"):
+        company.users[id_].update(accountEnabled=False, jobTitle="Manager")
+    assert done(await company.cycle()) == {"disable": 2}
+    assert done(await company.cycle()) == {}
+    assert server.user("ann@example.com")["title"] == "Engineer"
+    company.group("g1", ["ann", "cleo", "dan"], "APP")
+    assert done(await company.cycle()) == {"update": 1}
+    assert server.user("ann@example.com")["title"] == "Manager", "she is in scope, and inactive"
+    assert server.user("bob@example.com")["title"] == "Engineer", "he is out"
+
+
+async def test_who_was_out_of_scope_is_not_changed_when_she_is_inactive_in_a_broken_reading(
+    company: Company, server: ScimServer
+) -> None:
+    company.job = ASSIGNED
+    company.people(*PEOPLE)
+    company.group("g1", PEOPLE, "APP")
+    await company.cycle()
+    company.group("g1", ["bob", "cleo", "dan"], "APP")
+    company.users["ann"]["jobTitle"] = "Manager"
+    assert done(await company.cycle()) == {"disable": 1}
+    company.users["ann"]["accountEnabled"] = False
+    company.write()
+    groups_missing(company)
+    server.clear_requests()
+    assert (done(await company.cycle(write=False)), server.requests) == ({}, [])
+    assert done(await company.cycle()) == {}
+    assert server.user("ann@example.com")["title"] == "Engineer"
+
+
+async def test_an_account_is_not_taken_for_somebody_inactive_of_whom_it_is_not_known_whether_she_is_in_scope(
+    company: Company, server: ScimServer
+) -> None:
+    company.job = ASSIGNED
+    server.put("user", userName="ann@example.com", active=True)
+    company.people(*PEOPLE)
+    company.group("g1", ["bob", "cleo", "dan"], "APP")
+    await company.cycle()
+    company.users["ann"]["accountEnabled"] = False
+    company.write()
+    groups_missing(company)
+    server.clear_requests()
+    report = await company.cycle(write=False)
+    assert (report.state, done(report), server.requests) == ("incomplete", {}, [])
+    assert done(await company.cycle()) == {}
+    assert server.user("ann@example.com")["active"] is True, "she was never assigned, so the account is not ours"
+    company.group("g1", PEOPLE, "APP")
+    assert done(await company.cycle()) == {"disable": 1}
+    assert server.user("ann@example.com")["active"] is False
