@@ -18,6 +18,8 @@ from reconciler.runtime.asking import ANOTHER_TIME
 
 FOLLOW_UPS_MAX = 10
 """How often one path is patched right after a create because the target did not keep it."""
+_PASSING = frozenset({*ANOTHER_TIME, Fault.NOT_FOUND, Fault.NOT_SCIM, Fault.PRECONDITION})
+"""What says nothing of a value: a target may not show yet what it made, and a login page may answer in its place."""
 
 
 class Keeping:
@@ -82,8 +84,8 @@ class Keeping:
 
 
 def is_passing(refused: Failed) -> bool:
-    """Whether a refusal right after a create says nothing of what the target keeps: it may not even show it yet."""
-    return refused.fault in ANOTHER_TIME or refused.fault is Fault.NOT_FOUND
+    """Whether a refusal right after a create says nothing of what the target keeps."""
+    return refused.fault in _PASSING
 
 
 def shows_all(account: Account, resource: Resource) -> bool:

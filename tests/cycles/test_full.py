@@ -493,12 +493,18 @@ async def test_what_a_create_did_not_take_is_sent_after_it(company: Company, ser
     assert len(server.sent("PATCH")) <= 10, "thirty times would teach nothing that ten do not"
 
 
-@pytest.mark.parametrize("status", [404, 429, 503])
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        *(pytest.param(Status(status), id=str(status)) for status in (404, 412, 429, 503)),
+        pytest.param(Status(200, body=b"<!DOCTYPE html><title>Sign in</title>"), id="web page"),
+    ],
+)
 async def test_what_could_not_be_sent_right_after_a_create_is_sent_in_the_next_cycle(
-    company: Company, server: ScimServer, status: int
+    company: Company, server: ScimServer, refusal: Status
 ) -> None:
     server.quirks = Quirks(drops_attributes=("title",))
-    server.script.on("PATCH", "/Users", then=Status(status), times=FOR_EVER)
+    server.script.on("PATCH", "/Users", then=refusal, times=FOR_EVER)
     company.people("ann")
     assert done(await company.cycle()) == {"create": 1}
     server.quirks = Quirks()

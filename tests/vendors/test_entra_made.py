@@ -177,12 +177,19 @@ async def test_without_the_permission_for_the_day_of_leaving_everything_else_is_
     assert hr.account(ANN)["jobTitle"] == "Lead"
 
 
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        pytest.param(Status(500), id="500"),
+        pytest.param(Status(200, body=b"<!DOCTYPE html><title>Sign in</title>"), id="web page"),
+    ],
+)
 async def test_a_manager_who_could_not_be_set_at_once_is_set_in_the_next_cycle(
-    hr: HumanResources, graph: GraphServer
+    hr: HumanResources, graph: GraphServer, refusal: Status
 ) -> None:
     hr.employee("e0", "Bo", "Boss")
     await hr.cycle()
-    graph.script.on("PUT", "/manager", then=Status(500), times=FOR_EVER)
+    graph.script.on("PUT", "/manager", then=refusal, times=FOR_EVER)
     for number in range(12):
         hr.employee(f"e1{number}", f"Ann{number}", "Beck", manager="e0")
     assert done(await hr.cycle()) == {"create": 12}
