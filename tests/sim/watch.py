@@ -83,6 +83,8 @@ class Watch:
         """What the app was asked to delete, and may keep."""
         self.unchanged: Callable[[], Collection[str]] = tuple
         """Accounts of which the app said that a change was done, and it was not."""
+        self.drops: Callable[[], Collection[str]] = tuple
+        """Attributes that the app lets fall with any change of an account."""
         self.shows_no_groups: Callable[[], bool] = bool
         """Whether the source says that there are no groups: a lie that is believed by rule (`allow_empty`)."""
         self._whole_since: dict[str, float] = {}
@@ -311,11 +313,17 @@ class Watch:
         # An app that said yes to its new owner's id and has kept the old one shows whose the account was before.
         given = self._given.get(target_id, "") if target_id in self.unchanged() else ""
         ids = {self.owner(after), given} & self._people.keys()
-        if all(self._people[id_].in_scope < min(self.under_way.since(), self._counted_until(id_)) for id_ in ids):
+        unseen = (self._people[id_].in_scope < min(self.under_way.since(), self._counted_until(id_)) for id_ in ids)
+        if not touched <= {ENTERPRISE, *self._falls(target_id, after)} and all(unseen):
             self.wrong(f"{target_id} was changed ({', '.join(sorted(touched))}), whose owner is not in scope")
         foreign = self.foreign.get(target_id)
         if foreign is not None and not self._named_as_somebody(before):
             self.wrong(f"the account {target_id}, which is not ours, was changed")
+
+    def _falls(self, target_id: str, after: dict[str, Any]) -> Collection[str]:
+        """Return what an app drops by itself with a disable of an account that somebody else had switched off."""
+        was_off = after.get("active") is False and target_id in self._off_already
+        return set(self.drops()) - after.keys() if was_off else ()
 
     def _listed_until(self, id_: str) -> float:
         """Return until when somebody was in a group that is assigned now, if only as it was before that."""
