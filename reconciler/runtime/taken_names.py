@@ -233,7 +233,7 @@ class TakenNames:
             owner = await self._journal.owner(self._target.identity, operation.record.kind, account.id)
             if owner is None:
                 unseen = Failed(Fault.CONFLICT, f"the account {account.id}, which is nobody's here, has the name", 409)
-            elif owner.source_id != operation.record.source_id:
+            elif (owner.job, owner.source_id) != (self._job.name, operation.record.source_id):
                 why = f"the account {account.id} belongs to {owner.source_id} of job {owner.job}"
                 ours = owner if owner.job == self._job.name else None
                 return Failed(Fault.CONFLICT, why, 409, code=whose(owner, self._job)), ours, account.id

@@ -462,6 +462,19 @@ async def test_who_is_renamed_gets_the_name_of_a_leaver_once_the_account_is_dele
     assert server.user("bob@example.com")["id"] == account
 
 
+async def test_a_name_that_somebody_with_the_same_id_in_another_source_has_is_said_to_be_hers(
+    company: Company, server: ScimServer
+) -> None:
+    company.tables = second_job('scope = "all"', source="contractors") + CONTRACTORS
+    company.people("ann")
+    contract(company, "ann", userPrincipalName="bob@example.com")
+    for job in ("app", "other"):
+        await cycle_of(company, job)
+    company.users["ann"]["userPrincipalName"] = "bob@example.com"
+    [failure] = (await cycle_of(company, "app")).failures
+    assert "belongs to ann of job other" in failure["reason"]
+
+
 async def test_the_old_inactive_id_beside_the_new_one_costs_nothing(company: Company, server: ScimServer) -> None:
     company.people("ann", "bob")
     await company.cycle()
