@@ -214,7 +214,7 @@ protected = ["{PROTECTED}"]
         return {**GRAPH_NAMES, MANAGER: "manager"}[name] if self.target == "graph" else name
 
     def _may_be_empty(self) -> str:
-        said = {"users": self.nobody_is_right, "members": self.no_members_are_right and self.source in ("scim", "rest")}
+        said = {"users": self.nobody_is_right, "members": self.no_members_are_right and self.source != "file"}
         return ", ".join(f'"{part}"' for part in ("groups", *(part for part, right in said.items() if right)))
 
     def _job(self, job: JobRules) -> str:
