@@ -66,12 +66,15 @@ def done(
 
 
 def to_be_sent(record: Record, paths: Collection[str], account: Account, now: float) -> None:
-    """Have the next cycle send what the account lacks of these paths: what could not go with a create, or after it."""
+    """Have the next cycle look at the account, and send what it lacks: what could not go with a create, or after it.
+
+    The target may have taken it all the same, and only not shown it. What is not wanted any more then must go again.
+    """
     assert record.link is not None
     shown = {path: value for path, value in account.resource.items() if path in paths}
     agreed = {path: value for path, value in record.link.agreed.items() if path not in paths}
     record.link = replace(record.link, agreed={**agreed, **shown})
-    record.fingerprint, record.due_at = None, now
+    record.fingerprint, record.due_at, record.attempted_at = None, now, now
 
 
 def left(record: Record, decision: Leave, fingerprint: bytes | None, now: float) -> Record:

@@ -18,8 +18,9 @@ from reconciler.runtime.asking import ANOTHER_TIME
 
 FOLLOW_UPS_MAX = 10
 """How often one path is patched right after a create because the target did not keep it."""
-_PASSING = frozenset({*ANOTHER_TIME, Fault.NOT_FOUND, Fault.NOT_SCIM, Fault.PRECONDITION})
-"""What says nothing of a value: a target may not show yet what it made, and a login page may answer in its place."""
+_PASSING = frozenset({*ANOTHER_TIME, Fault.NOT_FOUND, Fault.NOT_SCIM, Fault.PRECONDITION, Fault.CONFLICT})
+"""What says nothing of a value: a target may not show yet what it made, a login page may answer in its place, and what
+somebody else has, or is just changing, may be free another time."""
 
 
 class Keeping:

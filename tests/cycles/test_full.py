@@ -496,7 +496,7 @@ async def test_what_a_create_did_not_take_is_sent_after_it(company: Company, ser
 @pytest.mark.parametrize(
     "refusal",
     [
-        *(pytest.param(Status(status), id=str(status)) for status in (404, 412, 429, 503)),
+        *(pytest.param(Status(status), id=str(status)) for status in (404, 409, 412, 429, 503)),
         pytest.param(Status(200, body=b"<!DOCTYPE html><title>Sign in</title>"), id="web page"),
     ],
 )

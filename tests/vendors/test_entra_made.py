@@ -13,6 +13,7 @@ from tests.vendors.hr import HumanResources
 
 ANN = "ann.beck@example.com"
 BIN = "/directory/deletedItems"
+ERROR_INSIDE = {"error": {"code": "generalException", "message": "later"}}
 
 
 async def deleted(hr: HumanResources, graph: GraphServer) -> str:
@@ -181,7 +182,9 @@ async def test_without_the_permission_for_the_day_of_leaving_everything_else_is_
     "refusal",
     [
         pytest.param(Status(500), id="500"),
+        pytest.param(Status(409), id="409"),
         pytest.param(Status(200, body=b"<!DOCTYPE html><title>Sign in</title>"), id="web page"),
+        pytest.param(Status(200, body=ERROR_INSIDE), id="error inside"),
     ],
 )
 async def test_a_manager_who_could_not_be_set_at_once_is_set_in_the_next_cycle(
@@ -198,6 +201,25 @@ async def test_a_manager_who_could_not_be_set_at_once_is_set_in_the_next_cycle(
     assert done(await hr.cycle()) == {"update": 12}
     assert set(graph.tenant.managers.values()) == {hr.account("bo.boss@example.com")["id"]}
     assert done(await hr.cycle()) == {}
+
+
+@pytest.mark.parametrize("answer", [Status(500, done=True), Status(200, body=ERROR_INSIDE, done=True)])
+async def test_a_manager_who_was_set_at_once_without_a_word_of_it_can_be_taken_away_again(
+    hr: HumanResources, graph: GraphServer, answer: Status
+) -> None:
+    hr.employee("e0", "Bo", "Boss")
+    await hr.cycle()
+    graph.script.on("PUT", "/manager", then=answer, times=FOR_EVER)
+    hr.employee("e1", "Ann", "Beck", manager="e0")
+    assert done(await hr.cycle()) == {"create": 1}
+    assert hr.account(ANN)["id"] in graph.tenant.managers
+    graph.script.clear()
+    del hr.employees["e1"]["manager"]
+    assert done(await hr.cycle()) == {"update": 1}
+    assert graph.tenant.managers == {}
+    graph.clear()
+    assert done(await hr.cycle()) == {}
+    assert graph.calls == []
 
 
 async def test_a_manager_who_was_deleted_and_is_restored_leads_her_people_again(
