@@ -78,9 +78,9 @@ class Keeping:
         if shown is None or not shown.resource:
             answer = await self._target.get(operation.record.kind, account.id)
             shown = answer if isinstance(answer, Account) else None
-        if shown is None or not shown.resource:
-            return missing, None
-        still = settling.unkept(rest, shown, operation.record.kind, self._profile)
+        still: tuple[str, ...] = ()  # where nobody says what came of it, nobody says that it is not kept
+        if shown is not None and shown.resource:
+            still = settling.unkept(rest, shown, operation.record.kind, self._profile)
         return (*still, *(path for path in missing if path not in sent)), None
 
 

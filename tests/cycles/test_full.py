@@ -512,3 +512,14 @@ async def test_what_could_not_be_sent_right_after_a_create_is_sent_in_the_next_c
     assert done(await company.cycle()) == {"update": 1}
     assert server.user("ann@example.com")["title"] == company.users["ann"]["jobTitle"]
     assert done(await company.cycle()) == {}
+
+
+async def test_what_was_sent_after_a_create_and_nobody_shows_is_not_said_to_be_lost(
+    company: Company, server: ScimServer
+) -> None:
+    server.quirks = Quirks(drops_attributes=("title",), patch_no_content=True)
+    server.script.on("GET", "/Users/", then=Status(404), times=FOR_EVER)
+    company.people("ann")
+    assert done(await company.cycle()) == {"create": 1}
+    assert [seen.method for seen in writes(server)] == ["POST", "PATCH"]
+    assert await company.log(status="warning") == []
