@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
@@ -69,9 +69,8 @@ class Failed:
     """The deadline passed without an answer: what was asked may still be under way, and be done later."""
     unsent: bool = False
     """The change itself was not sent: a look before it failed, or the host was known not to answer."""
-
     repeated: bool = False
-    """An earlier try of the same request got no answer, and may have come through."""
+    """What was sent before for the same change may have come through: a try without an answer, or a part of it."""
 
     @property
     def error_code(self) -> Reason:
@@ -88,9 +87,15 @@ class Failed:
     def may_have_been_done(self) -> bool:
         if self.unsent:
             return False
+        if self.repeated:
+            return True
         if self.fault is Fault.NOT_SCIM:
             return self.status is not None and 200 <= self.status < 300  # it says that it was, in words of its own
         return self.fault in (Fault.INTERRUPTED, Fault.SERVER_ERROR)
+
+    def following(self, before: Failed) -> Failed:
+        """Return this failure of what was sent after another one for the same change: its doubt is not settled."""
+        return replace(self, repeated=True) if before.repeated and not self.repeated else self
 
 
 class Account(NamedTuple):

@@ -16,6 +16,7 @@ from reconciler.core.retrying import next_wait, parse_retry_after
 from reconciler.dialects import graph
 from reconciler.dialects.graph import Call
 from reconciler.net.client import Client
+from reconciler.net.doubting import after
 from reconciler.net.statuses import fault_of
 from reconciler.ports import Clock, Request, Response
 
@@ -59,7 +60,7 @@ class Batching:
         """
         answers: list[Response | Failed] = []
         left = list(calls)
-        attempt, started = 0, self._clock.monotonic()
+        attempt, started, lost = 0, self._clock.monotonic(), False
         while left:
             attempt += 1
             outcomes, alone = await self._through(left)
@@ -71,9 +72,11 @@ class Batching:
             if not left:
                 break
             failure = outcomes[good] if good < len(outcomes) else Failed(Fault.INTERRUPTED, "a call was not answered")
+            lost = lost and not good
             wait_seconds = None if alone else self._wait(failure, left[0], attempt if not good else 1, started)
             if wait_seconds is None:
-                return [*answers, failure]
+                return [*answers, after(failure, lost=lost)]
+            lost = lost or failure.repeated or _is_uncertain(failure)
             await self._clock.sleep(wait_seconds)
         return answers
 
@@ -193,7 +196,14 @@ def _outcome(
     one = answers.get(number)
     if one is None:
         return Failed(Fault.INTERRUPTED, "Graph left a request of a batch unanswered")
-    return Response(*one)
+    return Response(*one, answer.repeated)
+
+
+def _is_uncertain(outcome: Response | Failed) -> bool:
+    """Whether a call may have been done although its answer is a failure."""
+    if isinstance(outcome, Failed):
+        return outcome.may_have_been_done
+    return fault_of(outcome.status, asks_to_wait="retry-after" in outcome.headers) is Fault.SERVER_ERROR
 
 
 def _is_done(outcome: Response | Failed) -> bool:

@@ -96,15 +96,14 @@ class Wire:
             return replace(answer, reason=reason, request=asked)
         named = request_id(answer.headers)
         refusal = replace(self.refused(answer, answer.status, doing, paths), request=asked, request_id=named)
-        if answer.repeated:
-            refusal = replace(refusal, repeated=True)
         if refusal.fault is Fault.NOT_FOUND and one is not None:
             believed = not takes_away and scim_faults.is_error(answer.body)
             return refusal if believed else await self._vouched(one, refusal)
         return refusal
 
     def refused(self, answer: Response, status: int, doing: str, paths: Iterable[str] = ()) -> Failed:
-        return scim_faults.failed(status, answer.body, doing=doing, paths=paths, hints=self._hints, who=self._who)
+        refusal = scim_faults.failed(status, answer.body, doing=doing, paths=paths, hints=self._hints, who=self._who)
+        return replace(refusal, repeated=True) if answer.repeated else refusal
 
     def not_scim(self, answer: Response, doing: str) -> Failed:
         return scim_faults.not_scim(answer.status, answer.body, doing=doing, hints=self._hints, who=self._who)
@@ -178,9 +177,9 @@ class Wire:
         if not isinstance(listed, Failed):
             return refusal
         if listed.fault is not Fault.NOT_FOUND:
-            return listed
+            return listed.following(refusal)
         reason = f"{listed.reason}: nothing of SCIM answers there, is the url the SCIM base url?"
-        return Failed(Fault.NOT_SCIM, reason, listed.status)
+        return Failed(Fault.NOT_SCIM, reason, listed.status).following(refusal)
 
 
 def is_of(content: Mapping[str, Any], target_id: str) -> bool:

@@ -19,6 +19,7 @@ from reconciler.core.outcomes import Failed, Fault
 from reconciler.core.retrying import next_wait, parse_retry_after
 from reconciler.net.auth import Auth
 from reconciler.net.concealing import without_credential
+from reconciler.net.doubting import after
 from reconciler.net.statuses import fault_of
 from reconciler.ports import Clock, Dice, Exchange, Request, Response
 
@@ -276,27 +277,25 @@ class Client:
         lane, attempt, lost = self._lane, 0, False
         while True:
             if not lane.is_open(now) and (held := await self._pass(started)) is not None:
-                return replace(held, unsent=attempt == 0)
+                return after(replace(held, unsent=attempt == 0), lost=lost)
             once = not retry or lane.gives_one_try()
             attempt += 1
             outcome, used = await self._send(request)
+            lost = lost or outcome.repeated
             if used is not None and not isinstance(outcome, Failed) and outcome.status == 401:
                 outcome = await self._send_anew(request, used, outcome)
             fault = _fault(outcome)
             if fault is None or fault not in _RETRIABLE:
                 lane.heard(self._clock.monotonic())
                 if fault is Fault.UNAUTHORIZED:
-                    return _unauthorized(outcome)
-                if lost and fault is not None and isinstance(outcome, Response):
-                    return outcome._replace(repeated=True)
-                return outcome
+                    outcome = _unauthorized(outcome)
+                return after(outcome, lost=lost)
             now = self._clock.monotonic()
             asked_seconds = self._asked(outcome)
             wait_seconds = None
             if not once and lane.dead_because(now) is None:
                 chance = self._dice.uniform(0.0, 1.0)
                 wait_seconds = next_wait(fault, attempt, now - started, asked_seconds, chance, idempotent=idempotent)
-            lost = lost or fault in (Fault.INTERRUPTED, Fault.SERVER_ERROR)
             if fault is Fault.THROTTLED:
                 lane.throttled(now, asked_seconds or wait_seconds or 0.0)
             elif fault is Fault.SERVER_ERROR:
@@ -304,7 +303,8 @@ class Client:
             if wait_seconds is None:
                 if fault is Fault.UNREACHABLE or (fault is Fault.INTERRUPTED and idempotent):
                     lane.found_dead(started, now, _reason(outcome))
-                return outcome if fault is not Fault.THROTTLED else _throttled(outcome, asked_seconds)
+                return after(outcome if fault is not Fault.THROTTLED else _throttled(outcome, asked_seconds), lost=lost)
+            lost = lost or fault in (Fault.INTERRUPTED, Fault.SERVER_ERROR)
             await self._clock.sleep(wait_seconds)
             now = self._clock.monotonic()
 

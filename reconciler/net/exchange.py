@@ -1,7 +1,8 @@
 """Sends one HTTP request over aiohttp, behind `ports.Exchange`.
 
-No retry, no redirect, no cookie, no decision. What goes wrong before anything was sent is UNREACHABLE, everything
-after that is INTERRUPTED. No text here ever holds a path, a query or a body: these carry people's values and secrets.
+No redirect, no cookie, no decision; no retry but aiohttp's own, and the outcome tells of that. What goes wrong before
+anything was sent is UNREACHABLE, everything after that is INTERRUPTED. No text here ever holds a path, a query or a
+body: these carry people's values and secrets.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from yarl import URL
 from reconciler import __version__
 from reconciler.core.outcomes import Failed, Fault
 from reconciler.errors import ConfigError, Problem
+from reconciler.net.doubting import after
 from reconciler.ports import Request, Response
 
 USER_AGENT = f"reconciler/{__version__}"
@@ -26,6 +28,8 @@ CONNECT_SECONDS = 8.0
 _IDLE_SECONDS = 1.5
 """How long an idle connection is kept: a server that closes it while a POST is on its way leaves it unknown whether
 it was done, and common servers close theirs after 2 to 5 s."""
+_SENT_TWICE = frozenset({"PUT", "DELETE"})
+"""Methods of changes that aiohttp sends once more by itself where a connection that was used before breaks."""
 _UNENCODED = re.compile(r"[\x00-\x20\x7f]")
 """What no URL has: in a link that somebody else wrote it would begin another header, or another request."""
 _BODY_BYTES_MAX = 32 * 1024 * 1024
@@ -73,6 +77,25 @@ def _tls_context(
     return context
 
 
+class _Tries:
+    """Counts how often one request is sent: an answer to the second try does not say what came of the first."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    async def __call__(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        self.count += 1
+        return await handler(request)
+
+
+def _is_second(tries: _Tries | None) -> bool:
+    return tries is not None and tries.count > 1
+
+
 class AiohttpExchange:
     """One session and its pool of connections. Opened at the first request, within the running loop."""
 
@@ -102,6 +125,7 @@ class AiohttpExchange:
         body: bytes | io.BytesIO | None = request.body
         if request.body is not None and len(request.body) > _COPIED_BODY_BYTES_MAX:
             body = io.BytesIO(request.body)
+        tries = _Tries() if request.method in _SENT_TWICE else None
         try:
             answer = await (self._session or self._open()).request(
                 request.method,
@@ -110,6 +134,7 @@ class AiohttpExchange:
                 headers=request.headers,
                 timeout=_timeout(request.deadline_seconds),
                 allow_redirects=False,
+                middlewares=(tries,) if tries is not None else (),
             )
             try:
                 content = await self._read(answer)
@@ -117,14 +142,14 @@ class AiohttpExchange:
                 answer.close()
                 raise
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            return _failed(error, url, request.deadline_seconds, self._proxy)
+            return after(_failed(error, url, request.deadline_seconds, self._proxy), lost=_is_second(tries))
         if content is None:
             answer.close()
             reason = f"{_place(url)} answered with more than {self._body_bytes_max} bytes; the rest was not read"
             # What is only read would be as long the next time; anything else may have been done.
             fault = Fault.TOO_LARGE if request.method == "GET" else Fault.INTERRUPTED
             return Failed(fault, reason, answer.status)
-        return Response(answer.status, _headers(answer), content)
+        return Response(answer.status, _headers(answer), content, _is_second(tries))
 
     async def _read(self, answer: aiohttp.ClientResponse) -> bytes | None:
         """Return the whole body, None when it is longer than allowed (as sent, or once unpacked)."""

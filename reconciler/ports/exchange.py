@@ -28,7 +28,7 @@ class Response(NamedTuple):
     headers: Mapping[str, str]
     body: bytes
     repeated: bool = False
-    """It is a refusal, and an earlier try of the same request, without an answer, may have come through."""
+    """An earlier try of the same request got no answer, and may have come through."""
 
 
 class Exchange(Protocol):

@@ -99,7 +99,7 @@ class Sending:
             case Account():
                 return replace(failure, fault=Fault.INVALID, reason=f"{failure.reason}; the {kind} itself is there")
             case Failed() as unanswered:
-                return unanswered
+                return unanswered.following(failure)
 
     async def _create(self, operation: Operation) -> Done | Failed:
         outcome = await self._target.create(operation.record.kind, operation.resource)

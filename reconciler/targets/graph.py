@@ -168,7 +168,9 @@ class GraphTarget:
                 await self._creating.set_apart(kind, target_id, apart, doing=doing)
             return outcome
         refusal = await self._creating.set_apart(kind, target_id, apart, doing=doing)
-        return replace(refusal, unsent=refusal.unsent and not calls) if refusal is not None else Done()
+        if refusal is None:
+            return Done()
+        return replace(refusal, unsent=refusal.unsent and not calls, repeated=refusal.repeated or bool(calls))
 
     async def foreseen(
         self, kind: Kind, values: Sequence[tuple[str, Any]], target_id: TargetId | None = None

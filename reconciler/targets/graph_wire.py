@@ -78,20 +78,25 @@ class Wire:
         """
         left = list(calls)
         answers: list[Response] = []
+        repeated = False
 
         async def send() -> Response | Failed:
+            nonlocal repeated
             while left:
                 outcomes = await self._writes.call(*left)
                 for call, outcome in zip(left[:], outcomes, strict=False):
                     judged = self._judged(call, outcome, doing, forgives)
                     if isinstance(judged, Failed):
+                        repeated = repeated or judged.repeated
                         return judged
                     answers.append(judged)
                     left.pop(0)
             return answers[-1]
 
         done = await self._patiently(send, about)
-        return done if isinstance(done, Failed) else answers
+        if isinstance(done, Failed):
+            return replace(done, repeated=repeated or bool(answers))
+        return answers
 
     async def pages(
         self, first: Call, *, doing: str, about: Collection[str] = (), pages_max: int | None = None
@@ -159,11 +164,12 @@ class Wire:
         if forgives is not None and forgives(outcome.body):
             return outcome
         if 200 <= outcome.status < 300:
-            return graph.hidden_refusal(outcome.status, outcome.body, doing=doing, asked=asked(call)) or outcome
+            hidden = graph.hidden_refusal(outcome.status, outcome.body, doing=doing, asked=asked(call))
+            return outcome if hidden is None else replace(hidden, repeated=outcome.repeated)
         header = outcome.headers.get("retry-after")
         wait_seconds = parse_retry_after(header, self._clock.now()) if header else None
         failure = graph.failed(outcome.status, outcome.body, doing=doing, wait_seconds=wait_seconds, hints=self._hints)
-        return replace(failure, request=asked(call))
+        return replace(failure, request=asked(call), repeated=outcome.repeated)
 
     async def _patiently(
         self, send: Callable[[], Awaitable[Response | Failed]], about: Collection[str]

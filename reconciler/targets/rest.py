@@ -197,14 +197,16 @@ class RestTarget:
             return Done(await self._looked_at(kind, target_id) if says_something_else else account)
         if collection.update is None:
             named = ", ".join(change.path for change in rest)
-            return Failed(Fault.UNSUPPORTED, f"{doing}: the profile says that {named} cannot be changed")
+            why = f"{doing}: the profile says that {named} cannot be changed"
+            return Failed(Fault.UNSUPPORTED, why, unsent=not switched, repeated=switched)
         sent = await self._to_send(kind, target_id, rest, collection, doing)
         if isinstance(sent, Failed):
-            return await self._or_gone(kind, target_id, replace(sent, unsent=not switched))
+            return await self._or_gone(kind, target_id, replace(sent, unsent=not switched, repeated=switched))
         paths = [change.path for change in rest]
         answer = await self._wire.send(collection.update, {"id": target_id}, sent, doing=doing, attributes=paths)
         if isinstance(answer, Failed):
-            return await self._or_gone(kind, target_id, replace(answer, unsent=answer.unsent and not switched))
+            answer = replace(answer, unsent=answer.unsent and not switched, repeated=answer.repeated or switched)
+            return await self._or_gone(kind, target_id, answer)
         account = self._shown_as(kind, target_id, collection, collection.update, answer, doing)
         says_something_else |= bool(answer.body.strip())
         return Done(await self._looked_at(kind, target_id) if account is None and says_something_else else account)
@@ -290,7 +292,7 @@ class RestTarget:
             return failure
         match await self.get(kind, target_id):
             case Failed() as refusal:
-                return refusal
+                return refusal.following(failure)
             case Account():
                 reason = f"{failure.reason}; the {kind} itself is shown: is the path of this operation right?"
                 return replace(failure, fault=Fault.UNSUPPORTED, reason=reason)

@@ -54,13 +54,15 @@ class Updating:
             body = scim.patch_body(kind, changes, self._profile, agreed, whole_element=True)
             if not body["Operations"]:
                 return Done()
-            outcome = await self._send_patch(kind, target_id, changes, body)
-        elif outcome.fault is Fault.UNSUPPORTED or (
+            again = await self._send_patch(kind, target_id, changes, body)
+            return again.following(outcome) if isinstance(again, Failed) else again
+        if outcome.fault is Fault.UNSUPPORTED or (
             outcome.fault is Fault.INVALID and kind == "user" and _names_a_urn(changes)
         ):
             put = await self._put(kind, target_id, changes, by_nature=False)
             if isinstance(put, Failed):
-                return outcome if put.fault in (Fault.UNSUPPORTED, Fault.INVALID) else replace(put, unsent=False)
+                refused_too = put.fault in (Fault.UNSUPPORTED, Fault.INVALID)
+                return outcome.following(put) if refused_too else replace(put, unsent=False).following(outcome)
             self._facts.note_put(kind, [change.path for change in changes])
             return put
         return outcome
@@ -71,7 +73,8 @@ class Updating:
         """Write by PUT what a PATCH left as it was; where that works, these paths go by PUT from now on."""
         put = await self._put(kind, target_id, misread, by_nature=False)
         if isinstance(put, Failed):
-            return patched if put.fault in (Fault.UNSUPPORTED, Fault.INVALID) else replace(put, unsent=False)
+            refused = put.fault in (Fault.UNSUPPORTED, Fault.INVALID)
+            return patched if refused else replace(put, unsent=False, repeated=True)  # the rest of the PATCH was done
         if put.account is not None and not _misread(misread, put):
             self._facts.note_put(kind, [change.path for change in misread])
         return put
@@ -84,8 +87,9 @@ class Updating:
         if isinstance(outcome, Failed) and outcome.fault is Fault.PRECONDITION:
             found = await self._read(kind, target_id)
             if isinstance(found, Failed):
-                return found
-            return await self._write("PATCH", kind, target_id, changes, body, etag_of(*found))
+                return found.following(outcome)
+            again = await self._write("PATCH", kind, target_id, changes, body, etag_of(*found))
+            return again.following(outcome) if isinstance(again, Failed) else again
         return outcome
 
     async def _put(
@@ -96,11 +100,11 @@ class Updating:
         A PUT takes away what it does not name, so a group whose members the target may be hiding is left alone,
         unless it can be written in no other way.
         """
-        outcome: Done | Failed = Failed(Fault.PRECONDITION, f"changing a {kind}: it changes all the time", 412)
+        refused = Failed(Fault.PRECONDITION, f"changing a {kind}: it changes all the time", 412)
         for tried in range(_TRIES_WHERE_CHANGED_MEANWHILE):
             found = await self._read(kind, target_id)
             if isinstance(found, Failed):
-                return replace(found, unsent=not tried)
+                return replace(found, unsent=not tried).following(refused)
             content = found[0]
             if kind == "group" and not self._may_put_group(content, by_nature=by_nature):
                 reason = "changing a group: it could only be written whole, and the target does not show its members"
@@ -108,9 +112,12 @@ class Updating:
             body = scim.put_body(kind, _without_torn_urns(content, changes), changes, self._profile)
             etag = etag_of(*found) if self._facts.says("etag") else None
             outcome = await self._write("PUT", kind, target_id, changes, body, etag)
-            if not isinstance(outcome, Failed) or outcome.fault is not Fault.PRECONDITION:
+            if not isinstance(outcome, Failed):
                 return outcome
-        return outcome
+            refused = outcome.following(refused)
+            if refused.fault is not Fault.PRECONDITION:
+                break
+        return refused
 
     def _may_put_group(self, content: Mapping[str, Any], *, by_nature: bool) -> bool:
         if scim_shown.member_ids(content):

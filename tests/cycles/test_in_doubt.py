@@ -6,7 +6,17 @@ import pytest
 
 from tests.cycles.calendar import DAY, HOUR
 from tests.cycles.company import GROUPS, MANAGER, Company, done
-from tests.servers.faults import FOR_EVER, Delay, Drop, DropAfterCommit, Status, Unauthorized, WrongJson
+from tests.servers.faults import (
+    FOR_EVER,
+    Delay,
+    Drop,
+    DropAfterCommit,
+    ServerFault,
+    Status,
+    Throttle,
+    Unauthorized,
+    WrongJson,
+)
 from tests.servers.quirks import Quirks
 from tests.servers.scim import ScimServer
 
@@ -124,6 +134,46 @@ async def test_who_was_refused_after_an_add_without_an_answer_is_taken_out_when_
     company.clock.turn(DAY)
     await company.cycle()
     assert server.user(ANN)["id"] not in server.members("Crew")
+
+
+# --- a change that came through, and whose next try was refused ---------------------------------------------------
+
+
+@pytest.mark.parametrize("then", [Throttle(3600), Status(403)])
+async def test_who_was_switched_on_without_an_answer_and_left_again_does_not_stay_on(
+    company: Company, server: ScimServer, then: ServerFault
+) -> None:
+    company.people("ann", "bob")
+    await company.cycle()
+    company.users["ann"]["accountEnabled"] = False
+    assert done(await company.cycle()) == {"disable": 1}
+    company.users["ann"]["accountEnabled"] = True
+    server.script.on("PATCH", "/Users", then=DropAfterCommit())
+    server.script.on("PATCH", "/Users", then=then, times=FOR_EVER)
+    assert done(await company.cycle()) == {"failure": 1}
+    assert server.user(ANN)["active"] is True
+    server.script.clear()
+    company.users["ann"]["accountEnabled"] = False
+    company.clock.turn(2 * HOUR)
+    assert done(await company.cycle()) == {"disable": 1}
+    assert server.user(ANN)["active"] is False
+
+
+async def test_whose_account_was_taken_over_without_an_answer_has_it_under_her_new_name_too(
+    company: Company, server: ScimServer
+) -> None:
+    company.tables = OUT_OF_SCOPE
+    company.people("ann", "bob")
+    server.put("user", userName=ANN, active=True)
+    server.script.on("PATCH", "/Users", then=DropAfterCommit())
+    server.script.on("PATCH", "/Users", then=Throttle(3600), times=FOR_EVER)
+    await company.cycle()
+    assert server.user(ANN)["externalId"] == "ann"
+    server.script.clear()
+    company.person("ann", userPrincipalName="ann.married@example.com", department="Alumni")
+    company.clock.turn(2 * HOUR)
+    assert done(await company.cycle()) == {"create": 1, "disable": 1}
+    assert server.user(ANN)["active"] is False
 
 
 # --- an answer that is no answer, and a look that failed ------------------------------------------------------------

@@ -335,3 +335,24 @@ def test_a_tls_context_is_made_once_and_anew_when_its_file_is_another(
     ca_file.write_bytes(authority.read_bytes() + b"\n")
     assert tls_context(ca_file) not in (first, tls_context())
     assert tls_context() is tls_context()
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+async def test_a_change_that_the_library_sends_again_says_that_the_first_try_may_have_come_through(method: str) -> None:
+    asked: list[bytes] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Refuse, and close without an answer where somebody comes a second time."""
+        for _ in range(2):
+            asked.append(await reader.readuntil(b"\r\n\r\n"))
+            if len(asked) == 2:
+                return
+            writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+            await writer.drain()
+
+    async with serving(talk) as port, exchanging() as exchange:
+        request = Request(method, f"http://127.0.0.1:{port}/Users/1")
+        first, second, third = [await exchange(request) for _ in range(3)]
+    assert len(asked) == 4
+    assert [isinstance(one, Response) and one.status for one in (first, second, third)] == [403] * 3
+    assert [one.repeated for one in (first, second, third)] == [False, True, False]

@@ -177,6 +177,21 @@ async def test_a_change_that_can_be_repeated_is_repeated(fault: ServerFault, by:
         assert isinstance(done, Done), done
 
 
+@pytest.mark.parametrize("lost", [DropAfterCommit(), CutBody(), Status(500, done=True)])
+@pytest.mark.parametrize("then", [Throttle(3600), Status(400), Status(403), ErrorInside200(403)])
+async def test_a_change_that_came_through_before_it_was_refused_may_have_been_done(
+    lost: ServerFault, then: ServerFault, by: Spoken
+) -> None:
+    async with by.odd() as (server, at):
+        account = await at.user(active=False)
+        server.script.on(by.change, "/Users", then=lost)
+        server.script.on(by.change, "/Users", then=then, times=FOR_EVER)
+        outcome = await at.target.update("user", account.id, [Change("active", False, True)], account.resource)
+        assert server.user("ann@example.com")["active"] is True
+        assert isinstance(outcome, Failed), outcome
+        assert outcome.may_have_been_done
+
+
 @pytest.mark.parametrize(
     "fault", [Drop(), DropAfterCommit(), CutBody(), Status(500), Throttle(2), Status(502, done=True)]
 )

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+import anyio
 import pytest
 
 from reconciler.core.model import Change, TargetId
@@ -241,6 +242,56 @@ async def test_a_change_that_can_be_repeated_is_repeated(at: Opened, fault: Serv
     off = [Change("accountEnabled", True, False)]
     assert isinstance(await at.target.update("user", ann.id, off, ann.resource), Done)
     assert at.server.tenant.users[ann.id]["accountEnabled"] is False
+
+
+@pytest.mark.parametrize("lost", [DropAfterCommit(), CutBody(), Status(500, done=True)])
+@pytest.mark.parametrize("then", [Throttle(3600), Status(400), Status(403), ErrorInside200(403)])
+async def test_a_change_that_came_through_before_it_was_refused_may_have_been_done(
+    at: Opened, lost: ServerFault, then: ServerFault
+) -> None:
+    ann = await at.user("ann")
+    at.server.script.on("PATCH", "/users", then=lost)
+    at.server.script.on("PATCH", "/users", then=then, times=FOR_EVER)
+    outcome = await at.target.update("user", ann.id, [Change("accountEnabled", True, False)], ann.resource)
+    assert at.server.tenant.users[ann.id]["accountEnabled"] is False
+    assert isinstance(outcome, Failed), outcome
+    assert outcome.may_have_been_done
+
+
+@pytest.mark.parametrize("where", ["/users", r"/\$batch"])
+@pytest.mark.parametrize("then", [Throttle(3600), Status(400)])
+async def test_so_may_what_came_through_in_a_batch(at: Opened, where: str, then: ServerFault) -> None:
+    people = [await at.user(name) for name in ("ann", "bob", "cleo")]
+    if where == "/users":
+        at.server.script.on("PATCH", where, then=Status(500, done=True), times=3)
+        at.server.script.on("PATCH", where, then=then, times=FOR_EVER)
+    else:
+        at.server.script.on("POST", where, then=DropAfterCommit())
+        at.server.script.on("PATCH", "/users", then=then, nth=4, times=FOR_EVER)
+    outcomes: list[object] = []
+
+    async def switch_off(one: Account) -> None:
+        off = [Change("accountEnabled", True, False)]
+        outcomes.append(await at.target.update("user", one.id, off, one.resource))
+
+    async with anyio.create_task_group() as tasks:
+        for one in people:
+            tasks.start_soon(switch_off, one)
+    assert not any(at.server.tenant.users[one.id]["accountEnabled"] for one in people)
+    assert [isinstance(one, Failed) and one.may_have_been_done for one in outcomes] == [True] * 3
+
+
+@pytest.mark.parametrize("then", [Throttle(3600), Status(400), Status(403)])
+async def test_so_may_what_came_through_before_another_part_of_the_same_change_was_refused(
+    at: Opened, then: ServerFault
+) -> None:
+    ann, boss = await at.user("ann"), await at.user("boss")
+    at.server.script.on("PUT", "/manager", then=then, times=FOR_EVER)
+    changes = [Change("accountEnabled", True, False), Change("manager", None, boss.id)]
+    outcome = await at.target.update("user", ann.id, changes, ann.resource)
+    assert at.server.tenant.users[ann.id]["accountEnabled"] is False
+    assert isinstance(outcome, Failed), outcome
+    assert outcome.may_have_been_done
 
 
 @pytest.mark.parametrize("fault", BROKEN)

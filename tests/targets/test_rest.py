@@ -183,6 +183,21 @@ async def test_off_goes_first_and_the_other_changes_follow(at: Opened) -> None:
     assert (shown.resource["active"], shown.resource["displayName"]) == (False, "Ann")
 
 
+@pytest.mark.parametrize("update", [None, Operation("PUT", "/elsewhere/people/{id}")])
+async def test_who_was_switched_on_before_the_rest_was_refused_may_be_on(
+    at: Opened, tmp_path: Path, update: Operation | None
+) -> None:
+    account = await at.user("ann@example.com")
+    at.desk.people[account.id]["status"] = "suspended"
+    other = opened_on(at.desk, tmp_path, update=update)
+    name = Change("displayName", None, "Ann")
+    both = await other.target.update("user", account.id, [Change("active", False, True), name], {})
+    alone = await other.target.update("user", account.id, [name], {})
+    await other.target.close()
+    assert at.desk.people[account.id]["status"] == "active"
+    assert [isinstance(one, Failed) and one.may_have_been_done for one in (both, alone)] == [True, False]
+
+
 async def test_a_value_that_goes_is_null_or_an_empty_text(at: Opened, tmp_path: Path) -> None:
     account = await at.user("ann@example.com", displayName="Ann")
     gone = [Change("displayName", "Ann", None)]

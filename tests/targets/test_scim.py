@@ -315,6 +315,39 @@ async def test_a_put_that_somebody_was_faster_than_is_made_again_from_a_fresh_re
     assert (body(last)["nickName"], last.headers["If-Match"]) == ("B", "2")
 
 
+LOST = Failed(Fault.INTERRUPTED, "scim.example.com closed the connection before it had answered")
+LATER = says(429, retry_after="3600")
+SHOWN = says(200, {"id": ANN}, etag="1")
+
+
+@pytest.mark.parametrize(
+    ("profile", "changes", "answers"),
+    [
+        (PROFILE, LEAD, [LOST, LATER]),
+        (PROFILE, LEAD, [LOST, error(400, "noTarget"), LATER]),
+        (PROFILE, LEAD, [LOST, error(412), LATER]),
+        (PROFILE, LEAD, [LOST, error(412), SHOWN, LATER]),
+        (PROFILE, LEAD, [LOST, error(501), LATER]),
+        (PROFILE, LEAD, [LOST, error(501), SHOWN, LATER]),
+        (PROFILE, LEAD, [error(501), SHOWN, LOST, error(400)]),
+        (PROFILE, LEAD, [LOST, says(404, HTML), LATER]),
+        (PROFILE, [Change(DEPARTMENT, None, "Sales")], [says(200, {"id": ANN}), LATER]),
+        (PUT_PROFILE, LEAD, [SHOWN, LOST, error(412), LATER]),
+        (PUT_PROFILE, LEAD, [SHOWN, LOST, error(412), SHOWN, LATER]),
+        (PUT_PROFILE, LEAD, [SHOWN, LOST, error(412), SHOWN, error(412)]),
+    ],
+)
+async def test_what_a_lost_try_has_done_is_not_settled_by_what_follows_it(
+    profile: Profile, changes: list[Change], answers: list[Response | Failed]
+) -> None:
+    exchange = ScriptedExchange(*answers)
+    phone = target(exchange, profile=profile, facts={"config": {"etag": True}})
+    outcome = await phone.update("user", ANN, changes, AGREED)
+    assert len(exchange.requests) == len(answers)
+    assert isinstance(outcome, Failed)
+    assert outcome.may_have_been_done
+
+
 BOB = {"id": "77", "userName": "bob@example.com", "title": "Chief", "active": True}
 
 
