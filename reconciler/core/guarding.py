@@ -101,6 +101,6 @@ class Guards:
         link = operation.record.link
         if operation.word == "adopt" or link is None:
             return False  # an account that is taken over becomes what the rules say, as its other values do
-        if link.disabled_at is not None:
+        if link.is_ours_if_off:
             return False  # it was us who disabled it
         return any(c.path == self.active and c.old is False and c.new is True for c in operation.changes)

@@ -9,7 +9,7 @@ from reconciler.core.decisions import LEAVERS, Decision, Judged, Leave, Operatio
 from reconciler.core.model import Action, Cause, Change, DeprovisionAction, Job, ObjectRules, Resource
 from reconciler.core.outcomes import Account
 from reconciler.core.profile import Profile
-from reconciler.core.records import Link, Record, Verdict
+from reconciler.core.records import BY_OTHERS, Link, Record, Verdict
 from reconciler.core.scoping import Leaving
 
 CAUSES = frozenset(str(cause) for cause in Cause)
@@ -75,7 +75,8 @@ class Deprovisioning:
                 return Leave(f"{standing.why}; delete is not among the actions", "DeleteNotAllowed", verdict)
             case DeprovisionAction.DELETE | DeprovisionAction.DISABLE:
                 pass  # who may not be deleted is disabled at least
-        if link.disabled_at is not None and (found is None or not _is_active(found.resource, self.profile.active)):
+        shown_on = found is not None and _is_active(found.resource, self.profile.active)
+        if (link.disabled_at is not None and not shown_on) or self.stays_off(record, link, standing, found):
             return self.settled(record, link, standing, now)
         if not self.can_disable:
             return Leave(f"{standing.why}; nothing is mapped to {self.profile.active}", "DisableNotAllowed", verdict)
@@ -84,7 +85,7 @@ class Deprovisioning:
         waits = self.waits(record, link, standing, now)
         if waits is not None:
             return waits
-        agreed = diffing.as_kept(link, found, self.profile.active, self.hidden)
+        agreed = self.agreed(link, found)
         if agreed.get(self.profile.active) is False:
             return self.settled(record, link, standing, now)
         changes = (Change(self.profile.active, agreed.get(self.profile.active), False),)
@@ -153,12 +154,30 @@ class Deprovisioning:
         if not grace or standing.forced or link.disabled_at is not None:
             return None
         until = now + grace
-        waited = record.verdict in LEAVERS or (record.verdict is Verdict.UNKNOWN and record.escrow is None)
-        if waited and record.due_at is not None:
+        if _had_left(record) and record.due_at is not None:
             until = min(until, record.due_at)
         if until <= now:
             return None
         return Leave(f"{standing.why}; waits {grace / 86400:g} days", "GracePeriod", verdict_of(standing), due_at=until)
+
+    def stays_off(self, record: Record, link: Link, standing: Leaving, found: Account | None) -> bool:
+        """Whether the account of somebody who had left was seen off, not by us, and has not been seen on since.
+
+        Whom a person takes out is sent the disable all the same.
+        """
+        if link.disabled_because != BY_OTHERS or not _had_left(record) or standing.forced:
+            return False
+        return found is None or not _is_active(found.resource, self.profile.active)
+
+    def agreed(self, link: Link, found: Account | None) -> Resource:
+        """Return what the account of a leaver has, as far as it matters (`diffing.as_kept`).
+
+        Where it is off because the target did not keep our enable it counts as on: the disable that it is sent is ours.
+        """
+        agreed, active = diffing.as_kept(link, found, self.profile.active, self.hidden), self.profile.active
+        if link.disabled_at is None and link.is_ours_if_off and agreed.get(active) is False:
+            return {**agreed, active: True}
+        return agreed
 
     def settled(self, record: Record, link: Link, standing: Leaving, now: float) -> Operation | Leave:
         """Return what is left to do for an account that is disabled: the delete when its time comes."""
@@ -203,6 +222,11 @@ def disabled_again(delete: Operation, shown: Account, profile: Profile) -> Opera
         changes=(Change(profile.active, True, False),),
         after_disable=False,
     )
+
+
+def _had_left(record: Record) -> bool:
+    """Whether the last that was decided is that somebody leaves; of whom nothing is known now has not come back."""
+    return record.verdict in LEAVERS or (record.verdict is Verdict.UNKNOWN and record.escrow is None)
 
 
 def _is_active(resource: Resource, active: str) -> bool:

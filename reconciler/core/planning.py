@@ -102,9 +102,12 @@ class Planner:
         if isinstance(standing, Leaving):
             if mapped.ignored or mapped.problems or not self.leaving.disables(standing):
                 return self.leaving.plan(judged, link, standing, now)
-            waits = self.leaving.waits(record, link, standing, now)
-            if waits is not None:
+            if self.leaving.stays_off(record, link, standing, judged.found):
+                agreed = {**agreed, active: False}
+            elif (waits := self.leaving.waits(record, link, standing, now)) is not None:
                 return waits
+            else:
+                agreed = self.leaving.agreed(link, judged.found)
             if agreed.get(active) is False:
                 settled = self.leaving.settled(record, link, standing, now)
                 if isinstance(settled, Operation):

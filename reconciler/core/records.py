@@ -41,12 +41,21 @@ class Link:
     disabled_at: float | None = None
     """When we disabled it; only what we disabled is ever enabled again."""
     disabled_because: str = ""
-    """A cause, a verdict, or `BY_OTHERS`: then it is off, its owner has left, and we have not disabled it."""
+    """A cause, a verdict, or `BY_OTHERS`: then it is off, its owner has left, and we have not disabled it.
+
+    A cause or verdict without `disabled_at`: we have enabled it since, and the target said yes and showed it off. It
+    counts as on, since a late answer may have shown it so; where it is seen off still, it is off by us.
+    """
     delete_at: float | None = None
     unkept: dict[str, int] = field(default_factory=dict)
     """Path → how often the target took the value and did not keep it."""
     changed: dict[str, int] = field(default_factory=dict)
     """Path → how often we changed it, of those that the target lets be changed so and so often."""
+
+    @property
+    def is_ours_if_off(self) -> bool:
+        """Whether it is off by us, if it is off."""
+        return self.disabled_at is not None or self.disabled_because not in ("", BY_OTHERS)
 
 
 @dataclass(slots=True)

@@ -20,11 +20,16 @@ NEARLY = 0.8
 
 
 def done(
-    operation: Operation, account: Account | None, delete_after_seconds: float | None, active: str, now: float
+    operation: Operation,
+    account: Account | None,
+    delete_after_seconds: float | None,
+    active: str,
+    now: float,
+    missing: Collection[str] = (),
 ) -> Record:
     """Return the operation's own record, brought to what holds after the target did it.
 
-    `account` is the one that was created or adopted.
+    `account` is the one that was created or adopted, `missing` what the target does not show as it was sent.
     """
     record = operation.record
     record.verdict, record.why, record.fingerprint = operation.verdict, operation.why, operation.fingerprint
@@ -54,7 +59,8 @@ def done(
         if operation.cause is not None and delete_after_seconds is not None:
             record.link.delete_at = now + delete_after_seconds
     elif (link.disabled_at is not None or link.disabled_because) and link.agreed.get(active) is not False:
-        record.link = replace(link, disabled_at=None, disabled_because="", delete_at=None)
+        because = _why_if_off(operation, link, active, missing)
+        record.link = replace(link, disabled_at=None, disabled_because=because, delete_at=None)
     if operation.beside is not None:
         record.link = _off_or_on(record.link, operation.beside, now)
     record.due_at = earliest(record.link.delete_at, operation.due_at)
@@ -63,6 +69,15 @@ def done(
     elif record.due_at is None and record.verdict is Verdict.GONE:
         record.due_at = WHEN_ALL_ARE
     return record
+
+
+def _why_if_off(operation: Operation, link: Link, active: str, missing: Collection[str]) -> str:
+    """Return why we had disabled an account that counts as on now, where the target has not shown that it is."""
+    says_nothing = link.disabled_at is None and operation.account is None
+    says_nothing = says_nothing and all(change.path != active for change in operation.changes)
+    if not link.is_ours_if_off or not (says_nothing or active in missing):
+        return ""
+    return link.disabled_because or str(operation.verdict)
 
 
 def to_be_sent(record: Record, paths: Collection[str], account: Account, now: float) -> None:
@@ -182,7 +197,9 @@ def looked_at(record: Record, shown: Resource, active: str, hidden: frozenset[st
     was_on, is_on = link.agreed.get(active) is not False, shown.get(active) is not False
     link = as_shown(link, shown, active, hidden)
     if was_on and not is_on:
-        link = replace(link, disabled_at=record.attempted_off_at, disabled_because="", delete_at=None)
+        not_kept = record.attempted_off_at is None and link.disabled_at is None and link.is_ours_if_off
+        because = link.disabled_because if not_kept else ""
+        link = replace(link, disabled_at=record.attempted_off_at, disabled_because=because, delete_at=None)
     return replace(record, link=link, attempted_at=None, attempted_off_at=None)
 
 
@@ -324,7 +341,7 @@ def compared(link: Link, account: Account, kind: Kind, profile: Profile) -> Link
     """Return the link after a look at the account itself.
 
     What it shows counts as agreed, but where it differs from what was agreed: that value was not kept, once at least,
-    and is remembered so that it is not sent for ever.
+    and is remembered so that it is not sent for ever. What is shown on is off by nobody.
     """
     shown = account.resource
     agreed, counts = dict(shown), dict[str, int]()
@@ -339,4 +356,7 @@ def compared(link: Link, account: Account, kind: Kind, profile: Profile) -> Link
                 agreed[path] = last
             elif path in link.unkept:
                 del agreed[path]
-    return replace(link, agreed=agreed, unkept=counts)
+    link = replace(link, agreed=agreed, unkept=counts)
+    if link.disabled_at is None and link.disabled_because and shown.get(profile.active) is not False:
+        link.disabled_because = ""
+    return link

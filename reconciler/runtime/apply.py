@@ -219,7 +219,7 @@ class Applier:
         warning = not_kept(missing or (), counts)
         verdict_before = operation.record.verdict
         record = settling.done(
-            operation, account, self._job.deprovision.delete_after_seconds, self._profile.active, now
+            operation, account, self._job.deprovision.delete_after_seconds, self._profile.active, now, missing or ()
         )
         if late and account is not None:
             settling.to_be_sent(record, late, account, now)

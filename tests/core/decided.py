@@ -35,7 +35,7 @@ from reconciler.core.model import (
 from reconciler.core.outcomes import Account
 from reconciler.core.planning import Planner
 from reconciler.core.profile import Profile, TargetAttribute, ValueType
-from reconciler.core.records import Escrow, Link, Record, Verdict
+from reconciler.core.records import BY_OTHERS, Escrow, Link, Record, Verdict
 from reconciler.core.scoping import InScope, Leaving
 
 PAGE = Path(__file__).parent / "decided.txt"
@@ -114,6 +114,8 @@ ACCOUNTS: Mapping[str, tuple[Link | None, Mapping[str, Any]]] = {
     "off for long, by us": (_off(31), {"verdict": Verdict.INACTIVE}),
     "off, by the mapping": (_off(99, "in_scope"), {}),
     "off, by somebody": (_link(OFF), {}),
+    "off, by somebody, as was seen": (_link(disabled_because=BY_OTHERS), {"verdict": Verdict.INACTIVE}),
+    "on, and was off by us": (_link(disabled_because="inactive"), {}),
     "adopted": (replace(_link(), origin="adopted"), {}),
     "left two days ago": (_link(), {"verdict": Verdict.GONE, "due_at": NOW + 5 * DAY}),
     "left long ago": (_link(), {"verdict": Verdict.GONE, "due_at": NOW - DAY}),

@@ -21,7 +21,7 @@ from reconciler.core.model import (
 )
 from reconciler.core.outcomes import Account
 from reconciler.core.profile import Profile
-from reconciler.core.records import Link, Record, Verdict
+from reconciler.core.records import BY_OTHERS, Link, Record, Verdict
 
 USERS = ObjectRules(
     "user",
@@ -83,6 +83,8 @@ def test_what_takes_something_away_falls_under_one_safeguard(
         (operation("enable", ENABLE), ("locked",)),
         (operation("enable", ENABLE, RENAME), ("locked", "renames")),
         (operation("enable", ENABLE, disabled_at=1.0), ()),
+        (operation("enable", ENABLE, disabled_because="gone"), ()),
+        (operation("enable", ENABLE, disabled_because=BY_OTHERS), ("locked",)),
         (operation("update", ENABLE, linked=False), ()),
         (operation("update", Change("active", None, True)), ()),
         (operation("update", Change("active", False, None)), ()),

@@ -179,6 +179,43 @@ def test_a_look_at_an_account_that_is_as_agreed_forgets_what_was_counted() -> No
     assert (seen.agreed, seen.unkept) == ({"title": "CHIEF"}, {})
 
 
+OFF_BY_US: dict[str, Any] = {"disabled_at": NOW - DAY, "disabled_because": "gone", "delete_at": NOW + DAY}
+
+
+@pytest.mark.parametrize(
+    ("before", "changed", "missing", "because"),
+    [
+        (OFF_BY_US, "active", ("active", "title"), "gone"),
+        (OFF_BY_US, "active", ("title",), ""),
+        ({"disabled_at": NOW - DAY}, "active", ("active",), "in_scope"),
+        ({"disabled_because": "gone"}, "active", ("active",), "gone"),
+        ({"disabled_because": "gone"}, "active", (), ""),
+        ({"disabled_because": "gone"}, "title", (), "gone"),
+        ({"disabled_because": BY_OTHERS}, "active", ("active",), ""),
+        ({}, "active", ("active",), ""),
+    ],
+)
+def test_an_enable_that_is_not_kept_leaves_the_account_off_by_us_if_it_was(
+    before: dict[str, Any], changed: str, missing: tuple[str, ...], because: str
+) -> None:
+    link = linked({"active": changed != "active"}, **before)
+    enable = operation("enable", Change(changed, False, True), link=link)
+    record = settling.done(enable, None, 30 * DAY, "active", NOW, missing)
+    assert record.link is not None
+    assert record.link == linked({"active": True, changed: True}, disabled_because=because)
+    assert record.due_at is None
+
+
+@pytest.mark.parametrize(("shown", "because"), [(False, "gone"), (True, "")])
+def test_an_account_that_is_shown_on_is_off_by_nobody(*, shown: bool, because: str) -> None:
+    account = Account(TargetId("t1"), {"active": shown})
+    assert settling.compared(linked(disabled_because="gone"), account, "user", PROFILE).disabled_because == because
+    doubtful = Record("user", SourceId("s1"), link=linked(disabled_because="gone"), attempted_at=NOW)
+    looked = settling.looked_at(doubtful, account.resource, "active")
+    assert looked.link is not None
+    assert (looked.link.disabled_at, looked.link.disabled_because) == (None, because)
+
+
 # --- what may have been done ---------------------------------------------------------------------------------------
 
 

@@ -574,3 +574,96 @@ async def test_a_404_does_not_delete_an_account_that_is_there(company: Company, 
     assert done(await company.cycle()) == {"failure": 1}
     assert done(await company.cycle()) == {"delete": 1}
     assert len(server.users) == 1
+
+
+# --- somebody else disabled her, or the app did not take our enable -----------------------------------------------
+
+
+async def back_without_being_switched_on(company: Company, server: ScimServer) -> None:
+    """Have ann back, and her account off as we left it: the app took the enable, and has not done it."""
+    company.people(*EVERYBODY)
+    await company.cycle()
+    gone(company)
+    assert done(await company.cycle()) == {"disable": 1}
+    company.people(*EVERYBODY)
+    server.quirks = Quirks(patch_silent_no_op=("active",))
+    assert done(await company.cycle()) == {"enable": 1}
+    server.quirks = Quirks()
+    (last,) = (await company.log(user="ann"))[-1:]
+    assert (last["status"], last["reason"]) == ("warning", "the target does not keep: active")
+
+
+async def test_who_was_not_switched_on_is_still_one_whom_we_disabled(company: Company, server: ScimServer) -> None:
+    await back_without_being_switched_on(company, server)
+    company.users["ann"]["jobTitle"] = "Manager"
+    assert done(await company.cycle()) == {"update": 1}
+    assert done(await company.cycle(full=True)) == {"enable": 1}, "it needs no person's word"
+    assert server.user(ANN)["active"] is True
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("leave", [gone, inactive])
+async def test_who_was_not_switched_on_and_leaves_again_is_deleted_in_time(
+    company: Company, server: ScimServer, leave: Leave, *, full: bool
+) -> None:
+    await back_without_being_switched_on(company, server)
+    company.clock.turn(20 * DAY)
+    leave(company)
+    assert done(await company.cycle(full=full)) == {"disable": 1}
+    company.clock.turn(29 * DAY)
+    assert done(await company.cycle(full=full)) == {}, "the days count from the last time"
+    company.clock.turn(1 * DAY)
+    assert done(await company.cycle()) == {"delete": 1}
+
+
+async def test_who_was_seen_on_since_and_is_locked_by_somebody_else_is_not_ours(
+    company: Company, server: ScimServer
+) -> None:
+    await back_without_being_switched_on(company, server)
+    server.user(ANN)["active"] = True  # it only took its time
+    assert done(await company.cycle(full=True)) == {}
+    server.user(ANN)["active"] = False
+    assert (await company.cycle(full=True)).state == "held"
+    gone(company)
+    assert done(await company.cycle(full=True)) == {}
+    company.clock.turn(31 * DAY)
+    assert done(await company.cycle()) == {}
+
+
+@pytest.mark.parametrize("leave", [gone, inactive, other_department])
+async def test_whom_somebody_else_disabled_is_not_disabled_later_and_deleted_for_it(
+    company: Company, server: ScimServer, leave: Leave
+) -> None:
+    company.tables = FILTER + '[jobs.app.deprovision]\ndisable_after = "7d"\n'
+    company.people(*EVERYBODY)
+    await company.cycle()
+    server.user(ANN)["active"] = False
+    leave(company)
+    for full in (True, True, True, False, False):
+        assert done(await company.cycle(full=full)) == {}
+        company.clock.turn(7 * DAY)
+    (last,) = (await company.log(user="ann"))[-1:]
+    assert last["reason"].endswith("waits 7 days")
+    assert (await company.overdue()).people == ()
+    company.clock.turn(31 * DAY)
+    assert done(await company.cycle()) == {}
+
+
+@pytest.mark.parametrize(("leave", "sent"), [(inactive, {"update": 1}), (other_department, {})])
+async def test_a_change_of_whom_somebody_else_disabled_does_not_make_it_ours(
+    company: Company, server: ScimServer, leave: Leave, sent: dict[str, int]
+) -> None:
+    company.tables = FILTER
+    company.people(*EVERYBODY)
+    await company.cycle()
+    server.user(ANN)["active"] = False
+    leave(company)
+    assert done(await company.cycle(full=True)) == {}
+    company.users["ann"]["jobTitle"] = "Alumna"
+    assert done(await company.cycle()) == sent
+    company.clock.turn(31 * DAY)
+    assert done(await company.cycle()) == {}
+    server.user(ANN)["active"] = True
+    assert done(await company.cycle(full=True)) == {"disable": 1}, "somebody has switched it on"
+    company.clock.turn(30 * DAY)
+    assert done(await company.cycle()) == {"delete": 1}
