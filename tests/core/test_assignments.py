@@ -201,3 +201,10 @@ def test_groups_of_other_scopes_are_left_to_their_filter() -> None:
     for scope in (Scope.ALL, Scope.ROLES):
         answer = Assignments.compile(job(scope, roles=(SELLER,))).entitle_group(group("g1", "x"), GROUPS)
         assert isinstance(answer, Entitled)
+
+
+@pytest.mark.parametrize("value", [None, "", 5, ["Ann@Example.com"], {"value": "Ann@Example.com"}, True])
+def test_only_a_text_is_a_name_by_which_somebody_is_assigned(value: object) -> None:
+    of = job(assigned=(AssignedUser("ann@example.com"), AssignedUser("")))
+    assert isinstance(entitle(of, {"userPrincipalName": value}), NotEntitled)
+    assert entitle(of, {"userPrincipalName": value, "mail": "ANN@example.com"}) == Entitled("assigned directly")

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from reconciler.core.characters import levelled
+from reconciler.core.characters import is_odd, levelled, plain
 from reconciler.core.model import Entry, SourceId
 
 FINE = {"name": "Ann", "tags": ["a", 1, None, True, 2.5], "manager": {"id": "7"}, "written out": "\\u0000"}
@@ -31,3 +31,12 @@ def test_a_value_is_kept_without_what_cannot_be(value: Any, kept: Any) -> None:
     assert entry.attributes == {**FINE, "odd": kept}
     assert changed == ([] if value == kept else ["odd"])
     assert orjson.loads(orjson.dumps(entry.attributes)) == entry.attributes
+
+
+@pytest.mark.parametrize(
+    ("text", "odd"),
+    [("", False), ("Ann", False), ("Zoë \U0001f600", False), ("An\0n", True), ("é\ud83d", True), ("\udc00", True)],
+)
+def test_a_text_that_cannot_be_kept_as_it_is_is_known(text: str, odd: bool) -> None:
+    assert is_odd(text) is odd
+    assert (plain(text) == text) is not odd

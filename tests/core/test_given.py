@@ -16,7 +16,7 @@ from reconciler.core.assignments import (
     NotEntitled,
     nobody_assigned,
 )
-from reconciler.core.given import Given, GivenAssignment
+from reconciler.core.given import Given, GivenAssignment, Reaching
 from reconciler.core.model import AppRole, AssignedUser, Cause, Entry, Job, Scope, SourceId
 
 ANN, CREW = SourceId("ann"), SourceId("crew")
@@ -118,3 +118,10 @@ def test_a_group_takes_part_that_is_assigned_itself() -> None:
 
 def test_other_scopes_do_not_ask_the_source() -> None:
     assert Assignments.compile(job(scope=Scope.ALL)).given.app is None
+
+
+def test_what_decides_is_the_role_and_whether_it_is_known_and_not_the_name_of_the_group() -> None:
+    by_crew = Reaching("group Crew", "through Crew", AGENT)
+    assert by_crew.decides == ("agent", "Agent") == by_crew._replace(through="group Team", how="through Team").decides
+    assert by_crew._replace(role=None).decides == ("", "")
+    assert by_crew._replace(role=None, role_unknown="not shown").decides == ("", "not shown")

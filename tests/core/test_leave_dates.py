@@ -104,3 +104,14 @@ def test_an_unreadable_date_is_unknown_and_hides_no_other_cause() -> None:
     assert "soon" not in standing.why, "no value of a person"
     inactive = Leaving(Cause.INACTIVE, "accountEnabled was false")
     assert judge(inactive, {"leaves": "soon"}, RULE, END) == (inactive, None)
+
+
+def test_what_was_not_known_when_the_day_came_is_still_said_to_be_unknown() -> None:
+    unknown, _ = judge(StandingUnknown("groups not read"), DATED, RULE, END)
+    assert unknown == Leaving(Cause.INACTIVE, "leaves has passed", unsettled="groups not read")
+    unassigned = Leaving(Cause.ROLE_LOST, "no role", unsettled="groups not read")
+    standing, until = judge(unassigned, DATED, RULE, END)
+    assert (standing, until) == (
+        Leaving(Cause.INACTIVE, "leaves has passed", unassigned, unsettled="groups not read"),
+        None,
+    )

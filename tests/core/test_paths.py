@@ -80,31 +80,51 @@ def test_the_type_of_a_literal_is_part_of_the_path() -> None:
     assert canonical("roles[primary eq 1].value") != canonical("roles[primary eq true].value")
 
 
+_FILTER_LITERAL = 'a filter compares with a "text" in quotes, true, false or a number'
+_NO_ATTRIBUTE = "names a schema and no attribute of it; write urn:…:attribute"
+_NOT_NAMED = "an extension is named as urn:…:attribute"
+_NOT_JSON = "the text in the filter is not a JSON string or number"
+_OTHER_THAN_EQ = 'a filter in a path compares with eq, as in [type eq "work"]'
+
+
 @pytest.mark.parametrize(
-    ("text", "position", "says"),
+    ("text", "position", "problem"),
     [
-        ("", 0, "empty"),
-        ("   ", 0, "empty"),
-        ("name..givenName", 5, "name is missing"),
-        ("emails[type eq work].value", 15, "quotes"),
-        ('emails[type co "work"].value', 11, "compares with eq"),
-        ('emails[type eq "work".value', 21, "not closed"),
-        ('name.emails[type eq "work"]', 11, "only follow the attribute"),
-        ('emails[type eq "\\ud800"].value', 15, "half a character"),
-        ("levels[weight eq 1e999]", 17, "too large"),
-        ("display Name", 7, "unexpected"),
-        (ENTERPRISE_SCHEMA, len(ENTERPRISE_SCHEMA) - 4, "no attribute"),
-        (f"{ENTERPRISE_SCHEMA}.manager", len(ENTERPRISE_SCHEMA) - 4, "no attribute"),
-        ("urn:", 0, "urn:…:attribute"),
-        (f"{ENTERPRISE_SCHEMA}:", len(ENTERPRISE_SCHEMA) + 1, "name is missing"),
+        ("", 0, "the path is empty"),
+        ("   ", 0, "the path is empty"),
+        ("name..givenName", 5, "an attribute name is missing"),
+        ("name.", 5, "an attribute name is missing"),
+        (" 1a", 1, "an attribute name is missing"),
+        ("emails[type eq work].value", 15, _FILTER_LITERAL),
+        ('emails[type eq "work].value', 15, _FILTER_LITERAL),
+        ('emails[type co "work"].value', 11, _OTHER_THAN_EQ),
+        ("emails[type]", 11, _OTHER_THAN_EQ),
+        ('emails[type eq "work".value', 21, "the filter is not closed by ]"),
+        ('emails[type eq "work" or a eq 1]', 21, "the filter is not closed by ]"),
+        ('emails[type eq "work" and ]', 26, "an attribute name is missing"),
+        ('name.emails[type eq "work"]', 11, "a filter can only follow the attribute itself"),
+        ('emails[type eq "work"][a eq 1]', 22, "a filter can only follow the attribute itself"),
+        ('emails[type eq "\\ud800"].value', 15, "the text in the filter holds half a character"),
+        ("emails[type eq '\ud800'].value", 15, "the text in the filter holds half a character"),
+        ('emails[type eq "\\x"].value', 15, _NOT_JSON),
+        ("levels[weight eq 007]", 17, _NOT_JSON),
+        ("levels[weight eq 1e999]", 17, "the number in the filter is too large"),
+        ("display Name", 7, "unexpected ' '"),
+        ("name:givenName", 4, "unexpected ':'"),
+        (ENTERPRISE_SCHEMA, len(ENTERPRISE_SCHEMA) - 4, _NO_ATTRIBUTE),
+        (f" {ENTERPRISE_SCHEMA.upper()} ", len(ENTERPRISE_SCHEMA) - 3, _NO_ATTRIBUTE),
+        (f"{ENTERPRISE_SCHEMA}.manager", len(ENTERPRISE_SCHEMA) - 4, _NO_ATTRIBUTE),
+        ("urn:example:2.0:Group", 16, _NO_ATTRIBUTE),
+        ("urn:", 0, _NOT_NAMED),
+        (" urn:a b:c", 1, _NOT_NAMED),
+        (f"{ENTERPRISE_SCHEMA}:", len(ENTERPRISE_SCHEMA) + 1, "an attribute name is missing"),
     ],
 )
-def test_what_is_no_path_is_refused_with_its_place(text: str, position: int, says: str) -> None:
+def test_what_is_no_path_is_refused_with_its_place(text: str, position: int, problem: str) -> None:
     with pytest.raises(PathError) as refused:
         canonical(text)
-    assert refused.value.position == position
-    assert str(refused.value) == f"{refused.value.problem} (at character {position + 1})"
-    assert says in refused.value.problem
+    assert (refused.value.problem, refused.value.position) == (problem, position)
+    assert str(refused.value) == f"{problem} (at character {position + 1})"
 
 
 USER: dict[str, Any] = {
@@ -175,6 +195,33 @@ def test_no_manager_is_none_however_the_target_shows_it(shown: object) -> None:
     assert read({ENTERPRISE_SCHEMA: {"manager": shown}}, MANAGER) is None
 
 
+def test_a_reference_may_be_anything_and_what_is_no_reference_stays_as_it_is() -> None:
+    reference = reader("boss.of", reference=True)
+    for shown, found in [
+        ([{"value": "7"}, {"value": "8"}], [{"value": "7"}, {"value": "8"}]),
+        (["7", "8"], ["7", "8"]),
+        ([["7"]], ["7"]),
+        ({"id": "7"}, None),
+        ({"value": 0, "Value": "7"}, 0),
+        ({"valu": "7", "VALUE": "8", "values": "9"}, "8"),
+        (False, False),
+    ]:
+        assert reference({"boss": {"of": shown}}) == found
+
+
+def test_an_element_that_is_chosen_takes_the_parts_of_a_value_or_the_value() -> None:
+    body: dict[str, Any] = {"EMAILS": [{"TYPE": "work", "value": "old"}, "odd"]}
+    write(body, 'emails[type eq "work"]', {"value": "a@w", "primary": True})
+    write(body, 'emails[type eq "home"]', "a@h")
+    assert body == {
+        "EMAILS": [
+            {"TYPE": "work", "value": "a@w", "primary": True},
+            "odd",
+            {"type": "home", "value": "a@h"},
+        ]
+    }
+
+
 def test_many_writes_make_one_nested_body() -> None:
     body: dict[str, Any] = {}
     for path, value in [
@@ -216,10 +263,18 @@ def test_a_later_write_leaves_an_earlier_value_as_it_was_given() -> None:
 
 
 def test_a_write_never_runs_over_a_value_that_is_in_the_way() -> None:
-    with pytest.raises(PathError, match="name"):
-        write({"name": "Ann"}, "name.givenName", "Ann")
-    with pytest.raises(PathError, match="emails"):
-        write({"emails": "a@w"}, 'emails[type eq "work"].value', "a@w")
+    for body, path, why in [
+        ({"name": "Ann"}, "name.givenName", "name.givenName cannot be written: name has a value of its own already"),
+        (
+            {"emails": "a@w"},
+            'emails[type eq "work"].value',
+            'emails[type eq "work"].value cannot be written: emails has a value of its own already',
+        ),
+        ({"name": {"a": []}}, "name.a.b", "name.a.b cannot be written: a has a value of its own already"),
+    ]:
+        with pytest.raises(PathError) as refused:
+            write(body, path, "x")
+        assert (refused.value.problem, refused.value.position) == (why, 0)
 
 
 @pytest.mark.parametrize(

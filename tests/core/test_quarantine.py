@@ -18,6 +18,7 @@ from reconciler.core.quarantine import (
     by_fault,
     by_source,
     by_test,
+    lifted,
     next_turn,
     passing_time,
     resumed,
@@ -326,3 +327,15 @@ def test_no_two_notices_of_a_series_are_the_same() -> None:
     first = after_cycle(TERMS, Standing(), REFUSED, START)[1][0]
     second = after_cycle(TERMS, Standing(), REFUSED, START + DAY)[1][0]
     assert first.key != second.key
+
+
+def test_who_lifts_a_quarantine_is_told_to_people() -> None:
+    standing = replace(entered(), stopped_at=START + DAY)
+    free, told = lifted("app", standing, START + 2 * DAY, how="a person restarted the job")
+    assert [(notice.kind, notice.facts["how"]) for notice in told] == [
+        (NoticeKind.QUARANTINE_LEFT, "a person restarted the job")
+    ]
+    assert (free.quarantine, free.stopped_at, free.goes_on_since) == (None, None, START + 2 * DAY)
+    assert NoticeKind.QUARANTINE_REMINDER not in free.alerted
+    again, told = lifted("app", replace(free, stopped_at=START), START + 3 * DAY, how="a person restarted the job")
+    assert (again, list(told)) == (free, [])

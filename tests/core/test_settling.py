@@ -470,3 +470,33 @@ def test_who_is_gone_is_due_when_everybody_is_looked_at() -> None:
     dated = operation("update", Change("title", None, "x"), link=linked())
     dated.due_at = NOW + 7
     assert after(dated).due_at == NOW + 7
+
+
+# --- what is sent once more, and who is back ---------------------------------------------------------------------
+
+
+def test_what_could_not_go_with_a_create_is_sent_by_the_next_cycle() -> None:
+    link = linked({"active": True, "title": "Engineer", "nick": "Annie", "floor": 3})
+    record = Record("user", SourceId("s1"), fingerprint=b"now", link=link)
+    account = Account(TargetId("t1"), {"title": "Intern", "userName": "ann"})
+    settling.to_be_sent(record, ["title", "nick"], account, NOW)
+    assert record.link is not None
+    assert record.link.agreed == {"active": True, "title": "Intern", "floor": 3}, "of these paths what it shows"
+    assert (record.fingerprint, record.due_at, record.attempted_at) == (None, NOW, NOW)
+    assert link.agreed["title"] == "Engineer", "who holds the old link sees no change"
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_who_is_back_counts_as_gone_no_more_and_her_time_begins_anew(verdict: Verdict) -> None:
+    record = Record("user", SourceId("s1"), verdict=verdict, off_since=NOW - DAY)
+    settling.is_back(record)
+    left = (Verdict.INACTIVE, Verdict.ROLE_LOST, Verdict.OUT_OF_SCOPE, Verdict.GONE)
+    assert (record.verdict, record.off_since) == (Verdict.NEW if verdict in left else verdict, None)
+
+
+def test_the_first_change_counts_as_one() -> None:
+    record = Record("user", SourceId("s1"), link=linked())
+    counted, said = settling.numbered(record, (Change("userName", "a", "b"),), NUMBERED)
+    assert counted.link is not None
+    assert (counted.link.changed, said) == ({"userName": 1}, "")
+    assert record.link == linked()
