@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import ROUND_DOWN, ROUND_HALF_UP, ROUND_UP, Decimal
+from decimal import Context as DecimalContext
 from math import ceil, floor, fsum, prod, sqrt
 
 from reconciler.language import values
@@ -25,6 +26,8 @@ from reconciler.language.values import Context, Value
 
 _DIGITS_MAX = 15
 _BITS_MAX = 2**48
+_ROOM = DecimalContext(prec=2 * _DIGITS_MAX)
+"""For as many digits before the point as after it."""
 
 
 def _rounding(function: str, mode: str) -> Callable[[Value, Value], int | float]:
@@ -33,7 +36,7 @@ def _rounding(function: str, mode: str) -> Callable[[Value, Value], int | float]
         found = Decimal(str(number(value, function)))
         if abs(found) >= 10**15:
             return plain_number(number(value, function), function)
-        return plain_number(float(found.quantize(Decimal(1).scaleb(-places), mode)), function)
+        return plain_number(float(found.quantize(Decimal(1).scaleb(-places), mode, _ROOM)), function)
 
     return rounded
 
@@ -126,7 +129,7 @@ def _from_system(name: str, written: str, function: str) -> int:
         found = int(written or "0", base)
     except ValueError:
         raise wrong_number(f"{function} cannot read this number") from None
-    if len(written) > digits or (written[:1] in "+-_" and name != "DEC") or "_" in written:
+    if len(written) > digits or (written.startswith(("+", "-")) and name != "DEC") or "_" in written:
         raise wrong_number(f"{function} cannot read this number")
     if name != "DEC" and len(written) == digits and found >= base**digits // 2:
         # the first of ten digits carries the sign

@@ -42,10 +42,8 @@ def _written(node: Node) -> str:
     match node:
         case Constant(value=str() as value):
             return '"' + value.replace('"', '""') + '"'
-        case Constant(value=float() as value):
-            return format(value, "f") if "e" in repr(value) else repr(value)
         case Constant(value=value):
-            return str(value)
+            return str(value).upper()  # 1E-07
         case Attribute(name=name):
             return f"[{name}]"
         case Word(name=name):

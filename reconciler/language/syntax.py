@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 
 from reconciler.errors import ExpressionSyntaxError
 from reconciler.language.cursor import DIGITS_MAX, FOREIGN_QUOTES, Cursor
@@ -46,7 +47,9 @@ def render(node: Node) -> str:
         case Constant(value=str() as value):
             return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
         case Constant(value=float() as value):
-            return format(value, "f") if "e" in repr(value) else repr(value)
+            # without an exponent, which the language does not have, and with its point: it is no whole number
+            digits = format(Decimal(repr(value)), "f")
+            return digits if "." in digits else f"{digits}.0"
         case Constant(value=value):
             return str(value)
         case Attribute(name=name):

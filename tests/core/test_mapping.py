@@ -477,3 +477,6 @@ def test_whether_somebody_is_in_a_group_is_asked_by_its_name() -> None:
     assert rules.groups == {MemberOf("Crew")}
     assert rules.wanted(ANN, member_of=member_of).values == {"title": "crew"}
     assert asked == [MemberOf("Crew")]
+    nobody = rules.wanted(ANN)
+    why = "MemberOf has no answer here: no groups were given"
+    assert (nobody.values, nobody.failures) == ({}, (Failure("title", "ExpressionFailed", why),))

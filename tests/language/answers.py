@@ -55,9 +55,27 @@ HER: Mapping[str, Any] = {
     "number": "5",
     "name": "Ann Lee",
     "yes": True,
+    "no": False,
+    "everything": "".join(map(chr, range(33, 127))),
     "city": "ZÜRICH",
 }
-ODD = ("[nothing]", '""', "[text]", "[truth]", "[list]", "[day]", "[half]", "[least]", "[most]", "0", "1", '"2"')
+ODD = (
+    "[nothing]",
+    '""',
+    "[text]",
+    "[truth]",
+    "[list]",
+    "[day]",
+    "[half]",
+    "[least]",
+    "[most]",
+    "0",
+    "1",
+    '"2"',
+    "[no]",
+)
+COMPUTED = ("Now()", "Len([text])", "IsPresent([text])", 'Split([text], " ")')
+"""Calls in Entra's language that give a date, a number, a truth, a list: what an argument must be is known before."""
 
 
 def functions() -> list[tuple[str, str]]:
@@ -76,7 +94,7 @@ def answers(dialect: str, name: str) -> list[str]:
         for one in others:
             by_answer.setdefault(answer(text.replace(MARK, one), attributes), []).append(one)
         for found, ones in by_answer.items():
-            which = "" if MARK not in text else " | anything" if len(ones) == len(ODD) else f" | {' '.join(ones)}"
+            which = "" if MARK not in text else " | anything" if len(ones) == len(others) else f" | {' '.join(ones)}"
             lines[f"{text}{which} -> {found}"] = None
     return list(lines)
 
@@ -120,6 +138,7 @@ def _varied(dialect: str, name: str) -> Iterator[tuple[str, Sequence[str], Mappi
     """Yield each call with a mark in place of an argument, what is put there, and the attributes of the entry."""
     parse, render = (excel_syntax.parse, excel_syntax.render) if dialect == "excel" else (syntax.parse, syntax.render)
     mark = parse("=[mark]" if dialect == "excel" else "[mark]")
+    others = ODD if dialect == "excel" else (*ODD, *COMPUTED)
     for text, attributes in _known(dialect, name):
         call = next(one for one in walk(parse(text)) if isinstance(one, Call) and one.name.upper() == name.upper())
         given = call.arguments
@@ -127,7 +146,7 @@ def _varied(dialect: str, name: str) -> Iterator[tuple[str, Sequence[str], Mappi
         calls += [replace(call, arguments=(*given[:i], mark, *given[i + 1 :])) for i in range(len(given))]
         for one in calls:
             written = render(one).replace("[mark]", MARK)
-            yield written, ODD if MARK in written else [""], attributes
+            yield written, others if MARK in written else [""], attributes
 
 
 def _known(dialect: str, name: str) -> Sequence[tuple[str, Mapping[str, Any]]]:

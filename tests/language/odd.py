@@ -81,6 +81,16 @@ _READ = (
     ("HH 'Uhr'", "23 uhr"),
     ("o", "2026-03-09T04:05:06.1234567Z"),
     ("yyyyMMdd", " 20260309 "),
+    ("yyyy-MM-ddTHH:mm:sszzzZ", "2026-03-09T04:05:06+02:00Z"),
+    ("yyyy-MM-ddTHH:mm:ssZ", "2026-03-09T04:05:06z"),
+    ("yyyy-MM-dd zzz", "2026-03-09 +14:00"),
+    ("yyyy-MM-dd zzz", "2026-03-09 -14:01"),
+    ("yyyy-MM-dd z", "2026-03-09 +15"),
+    ("MMM d", "Dec 31"),
+    ("yyyy-MM-dd", "2026-02-30"),
+    ("yyyy-MM-ddzzz", "0001-01-01+01:00"),
+    ("h:mm", "12:05"),
+    ("h tt H", "1 PM 13"),
 )
 _PATTERNS = (
     *(
@@ -295,7 +305,38 @@ _CELLS = (
 )
 
 
-_REFUSED = ('SelectUniqueValue("a")', 'XLOOKUP("BE",Regions[X],Regions[name])', "BASE(1,2,256)", "LEN(BASE(1,2,255))")
+_REFUSED = (
+    *(".", "..", ".e1", "-.", "SelectUniqueValue([a], )", "FormatDateTime([a])", 'FormatDateTime([a], , "yyyy")'),
+    *('FormatDateTime([a], , , "yyyy")', 'FormatDateTime([a], "x", "yyyy", "yyyy")', "RandomString(300, 1, 1, 1, 1)"),
+    *("RandomString(3, 1, 1, 1, 1)", "RandomString(3, -1, 1, 1, 1)", "0.00000015", "10000000000000000.0"),
+    *('SelectUniqueValue("a")', 'XLOOKUP("BE",Regions[X],Regions[name])', "BASE(1,2,256)", "LEN(BASE(1,2,255))"),
+)
+_NUMERALS = (
+    *("", "0", "1", "7", "10", "777", "-1", "-0", "+1", "_1", "1_0", " 11 ", "2.9", "9", "F", "f", "G", "511", "512"),
+    *("-512", "-513", "536870911", "536870912", "-536870912", "-536870913", "549755813887", "549755813888"),
+    *("-549755813888", "-549755813889", "0111111111", "1000000000", "1111111111", "11111111111", "3777777777"),
+    *("4000000000", "7777777000", "7777777777", "1777", "7FFFFFFFFF", "8000000000", "FFFFFFFE00", "FFFFFFFDFF"),
+    *("FFFFFFFFFF", "FFC0000000", "1FF", "200", "99999999999999", "999999999999999", "9999999999999999"),
+)
+_SYSTEMS = ("BIN", "OCT", "DEC", "HEX")
+_PLACES = (*("0", "1", "4", "10", "11", "-1", "2.9"), '"x"', "[nothing]")
+_RADIXES = (*("1", "2", "8", "10", "16", "36", "37"), '"x"')
+_ROUNDED = ("0", "2.5", "-2.5", "2.45", "-2.449", "1234.5678", "-1234.5678", "0.000001", "1E14", "123456789012345678")
+_BITS = ("0", "1", "5", "-1", "281474976710655", "281474976710656", '"x"')
+_RANDOM = (
+    *("Guid()", "RandomString(1, 0, 0, 0, 0)", "RandomString(40, 0, 0, 0, 0)", "RandomString(40, 10, 10, 10, 10)"),
+    *("RandomString(256, 1, 0, 0, 0)", "RandomString(256, 0, 1, 0, 0)", "RandomString(256, 0, 0, 1, 0)"),
+    *("RandomString(256, 0, 0, 0, 1)", 'RandomString(40, 1, 0, 0, 1, "012345678abcdefghijklmnopqrstuvwxy")'),
+    'RandomString(4, 1, 0, 0, 0, "0123456789")',
+    'RandomString(4, 0, 0, 0, 0, "0123456789abcdefghijklmnopqrstuvwxyz")',
+    "RandomString(4, 0, 0, 0, 0, [everything])",
+    "RandomString(4, 0, 0, 0, 1, [everything])",
+    *("RandomString([nothing], 0, 0, 0, 0)", "RandomString([most], 0, 0, 0, 0)", "RandomString([half], 0, 0, 0, 0)"),
+    *("RandomString(4, [least], 0, 0, 0)", "RandomString(4, 1, [text], 0, 0)", "RandomString(4, 0, 0, [most], 0)"),
+    *("=RAND()", "=RANDBETWEEN(1,1)", "=RANDBETWEEN(1,6)", "=RANDBETWEEN(-3,3)", "=RANDBETWEEN(1.2,3.9)"),
+    *("=RANDBETWEEN(2,1)", "=RANDBETWEEN(1.2,1.9)", "=RANDBETWEEN(0,9007199254740991)", "=RANDBETWEEN([text],2)"),
+    *("=RANDBETWEEN(0,9007199254740992)", "=RANDBETWEEN(1,[text])"),
+)
 _OPERANDS = (
     "[nothing]",
     "[blank]",
@@ -352,5 +393,39 @@ def _sections() -> Iterator[tuple[str, Iterator[str]]]:
         for operator in operators:
             about = "a formula" if start else "an expression"
             yield f"{operator} in {about}", iter([f"{start}{a} {operator} {b}" for a in _OPERANDS for b in _OPERANDS])
+    yield "random values", iter(_RANDOM)
+    pairs = [(source, target) for source in _SYSTEMS for target in _SYSTEMS if source != target]
+    yield "number systems", (f'={one}2{other}("{n}")' for one, other in pairs for n in _NUMERALS)
+    placed = [(one, other) for one, other in pairs if other != "DEC"]
+    yield (
+        "places of numbers",
+        (
+            f'={one}2{other}("{n}",{p})'
+            for one, other in placed
+            for n in ("0", "101", "-1", "7777777777")
+            for p in _PLACES
+        ),
+    )
+    yield (
+        "numbers of a base",
+        (f"=BASE({n},{r},{p})" for n in ("0", "255", "-1", "1E16") for r in _RADIXES for p in _PLACES),
+    )
+    read = ("0", "10", "777", " 11 ", "F", "z", "_1", "2.9")
+    yield "numbers of a base that are read", (f'=DECIMAL("{n}",{r})' for n in read for r in _RADIXES)
+    yield (
+        "numbers that are rounded",
+        (
+            f"={function}({n},{digits})"
+            for function in ("ROUND", "ROUNDUP", "ROUNDDOWN", "TRUNC")
+            for n in _ROUNDED
+            for digits in ("0", "1", "-2", "15", "0.3")
+        ),
+    )
+    stepped = [(n, step) for n in _ROUNDED[:-1] for step in ("0", "1", "5", "0.3", "[text]")]
+    yield "numbers by steps", (f"={how}({n},{step})" for how in ("CEILING", "FLOOR") for n, step in stepped)
+    yield (
+        "numbers by bits",
+        (f"=BIT{how}({n},{other})" for how in ("AND", "OR", "XOR") for n in _BITS for other in _BITS),
+    )
     yield "numbers in formulas", (f"=TEXT({n}, {_excel(cell)})" for cell in _CELLS for n in _TEXTS)
     yield "dates in formulas", (f'=TEXT("{one}", {_excel(cell)})' for cell in _CELLS for one in _MOMENTS)

@@ -309,3 +309,46 @@ def test_a_formula_is_traced_like_every_expression() -> None:
         (1, "LEFT([name],3)", "Ann"),
         (2, "[name]", "Ann Lee"),
     ]
+
+
+def test_a_part_that_fails_or_lets_nothing_flow_says_so_in_its_step() -> None:
+    steps = trace("=IFERROR(LEFT([name],1)/0,IF(TRUE,IGNOREATTRIBUTEFLOW))", Context(HER))
+    assert [(step.depth, step.expression, step.value, step.error) for step in steps] == [
+        (0, "=IFERROR(LEFT([name],1)/0,IF(TRUE,IGNOREATTRIBUTEFLOW))", IGNORE_FLOW, None),
+        (1, "LEFT([name],1)/0", None, "#DIV/0! division by zero"),
+        (2, "LEFT([name],1)", "A", None),
+        (3, "[name]", "Ann Lee", None),
+        (1, "IF(TRUE,IGNOREATTRIBUTEFLOW)", IGNORE_FLOW, None),
+        (2, "TRUE", True, None),
+    ]
+    failed = trace(" =NOT([name]) ", Context(HER))
+    why = "#VALUE! NOT needs something that is true or false"
+    assert [(step.expression, step.value, step.error) for step in failed] == [
+        ("=NOT([name])", None, why),
+        ("[name]", "Ann Lee", None),
+    ]
+    nothing = trace("ToUpper(IgnoreFlowIfNullOrEmpty([nothing]))", Context(HER))
+    assert [(step.depth, step.value, step.error) for step in nothing] == [
+        (0, IGNORE_FLOW, None),
+        (1, IGNORE_FLOW, None),
+        (2, None, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("formula", "rounded"),
+    [
+        ("=ROUND(99999999999999.9,15)", 99999999999999.9),
+        ("=ROUND(99999999999999.9,0)", 100000000000000),
+        ("=ROUNDUP(1E14,15)", 100000000000000),
+        ("=TRUNC(-99999999999999.9,9)", -99999999999999.9),
+        ("=ROUNDDOWN(99999999999999.9,-13)", 90000000000000),
+    ],
+)
+def test_the_longest_numbers_are_rounded_to_any_digits(formula: str, rounded: float) -> None:
+    assert of(formula) == rounded
+
+
+@pytest.mark.parametrize("system", ["BIN", "OCT", "HEX"])
+def test_nothing_is_the_number_zero_in_every_system(system: str) -> None:
+    assert (of(f"={system}2DEC([nothing])"), of(f"=DEC2{system}([nothing])")) == (0, "0")

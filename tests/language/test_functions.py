@@ -8,6 +8,7 @@ import pytest
 
 from reconciler.errors import EvaluationError
 from reconciler.language import IGNORE_FLOW, IGNORE_OBJECT, Context, Redacted, compile_expression
+from reconciler.language.values import Choice, ask_later
 
 HER = {
     "name": "Ann",
@@ -392,3 +393,24 @@ def test_no_text_grows_without_bounds(expression: str, function: str) -> None:
         of(expression, {"long": "a" * 600_000})
     assert str(raised.value) == f"{function} would make a text of more than 1,000,000 characters"
     assert of(expression, {"long": "a" * 1_000}) is not None
+
+
+@pytest.mark.parametrize(
+    ("expression", "what"),
+    [
+        ("Guid()", "Guid()"),
+        ("RandomString(4, 1, 1, 1, 1)", "RandomString"),
+        ("=RAND()", "RAND"),
+        ("=RANDBETWEEN(1, 6)", "RANDBETWEEN"),
+    ],
+)
+def test_nothing_random_comes_of_nothing(expression: str, what: str) -> None:
+    with pytest.raises(EvaluationError) as raised:
+        of(expression)
+    assert str(raised.value) == f"{what} has no value here: nothing random was given"
+
+
+def test_what_is_asked_later_is_never_asked_meanwhile() -> None:
+    assert of("SelectUniqueValue([name], [number])", taken=ask_later) == Choice(("Ann", "5"))
+    with pytest.raises(AssertionError, match="nobody asks this"):
+        ask_later("Ann")

@@ -191,3 +191,17 @@ def test_any_pattern_is_refused_or_ends(pattern: str, text: str) -> None:
     with suppress(PatternRefused, PatternTooSlow):
         compile_pattern(pattern).search(text)
     assert monotonic() - start < 1.0
+
+
+@pytest.mark.parametrize(
+    ("expression", "length"),
+    [
+        ('Replace([a], , "x", , "y{}", , )', 9_999),
+        ('Replace([a], , "(x)", , "$1$1y{}", , )', 9_999),
+    ],
+)
+def test_what_is_put_in_is_counted_and_may_be_no_longer_than_a_text(expression: str, length: int) -> None:
+    whole = compile_expression(expression.format("z" * 97))
+    assert len(whole.evaluate(Context({"a": "x" * 9_000}))) > 800_000
+    with pytest.raises(EvaluationError, match="more than 1,000,000 characters"):
+        whole.evaluate(Context({"a": "x" * 11_000}))

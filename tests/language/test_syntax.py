@@ -46,11 +46,29 @@ from reconciler.language.tree import walk
         ("[a] - -3", "[a] - -3"),
         ("[a] - ([b] - [c])", "[a] - ([b] - [c])"),
         ("IIF(CDate([a]) - 7 < Now(), 1, 2)", "IIF(CDate([a]) - 7 < Now(), 1, 2)"),
+        ("0.00000015", "0.00000015"),
+        ("-.00000015", "-0.00000015"),
+        ("10000000000000000.0", "10000000000000000.0"),
+        ("100000000000000000000.5", "100000000000000000000.0"),
+        ("7.50", "7.5"),
+        ("[a]&([b]&[c])", "[a] & ([b] & [c])"),
+        ("([a]&[b])&[c]", "([a] & [b]) & [c]"),
+        ("([a]=[b])&[c]", "([a] = [b]) & [c]"),
+        ("[a]&([b]+1)", "[a] & [b] + 1"),
+        ("([a]&[b])+1", "([a] & [b]) + 1"),
+        ("1+([a]&[b])", "1 + ([a] & [b])"),
+        ("([a]=[b])-1", "([a] = [b]) - 1"),
+        ("1-([a]<[b])", "1 - ([a] < [b])"),
+        ("([a]-1)-2", "([a] - 1) - 2"),
+        ("([a]&[b])=([c]&1)", "[a] & [b] = [c] & 1"),
+        ("([a]=[b])=[c]", "([a] = [b]) = [c]"),
+        ("[a]=([b]<>[c])", "[a] = ([b] <> [c])"),
+        ("([a]+1)>=([b]-1)", "[a] + 1 >= [b] - 1"),
     ],
 )
 def test_what_parses(text: str, same_as: str | None) -> None:
     rendered = render(parse(text))
-    assert render(parse(rendered)) == rendered
+    assert [_shape(node) for node in walk(parse(rendered))] == [_shape(node) for node in walk(parse(text))]
     if same_as is not None:
         assert rendered == same_as
 
@@ -220,6 +238,14 @@ TREES = st.recursive(
         ("=(1+2)*3", "=(1 + 2) * 3"),
         ("=--1", "=1"),
         ("=.5e1", "=5.0"),
+        ("=1.5e-7", "=1.5E-07"),
+        ("=1E300", "=1E+300"),
+        ("=-0.25", "=-0.25"),
+        ("=([a]&[b])&[c]", "=([a] & [b]) & [c]"),
+        ("=[a]&[b]&[c]", "=[a] & [b] & [c]"),
+        ("=([a]=[b])<>([c]+1)", "=([a] = [b]) <> ([c] + 1)"),
+        ("=([a]-[b])-[c]", "=([a] - [b]) - [c]"),
+        ("=[a]^([b]&1)", "=[a] ^ ([b] & 1)"),
         ('=[a]&"x"&1=true', '=([a] & "x" & 1) = TRUE()'),
         ("=XLOOKUP([a],T[k],T[v w])", "=XLOOKUP([a], T[k], T[v w])"),
         ("=If(,,)", "=If(, , )"),
@@ -227,7 +253,9 @@ TREES = st.recursive(
     ],
 )
 def test_what_parses_as_a_formula(formula: str, same_as: str) -> None:
-    assert excel_syntax.render(excel_syntax.parse(formula)) == same_as
+    tree = excel_syntax.parse(formula)
+    assert excel_syntax.render(tree) == same_as
+    assert [_shape(node) for node in walk(excel_syntax.parse(same_as))] == [_shape(node) for node in walk(tree)]
     assert excel_syntax.render(excel_syntax.parse(same_as)) == same_as
 
 
