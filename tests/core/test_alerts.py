@@ -177,3 +177,17 @@ def test_a_daemon_that_was_off_says_of_a_credential_only_what_holds_now() -> Non
     standing, [notice] = alerts.expiring("app", Standing(), "phone", date(2027, 1, 31), at)
     assert notice.facts["days_left"] == 1
     assert alerts.expiring("app", standing, "phone", date(2027, 1, 31), at)[1] == ()
+
+
+@pytest.mark.parametrize(
+    ("failures", "rule"),
+    [
+        (Failures(10, 100_000), "at least 10 entries fail, in 2 cycles running"),
+        (Failures(9, 45), "at least 20% of the entries fail, in 2 cycles running"),
+    ],
+)
+def test_a_digest_names_the_rule_that_is_broken(failures: Failures, rule: str) -> None:
+    standing, _ = alerts.failing("app", Standing(), failures, START)
+    standing, [notice] = alerts.failing("app", standing, failures, START + HOUR)
+    assert notice.facts["rule"] == rule
+    assert standing.alerted == {"failures/began": START + HOUR, "failures": START + HOUR}

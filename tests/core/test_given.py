@@ -125,3 +125,14 @@ def test_what_decides_is_the_role_and_whether_it_is_known_and_not_the_name_of_th
     assert by_crew.decides == ("agent", "Agent") == by_crew._replace(through="group Team", how="through Team").decides
     assert by_crew._replace(role=None).decides == ("", "")
     assert by_crew._replace(role=None, role_unknown="not shown").decides == ("", "not shown")
+
+
+def test_more_roles_may_come_through_groups_that_were_not_read() -> None:
+    direct = GivenAssignment("user", ANN, "Ann", AGENT)
+    in_part = entitle(job(), direct, BY_CREW, memberships_complete=False)
+    assert in_part == Entitled("assigned directly", (AGENT,), "not known whether a member of every assigned group")
+    in_all = entitle(job(), direct, BY_CREW, memberships_complete=False, groups=IN_CREW)
+    assert in_all == Entitled("assigned directly", (AGENT,))
+    unread = entitle(job(), direct, complete=False)
+    why = "the source's assignments to the app were not read to the end"
+    assert unread == Entitled("assigned directly", (AGENT,), why)

@@ -50,15 +50,29 @@ def test_no_date_is_no_end(value: str | None) -> None:
     assert ends_at({"leaves": value}, LeaveDate("leaves")) is None
 
 
+_NO_DATE = "leaves is no date that can be read (2026-11-30, 2026-11-30T17:00:00+01:00)"
+_MANY = "leaves is not a single date"
+
+
 @pytest.mark.parametrize(
-    "value",
+    ("value", "why"),
     [
-        *("soon", "30.11.2026", "11/30/2026", "2026-13-01", "2026-02-30", "9999-12-31"),
-        ["2026-11-30", "2026-12-01"],
+        *[(one, _NO_DATE) for one in ("soon", "30.11.2026", "11/30/2026", "2026-13-01", "2026-02-30", "2026113")],
+        ("9999-12-31", "leaves is a date beyond all calendars"),
+        (["2026-11-30", "2026-12-01"], _MANY),
+        (" ", _MANY),
+        ({"a": 1}, _MANY),
     ],
 )
-def test_what_cannot_be_read_is_not_known(value: object) -> None:
-    assert isinstance(ends_at({"leaves": value}, LeaveDate("leaves")), Unreadable)
+def test_what_cannot_be_read_is_not_known(value: object, why: str) -> None:
+    assert ends_at({"leaves": value}, LeaveDate("leaves")) == Unreadable(why)
+
+
+def test_a_time_zone_that_is_none_is_named_by_its_attribute_or_itself() -> None:
+    date, attribute = "2026-11-30", LeaveDate("leaves", "last_day", None, "tz")
+    assert ends_at({"leaves": date, "tz": "Mars/Olympus"}, attribute) == Unreadable("tz is no time zone")
+    fixed = LeaveDate("leaves", "last_day", "Mars/Olympus")
+    assert ends_at({"leaves": date}, fixed) == Unreadable("there is no time zone Mars/Olympus")
 
 
 def test_a_persons_own_time_zone_comes_before_the_fixed_one() -> None:

@@ -90,14 +90,17 @@ def test_the_arithmetic_is_shown_with_the_first_request_and_its_answer() -> None
     first = Failed(Fault.INVALID, "creating a user: the target answered 400: no licences", 400, request="POST /Users")
     breach = by_counts(Tally(30_000, 5_000), first=first)
     assert breach is not None
+    assert breach.rule == "at least 5000 entries failed, and more than 40% of all that were worked on"
     assert breach.arithmetic == "30000 failed of 35000 = 85.7% > 40%, references not counted"
     assert (breach.request, breach.answer) == ("POST /Users", first.reason)
     assert breach.error_code == "UnprocessableEntity"
     base = by_counts(Tally(45_000, 1))
     assert base is not None
+    assert base.rule == "more than 40000 entries failed"
     assert base.arithmetic == "45000 failed > 40000, references not counted"
     total = by_counts(Tally(40_000, 1_000_000, references=21_000))
     assert total is not None
+    assert total.rule == "more than 60000 entries and references failed"
     assert total.arithmetic == "40000 entries + 21000 references = 61000 failed > 60000"
 
 

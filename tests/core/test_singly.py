@@ -36,3 +36,23 @@ def test_a_group_is_named_when_every_member_is_assigned_and_it_is_not(
 
 def test_without_groups_in_the_app_nothing_is_asked() -> None:
     assert not looked_at(AssignedUser("ann"), AssignedUser("bob"), groups=None).asks
+
+
+def test_the_sentence_names_the_group_and_says_what_to_do() -> None:
+    named = looked_at(AssignedUser("ann"), AssignedUser("bob"))
+    advice = (
+        "are assigned one by one: assign the entire group, so that the group itself and whoever joins it come along"
+    )
+    assert named.problems == [f"all 2 members of the group Crew {advice}"]
+    nameless = looked_at(AssignedUser("ann"), AssignedUser("bob"), AssignedUser("cleo"))
+    nameless.group(SourceId("g2"), "", [ANN, BOB, CLEO])
+    nameless.group(SourceId("g3"), "Large", [ANN, BOB, CLEO, SourceId("dan")])
+    nameless.group(SourceId("g4"), "Small", [ANN])
+    assert nameless.problems == [f"all 2 members of the group Crew {advice}", f"all 3 members of the group g2 {advice}"]
+
+
+def test_only_a_job_with_several_assigned_one_by_one_asks() -> None:
+    several = (AssignedUser("ann"), AssignedUser("bob"))
+    assert looked_at(*several).asks
+    assert not looked_at(AssignedUser("ann"), AssignedGroup("Crew")).asks
+    assert not AssignedSingly(Job("j", "s", "t", None, GROUPS, scope=Scope.ALL, assigned=several)).asks

@@ -58,6 +58,8 @@ HER: Mapping[str, Any] = {
     "no": False,
     "everything": "".join(map(chr, range(33, 127))),
     "city": "ZÜRICH",
+    "torn": "(",
+    "object": {"a": 1},
 }
 ODD = (
     "[nothing]",

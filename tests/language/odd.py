@@ -309,6 +309,27 @@ _REFUSED = (
     *(".", "..", ".e1", "-.", "SelectUniqueValue([a], )", "FormatDateTime([a])", 'FormatDateTime([a], , "yyyy")'),
     *('FormatDateTime([a], , , "yyyy")', 'FormatDateTime([a], "x", "yyyy", "yyyy")', "RandomString(300, 1, 1, 1, 1)"),
     *("RandomString(3, 1, 1, 1, 1)", "RandomString(3, -1, 1, 1, 1)", "0.00000015", "10000000000000000.0"),
+    *(
+        "ToLower(SelectUniqueValue([a], [b]))",
+        "UPPER(SELECTUNIQUEVALUE([a],[b]))",
+        "Left([a] [b], 1)",
+        "DefaultDomain()",
+    ),
+    *('DATEDIF("2026-01-02","2026-01-01","D")', 'VLOOKUP("BE",Regions,4,FALSE)', 'VLOOKUP("BE",Regions,3,FALSE)'),
+    *("XLOOKUP([text],Regions[code],Other[name])", "VLOOKUP([text],Regions,0)", 'VLOOKUP("BE",Regions,2,TRUE)'),
+    *(
+        "RegexMatch([text], [torn])",
+        "REGEXTEST([text],[torn])",
+        'REGEXREPLACE([text],[torn],"")',
+        "REGEXEXTRACT([text],[torn])",
+    ),
+    *(
+        'Replace([text], , [torn], , "", , )',
+        'Replace([text], , "(?<n>n)", [text], "", , )',
+        "SingleAppRoleAssignment([text])",
+    ),
+    *('Replace([text], , "(?<n>n)", "m", "", , )', 'NumFromDate("1600-12-31T23:59:59Z")', 'NumFromDate("1601-01-01")'),
+    *("Trim([object])", "LEN([object])", "Len([object])", "Left([object], 1)", "Item([object], 1)", "[object] & 1"),
     *('SelectUniqueValue("a")', 'XLOOKUP("BE",Regions[X],Regions[name])', "BASE(1,2,256)", "LEN(BASE(1,2,255))"),
 )
 _NUMERALS = (

@@ -414,3 +414,23 @@ def test_what_is_asked_later_is_never_asked_meanwhile() -> None:
     assert of("SelectUniqueValue([name], [number])", taken=ask_later) == Choice(("Ann", "5"))
     with pytest.raises(AssertionError, match="nobody asks this"):
         ask_later("Ann")
+
+
+@pytest.mark.parametrize(
+    ("expression", "attributes", "why"),
+    [
+        (
+            "SingleAppRoleAssignment([appRoleAssignments])",
+            {"appRoleAssignments": [5]},
+            'an app role must be an object {"value", "displayName"}',
+        ),
+        ("DefaultDomain()", {}, "DefaultDomain() has no value: no verified domain is marked as the default"),
+        ("Trim([a])", {"a": {"b": 1}}, "a text is needed where the attribute holds an object with sub-attributes"),
+        ("Trim([a])", {"a": b"x"}, "a text is needed where the attribute holds binary data"),
+        ("Trim([a])", {"a": object()}, "a text is needed where the attribute holds something else"),
+    ],
+)
+def test_what_is_missing_or_of_another_shape_is_named(expression: str, attributes: dict[str, Any], why: str) -> None:
+    with pytest.raises(EvaluationError) as raised:
+        of(expression, attributes)
+    assert str(raised.value) == why
