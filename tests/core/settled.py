@@ -192,6 +192,8 @@ def _parts(record: Record) -> dict[str, Any]:
 def _said(value: Any) -> str:
     if isinstance(value, float) and value != settling.WHEN_ALL_ARE:
         return f"now{(value - NOW) / DAY:+g}d" if value != NOW else "now"
+    if isinstance(value, dict):
+        return repr(dict(sorted(value.items())))
     return str(value) if isinstance(value, Verdict) else repr(value)
 
 
