@@ -132,7 +132,8 @@ def write(body: dict[str, Any], path: str | Path, value: Any, *, reference: bool
     if path.where:
         holder = _element_in(holder, path)
         if not path.sub:
-            holder.update(value if isinstance(value, dict) else {"value": value})
+            for name, part in (value if isinstance(value, dict) else {"value": value}).items():
+                holder[_spelled(holder, name)] = _copied(part)
             return
         names = path.sub
     for name in names[:-1]:

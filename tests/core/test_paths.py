@@ -210,12 +210,12 @@ def test_a_reference_may_be_anything_and_what_is_no_reference_stays_as_it_is() -
 
 
 def test_an_element_that_is_chosen_takes_the_parts_of_a_value_or_the_value() -> None:
-    body: dict[str, Any] = {"EMAILS": [{"TYPE": "work", "value": "old"}, "odd"]}
+    body: dict[str, Any] = {"EMAILS": [{"TYPE": "work", "Value": "old"}, "odd"]}
     write(body, 'emails[type eq "work"]', {"value": "a@w", "primary": True})
     write(body, 'emails[type eq "home"]', "a@h")
     assert body == {
         "EMAILS": [
-            {"TYPE": "work", "value": "a@w", "primary": True},
+            {"TYPE": "work", "Value": "a@w", "primary": True},
             "odd",
             {"type": "home", "value": "a@h"},
         ]
