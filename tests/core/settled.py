@@ -23,7 +23,10 @@ NOW, DAY = 1_000_000.0, 86400.0
 PROFILE = Profile(
     "example",
     {"pin": TargetAttribute("pin", shown=False), "userName": TargetAttribute("userName", max_changes=5)},
-    {"displayName": TargetAttribute("displayName", max_changes=2)},
+    {
+        "displayName": TargetAttribute("displayName", max_changes=2),
+        "externalId": TargetAttribute("externalId", max_changes=3),
+    },
 )
 ON: Resource = {"active": True, "title": "Engineer", "pin": "1"}
 OFF: Resource = {**ON, "active": False}
@@ -123,7 +126,7 @@ def situations() -> Iterator[tuple[str, str]]:
         for times in (0, 1, 2, 3, 4):
             record = _record({}, changed={"userName": times, "displayName": times})
             record.kind = "user" if kind == "user" else "group"
-            changes = (Change("userName", "a", "b"), Change("displayName", "a", "b"), Change("title", "a", "b"))
+            changes = [Change(path, "a", "b") for path in ("userName", "displayName", "externalId", "title")]
             counted, said = settling.numbered(record, changes, PROFILE)
             yield f"{kind}, changed {times} times before: changed again", f"{_changed(record, counted)}; {said}"
 
