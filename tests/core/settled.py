@@ -25,7 +25,7 @@ PROFILE = Profile(
     {"pin": TargetAttribute("pin", shown=False), "userName": TargetAttribute("userName", max_changes=5)},
     {
         "displayName": TargetAttribute("displayName", max_changes=2),
-        "externalId": TargetAttribute("externalId", max_changes=3),
+        "externalId": TargetAttribute("externalId", max_changes=1),
     },
 )
 ON: Resource = {"active": True, "title": "Engineer", "pin": "1"}
