@@ -61,6 +61,12 @@ SPELLINGS = (
         "urn:x",
     ),
     *("a[b eq '']", "a[b eq null]", "a[b eq 1 and c eq 2]", "a[b eq 1 or c eq 2]", "urn:x:2.0:User", "urn:x:2.0:Users"),
+    *(
+        'urn:x:y:emails[type eq "a:b"].value',
+        'emails[type eq "a:b"].value',
+        'urn:x:emails[type eq "w"]',
+        "urn:x:2.0:Group",
+    ),
 )
 BODIES: Mapping[str, dict[str, Any]] = {
     "empty": {},
@@ -96,6 +102,16 @@ BODIES: Mapping[str, dict[str, Any]] = {
         ENTERPRISE_SCHEMA: {"manager": {"value": ""}, "department": None},
         OURS: {"desk": {}, "desks": [None, "x", {}]},
         "manager": None,
+    },
+    "twice, in other letters": {
+        "USERNAME": "x",
+        "userName": "ann",
+        "EMAILS": "x",
+        "emails": [{"TYPE": "work", "type": "home", "VALUE": "x", "value": "a@h"}, {"VALUE": "y", "TYPE": "work"}],
+        "NAME": {},
+        "name": {"GIVENNAME": "x", "givenName": "Ann"},
+        ENTERPRISE_SCHEMA.lower(): {"manager": "x"},
+        ENTERPRISE_SCHEMA: {"MANAGER": "x", "manager": {"VALUE": "x", "value": "7"}},
     },
     "with odd elements": {
         "emails": ["a@w", None, {"value": "", "type": None}, {"type": "work"}, {"type": "Work", "primary": True}],

@@ -409,3 +409,20 @@ def test_what_is_taken_out_takes_with_it_what_is_left_empty(
     remove(by_text, path)
     remove(by_path, parse(path))
     assert (by_text, by_path) == (left, left)
+
+
+def test_a_path_that_was_taken_apart_before_reads_and_writes_as_its_text_does() -> None:
+    body: dict[str, Any] = {}
+    for text in ('emails[type eq "work"].value', MANAGER, "boss", "name.givenName"):
+        write(body, parse(text), "7", reference=True if text == "boss" else None)
+        assert read(body, parse(text), reference=True if text == "boss" else None) == "7"
+    assert body == {
+        "emails": [{"type": "work", "value": "7"}],
+        ENTERPRISE_SCHEMA: {"manager": {"value": "7"}},
+        "boss": {"value": "7"},
+        "name": {"givenName": "7"},
+    }
+    write(body, MANAGER, "8", reference=False)
+    assert (body[ENTERPRISE_SCHEMA], read(body, parse(MANAGER))) == ({"manager": "8"}, "8")
+    remove(body, parse('emails[type eq "work"].value'))
+    assert "emails" not in body
