@@ -95,7 +95,7 @@ class Failed:
 
     def following(self, before: Failed) -> Failed:
         """Return this failure of what was sent after another one for the same change: its doubt is not settled."""
-        return replace(self, repeated=True) if before.repeated and not self.repeated else self
+        return replace(self, unsent=False, repeated=True) if before.repeated else self
 
 
 class Account(NamedTuple):

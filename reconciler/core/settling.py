@@ -9,7 +9,7 @@ from dataclasses import replace
 from reconciler.core import diffing, escrow
 from reconciler.core.decisions import LEAVERS, Leave, Operation
 from reconciler.core.model import Change, Kind, Resource
-from reconciler.core.outcomes import Account, Failed
+from reconciler.core.outcomes import Account, Done, Failed, Missing
 from reconciler.core.profile import Profile
 from reconciler.core.records import BY_OTHERS, Link, Record, Verdict
 
@@ -137,6 +137,12 @@ def failed(operation: Operation, failure: Failed, now: float) -> Record:
     if operation.verdict is Verdict.IN_SCOPE:
         record.verdict = came_back(record.verdict)
     return record
+
+
+def keep_doubt(operation: Operation, outcome: Done | Missing | Failed) -> None:
+    """Take note that an operation, or a part of it, may have been done: no later refusal settles that."""
+    if isinstance(outcome, Failed) and outcome.may_have_been_done:
+        operation.in_doubt = True
 
 
 def attempted(operation: Operation, now: float) -> Record:

@@ -337,6 +337,7 @@ class Applier:
             began = self._clock.monotonic()
             outcome = await self._target.update(record.kind, link.target_id, alone, link.agreed)
             if isinstance(outcome, Failed):
+                settling.keep_doubt(operation, outcome)
                 return operation
             enable = replace(operation, record=record.copy(), changes=alone, fingerprint=None)
             await self._done(enable, outcome, round((self._clock.monotonic() - began) * 1000))

@@ -44,7 +44,9 @@ class Sending:
                 await self._journal.entry(settling.attempted(looked, self._clock.now()))
                 await self._journal.flush()
             operation = looked
-        return operation, await self._answer(operation)
+        outcome = await self._answer(operation)
+        settling.keep_doubt(operation, outcome)  # it may be told later of a taken name, and not of this outcome
+        return operation, outcome
 
     async def _answer(self, operation: Operation) -> Done | Missing | Failed:
         record = operation.record
@@ -76,7 +78,7 @@ class Sending:
                 # of a taken name, and not somebody who changes the account at the same moment
                 settling.send_only(operation, alone)
                 self.disabled_alone.add(record.key)
-                operation.in_doubt = outcome.may_have_been_done
+                settling.keep_doubt(operation, outcome)
                 return await self._target.update(record.kind, target_id, alone, agreed)
         return outcome
 

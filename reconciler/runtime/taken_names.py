@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from reconciler.core import settling
 from reconciler.core.decisions import Operation
 from reconciler.core.levelling import level
 from reconciler.core.model import Change, Job, Kind, SourceId, TargetId
@@ -158,6 +159,7 @@ class TakenNames:
                     continue
                 outcome = await self._target.update(operation.record.kind, link.target_id, [interim], link.agreed)
                 if isinstance(outcome, Failed):
+                    settling.keep_doubt(operation, outcome)
                     continue
                 link = replace(link, agreed={**link.agreed, interim.path: interim.new})
                 operation.record = replace(operation.record, link=link, fingerprint=None)
@@ -186,6 +188,7 @@ class TakenNames:
             back = Change(meant.path, link.agreed.get(meant.path), meant.old)
             outcome = await self._target.update(operation.record.kind, link.target_id, [back], link.agreed)
         if isinstance(outcome, Failed):
+            settling.keep_doubt(operation, outcome)
             return
         link = replace(link, agreed={**link.agreed, back.path: back.new})
         operation.record = replace(operation.record, link=link)

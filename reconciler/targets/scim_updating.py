@@ -108,7 +108,7 @@ class Updating:
             content = found[0]
             if kind == "group" and not self._may_put_group(content, by_nature=by_nature):
                 reason = "changing a group: it could only be written whole, and the target does not show its members"
-                return Failed(Fault.UNSUPPORTED, reason)
+                return Failed(Fault.UNSUPPORTED, reason).following(refused)
             body = scim.put_body(kind, _without_torn_urns(content, changes), changes, self._profile)
             etag = etag_of(*found) if self._facts.says("etag") else None
             outcome = await self._write("PUT", kind, target_id, changes, body, etag)

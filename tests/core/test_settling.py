@@ -307,6 +307,12 @@ def test_a_look_that_failed_before_anything_was_sent_ends_no_doubt_and_makes_non
         assert record.attempted_at == before
 
 
+def test_a_look_that_was_not_sent_does_not_settle_what_came_before_it() -> None:
+    before, look = Failed(Fault.NOT_FOUND, "no", 404), Failed(Fault.THROTTLED, "later", unsent=True)
+    assert look.following(before) == look
+    assert look.following(replace(before, repeated=True)).may_have_been_done
+
+
 @pytest.mark.parametrize(("status", "may_have_been_done"), [(200, True), (201, True), (302, False), (None, False)])
 def test_a_success_in_other_words_may_be_one(status: int | None, *, may_have_been_done: bool) -> None:
     assert Failed(Fault.NOT_SCIM, "a web page", status).may_have_been_done is may_have_been_done

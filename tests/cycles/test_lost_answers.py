@@ -11,7 +11,18 @@ import pytest
 
 from tests.cycles.calendar import DAY, HOUR
 from tests.cycles.company import ATTRIBUTES, GROUPS, MANAGER, Company, done
-from tests.servers.faults import FOR_EVER, Delay, Drop, DropAfterCommit, Status, Unauthorized, WrongJson
+from tests.servers.faults import (
+    FOR_EVER,
+    Delay,
+    Drop,
+    DropAfterCommit,
+    ErrorInside200,
+    ServerFault,
+    Status,
+    Throttle,
+    Unauthorized,
+    WrongJson,
+)
 from tests.servers.quirks import Quirks
 from tests.servers.scim import ScimServer
 
@@ -23,7 +34,14 @@ operator = "NOT EQUALS"
 value = "Alumni"
 """
 HOWS = pytest.mark.parametrize("how", ["gone", "out of scope"])
-WAYS = pytest.mark.parametrize("way", ["answer lost", "answer unreadable", "killed"])
+AFTERWARDS: dict[str, ServerFault] = {
+    "answer lost, then refused": Status(400),
+    "answer lost, then refused as if the name were taken": Status(409),
+    "answer lost, then refused in a success": ErrorInside200(),
+    "answer lost, then put off": Throttle(seconds=3600),
+}
+"""What the next try of the same request meets, where the first was done and got no answer."""
+WAYS = pytest.mark.parametrize("way", ["answer lost", "answer unreadable", "killed", *AFTERWARDS])
 
 
 async def hire(company: Company) -> None:
@@ -50,7 +68,12 @@ def copy(path: Path, to: sqlite3.Connection) -> None:
 
 async def cycle_whose_answer_is_lost(company: Company, server: ScimServer, way: str) -> None:
     """Let the PATCHes of a cycle be done, and the cycle not know it: their answers say nothing, or it is killed."""
-    if way != "killed":
+    if way in AFTERWARDS:
+        server.script.on("PATCH", "/Users", then=DropAfterCommit())
+        server.script.on("PATCH", "/Users", then=AFTERWARDS[way], times=FOR_EVER)
+        assert done(await company.cycle()) == {"failure": 1}
+        company.clock.turn(HOUR)
+    elif way != "killed":
         answer = Status(500, done=True) if way == "answer lost" else WrongJson()
         server.script.on("PATCH", "/Users", then=answer, times=8)
         assert done(await company.cycle()) == {"failure": 1}
@@ -90,6 +113,24 @@ async def test_who_leaves_again_after_an_enable_without_an_answer_is_disabled(
     await company.cycle()
     assert server.user("ann@example.com")["active"] is False
     assert await quiet(company, server)
+
+
+async def test_who_leaves_again_after_an_enable_that_went_alone_without_an_answer_is_disabled(
+    company: Company, server: ScimServer
+) -> None:
+    await hire(company)
+    leave(company, "gone")
+    await company.cycle()
+    company.person("ann", userPrincipalName="taken@example.com")
+    server.put("user", userName="taken@example.com", active=True)
+    server.script.on("PATCH", "/Users", body="taken", then=Status(409), times=FOR_EVER)
+    server.script.on("PATCH", "/Users", then=Status(500, done=True), times=4)
+    await company.cycle()
+    assert server.user("ann@example.com")["active"] is True
+    server.script.clear()
+    leave(company, "gone")
+    await company.cycle()
+    assert server.user("ann@example.com")["active"] is False
 
 
 @HOWS
