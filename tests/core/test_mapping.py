@@ -477,6 +477,9 @@ def test_whether_somebody_is_in_a_group_is_asked_by_its_name() -> None:
     assert rules.groups == {MemberOf("Crew")}
     assert rules.wanted(ANN, member_of=member_of).values == {"title": "crew"}
     assert asked == [MemberOf("Crew")]
+    nested = mapper(to("title", FromExpression('IIF(MemberOf("Crew", "true"), "crew", "guest")')))
+    assert nested.wanted(ANN, member_of=member_of).values == {"title": "crew"}
+    assert asked == [MemberOf("Crew"), MemberOf("Crew", nested=True)]
     nobody = rules.wanted(ANN)
     why = "MemberOf has no answer here: no groups were given"
     assert (nobody.values, nobody.failures) == ({}, (Failure("title", "ExpressionFailed", why),))

@@ -333,12 +333,33 @@ def test_no_two_notices_of_a_series_are_the_same() -> None:
 
 
 def test_who_lifts_a_quarantine_is_told_to_people() -> None:
-    standing = replace(entered(), stopped_at=START + DAY)
+    told_before = {NoticeKind.QUARANTINE_REMINDER: START + HOUR, NoticeKind.FAILURES: START}
+    standing = replace(entered(), stopped_at=START + DAY, alerted=told_before)
     free, told = lifted("app", standing, START + 2 * DAY, how="a person restarted the job")
     assert [(notice.kind, notice.facts["how"]) for notice in told] == [
         (NoticeKind.QUARANTINE_LEFT, "a person restarted the job")
     ]
     assert (free.quarantine, free.stopped_at, free.goes_on_since) == (None, None, START + 2 * DAY)
-    assert NoticeKind.QUARANTINE_REMINDER not in free.alerted
+    assert free.alerted == {NoticeKind.FAILURES: START}
     again, told = lifted("app", replace(free, stopped_at=START), START + 3 * DAY, how="a person restarted the job")
     assert (again, list(told)) == (free, [])
+
+
+def test_each_notice_of_a_quarantine_says_when_the_job_is_stopped_and_how_it_is_tested() -> None:
+    terms = replace(TERMS, stop_after_seconds=28 * DAY)
+    standing, entering = after_cycle(terms, Standing(), REFUSED, START)
+    standing, changing = after_cycle(terms, standing, GONE, START + HOUR)
+    standing, reminding = passing_time(terms, standing, START + DAY)
+    standing, stopping = passing_time(terms, standing, START + 28 * DAY)
+    plain = [after_cycle(TERMS, Standing(), REFUSED, START)[1][0]]
+    told = [*entering, *changing, *reminding, *stopping, *plain]
+    assert [(notice.kind, notice.facts["stop_after_seconds"]) for notice in told] == [
+        (NoticeKind.QUARANTINE_ENTERED, 28 * DAY),
+        (NoticeKind.QUARANTINE_CHANGED, 28 * DAY),
+        (NoticeKind.QUARANTINE_REMINDER, 28 * DAY),
+        (NoticeKind.JOB_STOPPED, 28 * DAY),
+        (NoticeKind.QUARANTINE_ENTERED, None),
+    ]
+    assert changing[0].facts["before"]["rule"] == REFUSED.rule
+    assert len({notice.facts["tested_every_seconds"] for notice in told[:3]}) == 1
+    assert standing.stopped_at == START + 28 * DAY

@@ -43,6 +43,12 @@ def test_what_the_target_asks_is_honoured_up_to_five_minutes() -> None:
     assert next_wait(Fault.THROTTLED, 3, 0.0, 0.0, 1.0, idempotent=False) == 2.0  # asked for nothing: still back off
 
 
+def test_who_is_out_of_reach_is_tried_again_within_twenty_seconds_alone() -> None:
+    assert next_wait(Fault.UNREACHABLE, 1, 19.4, None, 1.0, idempotent=False) == 0.5
+    assert next_wait(Fault.UNREACHABLE, 1, 19.5, None, 1.0, idempotent=False) is None
+    assert next_wait(Fault.UNREACHABLE, 3, 0.0, 300.0, 1.0, idempotent=False) == 2.0, "nothing was asked for"
+
+
 @given(st.floats(0.1, 300.0), st.floats(0.0, 1.0), st.integers(1, 7))
 def test_a_wait_that_was_asked_for_is_never_undercut(asked: float, dice: float, attempt: int) -> None:
     wait = next_wait(Fault.THROTTLED, attempt, 0.0, asked, dice, idempotent=False)

@@ -370,6 +370,12 @@ _OPERANDS = (
     "[most]",
     "0",
     "-3",
+    "IgnoreFlowIfNullOrEmpty([nothing])",
+)
+_DAYS = ("2023-01-01", "2024-01-07", "2024-12-31", "2025-01-05", "2026-01-01", "2026-12-31", "2027-01-03")
+_KINDS_OF_WEEK = (
+    *("0", "1", "2", "3", "4", "10", "11", "12", "13", "14", "15", "16", "17", "18", "21", "22"),
+    "[nothing]",
 )
 _OPERATORS = ("=", "<>", "<", "<=", ">", ">=", "&", "+", "-")
 
@@ -414,6 +420,10 @@ def _sections() -> Iterator[tuple[str, Iterator[str]]]:
         for operator in operators:
             about = "a formula" if start else "an expression"
             yield f"{operator} in {about}", iter([f"{start}{a} {operator} {b}" for a in _OPERANDS for b in _OPERANDS])
+    yield (
+        "weeks and days of weeks",
+        (f'={how}("{day}",{kind})' for how in ("WEEKNUM", "WEEKDAY") for day in _DAYS for kind in _KINDS_OF_WEEK),
+    )
     yield "random values", iter(_RANDOM)
     pairs = [(source, target) for source in _SYSTEMS for target in _SYSTEMS if source != target]
     yield "number systems", (f'={one}2{other}("{n}")' for one, other in pairs for n in _NUMERALS)

@@ -434,3 +434,34 @@ def test_what_is_missing_or_of_another_shape_is_named(expression: str, attribute
     with pytest.raises(EvaluationError) as raised:
         of(expression, attributes)
     assert str(raised.value) == why
+
+
+SYSTEM = [1, 1, 0, 0, 0, 0, 0, 5, 18, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("sid", "found"),
+    [
+        (SYSTEM, "S-1-5-18"),
+        (bytes(SYSTEM), "S-1-5-18"),
+        ([1, 1, 0, 0, 0, 0, 0, 5, 255, 255, 255, 255], "S-1-5-4294967295"),
+        ([1, 2, 0, 0, 0, 0, 1, 0, 32, 0, 0, 0, 32, 2, 0, 0], "S-1-256-32-544"),
+        ([1, 0, 0, 0, 0, 0, 0, 5], "S-1-5"),
+        ("S-1-5-18", "S-1-5-18"),
+        ("AQEAAAAAAAUSAAAA", "S-1-5-18"),
+        (None, None),
+        ("", None),
+        ([], None),
+        ("S-1", "must be binary: Base64 or a list of bytes"),
+        (SYSTEM[:-1], "is not a security identifier"),
+        ([2, *SYSTEM[1:]], "is not a security identifier"),
+        ([1, 2, *SYSTEM[2:]], "is not a security identifier"),
+        (bytes(7), "is not a security identifier"),
+        (5, "is not a security identifier"),
+    ],
+)
+def test_a_security_identifier_is_read_from_its_bytes(sid: Any, found: str | None) -> None:
+    try:
+        assert of("StringFromSid([sid])", {"sid": sid}) == found
+    except EvaluationError as error:
+        assert str(error) == f"ObjectSID of StringFromSid {found}"

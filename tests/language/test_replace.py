@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from reconciler.errors import EvaluationError, ExpressionSyntaxError
 from reconciler.language import Context, compile_expression
+from reconciler.language.dotnet import STEPS_MAX
 from reconciler.language.patterns import PatternRefused, PatternTooSlow, compile_pattern
 
 PHONE = r'"\\+(?<isdCode>\\d* )(?<phoneNumber>\\d{10})"'
@@ -209,3 +210,45 @@ def test_what_is_put_in_is_counted_and_may_be_no_longer_than_a_text(expression: 
     assert len(whole.evaluate(Context({"a": "x" * 9_000}))) > 800_000
     with pytest.raises(EvaluationError, match="more than 1,000,000 characters"):
         whole.evaluate(Context({"a": "x" * 11_000}))
+
+
+@pytest.mark.parametrize(
+    ("expression", "attributes", "expected"),
+    [
+        ('Replace([a], , "(?<n>n+)(?<m>m)?", [g], , [b], )', {"a": None, "g": "n", "b": "annm"}, "nn"),
+        ('Replace([a], , "(?<n>n+)(?<m>m)?", [g], , [b], )', {"a": None, "g": "m", "b": "annm"}, "m"),
+        ('Replace([a], , [p], "n", , [b], )', {"a": "", "p": "x(?<n>n+)", "b": "xnn"}, "nn"),
+        ('Replace([a], , "x(?<n>n+)", [g], "-", , )', {"a": "axnny", "g": "n"}, "ax-y"),
+        ('Replace([a], , "x(?<n>n+)", "0", "-", , )', {"a": "axnny"}, "a-y"),
+        ('Replace([a], , "n", , "-", , )', {"a": 5}, "5"),
+        ('Replace([a], , "5", , "-", , )', {"a": 5}, "-"),
+        ('Replace([a], "ab", , , [b], , )', {"a": "x" * 1_999, "b": "y" * 1_001}, "x" * 1_999),
+        ('Replace([a], "ab", , , , , [b])', {"a": "x" * 1_001, "b": "y" * 1_999}, "y" * 1_999),
+    ],
+)
+def test_groups_that_are_named_by_an_attribute_and_texts_of_the_last_length(
+    expression: str, attributes: dict[str, Any], expected: str
+) -> None:
+    assert of(expression, attributes) == expected
+
+
+@pytest.mark.parametrize(
+    ("pattern", "choices", "repetitions"),
+    [
+        ("ann", 1, 0),
+        ("an?", 2, 0),
+        ("a{2,4}n{3}", 3, 0),
+        ("a{0,9}n{0,9}", 100, 0),
+        ("a*", 1, 1),
+        ("a+n{2,}", 1, 2),
+        ("(an)?[ab]?", 4, 0),
+        ("(an){1}", 1, 0),
+    ],
+)
+def test_how_long_a_text_needs_no_clock(pattern: str, choices: int, repetitions: int) -> None:
+    assert compile_pattern(pattern).quick_length == int((STEPS_MAX / choices) ** (1 / (repetitions + 1)))
+
+
+@pytest.mark.parametrize("pattern", ["(an)*", "(an)+", "(an){2}", "(a|n){0,2}", "a{0,99}" * 9])
+def test_what_may_take_ever_so_long_needs_a_clock_always(pattern: str) -> None:
+    assert compile_pattern(pattern).quick_length == -1
