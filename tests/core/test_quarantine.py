@@ -333,7 +333,7 @@ def test_no_two_notices_of_a_series_are_the_same() -> None:
 
 
 def test_who_lifts_a_quarantine_is_told_to_people() -> None:
-    told_before = {NoticeKind.QUARANTINE_REMINDER: START + HOUR, NoticeKind.FAILURES: START}
+    told_before: dict[str, float] = {NoticeKind.QUARANTINE_REMINDER: START + HOUR, NoticeKind.FAILURES: START}
     standing = replace(entered(), stopped_at=START + DAY, alerted=told_before)
     free, told = lifted("app", standing, START + 2 * DAY, how="a person restarted the job")
     assert [(notice.kind, notice.facts["how"]) for notice in told] == [

@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.errors import EvaluationError
 from reconciler.language import IGNORE_FLOW, IGNORE_OBJECT, Context, Redacted, compile_expression
-from reconciler.language.values import Choice, ask_later
+from reconciler.language.values import Choice, ask_later, number, truth
 
 HER = {
     "name": "Ann",
@@ -465,3 +465,56 @@ def test_a_security_identifier_is_read_from_its_bytes(sid: Any, found: str | Non
         assert of("StringFromSid([sid])", {"sid": sid}) == found
     except EvaluationError as error:
         assert str(error) == f"ObjectSID of StringFromSid {found}"
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        *((5, 5), (2.5, 2.5), (" 5 ", 5), ("-7", -7), ("+7", 7), ("2.50", 2.5), (".5", 0.5), ("1e3", 1000.0), ([5], 5)),
+        *(
+            (True, None),
+            (None, None),
+            ("", None),
+            ("x", None),
+            ("1_0", None),
+            ("٣", None),
+            ("5 5", None),
+            ("--5", None),
+        ),
+        *(
+            (float("inf"), None),
+            (float("-inf"), None),
+            (float("nan"), None),
+            ("1e999", None),
+            ("nan", None),
+            ({}, None),
+        ),
+    ],
+)
+def test_what_is_a_number(value: Any, found: float | None) -> None:
+    assert (number(value), type(number(value))) == (found, type(found))
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        *((True, True), (False, False), (None, False), ("", False), ("TRUE", True), (" false ", False), ("True", True)),
+        *(
+            (0, False),
+            (2, True),
+            (-0.5, True),
+            ("0", False),
+            ("-1", True),
+            ([True], True),
+            (["false"], False),
+            ([], False),
+        ),
+        *(("yes", None), ("x", None), ({}, None), ([1, 2], None)),
+    ],
+)
+def test_what_is_true(value: Any, found: bool | None) -> None:
+    if found is None:
+        with pytest.raises(EvaluationError):
+            truth(value, "it")
+    else:
+        assert truth(value, "it") is found
