@@ -108,7 +108,7 @@ class _Cycle:
         self._stop, self._asked_by = stop, asked_by
         self._job = plan.job
         self._turns, self._hand, self._canary = world.turns.of(plan.job.name), Hand(), Canary(plan.job)
-        self._beside = Beside(plan.beside)
+        self._beside = Beside(plan.job, plan.beside)
         self._store, self._clock = world.store, world.clock
         self._rules = {
             kind: rules for kind in KINDS if (rules := KindRules.compile(plan.job, kind, plan.profile)) is not None

@@ -118,9 +118,9 @@ class Holding:
             recovering,
             self._clock.now(),
         )
-        wanting = await beside.wanting(left, self._world, self._state.job_id, complete=memberships_known)
-        self.undecided.difference_update(wanting)
-        return await leave_to(left, wanting, self._journal, self._clock.now())
+        said = await beside.ask(left, self._world, self._state.job_id, complete=memberships_known)
+        self.undecided.difference_update(said.wanted)
+        return await leave_to(left, said, self._journal, self._clock.now())
 
     async def weigh(self, negatives: Sequence[Operation], *, managed: int, whole: bool) -> list[Operation]:
         """Look at all disables and deletes together; return those that may run.

@@ -229,7 +229,7 @@ class _Visit:
             hand=hand,
             canary=self._canary,
         )
-        self._beside = Beside(plan.beside)
+        self._beside = Beside(plan.job, plan.beside)
         self._reader = Reader(
             *(plan, world, state, self._rules, self._journal, self._course, self._deciding),
             self._canary,

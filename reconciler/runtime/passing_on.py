@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from reconciler.core import settling, telling
 from reconciler.core.decisions import Leave, Operation
-from reconciler.core.model import KINDS, Cause, Identity, Kind, SourceId
+from reconciler.core.model import KINDS, Cause, Identity, Kind
 from reconciler.ports import Claim, JobState, Store, chunks
+from reconciler.runtime.beside import Answer
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.recovering import Recovering
 
@@ -54,17 +55,20 @@ async def let_go(
     return [operation for operation in negatives if id(operation) not in gone]
 
 
-async def leave_to(
-    negatives: Sequence[Operation], wanting: Mapping[tuple[Kind, SourceId], str], journal: Journal, now: float
-) -> list[Operation]:
+async def leave_to(negatives: Sequence[Operation], said: Answer, journal: Journal, now: float) -> list[Operation]:
     """Return the operations on the accounts that no other job wants; who is wanted is looked at in every cycle again.
 
-    The account stays as it is until the other job takes it over in a cycle of its own, or wants it no longer.
+    The account stays as it is until the other job takes it over in a cycle of its own, or wants it no longer. Of whom
+    the source says something else by now the next cycle decides: an operation that was right as she was read, had no
+    other job had her, and is not right as she is, was perhaps right at no moment.
     """
     left = []
     for operation in negatives:
         record = operation.record
-        if (why := wanting.get(record.key)) is None:
+        if record.key in said.overtaken:
+            await journal.entry(replace(record, fingerprint=None))
+            continue
+        if (why := said.wanted.get(record.key)) is None:
             left.append(operation)
             continue
         decision = Leave(f"{operation.why}; {why}", "OwnedByOtherJob", operation.verdict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from reconciler.core.records import Link, Record, Verdict
 from reconciler.runtime.cycle import run_cycle
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.report import CycleReport
+from tests.commands.shell import Hanging
 from tests.cycles.calendar import DAY
 from tests.cycles.company import ATTRIBUTES, GROUPS, MANAGER, Company, done
 from tests.servers.faults import FOR_EVER, Delay, Drop, DropAfterCommit, Status, WrongJson
@@ -340,6 +342,22 @@ async def test_whoever_another_job_gets_through_a_group_is_left_to_it(company: C
     assert (server.user(ANN)["id"], server.user(ANN)["active"]) == (account, False)
 
 
+@pytest.mark.parametrize("user", ["bob", "bob@example.com"])
+async def test_whom_another_job_has_by_name_is_left_to_it_and_nobody_else(
+    company: Company, server: ScimServer, user: str
+) -> None:
+    """Among the attributes that may hold the name are some that the source does not have."""
+    company.tables = department_is("app", "Sales")
+    company.tables += second_job(f'scope = "assigned"\nassigned = [ {{ user = "{user}" }} ]')
+    company.people("ann", "bob")
+    for department in ("Sales", "Research"):
+        for person in company.users.values():
+            person["department"] = department
+        report = await company.cycle()
+    assert done(report) == {"disable": 1}
+    assert (server.user(ANN)["active"], server.user("bob@example.com")["active"]) == (False, True)
+
+
 async def test_who_waits_for_another_job_leaves_when_that_one_wants_her_no_more(
     company: Company, server: ScimServer
 ) -> None:
@@ -369,6 +387,74 @@ async def test_nobody_is_taken_out_while_it_is_unknown_whether_another_job_has_h
     assert "is unknown" in [row["reason"] for row in await company.log(user="ann")][-1]
     company.groups["g1"]["displayName"] = "Crew"
     assert done(await company.cycle()) == {"delete": 1}
+
+
+async def cycle_while(company: Company, server: ScimServer, read: str, **changes: object) -> Mapping[str, int]:
+    """Run a cycle that reads ann in this department, and let the source change before anybody is taken out."""
+    company.users["ann"]["department"] = read
+    company.person("zoe", department="Sales")
+    held = Hanging(server, "GET", "/Users", seconds=0.5)
+    reports: list[CycleReport] = []
+
+    async def cycle() -> None:
+        reports.append(await cycle_of(company, "app"))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(cycle)
+        await held.arrived()
+        if changes:
+            company.users["ann"] |= changes
+        else:
+            del company.users["ann"]
+        company.write()
+    return done(reports[0])
+
+
+@pytest.mark.parametrize(
+    ("changes", "then"),
+    [
+        pytest.param({"accountEnabled": False}, {"disable": 1}, id="inactive"),
+        pytest.param({}, {"disable": 1}, id="gone"),
+        pytest.param({"department": "Sales"}, {}, id="back"),
+    ],
+)
+async def test_who_moves_and_then_changes_while_the_cycle_runs_is_not_deleted(
+    company: Company, server: ScimServer, changes: dict[str, object], then: dict[str, int]
+) -> None:
+    """As she was read the other job had her in scope, and as she is when that one is asked no delete is due."""
+    company.tables = department_is("app", "Sales", out_of_scope="delete")
+    company.tables += second_job('scope = "all"') + department_is("other", "Research", out_of_scope="delete")
+    company.people("ann", "bob")
+    company.users["ann"]["department"], company.users["bob"]["department"] = "Sales", "Research"
+    for job in ("app", "other"):
+        await cycle_of(company, job)
+    assert await cycle_while(company, server, "Research", **changes) == {"create": 1}
+    assert server.user(ANN)["active"] is True
+    assert done(await company.cycle()) == then
+    server.clear_requests()
+    assert ([done(await cycle_of(company, job)) for job in ("app", "other")], server.sent("DELETE")) == ([{}, {}], [])
+
+
+async def test_who_leaves_every_job_and_becomes_inactive_meanwhile_is_disabled_at_once_where_that_is_asked_for(
+    company: Company, server: ScimServer
+) -> None:
+    company.tables = department_is("app", "Sales") + second_job('scope = "all"') + department_is("other", "Research")
+    company.people("ann")
+    company.users["ann"]["department"] = "Sales"
+    await company.cycle()
+    assert await cycle_while(company, server, "Alumni", accountEnabled=False) == {"create": 1, "disable": 1}
+    assert done(await company.cycle()) == {}
+
+
+async def test_who_is_kept_as_inactive_is_deleted_for_leaving_the_scope_all_the_same(
+    company: Company, server: ScimServer
+) -> None:
+    company.tables = department_is("app", "Sales", out_of_scope="delete") + 'inactive = "keep"\n'
+    company.tables += second_job('scope = "all"') + department_is("other", "Research")
+    company.people("ann")
+    company.users["ann"]["department"] = "Sales"
+    await company.cycle()
+    assert await cycle_while(company, server, "Research", accountEnabled=False) == {"create": 1, "delete": 1}
 
 
 async def test_a_job_that_is_switched_off_keeps_nobody_on(company: Company, server: ScimServer) -> None:
