@@ -76,7 +76,6 @@ class Simulation:
         self.watch.users = lambda: self.app.users
         self.watch.calls = lambda request: self.app.calls(request)
         self.watch.groups = lambda: self.app.groups
-        self.watch.unchanged = lambda: self.weather.unchanged
         self.watch.drops = lambda: self.app.quirks.drops_attributes
         self.watch.shows_no_groups = lambda: self.hr.twist == "nobody is left"
         self.watch.hides_names = lambda: "userName" in self.app.quirks.filter_lies_empty

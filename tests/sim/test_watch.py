@@ -1,7 +1,9 @@
-"""What is changed in the account of somebody who is out of scope is seen; what her app does by itself is no change."""
+"""What is changed in the account of somebody who is out of scope is seen, and what only looks like it is excused."""
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,8 @@ import orjson
 import pytest
 
 from reconciler.ports import Request
+from reconciler.store.database import open_database
+from reconciler.store.locking import Writer
 from tests.sim.app import BASE, Changed
 from tests.sim.life import Calendar, chance
 from tests.sim.rules import TARGET_HOST, JobRules, chosen
@@ -23,10 +27,11 @@ class Scene:
 
     def __init__(self, state: Path, *drops: str) -> None:
         town, rules = Town(), chosen(chance("1/world"), chance("1/kind"))
-        rules.barred, rules.jobs = "Alumni", [JobRules(name="app", interval_minutes=60)]
+        rules.scope, rules.barred, rules.jobs = "all", "Alumni", [JobRules(name="app", interval_minutes=60)]
         owner = town.hire(0.0, department="Alumni")
         self.account: dict[str, Any] = {"id": ACCOUNT, "externalId": owner, "userName": "ann@example.com"}
         self.account |= {"title": "Changed by hand", "displayName": "Ann", "active": False}
+        self.town, self._state = town, state
         self.watch = Watch(town, lambda: rules, lambda: 1.0, Calendar(), state)
         self.watch.users = lambda: {ACCOUNT: self.account}
         self.watch.drops = lambda: drops
@@ -34,11 +39,32 @@ class Scene:
 
     def patched(self, path: str, value: Any, *, loses: str) -> list[str]:
         """Send a change after which something of the account is not there any more; return what is wrong with that."""
+        self.sends(path, value)
+        return self.becomes({name: shown for name, shown in self.account.items() if name != loses})
+
+    def sends(self, path: str, value: Any) -> None:
+        """Send a change, whatever the app says to it."""
         body = orjson.dumps({"Operations": [{"op": "replace", "path": path, "value": value}]})
         self.watch.sends(TARGET_HOST, Request("PATCH", f"https://{TARGET_HOST}{BASE}/Users/{ACCOUNT}", body=body))
-        after = {name: shown for name, shown in self.account.items() if name != loses}
+
+    def becomes(self, after: dict[str, Any]) -> list[str]:
+        """Show the account as a change has left it; return what is wrong with that."""
         self.watch.hears(Changed(1.0, "Users", ACCOUNT, self.account, after))
         return self.watch.broken
+
+    def follows(self, department: str) -> str:
+        """Hire somebody who is to get the account; return her id."""
+        id_ = self.town.hire(0.0, department=department)
+        self.watch.mark()
+        return id_
+
+    def links(self, id_: str) -> None:
+        """Write down whose the account is."""
+        open_database(f"sqlite:///{self._state}", Writer(1, "test", 0.0)).close()
+        with closing(sqlite3.connect(self._state)) as connection, connection:
+            row = (1, "user", id_, "inactive", ACCOUNT, "", "")
+            columns = "job_id, kind, source_id, verdict, target_id, why, name"
+            connection.execute(f"INSERT INTO entries ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
 
 async def test_what_an_app_drops_with_a_disable_is_its_own_doing(tmp_path: Path) -> None:
@@ -59,3 +85,25 @@ async def test_any_other_change_is_not(
     assert Scene(tmp_path / "state.db", *drops).patched(path, value, loses=loses) == [
         f"at 1.000: {ACCOUNT} was changed ({loses}), whose owner is not in scope"
     ]
+
+
+@pytest.mark.parametrize(
+    ("department", "is_sent", "linked_to", "is_right"),
+    [
+        pytest.param("Development", True, "p002", True, id="given to her, and refused"),
+        pytest.param("Development", True, "p001", False, id="still the other's in the state"),
+        pytest.param("Development", False, "p002", False, id="never given to her"),
+        pytest.param("Alumni", True, "p002", False, id="she is out of scope, too"),
+    ],
+)
+async def test_an_account_whose_new_owner_the_app_has_refused_is_hers(
+    tmp_path: Path, department: str, is_sent: bool, linked_to: str, is_right: bool
+) -> None:
+    scene = Scene(tmp_path / "state.db")
+    successor = scene.follows(department)
+    assert successor == "p002"
+    scene.links(linked_to)
+    if is_sent:
+        scene.sends("externalId", successor)
+    wrong = scene.becomes({**scene.account, "userName": "interim-1-ann@example.com"})
+    assert wrong == ([] if is_right else [f"at 1.000: {ACCOUNT} was changed (userName), whose owner is not in scope"])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +82,6 @@ class Watch:
         """Whether the app keeps what it deletes, switched off."""
         self.deleted: Callable[[], Collection[str]] = tuple
         """What the app was asked to delete, and may keep."""
-        self.unchanged: Callable[[], Collection[str]] = tuple
-        """Accounts of which the app said that a change was done, and it was not."""
         self.drops: Callable[[], Collection[str]] = tuple
         """Attributes that the app lets fall with any change of an account."""
         self.shows_no_groups: Callable[[], bool] = bool
@@ -310,15 +309,23 @@ class Watch:
         touched = {name for name in {**before, **after} if before.get(name) != after.get(name)} - {"meta", "schemas"}
         if touched <= {ENTERPRISE}:
             return  # references leave with those whom they point to
-        # An app that said yes to its new owner's id and has kept the old one shows whose the account was before.
-        given = self._given.get(target_id, "") if target_id in self.unchanged() else ""
-        ids = {self.owner(after), given} & self._people.keys()
+        ids = chain([self.owner(after)], self._given_to(target_id))
         unseen = (self._people[id_].in_scope < min(self.under_way.since(), self._counted_until(id_)) for id_ in ids)
         if not touched <= {ENTERPRISE, *self._falls(target_id, after)} and all(unseen):
             self.wrong(f"{target_id} was changed ({', '.join(sorted(touched))}), whose owner is not in scope")
         foreign = self.foreign.get(target_id)
         if foreign is not None and not self._named_as_somebody(before):
             self.wrong(f"the account {target_id}, which is not ours, was changed")
+
+    def _given_to(self, target_id: str) -> Iterator[str]:
+        """Return who was to get an account of which the app may still show the old owner.
+
+        Her id is refused together with a name that is taken, and breaking a ring of names writes nothing but a name; or
+        the app says yes, and keeps the old one. She counts only where the state has the account as hers, too.
+        """
+        given = self._given.get(target_id)
+        if given in self._people and self.written.is_hers(target_id, given):
+            yield given
 
     def _falls(self, target_id: str, after: dict[str, Any]) -> Collection[str]:
         """Return what an app drops by itself with a disable of an account that somebody else had switched off."""

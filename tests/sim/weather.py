@@ -5,7 +5,7 @@ from __future__ import annotations
 import random  # noqa: TID251  # because these dice are thrown from a seed
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -124,16 +124,12 @@ class Weather:
     clears_at: float
     spells: list[Spell] = field(default_factory=list)
     befell: dict[str, int] = field(default_factory=dict)
-    unchanged: set[str] = field(default_factory=set)
-    """Ids of accounts of which a change was said to be done that was not."""
 
     def over(self, host: str, request: Request, now: float) -> Happens:
         """Return what becomes of a request."""
         happens = self._over(host, request, now)
         if happens.name:
             self.befell[happens.name] = self.befell.get(happens.name, 0) + 1
-        if happens.name == "nothing changed":
-            self.unchanged.add(unquote(urlsplit(request.url).path.rpartition("/")[2]))
         return happens
 
     def _over(self, host: str, request: Request, now: float) -> Happens:

@@ -18,6 +18,7 @@ from tests.sim.town import Town
 _LOG = "SELECT id, kind, operation, status, target_id, source_id FROM provisioning_log WHERE id > ?"
 _WITH_OTHERS = """SELECT count(*) FROM entries JOIN jobs ON jobs.id = entries.job_id
 WHERE entries.kind = 'user' AND entries.target_id = ? AND jobs.name <> ?"""
+_HERS = """SELECT count(*) FROM entries WHERE kind = 'user' AND target_id = ? AND source_id = ?"""
 _KNOWN = """SELECT source_id, target_id FROM entries JOIN jobs ON jobs.id = entries.job_id
 WHERE entries.kind = 'user' AND jobs.name = ?"""
 _HAVING = """SELECT entries.target_id, jobs.name FROM entries JOIN jobs ON jobs.id = entries.job_id
@@ -77,6 +78,11 @@ class Written:
         """Whether a job other than this one has an account."""
         with self._open() as connection:
             return bool(connection.execute(_WITH_OTHERS, (target_id, job)).fetchone()[0])
+
+    def is_hers(self, target_id: str, source_id: str) -> bool:
+        """Whether an account is linked to somebody, in any job."""
+        with self._open() as connection:
+            return bool(connection.execute(_HERS, (target_id, source_id)).fetchone()[0])
 
     def _open(self) -> closing[sqlite3.Connection]:
         return closing(sqlite3.connect(f"file:{self._state}?mode=ro", uri=True))
