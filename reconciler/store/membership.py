@@ -367,8 +367,9 @@ def member_delta(connection: Connection, job_id: int, group: SourceId) -> Member
 def _standing(who: FromClause) -> Select[Any]:
     """Return a select of member_id, target_id and standing for the rows of `who` (job_id, member_id).
 
-    wanted: linked, and in scope or inactive. still: linked, but nothing may be done (not known, or kept although out of
-    scope). left out: everybody else. A source id that a user and a group share means the user.
+    wanted: linked, and in scope or inactive. to come: linked, and not brought in yet. still: linked, but nothing may be
+    done (not known, or kept although out of scope). left out: everybody else. A source id that a user and a group share
+    means the user.
     """
     user, group, one = entries.alias("user_entry"), entries.alias("group_entry"), entries.alias("one")
 
@@ -382,7 +383,8 @@ def _standing(who: FromClause) -> Select[Any]:
     standing = case(
         (one.c.target_id.is_(None), "left out"),
         (one.c.verdict.in_([Verdict.IN_SCOPE.value, Verdict.INACTIVE.value]), "wanted"),
-        (one.c.verdict.in_([Verdict.UNKNOWN.value, Verdict.NEW.value]), "still"),
+        (one.c.verdict == Verdict.NEW.value, "to come"),
+        (one.c.verdict == Verdict.UNKNOWN.value, "still"),
         (and_(one.c.disabled_at.is_(None), one.c.disabled_because.is_distinct_from(BY_OTHERS)), "still"),
         else_="left out",
     )
@@ -418,7 +420,7 @@ _ADD = (
 )
 _UNRESOLVED = (
     select(_MEMBERS.c.member_id)
-    .where(or_(_MEMBERS.c.standing == "left out", and_(_MEMBERS.c.standing == "still", ~_IN_LEDGER)))
+    .where(or_(_MEMBERS.c.standing == "left out", and_(_MEMBERS.c.standing.in_(["still", "to come"]), ~_IN_LEDGER)))
     .order_by(_MEMBERS.c.member_id)
 )
 _IN_DOUBT = select(ledger.c.member_target_id).where(
@@ -432,7 +434,11 @@ _CERTAIN = (
 _STAYING = select(_MEMBERS.c.target_id).where(_MEMBERS.c.standing != "left out")
 _REMOVE = (
     select(_LEDGERED.c.member_id, _LEDGERED.c.member_target_id).where(
-        _LEDGERED.c.standing != "still", _LEDGERED.c.member_target_id.not_in(_STAYING)
+        or_(
+            _LEDGERED.c.standing.in_(["wanted", "left out"]),
+            and_(_LEDGERED.c.standing == "to come", _LEDGERED.c.member_id.not_in(select(_MEMBERS.c.member_id))),
+        ),
+        _LEDGERED.c.member_target_id.not_in(_STAYING),
     )
     # Not ordered here: SQLite would walk through all groups of the job in this order.
 )

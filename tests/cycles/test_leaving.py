@@ -667,3 +667,19 @@ async def test_a_change_of_whom_somebody_else_disabled_does_not_make_it_ours(
     assert done(await company.cycle(full=True)) == {"disable": 1}, "somebody has switched it on"
     company.clock.turn(30 * DAY)
     assert done(await company.cycle()) == {"delete": 1}
+
+
+async def test_who_is_back_and_cannot_get_her_name_leaves_the_groups_that_she_has_left(
+    company: Company, server: ScimServer
+) -> None:
+    company.tables = GROUPS + '[jobs.app.deprovision]\ndisable_after = "1d"\n'
+    company.people(*EVERYBODY)
+    company.group("g1", EVERYBODY, "Crew")
+    await company.cycle()
+    inactive(company)
+    await company.cycle()
+    server.put("user", userName="theirs@example.com", active=True)
+    company.users["ann"].update(accountEnabled=True, userPrincipalName="theirs@example.com")
+    company.group("g1", ["bob"], "Crew")
+    assert done(await company.cycle()) == {"failure": 1, "members_removed": 1}
+    assert server.members("Crew") == {server.user("bob@example.com")["id"]}

@@ -221,6 +221,7 @@ async def test_a_member_in_the_source(
     ("member", "removed"),
     [
         (standing("m", Verdict.IN_SCOPE), True),
+        (standing("m", Verdict.NEW), True),
         (standing("m", Verdict.UNKNOWN), False),
         (standing("m", Verdict.OUT_OF_SCOPE), False),
         (standing("m", Verdict.GONE, disabled=True), True),
