@@ -69,6 +69,12 @@ def _job(name: str) -> Job:
         "assigned": {"scope": Scope.ASSIGNED, "assigned": assigned, "excluded_roles": ("Default Access",)},
         "assigned with roles": {"scope": Scope.ASSIGNED, "assigned": assigned, "roles": (AGENT, BOSS)},
         "assigned, nested": {"scope": Scope.ASSIGNED, "assigned": assigned[2:4], "nested": True},
+        "assigned, nested, some excluded": {
+            "scope": Scope.ASSIGNED,
+            "assigned": (AssignedGroup("Deep", "Default Access"), AssignedGroup("Crew", "agent")),
+            "excluded_roles": ("default access",),
+            "nested": True,
+        },
         "assigned through four": {
             "scope": Scope.ASSIGNED,
             "assigned": tuple(AssignedGroup(name) for name in ("Crew", "Staff", "Deep", "Other")),
@@ -111,7 +117,7 @@ _KINDS: tuple[Kind, Kind] = ("user", "group")
 _JOBS = (
     *("all", "all with roles", "all with every role", "roles", "many roles", "no roles", "assigned"),
     *("assigned with roles", "assigned, nested", "assigned through four", "assigned by themselves", "nobody"),
-    *("assigned, roles by condition",),
+    *("assigned, roles by condition", "assigned, nested, some excluded"),
     *("nobody, keep", "by the source", "by the source and the job", "filtered", "filtered by what is hidden"),
     *("active by a word", "active by a word or none"),
 )

@@ -360,6 +360,10 @@ def test_each_notice_of_a_quarantine_says_when_the_job_is_stopped_and_how_it_is_
         (NoticeKind.JOB_STOPPED, 28 * DAY),
         (NoticeKind.QUARANTINE_ENTERED, None),
     ]
-    assert changing[0].facts["before"]["rule"] == REFUSED.rule
+    assert changing[0].facts["before"] == {
+        "reason": REFUSED.reason,
+        "error_code": REFUSED.error_code,
+        "rule": REFUSED.rule,
+    }
     assert len({notice.facts["tested_every_seconds"] for notice in told[:3]}) == 1
     assert standing.stopped_at == START + 28 * DAY

@@ -18,6 +18,7 @@ from reconciler.core.restarting import FULL, RESTART, WORDS, ResetScope, scopes_
         (("ConnectorDataStore", "escrows"), {ResetScope.LINKS, ResetScope.ESCROWS}),
         (("force-deletes",), {ResetScope.FORCE_DELETES}),
         (("ForceDeletes",), {ResetScope.FORCE_DELETES}),
+        (("force_deletes",), {ResetScope.FORCE_DELETES}),
         (("Full",), FULL),
         (("full", "force-deletes"), FULL | {ResetScope.FORCE_DELETES}),
     ],

@@ -424,6 +424,20 @@ def _sections() -> Iterator[tuple[str, Iterator[str]]]:
         "weeks and days of weeks",
         (f'={how}("{day}",{kind})' for how in ("WEEKNUM", "WEEKDAY") for day in _DAYS for kind in _KINDS_OF_WEEK),
     )
+    free = ("2026-03-07", "2026-03-08", "2026-03-09", "2026-03-13", "2026-03-20")
+    spans = (("2026-03-07", "2026-03-15"), ("2026-03-09", "2026-03-13"), ("2026-03-13", "2026-03-07"))
+    yield (
+        "working days",
+        (
+            *(f'=NETWORKDAYS("{first}","{last}","{day}")' for first, last in spans for day in free),
+            *(
+                f'=WORKDAY("{day}",{days},"{other}")'
+                for day in free
+                for days in (-5, -1, 0, 1, 4)
+                for other in free[:3]
+            ),
+        ),
+    )
     yield "random values", iter(_RANDOM)
     pairs = [(source, target) for source in _SYSTEMS for target in _SYSTEMS if source != target]
     yield "number systems", (f'={one}2{other}("{n}")' for one, other in pairs for n in _NUMERALS)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reconciler.errors import EvaluationError
-from reconciler.language import IGNORE_FLOW, IGNORE_OBJECT, Context, Redacted, compile_expression
+from reconciler.language import IGNORE_FLOW, IGNORE_OBJECT, Context, Redacted, compile_expression, trace
 from reconciler.language.values import Choice, ask_later, number, truth
 
 HER = {
@@ -531,3 +531,56 @@ def test_what_is_true(value: Any, found: bool | None) -> None:
             truth(value, "it")
     else:
         assert truth(value, "it") is found
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ('CN="Doe, Joe",OU=a', "Doe, Joe"),
+        ('CN="a""",OU=a', 'a""'),
+        ('CN="",OU=a', ""),
+        ('CN=",OU=a', '"'),
+        ('CN=a",OU=a', 'a"'),
+        ('CN="\\"x\\"",OU=a', '"x"'),
+        ("CN=\\c3\\a9\\,\\ x ;OU=a", "é, x"),
+        ("plain,OU=a", "plain"),
+        ("CN=\\ff,OU=a", "\ufffd"),
+    ],
+)
+def test_a_component_of_a_name_comes_without_its_quotes_and_escapes(name: str, found: str) -> None:
+    assert of("DNComponent([dn], 1)", {"dn": name}) == found
+
+
+@pytest.mark.parametrize("function", ["ConvertToUTF8Hex", "ConvertToBase64"])
+def test_what_is_converted_may_be_no_longer_than_a_text(function: str) -> None:
+    with pytest.raises(EvaluationError) as raised:
+        of(f"{function}([a])", {"a": "x" * 1_000_001})
+    assert str(raised.value).startswith(f"{function} ")
+
+
+def test_a_number_that_is_too_large_for_a_formula_is_an_error_of_it() -> None:
+    for formula in ("=[a]+1", "=[a]*2"):
+        with pytest.raises(EvaluationError) as raised:
+            of(formula, {"a": 10**400})
+        assert str(raised.value) == f"#NUM! {formula[4]} leaves the numbers"
+
+
+def test_each_part_of_an_expression_is_traced_by_its_own_text() -> None:
+    steps = trace('IIF( [number] + 1 > 2 , [name] & "!" , "" )', Context(HER))
+    assert [(step.depth, step.expression, step.value) for step in steps] == [
+        (0, 'IIF( [number] + 1 > 2 , [name] & "!" , "" )', "Ann!"),
+        (1, "[number] + 1 > 2", True),
+        (2, "[number] + 1", 6),
+        (3, "[number]", 5),
+        (1, '[name] & "!"', "Ann!"),
+        (2, "[name]", "Ann"),
+    ]
+    steps = trace("=IF( [number] + 1 - 2 > 2 , [name] & 1 % , 0 )", Context(HER))
+    assert [step.expression for step in steps[1:]] == [
+        "[number] + 1 - 2 > 2",
+        "[number] + 1 - 2",
+        "[number]",
+        "[name] & 1 %",
+        "[name]",
+        "1 %",
+    ]

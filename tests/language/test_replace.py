@@ -242,6 +242,9 @@ def test_groups_that_are_named_by_an_attribute_and_texts_of_the_last_length(
         ("a*", 1, 1),
         ("a+n{2,}", 1, 2),
         ("(an)?[ab]?", 4, 0),
+        ("an|na|aa", 4, 0),
+        ("(a)?(?(1)b|c)", 8, 0),
+        ("a*|n", 2, 1),
         ("(an){1}", 1, 0),
     ],
 )
