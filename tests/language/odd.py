@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 
 _WRITTEN = (
     *("2026-03-09", "2026/3/9 4:05", "2026.03.09T16:05:06.1234567Z", "3/9/2026 4:05:06 PM", "03-09-2026 12:00 am"),
@@ -428,14 +429,9 @@ def _sections() -> Iterator[tuple[str, Iterator[str]]]:
     spans = (("2026-03-07", "2026-03-15"), ("2026-03-09", "2026-03-13"), ("2026-03-13", "2026-03-07"))
     yield (
         "working days",
-        (
-            *(f'=NETWORKDAYS("{first}","{last}","{day}")' for first, last in spans for day in free),
-            *(
-                f'=WORKDAY("{day}",{days},"{other}")'
-                for day in free
-                for days in (-5, -1, 0, 1, 4)
-                for other in free[:3]
-            ),
+        chain(
+            (f'=NETWORKDAYS("{first}","{last}","{day}")' for first, last in spans for day in free),
+            (f'=WORKDAY("{day}",{days},"{other}")' for day in free for days in (-5, -1, 0, 1, 4) for other in free[:3]),
         ),
     )
     yield "random values", iter(_RANDOM)
