@@ -123,3 +123,22 @@ def test_what_is_set_goes_by_what_the_account_has() -> None:
     assert isinstance(decision, Operation)
     assert decision.changes == (Change("nick", None, "gone"), Change("title", "Engineer", "Alumna"))
     assert (decision.word, decision.why) == ("update", "not assigned; set: nick, title")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "word"), [(True, False, "disable"), (False, True, "update"), (None, True, "update")]
+)
+def test_what_is_set_is_a_disable_where_it_switches_the_account_off(
+    before: bool | None, after: bool, word: str
+) -> None:
+    parting = (AttributeMapping("title", Constant("Alumna")), AttributeMapping("enabled", Constant(after)))
+    of = job(out_of_scope=DeprovisionAction.SET, parting=parting)
+    record = linked(enabled=before, title="Engineer")
+    assert record.link is not None
+    record.link.disabled_at = None
+    mapped = Mapper.compile(ObjectRules("user", parting), PROFILE).wanted({})
+    decision = Deprovisioning(of, USERS, PROFILE).plan(Judged(record, OUT, None, parting=mapped), record.link, OUT, NOW)
+    assert isinstance(decision, Operation)
+    assert (decision.word, decision.why) == (word, "not assigned; set: enabled, title")
+    assert decision.changes == (Change("enabled", before, after), Change("title", "Engineer", "Alumna"))
+    assert (decision.cause, decision.verdict) == (Cause.OUT_OF_SCOPE, Verdict.OUT_OF_SCOPE)
