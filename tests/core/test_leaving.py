@@ -25,13 +25,17 @@ from reconciler.core.model import (
     TargetId,
 )
 from reconciler.core.outcomes import Account
-from reconciler.core.profile import Profile, TargetAttribute
+from reconciler.core.profile import Profile, TargetAttribute, ValueType
 from reconciler.core.records import Link, Record, Verdict
 from reconciler.core.scoping import Leaving
 
 NOW, DAY = 1_000_000.0, 86400.0
 USERS = ObjectRules("user", (AttributeMapping("enabled", Constant(True)),))
-PROFILE = Profile("example", {"pin": TargetAttribute("pin", shown=False)}, {}, active="enabled")
+ATTRIBUTES = {
+    "pin": TargetAttribute("pin", shown=False),
+    "enabled": TargetAttribute("enabled", ValueType.BOOLEAN),
+}
+PROFILE = Profile("example", ATTRIBUTES, {}, active="enabled")
 INACTIVE, OUT = Leaving(Cause.INACTIVE, "was False"), Leaving(Cause.OUT_OF_SCOPE, "not assigned")
 
 
