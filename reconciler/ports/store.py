@@ -144,6 +144,13 @@ class Store(Protocol):
         """Make `unsettled` whose last agreed resource names one of these: it walks through all who are linked."""
         ...
 
+    async def unsettle_who_names_one_let_go(self, job_id: int, kinds: Sequence[Kind]) -> None:
+        """Do that for every account that an entry of the job had, and has no more, since this was asked last.
+
+        Whoever let go of it (a cycle, a run on demand, a person), it was remembered in the same commit.
+        """
+        ...
+
     async def meet(self, job_id: int, kind: Kind, ids: Sequence[SourceId], seen: Seen) -> list[SourceId]:
         """Mark entries as seen that the source still has; return those that are not known, or were taken for gone."""
         ...

@@ -233,8 +233,6 @@ class Applier:
             code = refused.error_code if late else code
         warning = "; ".join(filter(None, (warning, few_left)))
         link = record.link or link_before
-        if operation.word == "delete" and link_before is not None:
-            self._course.vanished.add(link_before.target_id)
         log = telling.sent(operation, None, link.target_id if link is not None else None, now, took_ms, warning, code)
         # what an update changes matters to no group; who may be a member of it depends on all the others
         moved = operation.word != "update" or record.verdict != verdict_before
@@ -279,8 +277,6 @@ class Applier:
             operation.in_doubt = True
             await self.fail(operation, NOT_SHOWN_YET, took_ms)
             return
-        if operation.record.link is not None:
-            self._course.vanished.add(operation.record.link.target_id)
         record = replace(operation.record, link=None, attempted_at=None, attempted_off_at=None)
         if operation.negative:
             record.verdict, record.why, record.fingerprint = operation.verdict, operation.why, operation.fingerprint

@@ -126,7 +126,6 @@ class Gathering:
                 case Missing() if self._course.made_just_now(candidate.record):
                     self._unseen += 1
                 case Missing():
-                    self._course.vanished.add(link.target_id)
                     candidate.record = replace(candidate.record, link=None, verdict=Verdict.NEW)
                 case Failed():
                     self._unseen += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from reconciler.core.model import Kind, SourceId, TargetId
+from reconciler.core.model import Kind, SourceId
 from reconciler.core.outcomes import Failed, Fault
 from reconciler.core.reasons import Reason
 from reconciler.core.records import Record
@@ -45,8 +45,6 @@ class Course:
         self.failed_references = 0
         self.in_doubt: set[tuple[Kind, SourceId]] = set()
         """Entries of whose create nobody knows whether it was done."""
-        self.vanished: set[TargetId] = set()
-        """Ids that were linked and are gone: what refers to them must refer to the new ones of their entries."""
         self.pointed_at: set[tuple[Kind, SourceId]] = set()
         """Entries without an account yet that others refer to: managers, mostly."""
 

@@ -130,6 +130,9 @@ class _Cycle:
             )
             if health.comes_after_an_outage(self._standing):
                 await self._store.end_waits(state.job_id, state.epoch, OF_AN_OUTAGE, at)
+            # nobody is in hand yet: what a cycle wrote of them later would be what it knew before
+            named = [kind for kind, rules in self._rules.items() if rules.references]
+            await self._store.unsettle_who_names_one_let_go(state.job_id, named)
             self._managed = await self._store.linked_count(state.job_id)
             initial = self._full or state.completed_rules != self._plan.rules_version
             begun = Begun(cycle_id, at, ticking, requests, initial, self._standing)
@@ -170,7 +173,6 @@ class _Cycle:
             await self._applier.taken_names.settle()
             await self._match_again()
             await self._journal.flush()
-            await self._referring.look_again(self._course.vanished)
             await self._join()
             await self._holding.keep(cycle_id, self._joining.held)
             tasks.cancel_scope.cancel()
@@ -249,7 +251,6 @@ class _Cycle:
         )
         self._referring = Referring(
             plan.job,
-            plan.profile,
             job_id,
             world.store,
             world.target,

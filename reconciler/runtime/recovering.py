@@ -129,8 +129,6 @@ class Recovering:
             case Missing() if not leaving and self._course.made_just_now(record):
                 return NOT_SHOWN_YET
             case Missing() if not leaving:
-                assert record.link is not None
-                self._course.vanished.add(record.link.target_id)
                 return replace(record, link=None, verdict=Verdict.NEW, attempted_at=None, attempted_off_at=None)
             case Failed(fault=fault) if not leaving and fault in ANOTHER_TIME:
                 return shown

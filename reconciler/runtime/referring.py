@@ -1,18 +1,16 @@
-"""Sets references, managers mostly, once what they point to has a target id, and anew when it gets another one."""
+"""Sets references, managers mostly, once what they point to has a target id."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from reconciler.core import settling, telling
 from reconciler.core.decisions import Operation
 from reconciler.core.model import KINDS, Action, Change, Job, Kind, SourceId, TargetId
 from reconciler.core.outcomes import Done, Failed, Fault, Missing
-from reconciler.core.profile import Profile
 from reconciler.core.records import Link, LogRecord, Record, Step, Verdict
-from reconciler.ports import Clock, Seen, Store, Target
+from reconciler.ports import Clock, Store, Target
 from reconciler.runtime.canary import Canary
 from reconciler.runtime.course import Course
 from reconciler.runtime.journal import Journal
@@ -39,7 +37,6 @@ class Referring:
     def __init__(
         self,
         job: Job,
-        profile: Profile,
         job_id: int,
         store: Store,
         target: Target,
@@ -52,27 +49,9 @@ class Referring:
         hand: Hand,
         canary: Canary,
     ) -> None:
-        self._job, self._profile, self._job_id, self._store, self._target = job, profile, job_id, store, target
+        self._job, self._job_id, self._store, self._target = job, job_id, store, target
         self._journal, self._course, self._clock = journal, course, clock
         self._tell, self._concurrency, self._hand, self._canary = tell, concurrency, hand, canary
-
-    async def look_again(self, vanished: Collection[TargetId]) -> None:
-        """Have the next cycle look at every entry whose agreed references name an account that is gone."""
-        for kind in KINDS if vanished else ():
-            rules = self._job.rules(kind)
-            mapped = [mapping.to for mapping in rules.mappings] if rules is not None else []
-            paths = [path for path in mapped if self._profile.attribute(kind, path).references]
-            after = 0
-            while paths and (rows := await self._store.unseen(self._job_id, kind, Seen(0), sys.maxsize, after, PAGE)):
-                after = rows[-1].row_id or 0
-                with self._hand.holding([record.key for record in rows]) as left_alone:
-                    await self._forget(vanished, [r for r in rows if r.key not in left_alone], paths)
-
-    async def _forget(self, vanished: Collection[TargetId], rows: Sequence[Record], paths: Sequence[str]) -> None:
-        for record in rows:
-            if record.link is not None and _names_one_of(vanished, [record.link.agreed.get(p) for p in paths]):
-                await self._journal.entry(replace(record, fingerprint=None))
-        await self._journal.flush()
 
     async def references(self) -> None:
         """Send each reference whose wanted entry has a target id by now."""
@@ -205,7 +184,3 @@ def _joined(agreed: object, ids: Sequence[TargetId]) -> object:
     if isinstance(agreed, list):
         return [*agreed, *(one for one in ids if one not in agreed)]
     return ids[0] if len(ids) == 1 else list(ids)
-
-
-def _names_one_of(ids: Collection[TargetId], references: Sequence[object]) -> bool:
-    return any(one in ids for value in references for one in (value if isinstance(value, list) else [value]))

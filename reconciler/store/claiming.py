@@ -9,7 +9,7 @@ from sqlalchemy import Connection, and_, bindparam, exists, null, or_, select, u
 from reconciler.core.model import Identity, Kind, SourceId, TargetId
 from reconciler.core.records import Verdict
 from reconciler.ports import Attempt, Claim, MatchPairs
-from reconciler.store import membership
+from reconciler.store import membership, waiting
 from reconciler.store.dialects import given, in_turn
 from reconciler.store.identifying import fenced_job, identity_ref, job_named, under_way
 from reconciler.store.reading import links_of
@@ -135,6 +135,7 @@ def pass_link(
     # Let go of first: an account has one link at any time.
     let_go = dict.fromkeys((*_PASSED, "origin", "linked_at", "fingerprint"))
     connection.execute(update(entries).where(*mine).values(**let_go))
+    waiting.let_go(connection, job_id, [to.target_id])
     linked = {**link._mapping, "origin": "adopted", "linked_at": now}
     looked_at_again = {"claims": None, "fingerprint": None, "due_at": None}
     connection.execute(update(entries).where(*theirs).values(**linked, **looked_at_again))

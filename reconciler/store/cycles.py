@@ -26,6 +26,7 @@ from reconciler.store.identifying import (
     written_identity_ref,
 )
 from reconciler.store.tables import (
+    accounts_let_go,
     assignments,
     cycles,
     decided_operations,
@@ -48,6 +49,7 @@ from reconciler.store.tables import standings as standing_rows
 
 _OF_THE_SOURCE = (
     *(entries, assignments, memberships, staged_groups, ledger, pending_references, holds, decided_operations),
+    accounts_let_go,
     taken_out,
     spoken_of,
 )

@@ -13,9 +13,18 @@ from reconciler.core.restarting import ResetScope
 from reconciler.core.standing import Standing
 from reconciler.store import claiming, standings, tallying
 from reconciler.store.identifying import fenced_job, job_named
-from reconciler.store.tables import decided_operations, entries, holds, jobs, ledger, pending_references, staged_groups
+from reconciler.store.tables import (
+    accounts_let_go,
+    decided_operations,
+    entries,
+    holds,
+    jobs,
+    ledger,
+    pending_references,
+    staged_groups,
+)
 
-_LINKS = (entries, ledger, pending_references, holds, decided_operations)
+_LINKS = (entries, ledger, pending_references, accounts_let_go, holds, decided_operations)
 
 
 def reset(connection: Connection, name: str, scopes: Collection[ResetScope], now: float) -> Standing:

@@ -251,7 +251,10 @@ class SqlStore:
         return await self._do(reading.unsettled, job_id, kind, after, limit)
 
     async def unsettle_who_names(self, job_id: int, kind: Kind, targets: Collection[TargetId]) -> None:
-        await self._do(writing.unsettle_who_names, job_id, kind, sorted(targets))
+        await self._do(waiting.unsettle_who_names, job_id, kind, sorted(targets))
+
+    async def unsettle_who_names_one_let_go(self, job_id: int, kinds: Sequence[Kind]) -> None:
+        await self._do(waiting.unsettle_who_names_one_let_go, job_id, kinds)
 
     async def meet(self, job_id: int, kind: Kind, ids: Sequence[SourceId], seen: Seen) -> list[SourceId]:
         return await self._do(reading.meet, job_id, kind, ids, seen)

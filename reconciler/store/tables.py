@@ -246,6 +246,14 @@ pending_references = Table(
     sqlite_autoincrement=True,
 )
 
+accounts_let_go = Table(
+    "accounts_let_go",
+    metadata,
+    _of_job(),
+    Column("target_id", Text, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
 spool = Table(
     "spool",
     metadata,

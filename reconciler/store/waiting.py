@@ -1,12 +1,18 @@
-"""Keeps references that wait until what they point to has an account."""
+"""Keeps references that wait until there is an account, and accounts that were let go of and may still be named."""
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Integer, and_, bindparam, select
+from collections.abc import Collection, Sequence, Set
 
-from reconciler.core.model import TargetId
+import orjson
+from sqlalchemy import Connection, Integer, and_, bindparam, delete, null, select, update
+
+from reconciler.core.model import Kind, Resource, TargetId
 from reconciler.ports import PendingReference
-from reconciler.store.tables import entries, pending_references
+from reconciler.store.dialects import execute_many, put_many
+from reconciler.store.tables import MATTERS, accounts_let_go, entries, pending_references
+
+PAGE = 10_000
 
 _p, _own, _wanted = pending_references.c, entries.alias("own"), entries.alias("wanted")
 _o, _w = _own.c, _wanted.c
@@ -22,9 +28,52 @@ _RESOLVABLE = (
     .limit(bindparam("most", type_=Integer))
 )
 
+_e = entries.c
+_AGREED = (
+    select(_e.row_id, _e.agreed)
+    .where(_e.job_id == bindparam("its_job"), _e.kind == bindparam("its_kind"), _e.row_id > bindparam("after"))
+    .where(MATTERS, _e.target_id.is_not(None), _e.agreed.is_not(None), _e.fingerprint.is_not(None))
+    .order_by(_e.row_id)
+    .limit(PAGE)
+)
+_UNSETTLE = update(entries).where(_e.row_id == bindparam("its_row")).values(fingerprint=null())
+
 
 def resolvable(
     connection: Connection, job_id: int, after: int, limit: int
 ) -> list[tuple[int, PendingReference, TargetId]]:
     rows = connection.execute(_RESOLVABLE, {"its_job": job_id, "after": after, "most": limit})
     return [(row_id, PendingReference(*reference), target_id) for row_id, *reference, target_id in rows]
+
+
+def let_go(connection: Connection, job_id: int, accounts: Collection[TargetId]) -> None:
+    """Remember accounts that entries have no more, in the commit that says so: others may name them."""
+    put_many(connection, accounts_let_go, ("job_id", "target_id"), (), [(job_id, one) for one in accounts])
+
+
+def unsettle_who_names_one_let_go(connection: Connection, job_id: int, kinds: Sequence[Kind]) -> None:
+    of_job = accounts_let_go.c.job_id == job_id
+    accounts = connection.execute(select(accounts_let_go.c.target_id).where(of_job)).scalars().all()
+    if accounts:
+        for kind in kinds:
+            unsettle_who_names(connection, job_id, kind, accounts)
+        connection.execute(delete(accounts_let_go).where(of_job))
+
+
+def unsettle_who_names(connection: Connection, job_id: int, kind: Kind, accounts: Collection[TargetId]) -> None:
+    named, after = frozenset[object](accounts), 0
+    while rows := connection.execute(_AGREED, {"its_job": job_id, "its_kind": kind, "after": after}).all():
+        after = rows[-1].row_id
+        found = [(row_id,) for row_id, agreed in rows if _has_one(orjson.loads(agreed), named)]
+        execute_many(connection, _UNSETTLE, ("its_row",), found)
+
+
+def _has_one(agreed: Resource, ids: Set[object]) -> bool:
+    """Whether a value is one of these ids, or a list with one; who is found by chance is looked at once more."""
+    for value in agreed.values():
+        if isinstance(value, str):
+            if value in ids:
+                return True
+        elif isinstance(value, list) and any(one in ids for one in value if isinstance(one, str)):
+            return True
+    return False

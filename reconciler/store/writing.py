@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import orjson
 from sqlalchemy import Connection, and_, bindparam, delete, false, literal_column, null, select, update
 
 from reconciler.core.decisions import LEAVERS
@@ -15,7 +13,7 @@ from reconciler.core.model import KINDS, Kind, SourceId, TargetId
 from reconciler.core.records import Link, Record, Verdict
 from reconciler.errors import StateError
 from reconciler.ports import Batch
-from reconciler.store import claiming, logbook, membership
+from reconciler.store import claiming, logbook, membership, waiting
 from reconciler.store.dialects import execute_many, given, in_turn, put_many, update_many
 from reconciler.store.identifying import fenced_job, known_job, under_way
 from reconciler.store.rows import READ, WRITTEN, written
@@ -32,6 +30,12 @@ _HELD = select(_e.target_id, _e.row_id, _e.job_id, _e.source_id).select_from(
         *(_GIVEN, entries),
         and_(_e.target_ref == bindparam("target_ref"), _e.kind == bindparam("kind"), _e.target_id == _GIVEN.c.value),
     )
+)
+_ROWS = given("row_ids", "integer")
+_HAVING = (
+    select(_e.row_id, _e.target_id)
+    .select_from(in_turn(_ROWS, entries, _e.row_id == _ROWS.c.value))
+    .where(_e.target_id.is_not(None))
 )
 _RELEASE = update(entries).where(entries.c.row_id == bindparam("its_row")).values(target_ref=null(), target_id=null())
 _FORGET = delete(entries).where(*(entries.c[name] == bindparam(name) for name in _KEY))
@@ -68,8 +72,8 @@ def commit(connection: Connection, job_id: int, epoch: int, batch: Batch) -> Com
     logbook.write(connection, job_id, epoch, job.name, batch.log)
     execute_many(connection, _FORGET_PENDING, _KEY, [(job_id, *key) for key in batch.pending_drop])
     execute_many(connection, _DROP_PENDING, ("job_id", "id"), [(job_id, row_id) for row_id in batch.pending_done])
-    waiting = [(job_id, p.kind, p.source_id, p.path, p.wanted_kind, p.wanted_id) for p in batch.pending_add]
-    put_many(connection, pending_references, _PENDING, (), waiting)
+    references = [(job_id, p.kind, p.source_id, p.path, p.wanted_kind, p.wanted_id) for p in batch.pending_add]
+    put_many(connection, pending_references, _PENDING, (), references)
     rows = [(job_id, group, target_id, source_id, True) for group, source_id, target_id in batch.members_in_doubt]
     put_many(connection, ledger, _LEDGER, ("member_id", "in_doubt"), rows)
     execute_many(connection, _LEDGER_DROP, _LEDGER, [(job_id, *row) for row in batch.members_removed])
@@ -146,6 +150,7 @@ def _write_records(connection: Connection, job_id: int, target_ref: int, batch: 
     for key in refused:
         del last[key]
     _start_ledgers_anew(connection, job_id, [r for r in last.values() if r.kind == "group"])
+    waiting.let_go(connection, job_id, _let_go(connection, last.values()))
     execute_many(connection, _RELEASE, ("its_row",), [(row_id,) for row_id in released])
     new = [r for r in last.values() if r.row_id is None]
     known = [(*written(r, target_ref), r.row_id, job_id) for r in last.values() if r.row_id is not None]
@@ -246,6 +251,13 @@ def _start_ledgers_anew(connection: Connection, job_id: int, groups: Sequence[Re
     )
 
 
+def _let_go(connection: Connection, records: Iterable[Record]) -> list[TargetId]:
+    """Return the accounts that these have, and have no more when they are written."""
+    now = {r.row_id: r.link.target_id if r.link is not None else None for r in records if r.row_id is not None}
+    rows = connection.execute(_HAVING, {"row_ids": list(now)}).all() if now else []
+    return [target_id for row_id, target_id in rows if now[row_id] != target_id]
+
+
 def _row_ids(connection: Connection, job_id: int, records: Iterable[Record]) -> dict[Key, int]:
     ids: defaultdict[Kind, list[SourceId]] = defaultdict(list)
     for record in records:
@@ -261,14 +273,3 @@ def _row_ids(connection: Connection, job_id: int, records: Iterable[Record]) -> 
         ).all()
         found.update({(kind, source_id): row_id for source_id, row_id in rows})
     return found
-
-
-def unsettle_who_names(connection: Connection, job_id: int, kind: Kind, targets: Sequence[TargetId]) -> None:
-    c = entries.c
-    linked = (c.job_id == job_id, c.kind == kind, c.target_id.is_not(None), c.fingerprint.is_not(None))
-    # An id stands in the JSON as a text of its own; who is found by chance is looked at once more.
-    names_one = re.compile(b"|".join(re.escape(orjson.dumps(one)) for one in targets))
-    rows = connection.execute(select(c.row_id, c.agreed).where(*linked))
-    found = [(row_id,) for row_id, agreed in rows if agreed is not None and names_one.search(agreed)]
-    forget = update(entries).where(c.row_id == bindparam("its_row")).values(fingerprint=null())
-    execute_many(connection, forget, ("its_row",), found)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from reconciler import config
+from reconciler.core.model import SourceId, TargetId
 from tests.cycles.calendar import HOUR
 from tests.cycles.company import GROUPS, MANAGER, Company, done
 from tests.servers.faults import FOR_EVER, Status
@@ -231,3 +233,32 @@ async def test_a_manager_who_was_deleted_and_comes_back_is_named_anew(
     server.clear_requests()
     assert done(await company.cycle()) == {}
     assert server.requests == []
+
+
+async def test_a_manager_who_was_deleted_on_demand_and_comes_back_is_named_anew(
+    company: Company, server: ScimServer
+) -> None:
+    company.tables = '[jobs.app.deprovision]\ngone = "delete"\n'
+    company.person("ann", manager="boss")
+    company.people("boss")
+    await company.cycle()
+    boss, first = company.users.pop("boss"), id_of(server, "boss")
+    await company.provision("boss")
+    assert first not in server.users
+    company.users["boss"] = boss
+    assert done(await company.cycle()) == {"create": 1, "update": 1}
+    assert manager(server, "ann") == id_of(server, "boss")
+
+
+async def test_a_manager_whom_a_person_gives_another_account_is_named_anew(
+    company: Company, server: ScimServer
+) -> None:
+    company.person("ann", manager="boss")
+    company.people("boss")
+    await company.cycle()
+    server.user("boss@example.com")["userName"] = "former@example.com"
+    other = server.put("user", userName="boss@example.com", active=True)
+    async with company.opened(config.load(company.write()), write=True) as house:
+        await house.store.link("app", "user", SourceId("boss"), TargetId(other), company.clock.now())
+    await company.cycle()
+    assert manager(server, "ann") == other

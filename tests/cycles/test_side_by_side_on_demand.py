@@ -22,7 +22,8 @@ from reconciler.runtime.report import CycleReport
 from reconciler.store.sql import SqlStore
 from tests.commands.shell import Hanging
 from tests.cycles.calendar import NoLuck
-from tests.cycles.company import Company, done
+from tests.cycles.company import MANAGER, Company, done
+from tests.cycles.test_references import id_of, manager
 from tests.servers.faults import FOR_EVER, Delay
 from tests.servers.quirks import Quirks
 from tests.servers.scim import ScimServer
@@ -170,6 +171,29 @@ async def test_a_list_that_was_made_on_demand_does_not_hide_accounts_from_the_cy
         await one.provision("ann")
     assert done(one.reports[0]) == {"adopt": 20}
     assert server.sent("POST") == []
+
+
+async def test_who_names_a_manager_that_was_deleted_beside_a_cycle_names_her_next_account(
+    company: Company, server: ScimServer
+) -> None:
+    company.attributes += MANAGER
+    company.tables = '[jobs.app.deprovision]\ngone = "delete"\n'
+    company.people("boss", "zoe")
+    company.person("ann", manager="boss")
+    await company.cycle()
+    company.users["zoe"]["jobTitle"] = "Chief"
+    held = Hanging(server, "PATCH", "/Users", body="Chief", seconds=0.5)
+    async with both(company) as house, anyio.create_task_group() as tasks:
+        one = Both(replace(house, clock=company.clock))
+        tasks.start_soon(one.cycle)
+        await held.arrived()
+        boss = company.users.pop("boss")
+        company.write()
+        await one.provision("boss")
+    assert len(server.users) == 2
+    company.users["boss"] = boss
+    assert done(await company.cycle()) == {"create": 1, "update": 1}
+    assert manager(server, "ann") == id_of(server, "boss")
 
 
 class FullStore(SqlStore):

@@ -58,6 +58,7 @@ async def _everything(store: SqlStore) -> None:
     await store.unseen(work.id, "user", work.seen(), 99, 0, 9)
     await store.due(work.id, "user", 9.0, 0, 9)
     await store.unsettled(work.id, "user", 0, 9)
+    await store.unsettle_who_names(work.id, "user", [tid("t9")])
     await store.meet(work.id, "user", ids("ann"), work.seen())
     await store.records(work.id, "user", ids("ann"))
     await store.links_of(work.id, "user", ids("ann"))

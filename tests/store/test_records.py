@@ -366,6 +366,43 @@ async def test_who_names_an_account_that_is_left_behind_is_unsettled(work: Work)
     assert await work.store.unsettled(work.id, "group", 0, 9) == []
 
 
+async def test_who_names_an_account_that_its_entry_has_no_more_is_unsettled_when_that_is_asked_for(
+    work: Work, store: SqlStore
+) -> None:
+    async def report(to: str, of: Work = work) -> None:
+        link = Link(tid(f"t-of-{to}"), "created", {"manager": f"t-{to}", "title": "x"}, linked_at=1.0)
+        await of.commit(linked(f"of-{to}", "", link=link, fingerprint=print_of("a")))
+
+    async def unsettled() -> set[str]:
+        await store.unsettle_who_names_one_let_go(work.id, ["user"])
+        return {record.source_id for record in await store.unsettled(work.id, "user", 0, 99)}
+
+    others = await open_work(store, "desk")
+    bosses = ["stays", "deleted", "anew", "by-hand", "passed", 'o"d\\d']
+    for boss in bosses:
+        await work.commit(linked(boss, f"t-{boss}", fingerprint=print_of("a")))
+        await report(boss)
+    await report("deleted", others)
+    assert await unsettled() == set()
+
+    has = {boss: await work.record(boss) for boss in bosses}
+    await work.commit(replace(has["stays"], why="another one"), replace(has["deleted"], link=None))
+    await work.commit(replace(has["anew"], link=Link(tid("t-2"), "created", {}, linked_at=2.0)))
+    await work.commit(replace(has['o"d\\d'], link=None))
+    await store.link(work.name, "user", sid("by-hand"), tid("t-3"), 3.0)
+    await others.commit(unlinked("passed", verdict=Verdict.IN_SCOPE, claims=tid("t-passed")))
+    await others.close()
+    claim = Claim("desk", "user", sid("passed"), tid("t-passed"), None, SOURCE)
+    assert await store.pass_link(work.id, work.state.epoch, "user", sid("passed"), claim, 100.0)
+    named = {f"of-{boss}" for boss in bosses if boss != "stays"}
+    assert await unsettled() - {"by-hand", "passed"} == named
+    assert await store.unsettled(others.id, "user", 0, 99) == [await others.record("passed")]
+
+    [record] = [await work.record("of-anew")]
+    await work.commit(replace(record, fingerprint=print_of("a")))
+    assert "of-anew" not in await unsettled(), "an account is let go of once"
+
+
 async def test_who_passes_an_account_on_has_nothing_left_of_it(work: Work, store: SqlStore) -> None:
     other = await open_work(store, "desk")
     await other.commit(unlinked("ann", verdict=Verdict.IN_SCOPE, claims=tid("t-ann")))

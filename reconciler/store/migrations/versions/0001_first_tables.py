@@ -259,6 +259,14 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_table(
+        "accounts_let_go",
+        sa.Column("job_id", row_id, nullable=False),
+        sa.Column("target_id", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="accounts_let_go_job_id_fk", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("job_id", "target_id", name="accounts_let_go_pk"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "spool",
         sa.Column("id", row_id, nullable=False),
         sa.Column("job_id", row_id, nullable=False),
