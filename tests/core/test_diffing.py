@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reconciler.core.diffing import apply, changes, same
-from reconciler.core.model import Change
+from reconciler.core.model import Change, Resource
 from reconciler.core.profile import TargetAttribute, ValueType
 
 ATTRIBUTES = {
@@ -155,3 +155,10 @@ def test_a_resource_does_not_differ_from_itself(resource: dict[str, Any]) -> Non
 def test_being_the_same_is_symmetric(a: Any, b: Any, path: str) -> None:
     assert same(a, b, ATTRIBUTES[path]) is same(b, a, ATTRIBUTES[path])
     assert same(a, a, ATTRIBUTES[path])
+
+
+def test_what_is_the_same_in_other_letters_hides_no_later_change() -> None:
+    wanted: Resource = {"userName": "Ann", "title": "Chief", "nick": "x", "floor": None, "room": "1"}
+    agreed: Resource = {"userName": "ann", "title": "Boss", "nick": "x", "floor": "", "room": "2"}
+    found = changes(wanted, agreed, {})
+    assert found == (Change("room", "2", "1"), Change("title", "Boss", "Chief"))

@@ -410,6 +410,13 @@ def test_nothing_random_comes_of_nothing(expression: str, what: str) -> None:
     assert str(raised.value) == f"{what} has no value here: nothing random was given"
 
 
+@pytest.mark.parametrize(
+    ("value", "found"), [(["True"], "False"), ([" true "], "False"), (["x"], "True"), ([1], "True")]
+)
+def test_not_of_a_single_value_in_a_list_is_not_of_that_value(value: Any, found: str) -> None:
+    assert of("Not([a])", {"a": value}) == found
+
+
 def test_what_is_asked_later_is_never_asked_meanwhile() -> None:
     assert of("SelectUniqueValue([name], [number])", taken=ask_later) == Choice(("Ann", "5"))
     with pytest.raises(AssertionError, match="nobody asks this"):
