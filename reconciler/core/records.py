@@ -43,8 +43,9 @@ class Link:
     disabled_because: str = ""
     """A cause, a verdict, or `BY_OTHERS`: then it is off, its owner has left, and we have not disabled it.
 
-    A cause or verdict without `disabled_at`: we have enabled it since, and the target said yes and showed it off. It
-    counts as on, since a late answer may have shown it so; where it is seen off still, it is off by us.
+    A cause or verdict without `disabled_at`: we have enabled it since, and the target said yes and showed it off; or a
+    comparison showed it on, and it may stay so. It does not count as off, since what was shown may have been late;
+    where it is seen off still, it is off by us.
     """
     delete_at: float | None = None
     unkept: dict[str, int] = field(default_factory=dict)

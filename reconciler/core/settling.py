@@ -118,6 +118,23 @@ def _off_or_on(link: Link, decision: Leave, now: float) -> Link:
     return link
 
 
+def left_on(record: Record, found: Account | None, active: str) -> None:
+    """Take note that a comparison has shown an account on that was off for all we knew, and that it may stay so.
+
+    Where we had disabled it the target had not done it, somebody has undone it, or what was shown is late: whether it
+    is on is not known. Who leaves is sent the disable, who changes the enable; and seen off still, it is off by us.
+    """
+    link = record.link
+    if link is None or found is None or found.resource.get(active) is False:
+        return
+    if link.disabled_at is not None:
+        agreed = {path: value for path, value in link.agreed.items() if path != active}
+        because = link.disabled_because or str(Verdict.IN_SCOPE)
+        record.link = replace(link, agreed=agreed, disabled_at=None, disabled_because=because, delete_at=None)
+    elif link.agreed.get(active) is False:
+        record.link = replace(link, agreed={**link.agreed, active: True})
+
+
 def failed(operation: Operation, failure: Failed, now: float) -> Record:
     """Return the record after a failure: what it was, and when it is tried again.
 

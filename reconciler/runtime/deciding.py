@@ -241,6 +241,8 @@ class Deciding:
 
     async def _take(self, candidate: Candidate, decision: Decision, positives: list[Operation]) -> None:
         candidate.record.claims = None
+        if not (isinstance(decision, Operation) and decision.negative):
+            settling.left_on(candidate.record, candidate.found, self._profile.active)
         if isinstance(decision, Operation):
             decision.due_at = settling.earliest(decision.due_at, candidate.until)
         match decision:
@@ -351,6 +353,7 @@ class Deciding:
     async def _unanswered(self, candidate: Candidate, failure: Failed) -> None:
         if self._course.refused_a_question(failure):
             return
+        settling.left_on(candidate.record, candidate.found, self._profile.active)
         reject = Reject(failure.error_code, f"the target could not be asked: {failure.reason}")
         waits = failure is NOT_SHOWN_YET
         await self.reject(candidate, reject, claims=candidate.record.claims, not_shown_yet=waits)

@@ -153,6 +153,7 @@ def _happenings(before: Record) -> Iterator[tuple[str, Record]]:
     for name, shown in _SHOWN.items():
         yield f"shown {name}", settling.looked_at(deepcopy(before), shown, "active")
         yield f"compared, {name}", _compared(deepcopy(before), shown)
+        yield f"compared and left, {name}", _compared_and_left(deepcopy(before), shown)
         yield f"sent title again, {name}", _sent_again(deepcopy(before), shown)
 
 
@@ -170,6 +171,11 @@ def _first_alone(operation: Operation) -> Record:
 def _compared(record: Record, shown: Resource) -> Record:
     assert record.link is not None
     record.link = settling.compared(record.link, Account(TargetId("t1"), shown), "user", PROFILE)
+    return record
+
+
+def _compared_and_left(record: Record, shown: Resource) -> Record:
+    settling.left_on(_compared(record, shown), Account(TargetId("t1"), shown), "active")
     return record
 
 

@@ -683,3 +683,76 @@ async def test_who_is_back_and_cannot_get_her_name_leaves_the_groups_that_she_ha
     company.group("g1", ["bob"], "Crew")
     assert done(await company.cycle()) == {"failure": 1, "members_removed": 1}
     assert server.members("Crew") == {server.user("bob@example.com")["id"]}
+
+
+# --- a comparison shows on whom we had disabled, and who is back --------------------------------------------------
+
+
+async def back_without_having_been_switched_off(company: Company, server: ScimServer) -> None:
+    """Have ann back, and her account on all the time: the app took the disable, and has not done it."""
+    company.people(*EVERYBODY)
+    await company.cycle()
+    gone(company)
+    server.quirks = Quirks(patch_silent_no_op=("active",), patch_no_content=True)
+    assert done(await company.cycle()) == {"disable": 1}
+    server.quirks = Quirks()
+    assert server.user(ANN)["active"] is True
+    company.people(*EVERYBODY)
+
+
+@pytest.mark.parametrize("title", ["Engineer", "Manager"])
+@pytest.mark.parametrize("leave", [gone, inactive, other_department])
+async def test_who_was_never_switched_off_is_when_she_leaves_again(
+    company: Company, server: ScimServer, leave: Leave, title: str
+) -> None:
+    company.tables = FILTER
+    await back_without_having_been_switched_off(company, server)
+    company.users["ann"]["jobTitle"] = title
+    assert done(await company.cycle(full=True)) == ({"update": 1} if title == "Manager" else {})
+    company.clock.turn(20 * DAY)
+    leave(company)
+    assert done(await company.cycle()) == {"disable": 1}
+    assert server.user(ANN)["active"] is False
+    company.clock.turn(29 * DAY)
+    assert done(await company.cycle()) == {}, "the days count from the last time"
+    company.clock.turn(1 * DAY)
+    assert done(await company.cycle()) == {"delete": 1}
+
+
+async def test_who_was_never_switched_off_and_is_kept_is_switched_off_when_she_is_gone(
+    company: Company, server: ScimServer
+) -> None:
+    company.tables = FILTER + '[jobs.app.deprovision]\nout_of_scope = "keep"\n'
+    await back_without_having_been_switched_off(company, server)
+    other_department(company)
+    assert done(await company.cycle(full=True)) == {}
+    gone(company)
+    assert done(await company.cycle()) == {"disable": 1}
+    assert server.user(ANN)["active"] is False
+
+
+@pytest.mark.parametrize(("change", "full", "sent"), [({}, True, "enable"), ({"jobTitle": "Manager"}, False, "update")])
+async def test_who_was_switched_off_and_shown_on_late_is_switched_on_again(
+    company: Company, server: ScimServer, change: dict[str, str], sent: str, *, full: bool
+) -> None:
+    await back_without_having_been_switched_off(company, server)
+    assert done(await company.cycle(full=True)) == {}
+    server.user(ANN)["active"] = False  # what the comparison saw was of before
+    company.users["ann"].update(change)
+    assert done(await company.cycle(full=full)) == {sent: 1}, "it was us who disabled her"
+    assert server.user(ANN)["active"] is True
+
+
+@pytest.mark.parametrize("leave", [gone, inactive])
+async def test_who_was_locked_by_somebody_else_and_is_on_again_is_switched_off_when_she_leaves(
+    company: Company, server: ScimServer, leave: Leave
+) -> None:
+    company.people(*EVERYBODY)
+    await company.cycle()
+    server.user(ANN)["active"] = False
+    assert (await company.cycle(full=True)).state == "held"
+    server.user(ANN)["active"] = True
+    assert done(await company.cycle(full=True)) == {}
+    leave(company)
+    assert done(await company.cycle()) == {"disable": 1}
+    assert server.user(ANN)["active"] is False
