@@ -190,6 +190,8 @@ def _serve(control: socket.socket) -> bool:
                 continue
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            # also where whoever runs the tests in the background has it ignored
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             for other in (channel, *channels.values(), control, woken, waking):
                 other.close()
             _become(orjson.loads(request), descriptors)
