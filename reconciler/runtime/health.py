@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 from reconciler.core import quarantine
 from reconciler.core.alerts import Failures
+from reconciler.core.decisions import LEAVERS
 from reconciler.core.model import Job
 from reconciler.core.notices import FailedEntry
 from reconciler.core.outcomes import Failed, Fault
 from reconciler.core.quarantine import Breach, Tally, Terms
 from reconciler.core.records import Record
-from reconciler.core.settling import came_back
 from reconciler.core.standing import QuarantineReason, Standing
 from reconciler.ports import Figures, Source, Store, Target
 from reconciler.runtime.course import Course
@@ -130,7 +130,7 @@ async def failures_of(store: Store, job_id: int, cycle_id: str, figures: Figures
 def _failed(record: Record) -> FailedEntry:
     assert record.escrow is not None
     operation = "create" if record.link is None else "update"
-    if record.link is not None and came_back(record.verdict) is not record.verdict:
+    if record.link is not None and record.verdict in LEAVERS:
         operation = "disable"
     return FailedEntry(
         record.kind, record.source_id, record.name, operation, record.escrow.error_code, record.escrow.reason

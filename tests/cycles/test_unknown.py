@@ -48,6 +48,13 @@ def too_old(company: Company) -> None:
     os.utime(company.directory / "users.jsonl", (then, then))
 
 
+async def everybody_is_assigned(company: Company) -> None:
+    company.job = ASSIGNED
+    company.people(*PEOPLE)
+    company.group("g1", PEOPLE, "APP")
+    await company.cycle()
+
+
 @pytest.mark.parametrize("damage", [cut_in_the_last_line, one_line_unreadable, a_key_twice, too_old])
 async def test_a_users_file_that_is_not_whole_disables_nobody_but_whom_it_shows_inactive(
     company: Company, server: ScimServer, damage: Damage
@@ -225,10 +232,7 @@ async def test_a_named_group_that_the_source_lacks_judges_nobody_out(company: Co
 async def test_an_assigned_group_that_was_renamed_in_the_source_judges_nobody_out(
     company: Company, server: ScimServer
 ) -> None:
-    company.job = ASSIGNED
-    company.people(*PEOPLE)
-    company.group("g1", PEOPLE, "APP")
-    await company.cycle()
+    await everybody_is_assigned(company)
     company.groups["g1"]["displayName"] = "Application"
     report = await company.cycle()
     assert done(report) == {}
@@ -282,10 +286,7 @@ async def test_a_leaver_who_waits_to_be_deleted_is_not_deleted_after_an_incomple
 async def test_who_is_inactive_is_only_disabled_while_the_group_that_gives_the_account_is_missing(
     company: Company, server: ScimServer
 ) -> None:
-    company.job = ASSIGNED
-    company.people(*PEOPLE)
-    company.group("g1", PEOPLE, "APP")
-    await company.cycle()
+    await everybody_is_assigned(company)
     del company.groups["g1"]
     for id_ in ("ann", "bob"):
         company.users[id_].update(accountEnabled=False, jobTitle="Manager")
@@ -301,10 +302,7 @@ async def test_who_is_inactive_is_only_disabled_while_the_group_that_gives_the_a
 async def test_who_was_out_of_scope_is_not_changed_when_she_is_inactive_in_a_broken_reading(
     company: Company, server: ScimServer
 ) -> None:
-    company.job = ASSIGNED
-    company.people(*PEOPLE)
-    company.group("g1", PEOPLE, "APP")
-    await company.cycle()
+    await everybody_is_assigned(company)
     company.group("g1", ["bob", "cleo", "dan"], "APP")
     company.users["ann"]["jobTitle"] = "Manager"
     assert done(await company.cycle()) == {"disable": 1}
