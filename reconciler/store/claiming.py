@@ -9,7 +9,7 @@ from sqlalchemy import Connection, and_, bindparam, exists, null, or_, select, u
 from reconciler.core.model import Identity, Kind, SourceId, TargetId
 from reconciler.core.records import Verdict
 from reconciler.ports import Attempt, Claim, MatchPairs
-from reconciler.store import membership, waiting
+from reconciler.store import ledgers, waiting
 from reconciler.store.dialects import given, in_turn
 from reconciler.store.identifying import fenced_job, identity_ref, job_named, under_way
 from reconciler.store.reading import links_of
@@ -141,8 +141,8 @@ def pass_link(
     connection.execute(update(entries).where(*theirs).values(**linked, **looked_at_again))
     if kind == "group":
         connection.execute(ledger.delete().where(ledger.c.job_id == job_id, ledger.c.group_id == source_id))
-        membership.link_ledgers(connection, other.id, {to.source_id: to.target_id})
-    membership.touch_groups_of(connection, other.id, [to.source_id])
+        ledgers.link(connection, other.id, {to.source_id: to.target_id})
+    ledgers.touch_groups_of(connection, other.id, [to.source_id])
     return True
 
 

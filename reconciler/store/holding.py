@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, select,
 from reconciler.core.model import Kind, SourceId
 from reconciler.core.safeguards import Safeguard
 from reconciler.ports import Decided, Decision, HeldOperation, Hold
-from reconciler.store import membership
+from reconciler.store import ledgers
 from reconciler.store.dialects import execute_many, put_many
 from reconciler.store.identifying import job_named
 from reconciler.store.tables import decided_operations, held_operations, holds, jobs
@@ -95,7 +95,7 @@ def decide(connection: Connection, job: str, hold: str | None, decision: Decisio
         put_many(connection, decided_operations, ("job_id", *_KEY), (*_DECISION, *_REST), rows)
         connection.execute(delete(holds).where(holds.c.id == int(one.id)))
         if decision == "approved":  # a group that waits after a refusal is tried at once
-            membership.soil(connection, row.id, [o.source_id for o in one.operations if o.operation == "members"])
+            ledgers.soil(connection, row.id, [o.source_id for o in one.operations if o.operation == "members"])
     return chosen
 
 

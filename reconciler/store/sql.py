@@ -48,6 +48,7 @@ from reconciler.store import (
     expelling,
     figures,
     holding,
+    ledgers,
     logbook,
     membership,
     pruning,
@@ -223,16 +224,16 @@ class SqlStore:
         return await self._do(membership.memberships_of, job_id, members, groups, nested)
 
     async def dirty_groups(self, job_id: int, after: str, limit: int, now: float = math.inf) -> list[SourceId]:
-        return await self._do(membership.dirty_groups, job_id, after, limit, now)
+        return await self._do(ledgers.dirty_groups, job_id, after, limit, now)
 
     async def groups_put_off(self, job_id: int, groups: Sequence[SourceId], now: float) -> set[SourceId]:
-        return await self._do(membership.groups_put_off, job_id, groups, now)
+        return await self._do(ledgers.groups_put_off, job_id, groups, now)
 
     async def member_delta(self, job_id: int, group: SourceId) -> MemberDelta:
-        return await self._do(membership.member_delta, job_id, group)
+        return await self._do(ledgers.member_delta, job_id, group)
 
     async def ledger(self, job_id: int, group: SourceId) -> Mapping[TargetId, SourceId]:
-        return await self._do(membership.ledger_of, job_id, group)
+        return await self._do(ledgers.of_group, job_id, group)
 
     # --- records -------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from reconciler.core.model import KINDS, Kind, SourceId, TargetId
 from reconciler.core.records import Link, Record, Verdict
 from reconciler.errors import StateError
 from reconciler.ports import Batch
-from reconciler.store import claiming, logbook, membership, waiting
+from reconciler.store import claiming, ledgers, logbook, waiting
 from reconciler.store.dialects import execute_many, given, in_turn, put_many, update_many
 from reconciler.store.identifying import fenced_job, known_job, under_way
 from reconciler.store.rows import READ, WRITTEN, written
@@ -80,9 +80,9 @@ def commit(connection: Connection, job_id: int, epoch: int, batch: Batch) -> Com
     rows = [(job_id, group, target_id, source_id, False) for group, source_id, target_id in batch.members_added]
     put_many(connection, ledger, _LEDGER, ("member_id", "in_doubt"), rows)
     if batch.touched:
-        membership.touch_groups_of(connection, job_id, batch.touched)
+        ledgers.touch_groups_of(connection, job_id, batch.touched)
     execute_many(connection, _SETTLE, ("its_job", "its_group"), [(job_id, group) for group in batch.groups_settled])
-    membership.put_off(connection, job_id, batch.groups_refused)
+    ledgers.put_off(connection, job_id, batch.groups_refused)
     return committed
 
 
@@ -100,7 +100,7 @@ def link(connection: Connection, job: str, kind: Kind, source_id: SourceId, targ
     record.attempted_at = record.attempted_off_at = None
     record.verdict = Verdict.NEW  # whatever was decided, it was not about this account
     _write_records(connection, row.id, target_ref, Batch(records=[record]))
-    membership.touch_groups_of(connection, row.id, [source_id])
+    ledgers.touch_groups_of(connection, row.id, [source_id])
 
 
 def unlink(connection: Connection, job: str, kind: Kind, source_id: SourceId, idle_at: float | None) -> bool:
@@ -112,7 +112,7 @@ def unlink(connection: Connection, job: str, kind: Kind, source_id: SourceId, id
         return False
     record.link = record.fingerprint = record.due_at = None
     _write_records(connection, row.id, target_ref, Batch(records=[record]))
-    membership.touch_groups_of(connection, row.id, [source_id])
+    ledgers.touch_groups_of(connection, row.id, [source_id])
     claiming.wake(connection)
     return True
 
@@ -246,7 +246,7 @@ def _start_ledgers_anew(connection: Connection, job_id: int, groups: Sequence[Re
     ]
     left = [(job_id, group.source_id) for group in moved if group.link is None and group.verdict in LEAVERS]
     execute_many(connection, _LEDGER_EMPTY, _LEDGER[:2], left)
-    membership.link_ledgers(
+    ledgers.link(
         connection, job_id, {group.source_id: group.link.target_id for group in moved if group.link is not None}
     )
 
