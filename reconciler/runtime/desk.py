@@ -141,15 +141,17 @@ class Desk:
         """Approve or reject what a hold lists (None: every hold of the job).
 
         An approval runs a cycle at once, where the job runs by itself.
+        Raises StateError, and nothing is decided then.
         """
         if (refused := self.unknown(job)) is not None:
             return refused
+        standing = await self._store.standing(job)  # before the write: what fails after it denies what was decided
         decided = await self._store.decide_hold(job, hold, decision, by, self._clock.now())
         if not decided:
             return await no_such_hold(self._store, job, hold)
         held = sum(len(one.operations) for one in decided)
         self._tell(f"hold.{decision}", job, by, holds=[one.id for one in decided], operations=held)
-        if decision == "approved" and self._runs_by_itself(job, await self._store.standing(job)):
+        if decision == "approved" and self._runs_by_itself(job, standing):
             self._service.begin_now(job, full=False, by=by)
         return decided
 

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from reconciler.core.notices import NoticeKind
 from reconciler.core.restarting import RESTART, ResetScope
 from reconciler.core.standing import Standing
+from reconciler.errors import StateError
 from reconciler.ports import Decision, Hold
 from reconciler.runtime.desk import Desk, Refused, Restarted
 from reconciler.runtime.events import Event
@@ -236,12 +237,7 @@ async def test_an_approval_runs_a_cycle_where_the_job_runs_by_itself(enabled: bo
     async with opened(company) as office:
         async with office.open_for(30) as service:
             desk = desk_of(office, service)
-            await office.until(1)
-            for number in range(12):
-                company.users[f"p{number}"]["accountEnabled"] = False
-            company.write()
-            desk.trigger("app", full=False, by="ann")
-            await office.until(2)
+            await twelve_leave_and_are_held(company, office, desk)
             change_config(company, ('scope = "all"', f'scope = "all"\nenabled = {str(enabled).lower()}'))
             office.reloading = with_config(office, company)
             await desk.reload(by="ann")
@@ -260,12 +256,7 @@ async def test_what_is_decided_while_a_cycle_runs_is_not_asked_again_at_its_end(
     async with opened(company) as office:
         async with office.open_for(30) as service:
             desk = desk_of(office, service)
-            await office.until(1)
-            for number in range(12):
-                company.users[f"p{number}"]["accountEnabled"] = False
-            company.write()
-            desk.trigger("app", full=False, by="ann")
-            await office.until(2)
+            await twelve_leave_and_are_held(company, office, desk)
             company.person("newcomer")
             company.write()
             server.script.on("POST", "/Users", then=Delay(15.0))
@@ -278,6 +269,44 @@ async def test_what_is_decided_while_a_cycle_runs_is_not_asked_again_at_its_end(
             mails = [queued.notice.kind for queued in await office.store.due_notices(math.inf, 99)]
             assert (await office.store.held("app"), mails) == ([], [NoticeKind.HELD])
         assert sum(user["active"] is False for user in server.users.values()) == (12 if decision == "approved" else 0)
+
+
+class UnreadStore(FailingStore):
+    """A state of which it cannot be read how jobs stand."""
+
+    unread = False
+
+    async def standing(self, job: str) -> Standing:
+        if self.unread:
+            raise StateError("state.db: the disk does not read")
+        return await super().standing(job)
+
+
+@pytest.mark.looptime
+async def test_an_approval_that_fails_has_approved_nothing(company: Company) -> None:
+    company.people(*(f"p{number}" for number in range(20)))
+    company.write()
+    async with opened(company, UnreadStore) as office:
+        assert isinstance(office.store, UnreadStore)
+        async with office.open_for(30) as service:
+            desk = desk_of(office, service)
+            await twelve_leave_and_are_held(company, office, desk)
+            office.store.unread = True
+            with pytest.raises(StateError, match="the disk does not read"):
+                await decide(desk)
+            office.store.unread = False
+            assert await office.store.decisions("app") == []
+            [decided] = await decide(desk)
+            assert len(decided.operations) == 12
+
+
+async def twelve_leave_and_are_held(company: Company, office: Office, desk: Desk) -> None:
+    await office.until(1)
+    for number in range(12):
+        company.users[f"p{number}"]["accountEnabled"] = False
+    company.write()
+    desk.trigger("app", full=False, by="ann")
+    await office.until(2)
 
 
 async def decide(desk: Desk, decision: Decision = "approved") -> list[Hold]:
