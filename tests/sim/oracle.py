@@ -91,6 +91,10 @@ class Names:
     def barred(self) -> frozenset[str]:
         return frozenset(id_ for id_ in self._town.people if self.bars(id_))
 
+    def had(self, id_: str) -> Collection[str]:
+        """Return each name that this person ever had, in small letters."""
+        return self._had.get(id_, ())
+
     def bars(self, id_: str, asking: tuple[str, ...] = ()) -> bool:
         if id_ in self._given_up:
             return True
@@ -223,6 +227,7 @@ def _groups(
     as_made: bool,
     keeps_the_last: bool,
 ) -> Iterator[str]:
+    unmarked = [id_ for id_, user in users.items() if user.get("externalId") is None]
     by_owner: dict[str, list[Account]] = {}
     for group in groups.values():
         by_owner.setdefault(str(group.get("externalId")), []).append(group)
@@ -254,6 +259,15 @@ def _groups(
             if m in mine
             and (not rules.is_active(town.people[m], now) or rules.in_scope(town.people[m], town))
             and rules.jobs[0].name in had_by.get(str(mine[m]["id"]), ())
+        }
+        # An account found by a name of hers says whose it is with its first update, and who is inactive gets none.
+        may |= {
+            account
+            for account in unmarked
+            for m in row["members"]
+            if str(users[account]["userName"]).casefold() in names.had(m)
+            and not rules.is_active(town.people[m], now)
+            and rules.jobs[0].name in had_by.get(account, ())
         }
         if rules.out_of_scope == "keep":  # whose account is kept stays where it is
             kept = [m for m, person in town.people.items() if m in mine and not rules.in_scope(person, town)]

@@ -42,7 +42,8 @@ class Scene:
             self.had_by[target_id] = {job}
 
     def found(self, deleted: set[str] | None = None) -> list[str]:
-        names = oracle.Names(self.town, self.rules, self.users, deleted or set(), {}, EPOCH)
+        had = {id_: {row["userPrincipalName"].casefold()} for id_, row in self.town.people.items()}
+        names = oracle.Names(self.town, self.rules, self.users, deleted or set(), had, EPOCH)
         return oracle.differences(
             *(self.town, self.rules, names, self.users, deleted or set(), self.groups),
             *({}, self.by_hand, self.quirks, EPOCH, self.had_by),
@@ -94,3 +95,21 @@ def test_in_a_group_stay_members_who_are_inactive_and_nobody_who_is_out_of_scope
     scene.groups["crew"] = {**group, "members": [{"value": "off"}, {"value": "out"}]}
     scene.by_hand["crew"] = {"out"}
     assert scene.found() == []  # the app's administrator put her in
+
+
+def test_whoever_went_before_her_account_said_that_it_is_hers_stays_in_her_groups() -> None:
+    scene = Scene("North", "South")
+    scene.rules.groups, scene.rules.barred, scene.rules.out_of_scope = True, None, "disable"
+    off = scene.town.hire(0.0, site="South", accountEnabled=False)
+    on = scene.town.hire(0.0, site="South")
+    crew = scene.town.found(0.0, [off, on])
+    scene.account("hers", off, "North", externalId=None)
+    scene.account("another's", on, "North", externalId=None)
+    scene.account("on", on, "South")
+    group = {"id": "crew", "externalId": crew, "displayName": scene.town.groups[crew]["displayName"]}
+    scene.groups["crew"] = {**group, "members": [{"value": "hers"}]}
+    assert scene.found() == []
+    scene.had_by["hers"] = {"South"}
+    assert scene.found() == [f"the group {crew} has the members ['hers'], should be [] (may be [])"]
+    scene.groups["crew"] = {**group, "members": [{"value": "another's"}]}
+    assert scene.found() == [f'the group {crew} has the members ["another\'s"], should be [] (may be [])']
