@@ -261,8 +261,10 @@ class Engine:
         if most is not None and len(members) > most:
             raise Refusal(self.quirks.too_many_members_status, "Request is unparsable, syntactically incorrect")
         if self.quirks.unknown_members_refused:
+            had = self._rows(resource_type).get(own_id or "", {}).get("members") or []
+            known = self.users.keys() | self.groups.keys() | {each.get("value") for each in had}
             for each in members:
-                if each.get("value") not in self.users and each.get("value") not in self.groups:
+                if each.get("value") not in known:
                     raise invalid_value(f"members: there is no resource {each.get('value')}")
 
     def _check_user_name(self, name: str, own_id: str | None) -> None:

@@ -115,7 +115,7 @@ class Quirks:
     entra_remove_wipes_group: bool = False
     """Removes all members, whatever such a `Remove` lists. (With neither switch it is refused.)"""
     unknown_members_refused: bool = False
-    """400 to a member that is no user and no group here."""
+    """400 to a new member that is no user and no group here."""
     duplicates_members: bool = False
     """Adding a member that is there makes a second entry."""
     keeps_stale_members: bool = False

@@ -317,6 +317,9 @@ async def test_members_that_are_odd() -> None:
         await ask("DELETE", f"/Users/{ann}")
         assert server.members("Sales") == {ann}
         assert "members" in (await ask("GET", f"{path}?excludedAttributes=members")).body
+        server.quirks = Quirks(unknown_members_refused=True)
+        assert (await ask.patch(path, put("displayName", "Support"))).status == 200  # who stayed is no new member
+        assert (await ask.patch(path, add("members", [{"value": "nobody"}]))).status == 400
 
 
 async def test_what_an_answer_leaves_out_is_lost() -> None:
