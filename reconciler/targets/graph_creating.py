@@ -42,18 +42,23 @@ class Creating:
             if restored is not None:
                 return restored
         body |= _passwords(self._wire.client) if kind == "user" else _group(body, self._wire.client)
-        answers = await self._wire.write(Call("POST", graph.COLLECTIONS[kind], body), doing=doing)
-        if isinstance(answers, Failed):
-            if kind == "group" and answers.may_have_been_done:
-                return await self._group_made(resource, body["mailNickname"], answers)
-            return answers
-        account = graph.account(graph.json_object(answers[0].body), self._readers[kind])
-        if account is None:
-            return Failed(Fault.INTERRUPTED, f"{doing}: Graph answered without an id", answers[0].status)
+        account = await self._sent(kind, body, doing=doing)
+        if isinstance(account, Failed):
+            if kind == "group" and account.may_have_been_done:
+                return await self._group_made(resource, body["mailNickname"], account)
+            return account
         self._wire.note_born(account.id)
         kept = {path: value for path, value in resource.items() if path in dict(self._at_once(kind, resource))}
         kept |= account.resource
         return Done(Account(account.id, {**kept, **await self._completed(kind, account.id, resource)}))
+
+    async def _sent(self, kind: Kind, body: dict[str, Any], *, doing: str) -> Account | Failed:
+        """Send a create; return what the answer shows. One that names nobody leaves the same doubt as none."""
+        answers = await self._wire.write(Call("POST", graph.COLLECTIONS[kind], body), doing=doing)
+        if isinstance(answers, Failed):
+            return answers
+        account = graph.account(graph.json_object(answers[0].body), self._readers[kind])
+        return account or Failed(Fault.INTERRUPTED, f"{doing}: Graph answered without an id", answers[0].status)
 
     async def _group_made(self, resource: Resource, nickname: str, unanswered: Failed) -> Done | Failed:
         """Look for what a create without an answer made: names of groups are not unique, so another makes a second one.

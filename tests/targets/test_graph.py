@@ -21,7 +21,7 @@ from reconciler.net.client import Client, Lanes
 from reconciler.net.exchange import AiohttpExchange
 from reconciler.targets.graph import GraphTarget
 from tests.cycles.calendar import Calendar, NoLuck
-from tests.servers.faults import FOR_EVER, DropAfterCommit, Status
+from tests.servers.faults import FOR_EVER, CutBody, DropAfterCommit, ServerFault, Status, WrongJson
 from tests.servers.graph import CLIENT_ID, SECRET, TENANT, GraphServer, Throttle
 
 PROFILE = replace(config.load_profile("graph", Path("/nowhere")), page_size=7)
@@ -377,14 +377,17 @@ async def test_who_is_still_shown_in_a_group_was_not_taken_out_by_a_404(server: 
     await opened.target.close()
 
 
-async def test_a_group_whose_create_got_no_answer_is_found_when_it_shows_and_is_not_made_twice(at: Opened) -> None:
-    at.server.script.on("POST", "/groups$", then=DropAfterCommit())
+@pytest.mark.parametrize("fault", [DropAfterCommit(), CutBody(), WrongJson(), Status(201, body={}, done=True)])
+async def test_a_group_whose_create_got_no_answer_that_names_it_is_found_when_it_shows_and_is_not_made_twice(
+    at: Opened, fault: ServerFault
+) -> None:
+    at.server.script.on("POST", "/groups$", then=fault)
     at.server.script.on("GET", "/groups$", then=Status(200, body={"value": []}), times=3)
     made = await at.target.create("group", {"displayName": "Sales"})
     assert isinstance(made, Done)
     assert made.account is not None
     assert list(at.server.tenant.groups) == [made.account.id]
-    at.server.script.on("POST", "/groups$", then=DropAfterCommit())
+    at.server.script.on("POST", "/groups$", then=fault)
     at.server.script.on("GET", "/groups$", then=Status(200, body={"value": []}), times=FOR_EVER)
     lost = await at.target.create("group", {"displayName": "Support"})
     assert isinstance(lost, Failed)
