@@ -364,8 +364,8 @@ class Simulation:
             self.cycles += 1
             trouble = job in self.troubled or self._trouble_now()
             trouble = trouble or sum(self.weather.befell.values()) > self._befell_before.get(job, 0)
-            read = (event.facts.get("report") or {}).get("read", {"users": 0, "complete": False})
-            self.watch.cycle_ends(job, quiet=not trouble, users=read["users"], whole=read["complete"])
+            read = (event.facts.get("report") or {}).get("read", {"complete": False})
+            self.watch.cycle_ends(job, quiet=not trouble, whole=read["complete"])
             self.troubled.discard(job)
 
     def log(self, event: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What is changed in the account of somebody who is out of scope is seen, and what only looks like it is excused."""
+"""What is done to the account of somebody who is out of scope is seen, and what only looks like it is excused."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ class Scene:
         owner = town.hire(0.0, department="Alumni")
         self.account: dict[str, Any] = {"id": ACCOUNT, "externalId": owner, "userName": "ann@example.com"}
         self.account |= {"title": "Changed by hand", "displayName": "Ann", "active": False}
-        self.town, self._state = town, state
-        self.watch = Watch(town, lambda: rules, lambda: 1.0, Calendar(), state)
+        self.town, self.rules, self._state = town, rules, state
+        self.calendar = Calendar()
+        self.watch = Watch(town, lambda: rules, lambda: 1.0, self.calendar, state)
         self.watch.users = lambda: {ACCOUNT: self.account}
         self.watch.drops = lambda: drops
         self.watch.mark()
@@ -58,11 +59,18 @@ class Scene:
         self.watch.mark()
         return id_
 
-    def links(self, id_: str) -> None:
-        """Write down whose the account is."""
+    def moves(self, id_: str, department: str, *, after: float) -> None:
+        """Let somebody get another department after so many seconds."""
+        self.calendar.set_by(after)
+        self.town.edit(id_, 0.0, department=department)
+        self.watch.mark()
+
+    def links(self, id_: str, verdict: str = "inactive") -> None:
+        """Write down whose the account is, and what was decided about her last."""
         open_database(f"sqlite:///{self._state}", Writer(1, "test", 0.0)).close()
         with closing(sqlite3.connect(self._state)) as connection, connection:
-            row = (1, "user", id_, "inactive", ACCOUNT, "", "")
+            connection.execute("INSERT INTO jobs (id, name, epoch) VALUES (1, 'app', 1)")
+            row = (1, "user", id_, verdict, ACCOUNT, "", "")
             columns = "job_id, kind, source_id, verdict, target_id, why, name"
             connection.execute(f"INSERT INTO entries ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
@@ -107,3 +115,36 @@ async def test_an_account_whose_new_owner_the_app_has_refused_is_hers(
         scene.sends("externalId", successor)
     wrong = scene.becomes({**scene.account, "userName": "interim-1-ann@example.com"})
     assert wrong == ([] if is_right else [f"at 1.000: {ACCOUNT} was changed (userName), whose owner is not in scope"])
+
+
+@pytest.mark.parametrize(
+    ("look", "written", "knows"),
+    [
+        pytest.param("none", "out_of_scope", False, id="nobody looked"),
+        pytest.param("none", "in_scope", True, id="nobody looked, and nobody saw her leave"),
+        pytest.param("whole", "out_of_scope", True, id="a cycle read everything"),
+        pytest.param("part", "out_of_scope", False, id="a cycle did not read everything"),
+        pytest.param("part", "in_scope", True, id="a cycle did not read everything, and saw her"),
+        pytest.param("cut off", "out_of_scope", False, id="a cycle was cut off"),
+        pytest.param("cut off", "in_scope", True, id="a cycle was cut off, and had written down that it saw her"),
+    ],
+)
+async def test_the_time_of_grace_begins_anew_for_whom_the_job_saw_back(
+    tmp_path: Path, look: str, written: str, knows: bool
+) -> None:
+    scene = Scene(tmp_path / "state.db")
+    scene.rules.disable_after = "1h"
+    scene.account["active"] = True
+    scene.links("p001", written)
+    scene.moves("p001", "Development", after=7200.0)
+    if look != "none":
+        scene.watch.under_way.cycle_begins("app")
+    if look == "cut off":
+        scene.watch.under_way.all_ended()
+    scene.watch.under_way.cycle_ends("app", whole=look == "whole")
+    scene.moves("p001", "Alumni", after=600.0)
+    scene.calendar.set_by(300.0)
+    wrong = scene.becomes({**scene.account, "active": False})
+    assert wrong == (
+        [f"at 1.000: p001's account {ACCOUNT} was disabled after 300 s, allowed after 3600"] if knows else []
+    )

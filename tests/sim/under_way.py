@@ -54,7 +54,10 @@ class UnderWay:
         return min(self._begun, default=self._seconds()) - 1.0
 
     def looked(self, job: str, id_: str, first: float, last: float) -> bool:
-        """Whether a job looked at somebody at some moment from the first to the last, by `Calendar.elapsed`."""
+        """Whether a job looked at somebody at some moment from the first to the last, by `Calendar.elapsed`.
+
+        One that was cut off, or did not read everything, may not have come to her: it does not count.
+        """
         looks = [look for look in self._looks.get(job, ()) if look.whom in (None, id_)]
         return any(look.began <= last and look.ended >= first for look in looks)
 
@@ -64,25 +67,23 @@ class UnderWay:
         if len(self.cycles) > 1:
             self._nobody_is_alone()
 
-    def cycle_ends(self, job: str) -> Cycle | None:
-        """Return the cycle that has ended; None where it was cut off with the daemon."""
+    def cycle_ends(self, job: str, *, whole: bool) -> Cycle | None:
+        """Return the cycle that has ended; None where it was cut off with the daemon. `whole`: it read everything."""
         cycle = self.cycles.pop(job, None)
         if cycle is not None:
             self._begun.remove(cycle.began)
-            self._has_looked(cycle.look)
+            if whole:
+                self._has_looked(cycle.look)
+            else:
+                self._looks[job].remove(cycle.look)
         return cycle
 
-    def saw_nobody(self, cycle: Cycle) -> None:
-        """A cycle that was shown nobody has not looked."""
-        self._looks[cycle.job].remove(cycle.look)
-
     def all_ended(self) -> None:
-        """The daemon is no more."""
+        """The daemon is no more, and has not come to the end of what it was looking at."""
         self.cycles.clear()
         self._begun.clear()
         for looks in self._looks.values():
-            for look in looks:
-                self._has_looked(look)
+            looks[:] = [look for look in looks if look.ended < math.inf]
 
     @contextmanager
     def on_demand(self, *, reads: tuple[str, str] | None = None) -> Iterator[None]:

@@ -146,10 +146,14 @@ class Watch:
     def _left(self, id_: str, one: Standing, job: str, moment: float) -> float:
         """Return since when a job may count somebody as having left, who left now.
 
-        Who came back and left again while the job did not look at the source was never back for all that it can know.
+        Who came back and left again while the job did not look at the source was never back for all that it can know;
+        nor where a look did not come to its end, and nothing is written of her being in scope.
         """
-        back, left = one.back.pop(job, (moment, moment))
-        return moment if self.under_way.looked(job, id_, back, moment) else left
+        if job not in one.back:
+            return moment
+        back, left = one.back.pop(job)
+        knows = self.under_way.looked(job, id_, back, moment) or self.written.is_in_scope(job, id_)
+        return moment if knows else left
 
     def owner(self, account: dict[str, Any]) -> str:
         """Return whose account this is: by its externalId; one that somebody else made is theirs whose name it has."""
@@ -383,18 +387,16 @@ class Watch:
         self.changes.clear()
         self._hear_what_is_told(job)
 
-    def cycle_ends(self, job: str, *, quiet: bool, users: int, whole: bool) -> None:
+    def cycle_ends(self, job: str, *, quiet: bool, whole: bool) -> None:
         """Compare what was done with what is written down.
 
-        `quiet`: nothing went wrong meanwhile; `users`: how many the source showed; `whole`: it was read to its end.
+        `quiet`: nothing went wrong meanwhile; `whole`: the source was read to its end.
         """
-        cycle = self.under_way.cycle_ends(job)
+        cycle = self.under_way.cycle_ends(job, whole=whole)
         if cycle is None:
             return
         if whole:
             self._whole_since[job] = cycle.began
-        elif not users:
-            self.under_way.saw_nobody(cycle)
         if whole and quiet and not self._somebody_is_unknown():
             self.allowance.cycle_ends(job, cycle.began)
         self._leavers_first(cycle)

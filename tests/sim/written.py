@@ -19,6 +19,8 @@ _LOG = "SELECT id, kind, operation, status, target_id, source_id FROM provisioni
 _WITH_OTHERS = """SELECT count(*) FROM entries JOIN jobs ON jobs.id = entries.job_id
 WHERE entries.kind = 'user' AND entries.target_id = ? AND jobs.name <> ?"""
 _HERS = """SELECT count(*) FROM entries WHERE kind = 'user' AND target_id = ? AND source_id = ?"""
+_IN_SCOPE = """SELECT count(*) FROM entries JOIN jobs ON jobs.id = entries.job_id
+WHERE entries.kind = 'user' AND jobs.name = ? AND entries.source_id = ? AND entries.verdict IN ('new', 'in_scope')"""
 _KNOWN = """SELECT source_id, target_id FROM entries JOIN jobs ON jobs.id = entries.job_id
 WHERE entries.kind = 'user' AND jobs.name = ?"""
 _HAVING = """SELECT entries.target_id, jobs.name FROM entries JOIN jobs ON jobs.id = entries.job_id
@@ -83,6 +85,11 @@ class Written:
         """Whether an account is linked to somebody, in any job."""
         with self._open() as connection:
             return bool(connection.execute(_HERS, (target_id, source_id)).fetchone()[0])
+
+    def is_in_scope(self, job: str, source_id: str) -> bool:
+        """Whether the last that a job has decided about somebody is that she is in scope, if only for now."""
+        with self._open() as connection:
+            return bool(connection.execute(_IN_SCOPE, (job, source_id)).fetchone()[0])
 
     def _open(self) -> closing[sqlite3.Connection]:
         return closing(sqlite3.connect(f"file:{self._state}?mode=ro", uri=True))
