@@ -58,7 +58,9 @@ class Leavers:
                         audit.unseen(record)
                     if kind == "user" or record.source_id not in self._reading.unknown_groups:
                         await self.leave(rules, record, "no longer in the source")
-            until = settling.WHEN_ALL_ARE if initial else self._clock.now()
+            # Whose time has come since they were asked for waits for the next cycle, which asks for them, too.
+            now = self._reading.looked_at.get(kind, self._clock.now())
+            until = settling.WHEN_ALL_ARE if initial else now
             async for record in self._due(kind, until):
                 if record.verdict is Verdict.GONE:
                     await self.leave(rules, record, record.why or "no longer in the source")

@@ -63,6 +63,8 @@ class Reading:
     """By part: whether just what changed was given, so that absence says nothing."""
     gone: dict[tuple[Kind, SourceId], Gone] = field(default_factory=dict)
     """Of whom the source itself said that they are gone."""
+    looked_at: dict[Kind, float] = field(default_factory=dict)
+    """After a delta: when those who were gone and whose time had come were asked for once more."""
     problems: list[str] = field(default_factory=list)
     watermark: str | None = None
     in_source: list[SourceId] = field(default_factory=list)
@@ -224,7 +226,8 @@ class Reader:
         Who is not shown, or cannot be asked for, is gone as before.
         """
         kind, after = rules.kind, 0
-        while page := await self._store.due(self._state.job_id, kind, self._clock.now(), after, PAGE):
+        self.reading.looked_at[kind] = now = self._clock.now()
+        while page := await self._store.due(self._state.job_id, kind, now, after, PAGE):
             if self._course.stopped is not None:
                 return
             after = page[-1].row_id or 0

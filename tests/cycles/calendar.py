@@ -11,7 +11,7 @@ from reconciler.runtime.journal import FLUSH_SECONDS
 
 HOUR = 3600.0
 DAY = 24 * HOUR
-_LOOK_SECONDS = 0.001
+LOOK_SECONDS = 0.001
 
 
 class Calendar:
@@ -35,7 +35,7 @@ class Calendar:
                 reached.set()
 
     def now(self) -> float:
-        self.turn(_LOOK_SECONDS)
+        self.turn(LOOK_SECONDS)
         return self._now
 
     def monotonic(self) -> float:

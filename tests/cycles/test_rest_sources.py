@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cycles import pages
-from tests.cycles.calendar import DAY
+from tests.cycles.calendar import DAY, LOOK_SECONDS
 from tests.cycles.company import GROUPS, MANAGER, Company, done
 from tests.cycles.pages import keep
 from tests.servers.alexishr import SENSITIVE, AlexisHR
@@ -340,6 +340,28 @@ async def test_who_was_hidden_and_is_back_before_the_time_of_grace_is_over_stays
     assert done(await company.cycle(full=True)) == {}
     company.clock.turn(8 * DAY)
     assert done(await company.cycle()) == {"disable": 1}, "who is not back is off"
+
+
+async def test_at_whichever_moment_of_a_cycle_the_time_of_grace_ends_who_is_back_was_asked_for(
+    company: Company, server: ScimServer, okta: Okta
+) -> None:
+    people(okta)
+    company.job = 'scope = "all"'
+    company.tables = '[jobs.app.deprovision]\ndisable_after = "7d"\n'
+    await company.cycle()
+    was_asked = []
+    for looks in range(36, 44):
+        hidden = okta.users.pop("u3")
+        await company.cycle(full=True)
+        okta.users["u3"] = hidden
+        okta.asked.clear()
+        company.clock.turn(7 * DAY - LOOK_SECONDS * looks)
+        assert done(await company.cycle()) == {}, f"{looks} looks at the clock before her time"
+        was_asked.append("/api/v1/users/u3" in okta.asked)
+        company.clock.turn(60)
+        assert done(await company.cycle()) == {}, "the next cycle asks for her"
+    assert was_asked[0] and not was_asked[-1], "her time came before the moment of asking, and after it"
+    assert server.user("u3@example.com")["active"] is True
 
 
 async def test_that_there_is_no_group_at_all_is_not_believed(company: Company, server: ScimServer, okta: Okta) -> None:
