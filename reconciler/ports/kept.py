@@ -116,7 +116,8 @@ class MemberDelta:
     unresolved: tuple[SourceId, ...]
     """Members in the source that are not linked or not in scope: left out, and looked at again when they are."""
     in_doubt: frozenset[TargetId] = frozenset()
-    """Those in the ledger of whom nobody knows whether the last change was done: added again where they are wanted."""
+    """Those in the ledger of whom nobody knows whether the last change was done, or that were not shown since: added
+    again where they are wanted."""
     filled: bool = False
     """Whether somebody is certainly in the group at the target: what shows none there may be hiding them."""
 

@@ -240,7 +240,8 @@ class Store(Protocol):
     async def member_delta(self, job_id: int, group: SourceId) -> MemberDelta:
         """Compare wanted members (in the source, linked, in scope or inactive) with the ledger.
 
-        A member whose record is linked and UNKNOWN, or kept although out of scope, is neither added nor removed.
+        A member who is UNKNOWN, or kept although out of scope, is neither added nor removed; who is NEW, also because
+        her account is not shown any more, is removed only where the source has her in the group no more.
         """
         ...
 

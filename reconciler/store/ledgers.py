@@ -19,6 +19,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    true,
     update,
 )
 
@@ -45,6 +46,15 @@ _PUT_OFF = (
     )
 )
 _EMPTY_LEDGER = delete(ledger).where(*(ledger.c[name] == bindparam(name) for name in _GROUP))
+_DOUBT = (
+    update(ledger)
+    .where(
+        ledger.c.job_id == bindparam("its_job"),
+        ledger.c.member_id == bindparam("its_member"),
+        ledger.c.member_target_id == bindparam("its_account"),
+    )
+    .values(in_doubt=true())
+)
 _GROUPS_OF = tuple(
     select(table.c.group_id)
     .select_from(
@@ -84,6 +94,12 @@ def link(connection: Connection, job_id: int, groups: Mapping[SourceId, TargetId
     execute_many(connection, _EMPTY_LEDGER, _GROUP, [(job_id, group) for group in groups if group not in kept])
     linked = [(job_id, group, True, None, target_id) for group, target_id in groups.items()]
     put_many(connection, staged_groups, _GROUP, ("dirty", "due_at", "ledger_of"), linked)
+
+
+def doubt(connection: Connection, job_id: int, members: Sequence[tuple[SourceId, TargetId]]) -> None:
+    """Write down that nobody knows whether these accounts are in groups still: their entries have let go of them."""
+    rows = [(job_id, *member) for member in members]
+    execute_many(connection, _DOUBT, ("its_job", "its_member", "its_account"), rows)
 
 
 def put_off(connection: Connection, job_id: int, refused: Sequence[tuple[SourceId, float]]) -> None:
@@ -136,9 +152,9 @@ def member_delta(connection: Connection, job_id: int, group: SourceId) -> Member
 def _standing(who: FromClause) -> Select[Any]:
     """Return a select of member_id, target_id and standing for the rows of `who` (job_id, member_id).
 
-    wanted: linked, and in scope or inactive. to come: linked, and not brought in yet. still: linked, but nothing may be
-    done (not known, or kept although out of scope). left out: everybody else. A source id that a user and a group share
-    means the user.
+    wanted: linked, and in scope or inactive. to come: not brought in yet, also whose account is not shown any more, and
+    who has no other one. still: nothing may be done (not known, or kept although out of scope). left out: everybody
+    else. A source id that a user and a group share means the user.
     """
     user, group, one = entries.alias("user_entry"), entries.alias("group_entry"), entries.alias("one")
 
@@ -150,10 +166,10 @@ def _standing(who: FromClause) -> Select[Any]:
         )
 
     standing = case(
-        (one.c.target_id.is_(None), "left out"),
-        (one.c.verdict.in_([Verdict.IN_SCOPE.value, Verdict.INACTIVE.value]), "wanted"),
         (one.c.verdict == Verdict.NEW.value, "to come"),
         (one.c.verdict == Verdict.UNKNOWN.value, "still"),
+        (one.c.target_id.is_(None), "left out"),
+        (one.c.verdict.in_([Verdict.IN_SCOPE.value, Verdict.INACTIVE.value]), "wanted"),
         (and_(one.c.disabled_at.is_(None), one.c.disabled_because.is_distinct_from(BY_OTHERS)), "still"),
         else_="left out",
     )
@@ -200,7 +216,7 @@ _CERTAIN = (
     .where(ledger.c.job_id == bindparam("job_id"), ledger.c.group_id == bindparam("group_id"), ~ledger.c.in_doubt)
     .limit(1)
 )
-_STAYING = select(_MEMBERS.c.target_id).where(_MEMBERS.c.standing != "left out")
+_STAYING = select(_MEMBERS.c.target_id).where(_MEMBERS.c.standing != "left out", _MEMBERS.c.target_id.is_not(None))
 _REMOVE = (
     select(_LEDGERED.c.member_id, _LEDGERED.c.member_target_id).where(
         or_(

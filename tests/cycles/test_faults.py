@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cycles.calendar import HOUR
+from tests.cycles.calendar import DAY, HOUR
 from tests.cycles.company import GROUPS, Company, done
 from tests.servers.faults import (
     FOR_EVER,
@@ -22,6 +22,12 @@ from tests.servers.scim import ScimServer
 
 ANN = "ann@example.com"
 PEOPLE = ("ann", "bob", "cleo", "dan")
+
+
+def take_out(server: ScimServer, member: str) -> None:
+    """Take a member out of the group as the target does when an account is deleted there."""
+    crew = server.group("Crew")
+    crew["members"] = [one for one in crew["members"] if one["value"] != member]
 
 
 # --- accounts that have vanished ---------------------------------------------------------------------------------
@@ -44,6 +50,32 @@ async def test_a_change_of_an_account_that_has_vanished_makes_it_again_in_the_sa
     server.clear_requests()
     assert done(await company.cycle()) == {}
     assert server.requests == []
+
+
+@pytest.mark.parametrize("out_of_it", [False, True], ids=["still in it", "out of it by then"])
+@pytest.mark.parametrize("members", ["owned", "exact"])
+async def test_whose_account_does_not_show_and_has_the_name_all_the_same_stays_in_the_group(
+    company: Company, server: ScimServer, members: str, *, out_of_it: bool
+) -> None:
+    company.tables = GROUPS + f'members = "{members}"\n'
+    company.people(*PEOPLE)
+    company.group("g1", PEOPLE, "Crew")
+    await company.cycle()
+    company.clock.turn(HOUR)
+    everybody, ann = server.members("Crew"), server.user(ANN)
+    del server.users[ann["id"]]
+    server.script.on("POST", "/Users$", then=Status(409), times=FOR_EVER)
+    for full in (True, False):
+        assert done(await company.cycle(full=full)).keys() <= {"failure"}
+        assert server.members("Crew") == everybody
+    server.users[ann["id"]] = ann
+    if out_of_it:
+        take_out(server, ann["id"])
+    company.clock.turn(DAY)
+    assert done(await company.cycle()) == {"adopt": 1, "members_added": 1}
+    assert server.members("Crew") == everybody
+    company.group("g1", PEOPLE[1:], "Crew")
+    assert done(await company.cycle()) == {"members_removed": 1}
 
 
 async def test_a_disable_of_an_account_that_has_vanished_is_done(company: Company, server: ScimServer) -> None:

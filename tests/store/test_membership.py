@@ -192,6 +192,8 @@ async def delta(work: Work) -> MemberDelta:
         (standing("m", Verdict.OUT_OF_SCOPE, disabled=True), ("unresolved",), ("remove", "unresolved")),
         (standing("m", Verdict.ROLE_LOST, disabled=True), ("unresolved",), ("remove", "unresolved")),
         (standing("m", Verdict.GONE, disabled=True), ("unresolved",), ("remove", "unresolved")),
+        (unlinked("m", verdict=Verdict.NEW), ("unresolved",), ("unresolved",)),
+        (unlinked("m", verdict=Verdict.UNKNOWN), ("unresolved",), ("unresolved",)),
         (unlinked("m"), ("unresolved",), ("remove", "unresolved")),
         (None, ("unresolved",), ("remove", "unresolved")),
     ],
@@ -225,6 +227,8 @@ async def test_a_member_in_the_source(
         (standing("m", Verdict.UNKNOWN), False),
         (standing("m", Verdict.OUT_OF_SCOPE), False),
         (standing("m", Verdict.GONE, disabled=True), True),
+        (unlinked("m", verdict=Verdict.NEW), True),
+        (unlinked("m", verdict=Verdict.UNKNOWN), False),
         (unlinked("m"), True),
         (None, True),
     ],
@@ -241,6 +245,30 @@ async def test_an_account_made_anew_takes_the_place_of_the_old_one(work: Work) -
     await work.commit(linked("ann", "t-new"), members_added=[(sid("g"), sid("ann"), tid("t-old"))])
     add, remove = ((sid("ann"), tid("t-new")),), ((sid("ann"), tid("t-old")),)
     assert await delta(work) == MemberDelta(add, remove, (), filled=True)
+
+
+async def test_an_account_that_is_found_again_is_added_again(work: Work) -> None:
+    await stage(work, group("g", "ann", "bob"))
+    pairs = [(sid("g"), sid("ann"), tid("t1")), (sid("g"), sid("bob"), tid("t2"))]
+    await work.commit(linked("ann", "t1"), linked("bob", "t2"), members_added=pairs)
+    ann = await work.record("ann")
+    found, ann.link, ann.verdict = ann.link, None, Verdict.NEW
+    await work.commit(ann)
+    in_doubt = frozenset({tid("t1")})
+    assert await delta(work) == MemberDelta((), (), (sid("ann"),), in_doubt, filled=True)
+    ann.link, ann.verdict = found, Verdict.IN_SCOPE
+    await work.commit(ann)
+    assert await delta(work) == MemberDelta(((sid("ann"), tid("t1")),), (), (), in_doubt, filled=True)
+
+
+async def test_somebody_without_an_account_hides_nobody_who_is_to_leave(work: Work) -> None:
+    await stage(work, group("g", "new", "unknown"))
+    await work.commit(
+        *(unlinked(verdict.value, verdict=verdict) for verdict in (Verdict.NEW, Verdict.UNKNOWN)),
+        standing("ann", Verdict.IN_SCOPE),
+        members_added=[(sid("g"), sid("ann"), tid("t-ann"))],
+    )
+    assert (await delta(work)).remove == ((sid("ann"), tid("t-ann")),)
 
 
 async def test_an_account_that_went_to_another_entry_stays_a_member(work: Work) -> None:

@@ -54,6 +54,8 @@ async def _everything(store: SqlStore) -> None:
     )
     for _ in range(2):
         await store.commit(work.id, work.state.epoch, batch)
+    batch.records[0].link = None
+    await store.commit(work.id, work.state.epoch, batch)
     await store.compare(work.id, "user", [(sid("ann"), print_of("a"))], work.seen(), 0.0)
     await store.unseen(work.id, "user", work.seen(), 99, 0, 9)
     await store.due(work.id, "user", 9.0, 0, 9)
