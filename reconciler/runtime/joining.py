@@ -420,7 +420,7 @@ class Joining:
         perhaps_gone = failure.fault is Fault.NOT_FOUND and not not_yet
         if perhaps_gone and group is not None and await self._is_missing("group", group):
             # the group is matched or made again in the next cycle; its members follow then
-            gone = replace(record, link=None, fingerprint=None)
+            gone = replace(record, link=None, fingerprint=None, verdict=Verdict.NEW)
             await self._journal.entry(gone, telling.members(record, 0, 0, failure, self._clock.now()))
         else:
             log = telling.members(record, 0, 0, failure, self._clock.now())

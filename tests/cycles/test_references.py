@@ -6,7 +6,7 @@ import pytest
 
 from reconciler import config
 from reconciler.core.model import SourceId, TargetId
-from tests.cycles.calendar import HOUR
+from tests.cycles.calendar import DAY, HOUR
 from tests.cycles.company import GROUPS, MANAGER, Company, done
 from tests.servers.faults import FOR_EVER, Status
 from tests.servers.scim import ScimServer
@@ -177,6 +177,30 @@ async def test_groups_in_groups_are_members(company: Company, server: ScimServer
     assert done(await company.cycle()) == {"members_removed": 1}
     del company.groups["b"]
     assert done(await company.cycle()) == {"delete": 1}
+
+
+@pytest.mark.parametrize("full", [False, True])
+async def test_a_group_in_a_group_that_does_not_show_and_has_the_name_all_the_same_stays_in_it(
+    company: Company, server: ScimServer, *, full: bool
+) -> None:
+    company.tables = GROUPS
+    company.people("ann", "bob")
+    company.group("outer", ["inner"], "Outer")
+    company.group("inner", ["ann"], "Inner")
+    await company.cycle()
+    company.clock.turn(HOUR)
+    inner = server.group("Inner")
+    del server.groups[inner["id"]]
+    server.script.on("POST", "/Groups$", then=Status(409), times=FOR_EVER)
+    company.group("inner", ["ann", "bob"], "Inner")
+    await company.cycle(full=full)
+    company.group("outer", ["inner", "ann"], "Outer")
+    assert done(await company.cycle(full=full)) == {"failure": 1, "members_added": 1}
+    assert server.members("Outer") == {inner["id"], id_of(server, "ann")}
+    server.groups[inner["id"]] = inner
+    company.clock.turn(DAY)
+    await company.cycle()
+    assert len(server.members("Inner")) == 2
 
 
 async def test_who_is_in_an_assigned_group_through_another_one_counts_only_where_the_job_says_so(
