@@ -163,6 +163,15 @@ class Store(Protocol):
 
     async def owners(self, target: Identity, kind: Kind, ids: Sequence[TargetId]) -> Mapping[TargetId, Owner]: ...
 
+    async def having(
+        self, target: Identity, kind: Kind, names: Collection[tuple[str, str]]
+    ) -> Mapping[tuple[str, str], list[TargetId]]:
+        """Return the accounts of any job of this target that had these (path, levelled name) when last agreed.
+
+        It walks through all who are linked.
+        """
+        ...
+
     async def attempts(self, target: Identity, kind: Kind, matches: Collection[MatchPairs]) -> list[Attempt]:
         """Return the creates of any job of this target that have no answer yet and were sent with these names."""
         ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import anyio
@@ -157,6 +157,13 @@ class Journal:
         """Return who has an account, of all that is written down by now."""
         await self.flush()
         return (await self._store.owners(target, kind, [account])).get(account)
+
+    async def having(
+        self, target: Identity, kind: Kind, names: Collection[tuple[str, str]]
+    ) -> Mapping[tuple[str, str], Sequence[TargetId]]:
+        """Return which linked accounts have these (path, name), of all that is written down by now."""
+        await self.flush()
+        return await self._store.having(target, kind, names)
 
     async def keep_flushing(self) -> None:
         """Commit at intervals, so that a kill loses at most a quarter of a second of knowledge."""

@@ -26,6 +26,8 @@ ROUNDS_MAX = 3
 LOCAL_PART_MAX = 64
 """So many characters stand before the @ of an address at most (RFC 5321 §4.5.3.1.1; sign-in names of Entra ID)."""
 
+NOT_SHOWN = "does not show by whom"
+
 LIVING = frozenset({Verdict.IN_SCOPE, Verdict.INACTIVE, Verdict.UNKNOWN, Verdict.NEW})
 
 
@@ -63,6 +65,8 @@ class TakenNames:
         """What the target said to those whom it may have refused because of a taken name, without a word of that."""
         self._renamed: dict[tuple[Kind, SourceId], Change] = {}
         """What was to become of the names of those who have interim ones."""
+        self._agreed: dict[Kind, Mapping[tuple[str, str], Sequence[TargetId]]] = {}
+        """Which of our accounts have the names that are waited for, by what was agreed last; asked where none shows."""
 
     def may_be_why(self, operation: Operation, refusal: Failed) -> bool:
         """Whether a taken name may be why the target refuses: some answer that with a bare 400.
@@ -89,12 +93,13 @@ class TakenNames:
             await self._give_back(operation)
         for operation in waiting:
             if not self._hand.leaves_alone(operation.record.key):
-                failure, owner, account_id = await self._explain(operation)
+                failure, owner, account_id = await self._explain(operation, waiting)
                 rest = await self._sender.enable_alone(operation)
                 rest.record.claims = account_id
                 await self._sender.fail(rest, failure, together_with=owner)
         self._unclear.clear()
         self._renamed.clear()
+        self._agreed.clear()
 
     async def _send_again(self) -> None:
         for _ in range(ROUNDS_MAX):
@@ -109,7 +114,8 @@ class TakenNames:
     async def _fail_who_needs_no_name(self) -> None:
         """Fail those whose refusal has no word of a taken name, where nobody is known to have the name.
 
-        Somebody is: one of those who wait, by what is known of them, or whom the target shows.
+        Somebody is: one of those who wait, by what is known of them, whom the target shows, or who had it when last
+        agreed.
         """
         if not self._unclear:
             return
@@ -127,8 +133,11 @@ class TakenNames:
             elif holders := await self._holders(operation):
                 if not await self._sender.match_again(operation, holders):
                     self.aside.append(operation)
+            elif await self._had(operation, waiting):
+                self.aside.append(operation)
             elif not self._hand.leaves_alone(operation.record.key):
                 await self._sender.fail(operation, refusal)
+        self._agreed.clear()  # what is sent now may change who has which name
 
     async def _holders(self, operation: Operation) -> tuple[Account, ...]:
         """Return the accounts that the target shows with the name that this one needs.
@@ -223,24 +232,41 @@ class TakenNames:
         ids = {account.id for account in found} if not isinstance(found, Failed) else set()
         return next((other for other, link in others if link is not None and link.target_id in ids), None)
 
-    async def _explain(self, operation: Operation) -> tuple[Failed, Owner | None, TargetId | None]:
+    async def _explain(
+        self, operation: Operation, waiting: Sequence[Operation]
+    ) -> tuple[Failed, Owner | None, TargetId | None]:
         """Return why a name is not free, who of this job has it, and the account of another entry, where one has it."""
-        refusal = self._unclear.get(operation.record.key)
+        refusal, link = self._unclear.get(operation.record.key), operation.record.link
         found = await self._asking[operation.record.kind].ask_one(operation.match)
         if isinstance(found, Failed):
             return refusal or found, None, None
-        unseen = refusal or Failed(
-            Fault.CONFLICT, "the target says that the name is taken, and does not show by whom", 409
-        )
-        for account in found:
-            owner = await self._journal.owner(self._target.identity, operation.record.kind, account.id)
+        unseen = refusal or Failed(Fault.CONFLICT, f"the target says that the name is taken, and {NOT_SHOWN}", 409)
+        shown = [account.id for account in found if link is None or account.id != link.target_id]
+        for account_id in shown or await self._had(operation, waiting):
+            owner = await self._journal.owner(self._target.identity, operation.record.kind, account_id)
             if owner is None:
-                unseen = Failed(Fault.CONFLICT, f"the account {account.id}, which is nobody's here, has the name", 409)
+                unseen = Failed(Fault.CONFLICT, f"the account {account_id}, which is nobody's here, has the name", 409)
             elif (owner.job, owner.source_id) != (self._job.name, operation.record.source_id):
-                why = f"the account {account.id} belongs to {owner.source_id} of job {owner.job}"
+                why = f"the account {account_id} belongs to {owner.source_id} of job {owner.job}"
+                why += "" if shown else f" and had the name when it was last agreed; the target {NOT_SHOWN} it is taken"
                 ours = owner if owner.job == self._job.name else None
-                return Failed(Fault.CONFLICT, why, 409, code=whose(owner, self._job)), ours, account.id
+                return Failed(Fault.CONFLICT, why, 409, code=whose(owner, self._job)), ours, account_id
         return unseen, None, None
+
+    async def _had(self, operation: Operation, waiting: Sequence[Operation]) -> Sequence[TargetId]:
+        """Return the accounts of others here that had the name which this one needs when it was agreed last.
+
+        Of our own accounts that is known whatever a search shows. It is looked up once for all who wait.
+        """
+        kind, link = operation.record.kind, operation.record.link
+        if kind not in self._agreed:
+            names = {(path, _folded(value)) for o in waiting if o.record.kind == kind for path, value in _needed(o)}
+            self._agreed[kind] = await self._journal.having(self._target.identity, kind, names)
+        for path, value in _needed(operation):
+            had = self._agreed[kind].get((path, _folded(value)), ())
+            if others := [account_id for account_id in had if link is None or account_id != link.target_id]:
+                return others
+        return ()
 
 
 def _interim(target_id: TargetId, name: str) -> str:

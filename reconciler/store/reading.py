@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, Select, and_, bindparam, func, select
 
-from reconciler.core.levelling import spoken
+from reconciler.core.levelling import level, spoken
 from reconciler.core.model import Identity, Kind, SourceId, TargetId
 from reconciler.core.records import Record, Verdict
 from reconciler.ports import Owner, Seen
@@ -52,6 +53,14 @@ _UNSETTLED = (
     .where(*_OF_JOB, UNSETTLED, entries.c.row_id > bindparam("after"))
     .order_by(entries.c.row_id)
     .limit(bindparam("most"))
+)
+
+_AGREED = (
+    select(entries.c.target_id, entries.c.agreed)
+    .where(entries.c.target_ref == bindparam("target"), entries.c.kind == bindparam("kind"))
+    .where(entries.c.target_id > bindparam("after"))
+    .order_by(entries.c.target_id)
+    .limit(SCAN)
 )
 
 
@@ -142,6 +151,23 @@ def owners(connection: Connection, target: Identity, kind: Kind, ids: Sequence[T
         )
         for target_id, job, source_id, verdict, person, failures, due_at, linked_at, off_at, because, *identity in rows
     }
+
+
+def having(
+    connection: Connection, target: Identity, kind: Kind, names: Collection[tuple[str, str]], after: TargetId
+) -> tuple[dict[tuple[str, str], list[TargetId]], TargetId | None]:
+    """Return what one page of the links says, and after whom the next one begins; None: this was the last."""
+    ref = identity_ref(connection, target)
+    rows = connection.execute(_AGREED, {"target": ref, "kind": kind, "after": after}).all()
+    found: dict[tuple[str, str], list[TargetId]] = {}
+    paths = sorted({path for path, _ in names})
+    for target_id, agreed in rows:
+        resource = orjson.loads(agreed)
+        for path in paths:
+            value = resource.get(path)
+            if isinstance(value, str) and (name := (path, level(value))) in names:
+                found.setdefault(name, []).append(target_id)
+    return found, rows[-1].target_id if len(rows) == SCAN else None
 
 
 _LINKED = select(func.count()).select_from(entries).where(entries.c.job_id == bindparam("job_id"), MANAGED)

@@ -269,6 +269,17 @@ class SqlStore:
     async def owners(self, target: Identity, kind: Kind, ids: Sequence[TargetId]) -> Mapping[TargetId, Owner]:
         return await self._do(reading.owners, target, kind, ids)
 
+    async def having(
+        self, target: Identity, kind: Kind, names: Collection[tuple[str, str]]
+    ) -> Mapping[tuple[str, str], list[TargetId]]:
+        found: dict[tuple[str, str], list[TargetId]] = {}
+        after: TargetId | None = TargetId("") if names else None
+        while after is not None:
+            page, after = await self._do(reading.having, target, kind, names, after)
+            for name, accounts in page.items():
+                found.setdefault(name, []).extend(accounts)
+        return found
+
     async def attempts(self, target: Identity, kind: Kind, matches: Collection[MatchPairs]) -> list[Attempt]:
         return await self._do(claiming.attempts, target, kind, matches)
 

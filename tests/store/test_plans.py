@@ -65,6 +65,7 @@ async def _everything(store: SqlStore) -> None:
     await store.records(work.id, "user", ids("ann"))
     await store.links_of(work.id, "user", ids("ann"))
     await store.owners(TARGET, "user", [tid("t1")])
+    await store.having(TARGET, "user", {("userName", "ann")})
     await store.attempted_elsewhere(work.id, "user", ids("ann"))
     await store.claims(TARGET, "user", [tid("t1")])
     await store.attempts(TARGET, "user", [(("userName", "ann"),)])

@@ -11,6 +11,7 @@ from reconciler.core.model import Kind
 from reconciler.core.records import Escrow, Link, Record, Verdict
 from reconciler.errors import StateError
 from reconciler.ports import Attempt, Batch, Claim, GroupMembers, Owner, Seen
+from reconciler.store import reading
 from reconciler.store.sql import SqlStore
 from tests.store.scenes import OTHER, SOURCE, TARGET, Work, ids, linked, logged, open_work, print_of, sid, tid, unlinked
 
@@ -146,6 +147,29 @@ async def test_owners_are_found_across_jobs_but_not_across_targets(work: Work, s
     assert (await store.owners(OTHER, "user", [tid("t2")]))[tid("t2")].job == "elsewhere"
     assert await store.owners(TARGET, "group", [tid("t1")]) == {}
     assert await store.owners(SOURCE, "user", [tid("t1")]) == {}
+
+
+async def test_who_had_a_name_is_found_across_jobs_but_not_across_targets(
+    work: Work, store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def named(source_id: str, account: str, kind: Kind = "user", **agreed: Any) -> Record:
+        return linked(source_id, "", kind=kind, link=Link(tid(account), "created", agreed, linked_at=1.0))
+
+    monkeypatch.setattr(reading, "SCAN", 2)
+    monkeypatch.setattr(reading, "_AGREED", reading._AGREED.limit(2))
+    beside, elsewhere = await open_work(store, "beside"), await open_work(store, "elsewhere", OTHER)
+    await work.commit(
+        named("ann", "t1", userName="Ann", mail="a@example.com"), named("g", "t9", "group", userName="ann")
+    )
+    await work.commit(named("eve", "t4", userName="eve"), named("nobody", "t2", title="ann"), unlinked("dan"))
+    await beside.commit(named("x1", "t3", userName="ann", mail=5), named("x2", "t5", userName="bob", mail="ann"))
+    await elsewhere.commit(named("ann", "t1", userName="ann"))
+    wanted = {("userName", "ann"), ("userName", "zoe"), ("mail", "a@example.com")}
+    assert await store.having(TARGET, "user", wanted) == {
+        ("userName", "ann"): ["t1", "t3"],
+        ("mail", "a@example.com"): ["t1"],
+    }
+    assert await store.having(TARGET, "user", ()) == await store.having(SOURCE, "user", wanted) == {}
 
 
 async def test_creates_without_an_answer_are_found_by_their_names_across_jobs(work: Work, store: SqlStore) -> None:
