@@ -29,6 +29,12 @@ def opinions(dice: random.Random) -> Quirks:
     return quirks
 
 
+def keeps_names_to_itself(quirks: Quirks) -> bool:
+    """Whether neither a search nor a refusal says that somebody has a name: only a comparison of everything does."""
+    without_a_word = quirks.conflict_status == 400 and (quirks.html_errors or quirks.empty_errors)
+    return without_a_word and "userName" in quirks.filter_lies_empty
+
+
 OPINIONS: dict[str, list[Any]] = {
     "page_max": [3, 7],
     "lax_unique": [True],

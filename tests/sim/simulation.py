@@ -22,7 +22,7 @@ from tests.sim.hr_scim import ScimHrSystem
 from tests.sim.life import Calendar, chance, wait
 from tests.sim.lives import Lives
 from tests.sim.net import Limits, Network
-from tests.sim.opinions import described, opinions
+from tests.sim.opinions import described, keeps_names_to_itself, opinions
 from tests.sim.rules import ENTERPRISE, PROTECTED, SITES, SOURCE_HOST, TARGET_HOST, USER
 from tests.sim.story import Story
 from tests.sim.tenant import TenantApp
@@ -248,7 +248,8 @@ class Simulation:
 
     async def converge(self) -> None:
         """Run cycles until the app is what the rules say. Raises Broken where that takes too many."""
-        found = await self._converged(full=self.drifted or "nothing changed" in self.weather.befell)
+        compare = self.drifted or "nothing changed" in self.weather.befell or keeps_names_to_itself(self.app.quirks)
+        found = await self._converged(full=compare)
         if found:
             raise Broken("\n".join([f"after {CYCLES_MAX} cycles in calm:", *found]))
         if self.app.quirks.invisible_for_requests:
