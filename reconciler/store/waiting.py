@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence, Set
 
 import orjson
-from sqlalchemy import Connection, Integer, and_, bindparam, delete, null, select, update
+from sqlalchemy import Connection, Integer, and_, bindparam, case, delete, null, or_, select, update
 
 from reconciler.core.model import Kind, Resource, TargetId
 from reconciler.ports import PendingReference
@@ -29,10 +29,11 @@ _RESOLVABLE = (
 )
 
 _e = entries.c
-_AGREED = (
-    select(_e.row_id, _e.agreed)
+_NAMING = (
+    select(_e.row_id, case((_e.target_id.is_not(None), _e.agreed)).label("agreed"), _e.escrow_reason)
     .where(_e.job_id == bindparam("its_job"), _e.kind == bindparam("its_kind"), _e.row_id > bindparam("after"))
-    .where(MATTERS, _e.target_id.is_not(None), _e.agreed.is_not(None), _e.fingerprint.is_not(None))
+    .where(MATTERS, _e.fingerprint.is_not(None))
+    .where(or_(and_(_e.target_id.is_not(None), _e.agreed.is_not(None)), _e.escrow_reason.is_not(None)))
     .order_by(_e.row_id)
     .limit(PAGE)
 )
@@ -61,10 +62,16 @@ def unsettle_who_names_one_let_go(connection: Connection, job_id: int, kinds: Se
 
 
 def unsettle_who_names(connection: Connection, job_id: int, kind: Kind, accounts: Collection[TargetId]) -> None:
+    """Have those looked at who name one of these accounts; so does who was refused because it is not there."""
     named, after = frozenset[object](accounts), 0
-    while rows := connection.execute(_AGREED, {"its_job": job_id, "its_kind": kind, "after": after}).all():
+    while rows := connection.execute(_NAMING, {"its_job": job_id, "its_kind": kind, "after": after}).all():
         after = rows[-1].row_id
-        found = [(row_id,) for row_id, agreed in rows if _has_one(orjson.loads(agreed), named)]
+        found = [
+            (row_id,)
+            for row_id, agreed, refusal in rows
+            if (agreed is not None and _has_one(orjson.loads(agreed), named))
+            or (refusal is not None and any(one in refusal for one in accounts))
+        ]
         execute_many(connection, _UNSETTLE, ("its_row",), found)
 
 

@@ -385,8 +385,14 @@ async def test_who_names_an_account_that_is_left_behind_is_unsettled(work: Work)
     await agreed("likeness", {"manager": "boss-2"})
     await agreed("nobody", {})
     await agreed("team", {"owner": "boss"}, kind="group")
+    for name, told in (("refused", "'boss' is not there"), ("otherwise", "the title is too long")):
+        escrow = Escrow(2, 6.0, "UnprocessableEntity", f"changing a user: 404: {told}")
+        await work.commit(linked(name, f"t-{name}", fingerprint=print_of("a"), escrow=escrow, due_at=100.0))
+        new = unlinked(f"new-{name}", fingerprint=print_of("a"), escrow=escrow, due_at=100.0)
+        await work.commit(new)
     await work.store.unsettle_who_names(work.id, "user", [tid("boss"), tid("dan")])
-    assert {r.source_id for r in await work.store.unsettled(work.id, "user", 0, 9)} == {"report", "several"}
+    named = {"report", "several", "refused", "new-refused"}
+    assert {r.source_id for r in await work.store.unsettled(work.id, "user", 0, 9)} == named
     assert await work.store.unsettled(work.id, "group", 0, 9) == []
 
 
