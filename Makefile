@@ -26,7 +26,7 @@ help:
 	@echo "make ldap                  add what reads a directory (needs a compiler and libldap)"
 	@echo "make scimmy                add a SCIM server from npm that the tests speak to (make test does it where npm is)"
 	@echo "make bench                 measure; see docs/performance.md"
-	@echo "make soak [SECONDS=3600]   kill at every place, then simulate new seeds; those that fail are kept; see docs/correctness.md"
+	@echo "make soak [SECONDS=3600]   kill at every place, then many cycles and new seeds; those that fail are kept; see docs/correctness.md"
 	@echo "make mutants [ALL=1]       make deliberate bugs, show that tests see them; see docs/correctness.md"
 	@echo "make audit                 ask for known vulnerabilities of what the locks name (make test does it where it can)"
 	@echo "make format                bring the code into shape"
@@ -72,12 +72,13 @@ audit-where-possible: $(VENV)/.for-development
 bench: $(VENV)/.for-development
 	$(BIN)/python -m benchmarks $(BENCH_OPTIONS)
 
-# A kill at each place where one can be (some minutes; CRASHES='"a busy cycle" migrations' for some of it), then
-# new seeds on each core, for an hour; whoever fails is written into tests/sim/seeds.txt and runs in `make test` from then on.
+# A kill at each place where one can be (some minutes; CRASHES='"a busy cycle" migrations' for some of it), 10,000 cycles
+# of twenty jobs (five minutes), then new seeds on each core, for an hour; whoever fails is written into tests/sim/seeds.txt and runs in `make test` from then on.
 SECONDS ?= 3600
 
 soak: $(VENV)/.for-development
 	$(BIN)/python -m tests.crash.soak $(CRASHES)
+	SIM_CYCLES=10000 $(BIN)/python -m pytest -q -s tests/sim/test_load.py -k nothing_grows
 	$(BIN)/python -m tests.sim.soak $(SECONDS)
 
 # Bugs written by hand, then a sample of those that mutmut makes: SAMPLE=600 for more, SEED=7 for the same again.

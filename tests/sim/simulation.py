@@ -243,8 +243,12 @@ class Simulation:
     async def _idle(self) -> None:
         for job in self.jobs:
             await self.lives.idle(job)
+        await self._until_all_shows()
+
+    async def _until_all_shows(self) -> None:
+        """Wait until the app shows what was made: two cycles at once fail twice, and the third try is hours away."""
         if self.app.quirks.invisible_for_requests:
-            await wait(self.app.shown_after_seconds)  # two cycles at once fail twice, and the third try is hours away
+            await wait(self.app.shown_after_seconds)
 
     async def converge(self) -> None:
         """Run cycles until the app is what the rules say. Raises Broken where that takes too many."""
@@ -252,8 +256,7 @@ class Simulation:
         found = await self._converged(full=compare)
         if found:
             raise Broken("\n".join([f"after {CYCLES_MAX} cycles in calm:", *found]))
-        if self.app.quirks.invisible_for_requests:
-            await wait(self.app.shown_after_seconds)  # a job looks again for what another one has made, until it shows
+        await self._until_all_shows()  # a job looks again for what another one has made, until it shows
         if oracle.as_made(self.app.quirks) or oracle.keeps_the_last(self.app.quirks):
             await self.lives.cycle(self.jobs)  # what it refuses for ever may have failed once: that is tried again
         await self.lives.cycle(self.jobs)
@@ -301,6 +304,7 @@ class Simulation:
         for attempt in range(CYCLES_MAX):
             await self.lives.cycle(self.jobs, full=full and attempt == 0)
             for _ in range(4):
+                await self._until_all_shows()  # whoever approves has the next cycle run at once
                 if not await self.lives.decide(self.jobs, "approved"):
                     break
                 for job in self.jobs:
@@ -308,10 +312,6 @@ class Simulation:
             found = self.differences()
             if not found:
                 break
-            if self.app.quirks.invisible_for_requests:
-                await wait(
-                    self.app.shown_after_seconds
-                )  # what was made shows in the next cycle, which comes later than at once
         return found
 
     def _names(self) -> oracle.Names:

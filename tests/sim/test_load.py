@@ -165,6 +165,7 @@ def test_nothing_grows_with_the_number_of_cycles() -> None:
             if number in (rounds // 2, rounds - 1):
                 seen.append(plant.figures())
         early, late = seen
+        print(f"{plant.cycles:,} cycles of {JOBS} jobs; half way {early}, at the end {late}")
         assert plant.cycles >= 0.9 * rounds * per_round
         assert late["tasks"] <= early["tasks"]
         assert late["files"] <= early["files"]

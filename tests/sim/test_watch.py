@@ -18,6 +18,7 @@ from tests.sim.life import Calendar, chance
 from tests.sim.rules import TARGET_HOST, JobRules, chosen
 from tests.sim.town import Town
 from tests.sim.watch import Watch
+from tests.sim.written import Told, untrue
 
 ACCOUNT = "account-1"
 
@@ -148,3 +149,13 @@ async def test_the_time_of_grace_begins_anew_for_whom_the_job_saw_back(
     assert wrong == (
         [f"at 1.000: p001's account {ACCOUNT} was disabled after 300 s, allowed after 3600"] if knows else []
     )
+
+
+def test_of_what_the_log_says_of_an_account_the_last_word_counts() -> None:
+    def said(*words: tuple[str, str]) -> list[str]:
+        told = [Told("user", operation, status, "t1", "p1") for operation, status in words]
+        return list(untrue(told, {"t1": {"active": True}}, {"t1"}, []))
+
+    assert said(("disable", "success")) == ["the log says that t1 of p1 was disabled, and it is on"]
+    assert said(("disable", "success"), ("update", "failure")) == said(("disable", "success"))
+    assert said(("disable", "success"), ("enable", "failure")) == []
