@@ -146,7 +146,8 @@ class Applier:
         """
         if failure.fault in (Fault.UNREACHABLE, Fault.UNAUTHORIZED):
             self._course.stopped = self._course.stopped or failure
-            if failure.unsent:
+            doubtful = failure.may_have_been_done or operation.in_doubt
+            if failure.unsent or (operation.word != "create" and not doubtful):
                 await self._not_sent(operation)
             elif operation.word != "create":
                 # an earlier try of the same request may have come through

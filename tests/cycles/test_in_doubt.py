@@ -209,6 +209,22 @@ async def test_who_was_locked_after_a_look_that_failed_was_not_locked_by_us(
     assert (server.user(ANN)["active"], server.user(ANN)["title"]) == (False, "Chief")
 
 
+async def test_a_disable_that_was_refused_with_the_credential_is_sent_again_and_not_taken_for_done(
+    company: Company, server: ScimServer
+) -> None:
+    company.people("ann", "bob")
+    await company.cycle()
+    company.users.pop("ann")
+    server.script.on("PATCH", "/Users", then=Status(401), times=FOR_EVER)
+    assert (await company.cycle()).exit_code == 4
+    refused = len(server.sent("PATCH"))
+    assert refused > 0
+    server.script.clear()
+    server.user(ANN)["active"] = False  # somebody else does it
+    assert done(await company.cycle()) == {"disable": 1}
+    assert len(server.sent("PATCH")) == refused + 1
+
+
 # --- two of one name ------------------------------------------------------------------------------------------------
 
 
