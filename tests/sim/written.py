@@ -105,8 +105,8 @@ def untrue(
 
     `made` are the accounts that were ever made; `changes` those that one cycle alone has made and nothing has troubled.
     """
-    # The last word counts: who was taken out by hand before the cycle may be on again after it, and of an enable that is
-    # told as failed a part may have been done.
+    # The last word counts: who was taken out by hand before the cycle may be on again after it, and a part of an enable
+    # that is told as failed may have been done.
     last = {one.target_id: one for one in told if one.status in ("success", "warning") or one.operation == "enable"}
     for one in told:
         if one.status != "success" or one.kind != "user":
