@@ -7,13 +7,15 @@ from collections.abc import Collection, Iterator, Mapping
 from tests.servers.engine import Seen
 
 
-def about_others(calls: Collection[Seen], nameless: Mapping[str, str], accounts: Collection[str]) -> Iterator[str]:
-    """Return in words what is not about the `nameless` (id and name of each) nor about these `accounts`.
+def about_others(
+    calls: Collection[Seen], nameless: Mapping[str, str], accounts: Collection[str], holders: Collection[str]
+) -> Iterator[str]:
+    """Return in words what is not about the `nameless` (id and name of each) nor about these `accounts` of theirs.
 
-    To list everybody is a look-up, too, where there is one to look for.
+    To list everybody is a look-up, too, where there is one to look for; so is to look at the `holders` of their names.
     """
     words = {word.casefold() for one in nameless.items() for word in one}
-    others = [one for one in calls if not _is_about(one, words, accounts)]
+    others = [one for one in calls if not _is_about(one, words, {*accounts, *(holders if one.method == "GET" else ())})]
     for seen in others:
         lists = seen.method == "GET" and seen.segments == ("Users",) and "filter" not in seen.query
         if not lists or len(others) == len(calls):

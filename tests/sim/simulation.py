@@ -266,7 +266,9 @@ class Simulation:
         self.network.on_send = self.watch.sends
         names = {id_: str(self.town.people[id_]["userPrincipalName"]) for id_ in sorted(self._names().barred)}
         theirs = {id_ for id_, account in self.app.users.items() if self.watch.owner(account) in names}
-        if more := list(quiet.about_others(sent, names, theirs)):
+        waited_for = {name.casefold() for name in names.values()}
+        holders = {id_ for id_, one in self.app.users.items() if str(one["userName"]).casefold() in waited_for}
+        if more := list(quiet.about_others(sent, names, theirs, holders)):
             raise Broken("\n".join([f"nothing has changed, and a cycle sent {len(more)} requests:", *more]))
 
     async def wait_for_deletes(self) -> None:

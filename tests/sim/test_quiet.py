@@ -24,12 +24,14 @@ ABOUT_HER = [
     request("GET", _search("Ann@example.com")),
     request("POST", "/Users", {"externalId": "p001", "userName": "ann@example.com"}),
     request("PATCH", "/Users/7", {"Operations": []}),
+    request("GET", "/Users/8"),
 ]
 A_LIST = request("GET", "/Users?startIndex=1&count=100")
 
 
 def others(*requests: Request) -> int:
-    return len(list(about_others([seen_of(request, 0.0) for request in requests], {"p001": "ann@example.com"}, {"7"})))
+    seen = [seen_of(request, 0.0) for request in requests]
+    return len(list(about_others(seen, {"p001": "ann@example.com"}, {"7"}, {"8"})))
 
 
 def test_what_is_about_her_is_about_nobody_else() -> None:
@@ -42,3 +44,4 @@ def test_a_list_that_is_for_nobody_a_look_up_of_another_and_any_group_are() -> N
     assert others(*ABOUT_HER, request("GET", _search("ann@example.com.au"))) == 1
     assert others(*ABOUT_HER, request("POST", "/Users", {"externalId": "p002", "userName": "bob@example.com"})) == 1
     assert others(*ABOUT_HER, request("GET", "/Users/77"), request("GET", "/Groups")) == 2
+    assert others(*ABOUT_HER, request("PATCH", "/Users/8", {"Operations": []})) == 1
