@@ -329,8 +329,7 @@ class _Cycle:
         negatives = self._deciding.negatives
         with self._hand.holding([operation.record.key for operation in negatives]) as left_alone:
             self._deciding.negatives = [o for o in negatives if o.record.key not in left_alone]
-            cleared = await self._cleared()
-            await self._deciding.attempt(cleared)
+            cleared = await self._deciding.attempt(await self._cleared())
         self._spool.put_urgent(cleared)
 
     async def _cleared(self) -> list[Operation]:

@@ -222,22 +222,31 @@ class Deciding:
         if any(operation.word == "create" for operation in positives):
             positives = await self.elsewhere.made_by_nobody_else(positives)
         await self.attempt([o for o in positives if o.word == "create" or o.changes])
+        positives = self._unrefused(positives)
         if pointed_at := self._course.pointed_at:
             # those whom others refer to go first, so that the others can be created whole
             positives.sort(key=lambda o: (o.record.kind, o.record.source_id) not in pointed_at)
         if positives:
             await self._send(positives)
 
-    async def attempt(self, operations: Sequence[Operation]) -> None:
-        """Commit that these are about to be sent: who is killed then, or gets no answer, looks before anything else."""
+    async def attempt(self, operations: Sequence[Operation]) -> list[Operation]:
+        """Commit that these are about to be sent: who is killed then, or gets no answer, looks before anything else.
+
+        Return those that are to be sent: the account that was found for one may have another owner by now.
+        """
         if not operations:
-            return
+            return []
         now = self._clock.now()
         attempts = [settling.attempted(operation, now) for operation in operations]
         await self._journal.entries(attempts)
         await self._journal.flush()
         for operation, attempt in zip(operations, attempts, strict=True):
             operation.record.row_id = attempt.row_id
+        return self._unrefused(operations)
+
+    def _unrefused(self, operations: Sequence[Operation]) -> list[Operation]:
+        refused = frozenset(self._journal.refused)
+        return [operation for operation in operations if operation.record.key not in refused]
 
     async def _take(self, candidate: Candidate, decision: Decision, positives: list[Operation]) -> None:
         candidate.record.claims = None

@@ -316,7 +316,7 @@ class _Visit:
         negatives = await self._holding.pass_on(planned, self._beside, recovering, memberships_known=known)
         managed = self._managed + self._deciding.matched
         cleared = await self._holding.weigh(negatives, managed=managed, whole=False) if negatives else []
-        await self._deciding.attempt(cleared)
+        cleared = await self._deciding.attempt(cleared)
 
         async def send() -> None:
             self._spool.put_urgent(cleared)

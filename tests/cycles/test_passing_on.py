@@ -669,29 +669,57 @@ async def test_a_summary_names_the_first_thousand_failures_and_counts_all(compan
     assert (report.counts["failure"], len(report.failures)) == (1005, 1000)
 
 
+async def both_at_once(company: Company) -> list[CycleReport]:
+    """Run a cycle of each of two jobs side by side, in one process."""
+    async with wiring.open_house(config.load(company.write()), write=True) as opened:
+        house = replace(opened, clock=company.clock, dice=company._dice)
+        reports: list[CycleReport] = []
+
+        async def cycle(job: str) -> None:
+            async with house.world(job) as world:
+                reports.append(await run_cycle(house.plan(job), world))
+
+        async with anyio.create_task_group() as jobs:
+            jobs.start_soon(cycle, "app")
+            jobs.start_soon(cycle, "other")
+    return reports
+
+
 async def test_two_jobs_that_run_side_by_side_make_one_account_for_one_person(tmp_path: Path) -> None:
     async with ScimServer(Quirks(lax_unique=True)) as server:
         company = Company(tmp_path, server)
         company.tables = second_job('scope = "all"')
         company.people("ann", "bob")
         server.script.on("POST", "/Users", then=Delay(0.3), times=FOR_EVER)
-        async with wiring.open_house(config.load(company.write()), write=True) as opened:
-            house = replace(opened, clock=company.clock, dice=company._dice)
-            reports: list[CycleReport] = []
-
-            async def cycle(job: str) -> None:
-                async with house.world(job) as world:
-                    reports.append(await run_cycle(house.plan(job), world))
-
-            async with anyio.create_task_group() as jobs:
-                jobs.start_soon(cycle, "app")
-                jobs.start_soon(cycle, "other")
+        reports = await both_at_once(company)
         assert sum(report.counts.get("create", 0) for report in reports) == 2
         assert sorted(user["userName"] for user in server.users.values()) == [ANN, "bob@example.com"]
         server.clear_requests()
         for job in ("app", "other"):
             report = await cycle_of(company, job)
             assert (report.failures, server.sent("POST")) == ([], [])
+
+
+@pytest.mark.parametrize(("active", "word"), [(True, "adopt"), (False, "disable")])
+async def test_of_two_jobs_that_find_an_account_at_the_same_moment_one_changes_it(
+    company: Company, server: ScimServer, active: bool, word: str
+) -> None:
+    company.tables = second_job('scope = "all"')
+    company.people("ann")
+    server.put("user", userName=ANN, active=True, title="Theirs")
+    server.script.on("GET", "/Users", then=Status(500), times=FOR_EVER)
+    await both_at_once(company)  # nobody learns that there is one
+    server.script.clear()
+    server.clear_requests()
+    company.users["ann"]["accountEnabled"] = active
+    company.clock.turn(DAY)
+    server.script.on("GET", "/Users", then=Delay(0.3), times=FOR_EVER)
+    reports = await both_at_once(company)
+    assert sum(report.counts.get(word, 0) for report in reports) == 1
+    assert [request.method for request in server.requests].count("PATCH") == 1
+    server.script.clear()
+    for job in ("app", "other"):
+        assert done(await cycle_of(company, job)) == {}
 
 
 async def test_of_two_creates_of_one_name_without_an_answer_the_later_made_the_account(
