@@ -241,9 +241,10 @@ class Watch:
         return self.written.is_with_others(target_id, self._rules().jobs[0].name)
 
     def _created(self, target_id: str, after: dict[str, Any]) -> None:
-        owner = self._people.get(str(after.get("externalId")))
         known_since = min((self._whole_since.get(job.name, 0.0) for job in self._rules().jobs), default=0.0)
-        counted = max(owner.in_scope, self._listed_until(str(after["externalId"]))) if owner is not None else -math.inf
+        # What is brought back out of a bin for its name may have no mark of whose it was.
+        owners = self._perhaps_owners(after)
+        counted = max((max(self._people[id_].in_scope, self._listed_until(id_)) for id_ in owners), default=-math.inf)
         if counted < min(self.under_way.since(), known_since):
             self.wrong(f"an account {target_id} was made for {after.get('externalId')}, who is not in scope")
 
