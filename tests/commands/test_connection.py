@@ -13,6 +13,7 @@ from aiohttp import web
 
 from tests.commands.shell import Shell
 from tests.cycles.company import Company
+from tests.net.sockets import refusing
 from tests.servers.faults import FOR_EVER, Status, Unauthorized
 from tests.servers.scim import ScimServer
 
@@ -104,10 +105,9 @@ async def test_what_is_not_scim_is_told_apart(
 
 
 async def test_a_port_where_nobody_listens(company: Company, shell: Shell, server: ScimServer) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port = listening.getsockname()[1]
-    point_at(company, server, f"http://127.0.0.1:{port}/scim")
-    code, found, text = await bad(shell)
+    with refusing() as port:
+        point_at(company, server, f"http://127.0.0.1:{port}/scim")
+        code, found, text = await bad(shell)
     assert (code, found) == (4, "connection")
     assert f"127.0.0.1:{port}" in text
 

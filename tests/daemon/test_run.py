@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 
 import orjson
 import pytest
@@ -12,6 +11,7 @@ from reconciler import config, wiring
 from tests.commands.shell import Hanging, Shell
 from tests.cycles.company import Company
 from tests.daemon.process import Daemon
+from tests.net.sockets import refusing
 from tests.servers.faults import FOR_EVER, Drop, Status
 from tests.servers.scim import ScimServer
 
@@ -208,14 +208,13 @@ async def test_a_configuration_that_cannot_be_used_ends_it_at_once(company: Comp
 
 
 async def test_a_state_that_is_away_is_no_reason_to_stay_down(company: Company) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    company.state_url = f"postgresql://nobody@127.0.0.1:{port}/state"
-    company.write()
-    async with Daemon(company.directory) as daemon:
-        assert await daemon.ended() == 75, "systemd starts it again, as it does not after 2"
-    assert "Connection refused" in daemon.lines[-1]
-    ran = await Shell(company.directory)("cycle", "app")
+    with refusing() as port:
+        company.state_url = f"postgresql://nobody@127.0.0.1:{port}/state"
+        company.write()
+        async with Daemon(company.directory) as daemon:
+            assert await daemon.ended() == 75, "systemd starts it again, as it does not after 2"
+        assert "Connection refused" in daemon.lines[-1]
+        ran = await Shell(company.directory)("cycle", "app")
     assert (ran.code, ran.out) == (2, "")
 
 
@@ -313,17 +312,17 @@ async def test_a_job_that_leaves_the_configuration_deprovisions_nobody(company: 
 
 
 async def test_a_connection_that_was_mended_is_tried_at_once(company: Company, server: ScimServer) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        nobody = f"http://127.0.0.1:{listening.getsockname()[1]}/scim"
-    change_config(company, (f'url = "{server.url}"', f'url = "{nobody}"'))
-    async with Daemon(company.directory) as daemon:
-        assert (await daemon.event("cycle.finished"))["state"] == "unreachable"
-        change_config(company, (f'url = "{nobody}"', f'url = "{server.url}"'))
-        daemon.send(signal.SIGHUP)
-        assert (await daemon.event("config.reloaded"))["changes"] == ["target app: url changed"]
-        finished = await daemon.event("cycle.finished")
-        assert (finished["state"], finished["create"]) == ("active", 3)
-        assert await daemon.stop() == 0
+    with refusing() as port:
+        nobody = f"http://127.0.0.1:{port}/scim"
+        change_config(company, (f'url = "{server.url}"', f'url = "{nobody}"'))
+        async with Daemon(company.directory) as daemon:
+            assert (await daemon.event("cycle.finished"))["state"] == "unreachable"
+            change_config(company, (f'url = "{nobody}"', f'url = "{server.url}"'))
+            daemon.send(signal.SIGHUP)
+            assert (await daemon.event("config.reloaded"))["changes"] == ["target app: url changed"]
+            finished = await daemon.event("cycle.finished")
+            assert (finished["state"], finished["create"]) == ("active", 3)
+            assert await daemon.stop() == 0
 
 
 async def test_a_job_that_is_disabled_stops_and_goes_on_when_it_is_enabled(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import socket
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,7 +18,7 @@ from reconciler.core.outcomes import Failed, Fault
 from reconciler.errors import ConfigError
 from reconciler.net.exchange import USER_AGENT, AiohttpExchange, tls_context
 from reconciler.ports import Request, Response
-from tests.net.sockets import Talk, hang, serving
+from tests.net.sockets import Talk, hang, refusing, serving
 
 
 @asynccontextmanager
@@ -62,13 +61,6 @@ async def ask(port: int, *, path: str = "/Users", scheme: str = "http", seconds:
         return await exchange(Request("GET", f"{scheme}://127.0.0.1:{port}{path}", deadline_seconds=seconds))
 
 
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-    return port
-
-
 async def test_a_request_arrives_as_it_was_made_and_the_answer_comes_back_whole() -> None:
     async def echo(request: web.BaseRequest) -> web.Response:
         seen = [request.method, request.raw_path, request.headers["User-Agent"], request.headers["X-Mark"]]
@@ -108,7 +100,8 @@ async def test_cookies_are_not_kept() -> None:
 
 
 async def test_nothing_listens() -> None:
-    got = await ask(free_port())
+    with refusing() as port:
+        got = await ask(port)
     assert isinstance(got, Failed)
     assert got.fault is Fault.UNREACHABLE
     assert "refuses connections" in got.reason
@@ -300,9 +293,9 @@ async def test_a_tls_handshake_that_never_ends_has_sent_nothing() -> None:
 
 
 async def test_a_proxy_that_is_not_there_is_named() -> None:
-    port = free_port()
-    async with exchanging(proxy=f"http://user:geheim@127.0.0.1:{port}") as exchange:
-        got = await exchange(Request("GET", "http://scim.example.com/Users"))
+    with refusing() as port:
+        async with exchanging(proxy=f"http://user:geheim@127.0.0.1:{port}") as exchange:
+            got = await exchange(Request("GET", "http://scim.example.com/Users"))
     assert isinstance(got, Failed)
     assert got.fault is Fault.UNREACHABLE
     assert f"proxy 127.0.0.1:{port}" in got.reason

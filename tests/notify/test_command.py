@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.commands.shell import Shell
 from tests.cycles.company import Company
-from tests.net.test_exchange import free_port
+from tests.net.sockets import refusing
 from tests.notify.conftest import mail_table
 from tests.notify.post_office import PostOffice
 
@@ -40,10 +40,10 @@ async def test_without_a_job_it_goes_to_those_of_the_table(company: Company, off
 
 
 async def test_a_server_that_is_not_there(company: Company) -> None:
-    port = free_port()
-    company.tables = mail_table(port)
-    company.configure()
-    ran = await Shell(company.directory)("test-mail", "app")
+    with refusing() as port:
+        company.tables = mail_table(port)
+        company.configure()
+        ran = await Shell(company.directory)("test-mail", "app")
     assert (ran.code, ran.out) == (4, f"BAD 127.0.0.1:{port} refuses connections: nothing listens there\n")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from contextlib import ExitStack
 
 from reconciler import config, wiring
 from reconciler.core import notices
@@ -12,7 +13,7 @@ from reconciler.runtime.clock import SystemClock
 from tests.commands.shell import DEADLINE_SECONDS, Shell
 from tests.cycles.company import Company
 from tests.daemon.process import Daemon
-from tests.net.test_exchange import free_port
+from tests.net.sockets import refusing
 from tests.notify.conftest import mail_table
 from tests.notify.post_office import PostOffice, open_office
 
@@ -111,18 +112,20 @@ async def test_a_daemon_that_is_told_to_end_waits_for_the_answer(company: Compan
 
 
 async def test_cycles_go_on_while_the_mail_server_is_down_and_the_mail_goes_when_it_is_back(company: Company) -> None:
-    port = free_port()
-    company.tables = mail_table(port)
-    await queue(company, about(1), about(2))
-    async with Daemon(company.directory) as daemon:
-        waits = await daemon.event("mail.waits")
-        assert waits["problem"] == f"127.0.0.1:{port} refuses connections: nothing listens there"
-        await daemon.event("cycle.finished", job="app", state="active")
-        async with open_office(port=port) as office:
-            daemon.send(signal.SIGHUP)
-            await daemon.event("mail.sent")
-            await daemon.event("mail.sent")
-            assert await daemon.stop() == 0
+    with ExitStack() as down:
+        port = down.enter_context(refusing())
+        company.tables = mail_table(port)
+        await queue(company, about(1), about(2))
+        async with Daemon(company.directory) as daemon:
+            waits = await daemon.event("mail.waits")
+            assert waits["problem"] == f"127.0.0.1:{port} refuses connections: nothing listens there"
+            await daemon.event("cycle.finished", job="app", state="active")
+            down.close()
+            async with open_office(port=port) as office:
+                daemon.send(signal.SIGHUP)
+                await daemon.event("mail.sent")
+                await daemon.event("mail.sent")
+                assert await daemon.stop() == 0
     assert subjects(office) == [NO_CYCLE, NO_CYCLE]
 
 

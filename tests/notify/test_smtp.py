@@ -16,8 +16,7 @@ from reconciler.errors import ConfigError, Problem
 from reconciler.notify.letters import Letters
 from reconciler.notify.smtp import MailServer, SmtpNotifier
 from reconciler.ports import InDoubt, NotTaken, Taken
-from tests.net.sockets import Talk, hang, serving
-from tests.net.test_exchange import free_port
+from tests.net.sockets import Talk, hang, refusing, serving
 from tests.notify.post_office import PASSWORD, USERNAME, open_office
 
 NOTICE = notices.no_cycle("app", 1_750_000_000.0, interval_seconds=2400.0, last_finished_at=None)
@@ -152,7 +151,8 @@ async def test_a_server_that_knows_no_way_to_sign_in() -> None:
 
 
 async def test_a_port_where_nobody_listens_and_a_name_that_nobody_has() -> None:
-    refused = refusal(await Hand(free_port()).over())
+    with refusing() as port:
+        refused = refusal(await Hand(port).over())
     assert re.fullmatch(r"127\.0\.0\.1:\d+ refuses connections: nothing listens there", refused.problem)
     unknown = refusal(await Hand(25, host="mail.invalid").over())
     assert unknown.problem == "the name mail.invalid was not found (DNS): check host in [mail]"

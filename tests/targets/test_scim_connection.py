@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,7 +18,7 @@ from reconciler.net.exchange import AiohttpExchange
 from reconciler.ports import Diagnosis
 from reconciler.targets.scim import ScimTarget
 from tests.net.doubles import LoopClock, SetDice
-from tests.net.sockets import hang, serving
+from tests.net.sockets import hang, refusing, serving
 from tests.servers.quirks import Quirks
 from tests.servers.scim import ScimServer
 
@@ -78,10 +77,8 @@ async def test_the_name_is_not_found() -> None:
 
 
 async def test_nothing_listens() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
-    step, text = trouble(await diagnosed(f"http://127.0.0.1:{port}/scim"))
+    with refusing() as port:
+        step, text = trouble(await diagnosed(f"http://127.0.0.1:{port}/scim"))
     assert step == "connection"
     assert "refuses connections" in text
 

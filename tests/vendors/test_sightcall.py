@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from reconciler import config
 from tests.commands.shell import Shell
 from tests.cycles.company import done
 from tests.daemon.process import Daemon
+from tests.net.sockets import refusing
 from tests.servers.faults import FOR_EVER, Status, Unauthorized
 from tests.servers.sightcall import SIGHTCALL, SightCall
 from tests.vendors.app import App, page
@@ -199,11 +199,9 @@ async def test_the_connection_test_tells_the_url_from_the_token(app: App, sightc
         assert ran.code == 4
         return ran.out + ran.err
 
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        port = bound.getsockname()[1]
     assert "https://api.sightcall.com/api/v3/scim" in await said(sightcall.url.replace("/v3/", "/v2/"))
-    assert "nothing listens there" in await said(f"http://127.0.0.1:{port}/api/v3/scim")
+    with refusing() as port:
+        assert "nothing listens there" in await said(f"http://127.0.0.1:{port}/api/v3/scim")
     assert "sightcall.invalid" in await said("http://sightcall.invalid/api/v3/scim")
     assert "TLS" in await said(sightcall.url.replace("http:", "https:"))
     sightcall.script.on("GET", "/Users", then=Status(200, {"Content-Type": "text/html"}, b"<html>Sign in</html>"))
