@@ -66,14 +66,14 @@ class Scene:
         self.town.edit(id_, 0.0, department=department)
         self.watch.mark()
 
-    def links(self, id_: str, verdict: str = "inactive") -> None:
+    def links(self, id_: str, verdict: str = "inactive", *, off_at: float | None = None) -> None:
         """Write down whose the account is, and what was decided about her last."""
         open_database(f"sqlite:///{self._state}", Writer(1, "test", 0.0)).close()
         with closing(sqlite3.connect(self._state)) as connection, connection:
             connection.execute("INSERT INTO jobs (id, name, epoch) VALUES (1, 'app', 1)")
-            row = (1, "user", id_, verdict, ACCOUNT, "", "")
-            columns = "job_id, kind, source_id, verdict, target_id, why, name"
-            connection.execute(f"INSERT INTO entries ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+            row = (1, "user", id_, verdict, ACCOUNT, "", "", off_at)
+            columns = "job_id, kind, source_id, verdict, target_id, why, name, attempted_off_at"
+            connection.execute(f"INSERT INTO entries ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
 
 
 async def test_what_an_app_drops_with_a_disable_is_its_own_doing(tmp_path: Path) -> None:
@@ -123,6 +123,7 @@ async def test_an_account_whose_new_owner_the_app_has_refused_is_hers(
     [
         pytest.param("none", "out_of_scope", False, id="nobody looked"),
         pytest.param("none", "in_scope", True, id="nobody looked, and nobody saw her leave"),
+        pytest.param("none", "being disabled", False, id="nobody looked, and the disable is on its way"),
         pytest.param("whole", "out_of_scope", True, id="a cycle read everything"),
         pytest.param("part", "out_of_scope", False, id="a cycle did not read everything"),
         pytest.param("part", "in_scope", True, id="a cycle did not read everything, and saw her"),
@@ -136,7 +137,10 @@ async def test_the_time_of_grace_begins_anew_for_whom_the_job_saw_back(
     scene = Scene(tmp_path / "state.db")
     scene.rules.disable_after = "1h"
     scene.account["active"] = True
-    scene.links("p001", written)
+    if written == "being disabled":
+        scene.links("p001", "new", off_at=0.0)
+    else:
+        scene.links("p001", written)
     scene.moves("p001", "Development", after=7200.0)
     if look != "none":
         scene.watch.under_way.cycle_begins("app")

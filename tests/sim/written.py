@@ -20,7 +20,8 @@ _WITH_OTHERS = """SELECT count(*) FROM entries JOIN jobs ON jobs.id = entries.jo
 WHERE entries.kind = 'user' AND entries.target_id = ? AND jobs.name <> ?"""
 _HERS = """SELECT count(*) FROM entries WHERE kind = 'user' AND target_id = ? AND source_id = ?"""
 _IN_SCOPE = """SELECT count(*) FROM entries JOIN jobs ON jobs.id = entries.job_id
-WHERE entries.kind = 'user' AND jobs.name = ? AND entries.source_id = ? AND entries.verdict IN ('new', 'in_scope')"""
+WHERE entries.kind = 'user' AND jobs.name = ? AND entries.source_id = ? AND entries.verdict IN ('new', 'in_scope')
+AND entries.attempted_off_at IS NULL"""
 _KNOWN = """SELECT source_id, target_id FROM entries JOIN jobs ON jobs.id = entries.job_id
 WHERE entries.kind = 'user' AND jobs.name = ?"""
 _HAVING = """SELECT entries.target_id, jobs.name FROM entries JOIN jobs ON jobs.id = entries.job_id
@@ -87,7 +88,10 @@ class Written:
             return bool(connection.execute(_HERS, (target_id, source_id)).fetchone()[0])
 
     def is_in_scope(self, job: str, source_id: str) -> bool:
-        """Whether the last that a job has decided about somebody is that she is in scope, if only for now."""
+        """Whether the last that a job has decided about somebody is that she is in scope, if only for now.
+
+        While something is sent and not answered nothing is decided; a disable on its way says that she is not.
+        """
         with self._open() as connection:
             return bool(connection.execute(_IN_SCOPE, (job, source_id)).fetchone()[0])
 
