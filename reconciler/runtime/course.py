@@ -19,6 +19,12 @@ NOT_SHOWN_YET = Failed(
     404,
     code="InvalidAnchor",  # it is about this account alone
 )
+MAY_SHOW_LATER = Failed(
+    Fault.NOT_FOUND,
+    "a create was sent and not answered, and what it made may not show yet: each cycle looks again, and for"
+    f" {SHOWN_WITHIN_SECONDS / 60:g} minutes nothing is sent in its place",
+    code="Timeout",
+)
 FAILURES_MAX = 1000
 """How many failures a summary names; all are counted, and in the log."""
 

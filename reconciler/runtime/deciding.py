@@ -21,7 +21,7 @@ from reconciler.runtime.asking import Asking, Question
 from reconciler.runtime.candidates import Candidate, Gathering
 from reconciler.runtime.choosing import Choosing, choose
 from reconciler.runtime.claims import Claims
-from reconciler.runtime.course import NOT_SHOWN_YET, Course
+from reconciler.runtime.course import MAY_SHOW_LATER, NOT_SHOWN_YET, Course
 from reconciler.runtime.elsewhere import Elsewhere
 from reconciler.runtime.evaluating import Evaluating
 from reconciler.runtime.guarding import Guarding
@@ -147,8 +147,9 @@ class Deciding:
             unsettled = standing.roles_unknown if isinstance(standing, InScope) else standing.unsettled
             candidate = Candidate(entry, record, standing, None if unsettled else fingerprint, memberships)
             candidate.until = until
-            if record.source_id in untold:
-                await self._unanswered(candidate, untold[record.source_id])
+            failure = untold.get(record.source_id)
+            if failure is not None and not self.recovering.gives_up(record, failure, standing):
+                await self._unanswered(candidate, failure)
                 continue
             if isinstance(standing, InScope) or standing.entitled:
                 candidate.mapped = self.evaluating.wanted(rules, candidate, groups)
@@ -310,7 +311,7 @@ class Deciding:
         if not_shown_yet:
             record.due_at = now  # it may show in the next cycle
         await self._journal.entry(record, telling.rejected(record, decision.error_code, decision.why, now))
-        known = record.escrow is not None and record.escrow.failures > 1
+        known = not_shown_yet or (record.escrow is not None and record.escrow.failures > 1)
         self._course.failed(record.source_id, "match", decision.error_code, decision.why, known=known)
 
     async def _match(
@@ -365,8 +366,9 @@ class Deciding:
         if self._course.refused_a_question(failure):
             return
         settling.left_on(candidate.record, candidate.found, self._profile.active)
-        reject = Reject(failure.error_code, f"the target could not be asked: {failure.reason}")
-        waits = failure is NOT_SHOWN_YET
+        waits = failure in (NOT_SHOWN_YET, MAY_SHOW_LATER)
+        why = failure.reason if waits else f"the target could not be asked: {failure.reason}"
+        reject = Reject(failure.error_code, why)
         await self.reject(candidate, reject, claims=candidate.record.claims, not_shown_yet=waits)
 
     async def _if_free(

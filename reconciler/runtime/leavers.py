@@ -9,12 +9,13 @@ from reconciler.core import settling, telling
 from reconciler.core.decisions import Judged, Leave, Operation, Reject
 from reconciler.core.model import Cause, Kind
 from reconciler.core.outcomes import Account
+from reconciler.core.reasons import Reason
 from reconciler.core.records import Record, Verdict
 from reconciler.core.scoping import Leaving
 from reconciler.ports import JobState, chunks
 from reconciler.runtime.auditing import Audit
 from reconciler.runtime.canary import Canary
-from reconciler.runtime.course import Course
+from reconciler.runtime.course import MAY_SHOW_LATER, Course
 from reconciler.runtime.deciding import Deciding
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.reading import PAGE, Reading
@@ -106,6 +107,8 @@ class Leavers:
             failure = untold[record.source_id]
             if self._course.stopped is None and self._course.unasked is None:
                 self._course.failed(record.source_id, "match", failure.error_code, failure.reason)
+            if failure is MAY_SHOW_LATER:
+                await self._reject(record, failure.error_code, failure.reason, due_at=now)
             return
         for shown in (await self._deciding.recovering.look(rules, [record])).values():
             seen = self._deciding.recovering.seen(rules, record, shown, leaving=True)
@@ -128,8 +131,7 @@ class Leavers:
                 self._deciding.undecided.discard(record.key)
                 await self._deciding.send([decision])
             case Reject(error_code=code, why=problem):
-                rejected = settling.rejected(record, None, code, problem, now)
-                await self._journal.entry(rejected, telling.rejected(rejected, code, problem, now))
+                await self._reject(record, code, problem)
                 self._course.failed(record.source_id, "update", code, problem)
             case Leave():
                 self._deciding.undecided.discard(record.key)
@@ -141,3 +143,9 @@ class Leavers:
                 await self._journal.entry(left, log, touches_groups=changed)
             case _:
                 raise AssertionError("somebody who is gone is not asked for")
+
+    async def _reject(self, record: Record, code: Reason, why: str, *, due_at: float | None = None) -> None:
+        now = self._clock.now()
+        rejected = settling.rejected(record, None, code, why, now)
+        rejected.due_at = settling.earliest(rejected.due_at, due_at)
+        await self._journal.entry(rejected, telling.rejected(rejected, code, why, now))

@@ -10,9 +10,10 @@ from reconciler.core.model import Kind, SourceId, TargetId
 from reconciler.core.outcomes import Account, Failed, Fault, Missing
 from reconciler.core.profile import Profile
 from reconciler.core.records import Link, Record, Verdict
+from reconciler.core.scoping import InScope, Standing
 from reconciler.ports import Clock, MatchPairs, Store, Target
 from reconciler.runtime.asking import ANOTHER_TIME, Asking, Question
-from reconciler.runtime.course import NOT_SHOWN_YET, Course
+from reconciler.runtime.course import MAY_SHOW_LATER, NOT_SHOWN_YET, SHOWN_WITHIN_SECONDS, Course
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.rules import KindRules
 
@@ -39,7 +40,8 @@ class Recovering:
         """Link those whose create was sent and never answered to what it made; return those of whom it cannot be told.
 
         They are asked for by what they were made with: since then they may have another name, or have left. Whom the
-        search does not show is looked for in the list of all: if it hid her, nothing else would find her again.
+        search does not show is looked for in the list of all: if it hid her, nothing else would find her again. That
+        neither shows her so soon after the create does not say that there is nobody (`MAY_SHOW_LATER`).
         """
         lost = {r.source_id: r for r in records if r.attempted_at is not None and r.link is None}
         if not lost:
@@ -54,7 +56,7 @@ class Recovering:
         ids = [account.id for answer in shown.values() for account in answer]
         await self._journal.flush()
         # First who is being made, then who was: what gets its owner in between is among the ones or the others.
-        latest = await self._latest_attempts(rules.kind, [lost[source_id] for source_id in shown])
+        latest = await self._latest_attempts(rules.kind, list(lost.values()))
         owners = await self._store.owners(self._target.identity, rules.kind, ids)
         now = self._clock.now()
         untold: dict[SourceId, Failed] = {}
@@ -65,9 +67,13 @@ class Recovering:
                 self._course.refused_a_question(answer)
                 continue
             free = [account for account in answer if account.id not in owners]
-            if latest.get(record.attempted_match, 0.0) > (record.attempted_at or 0.0):
+            attempted_at = record.attempted_at or 0.0
+            if latest.get(record.attempted_match, 0.0) > attempted_at:
                 # Whoever was to get the name later was sent only because nobody had it: this one's was never made.
                 free = []
+            elif not answer and now - attempted_at < SHOWN_WITHIN_SECONDS:
+                untold[source_id] = MAY_SHOW_LATER
+                continue
             if len(free) > 1:
                 why = f"{len(free)} accounts have the {record.attempted_match[0][0]} that one was made with: which?"
                 untold[source_id] = Failed(Fault.CONFLICT, why, code="DuplicateTargetEntries")
@@ -80,6 +86,17 @@ class Recovering:
                 )
                 self._journal.counts["create"] += 1
         return untold
+
+    def gives_up(self, record: Record, failure: Failed, standing: Standing) -> bool:
+        """Believe that what the target does not show so soon after its create was never made; False: that must wait.
+
+        So it must for a leaver, as nobody would look again.
+        """
+        if failure is not MAY_SHOW_LATER or not isinstance(standing, InScope):
+            return False
+        record.attempted_at, record.attempted_match = None, ()
+        self._course.in_doubt.add(record.key)  # a refusal of the next create may be by what this one made
+        return True
 
     async def _latest_attempts(self, kind: Kind, records: Sequence[Record]) -> Mapping[MatchPairs, float]:
         """Return when a create with the names of each was last sent whose answer nobody has, for whomever."""

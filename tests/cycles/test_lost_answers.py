@@ -509,3 +509,58 @@ async def test_who_leaves_before_her_account_shows_is_disabled_when_it_does(tmp_
         assert done(await company.cycle()) == {"disable": 1}
         assert server.user("ann@example.com")["active"] is False
         assert await quiet(company, server)
+
+
+async def hire_and_be_cut_off(company: Company, server: ScimServer) -> None:
+    """Have the cycle that makes an account cut off before it hears of it."""
+    company.tables = FILTER
+    company.people("bob")
+    await company.cycle()
+    company.people("ann")
+    server.script.on("POST", "/Users", then=Delay(1.0, done=True))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(company.cycle)
+        while len(server.users) < 2:
+            await anyio.lowlevel.checkpoint()
+        tasks.cancel_scope.cancel()
+
+
+@HOWS
+@pytest.mark.parametrize("shows", [True, False])
+async def test_who_leaves_while_a_create_without_an_answer_may_not_show_yet_is_looked_for(
+    tmp_path: Path, how: str, shows: bool
+) -> None:
+    async with ScimServer(SLOW_TO_SHOW) as server:
+        company = Company(tmp_path, server)
+        await hire_and_be_cut_off(company, server)
+        leave(company, how)
+        for _ in range(3):
+            company.clock.turn(60.0)
+            (failure,) = (await company.cycle()).failures
+            assert (failure["id"], failure["error_code"]) == ("ann", "Timeout")
+        assert "may not show yet" in (await company.log())[-1]["reason"]
+        if shows:
+            server.show_everything()
+            assert done(await company.cycle()) == {"create": 1, "disable": 1}
+            assert server.user("ann@example.com")["active"] is False
+        else:
+            company.clock.turn(300.0)
+            assert done(await company.cycle()) == {}, "after five minutes what is not there is gone"
+        assert await quiet(company, server)
+
+
+@HOWS
+async def test_who_leaves_after_an_account_that_did_not_show_yet_has_refused_her_another_is_disabled(
+    tmp_path: Path, how: str
+) -> None:
+    async with ScimServer(Quirks(invisible_for_requests=1000)) as server:
+        company = Company(tmp_path, server)
+        await hire_and_be_cut_off(company, server)
+        (failure,) = (await company.cycle()).failures
+        assert failure["error_code"] == "EntryConflict"
+        server.show_everything()
+        company.clock.turn(HOUR)
+        leave(company, how)
+        assert done(await company.cycle()) == {"create": 1, "disable": 1}
+        assert server.user("ann@example.com")["active"] is False
+        assert await quiet(company, server)
