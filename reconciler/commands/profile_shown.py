@@ -30,6 +30,8 @@ def profile_lines(described: Described) -> Iterator[str]:
     for name, said in _CANNOT.items():
         if not getattr(profile, name):
             yield f"  {said}"
+    if profile.shows_groups_late:
+        yield "  may not show a new group for a while"
     if profile.filters:
         yield f"  can be asked by {', '.join(profile.filters)}"
     if profile.excluded_roles:

@@ -103,6 +103,9 @@ class ProfileTable(Table):
     confirm_delete: Text | None = Field(
         default=None, description="What a job must repeat before its accounts are deleted: it cannot be undone."
     )
+    shows_groups_late: bool = Field(
+        default=False, description="Whether a group may not show for a while, and another of its name be made then."
+    )
     excluded_roles: list[Text] = Field(default_factory=list, description="App roles that entitle nobody.")
     creation_threshold: int | None = Field(
         default=None, ge=0, description="The default of a job's: more new accounts than this are held."
@@ -194,6 +197,7 @@ def _described(reference: str, directory: Path) -> Described:
         can_disable=table.can_disable,
         can_delete=table.can_delete,
         confirm_delete=table.confirm_delete,
+        shows_groups_late=table.shows_groups_late,
         excluded_roles=tuple(table.excluded_roles),
         creation_threshold=table.creation_threshold,
         requests_per_second=table.requests_per_second,

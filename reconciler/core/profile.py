@@ -85,6 +85,8 @@ class Profile:
     can_delete_groups: bool = True
     excluded_roles: tuple[str, ...] = ()
     """Who is assigned with none but these is not entitled, by value; letter case does not matter."""
+    shows_groups_late: bool = False
+    """Whether neither searches nor lists may show a new group for a while, and another one of its name can be made."""
     creation_threshold: int | None = None
     """The job's default where creates cost money or send mails."""
     tenant_by_token: bool = False
@@ -95,6 +97,10 @@ class Profile:
     """What the credential must be allowed, by the target's name for it → the path that needs it, "" for all."""
     hints: Mapping[str, str] = field(default_factory=dict)
     """What to tell an administrator, by fault: {"unauthorized": "…", "not_found": "…"}."""
+
+    def shows_late(self, kind: Kind) -> bool:
+        """Whether what is made may not show for a while, and be made a second time then."""
+        return kind == "group" and self.shows_groups_late
 
     def attributes(self, kind: Kind) -> Mapping[str, TargetAttribute]:
         return self.user_attributes if kind == "user" else self.group_attributes

@@ -54,6 +54,11 @@ class Course:
         self.pointed_at: set[tuple[Kind, SourceId]] = set()
         """Entries without an account yet that others refer to: managers, mostly."""
 
+    @property
+    def age_seconds(self) -> float:
+        """For how long the cycle has been running."""
+        return self._clock.now() - self._began_at
+
     def halt(self) -> None:
         """Have nothing more sent or asked in this cycle: a person says so."""
         if self.stopped is None:

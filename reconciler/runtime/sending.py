@@ -104,6 +104,11 @@ class Sending:
                 return unanswered.following(failure)
 
     async def _create(self, operation: Operation) -> Done | Failed:
+        late = self._profile.shows_late(operation.record.kind)
+        if late and self._course.age_seconds > _SOON_SECONDS:
+            # it may have waited for its turn for long, and for how long it is not shown counts from now on
+            await self._journal.entry(settling.attempted(operation, self._clock.now()))
+            await self._journal.flush()
         outcome = await self._target.create(operation.record.kind, operation.resource)
         if not (isinstance(outcome, Failed) and outcome.may_have_been_done):
             return outcome
@@ -118,5 +123,7 @@ class Sending:
         return outcome
 
 
+_SOON_SECONDS = 30.0
+"""What is sent so soon after its cycle began was committed as attempted just before."""
 _REACHES_NOTHING = (Fault.UNREACHABLE, Fault.UNAUTHORIZED, Fault.NOT_FOUND, Fault.THROTTLED)
 """What a smaller request meets just as well."""
