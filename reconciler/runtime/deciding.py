@@ -31,6 +31,7 @@ from reconciler.runtime.rules import KindRules
 from reconciler.runtime.taken_names import LIVING, whose
 from reconciler.runtime.taking_over import TakingOver
 from reconciler.runtime.turns import Hand, Making
+from reconciler.runtime.unsure import Unsure
 
 NO_MEMBERSHIPS = Memberships()
 
@@ -90,7 +91,7 @@ class Deciding:
         """Of whom something is held, or said, and this cycle has not come to another decision so far."""
         self.matched = 0
         """How many accounts were found to be somebody's in this cycle."""
-        self.claims = Claims()
+        self.claims, self.unsure = Claims(), Unsure(job.name)
 
     @property
     def compared(self) -> bool:
@@ -197,6 +198,7 @@ class Deciding:
         return failed.keys()
 
     async def _leave_unknown(self, record: Record, standing: StandingUnknown) -> None:
+        self.unsure.add(record)
         self._journal.counts["skip"] += 1
         log = None
         if record.verdict is not Verdict.UNKNOWN:

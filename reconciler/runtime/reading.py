@@ -128,7 +128,8 @@ class Reader:
     def problems(self) -> list[str]:
         """What a report must say of what was read, and of whom the rules let take part, in sentences."""
         nobody = nobody_assigned(self._job, self.staging.named.given)
-        return [*self._canary.problems, *self.reading.problems, *nobody, *self._singly.problems]
+        unsure = self._deciding.unsure.problems
+        return [*self._canary.problems, *self.reading.problems, *nobody, *self._singly.problems, *unsure]
 
     async def read(self, *, initial: bool) -> None:
         """Take what the source gives, part by part, and decide on each page as it comes."""

@@ -280,6 +280,24 @@ async def test_a_leaver_who_waits_to_be_deleted_is_not_deleted_after_an_incomple
     assert done(await company.cycle()) == {"delete": 1}
 
 
+async def test_a_cycle_says_of_how_many_it_cannot_tell_whether_they_take_part(company: Company) -> None:
+    company.people(*PEOPLE)
+    await company.cycle()
+    for id_ in ("ann", "bob"):
+        company.users[id_]["accountEnabled"] = "no longer"
+    look = "`reconciler provision app ann --dry-run` shows why"
+    for _ in range(2):
+        report = await company.cycle()
+        assert (report.state, report.exit_code, done(report)) == ("active", 0, {})
+        assert list(report.problems) == [
+            f"it is not known whether 2 entries take part, so nothing is done to them: {look}"
+        ], "also in the cycles after the first: an export with other words for active would keep each leaver in"
+    company.users["bob"]["accountEnabled"] = False
+    report = await company.cycle()
+    assert list(report.problems) == [f"it is not known whether 1 user takes part, so nothing is done to them: {look}"]
+    assert done(report) == {"disable": 1}
+
+
 # --- inactive, and not known whether in scope --------------------------------------------------------------------
 
 
