@@ -18,7 +18,7 @@ from reconciler.commands.progress import shown_progress
 from reconciler.commands.reporting import show_report
 from reconciler.commands.running import run_async
 from reconciler.core.decisions import Operation
-from reconciler.ports import Diagnosis
+from reconciler.ports import Diagnosis, LogQuery, Store
 from reconciler.runtime.cycle import run_cycle
 from reconciler.runtime.report import CycleReport
 
@@ -76,8 +76,9 @@ def plan(job: str, config: Path, full: bool, as_json: bool) -> None:
         with shown_progress(enabled=not (as_json and prints_on_a_terminal())) as progress:
             async with house.world(job, progress=progress, rehearse=True) as world:
                 report = await run_cycle(going_by, world, full=full, observer=observe)
-                for membership in _rehearsed(world.target):
-                    tell(_membership(*membership))
+                groups = await _groups_changed(world.store, job, report.started_at)
+                for group, added, removed in _rehearsed(world.target):
+                    tell(_membership(groups[group], group, added, removed))
                 return report
 
     report = in_house(config, work, scratch=True)
@@ -140,10 +141,18 @@ def _operation(operation: Operation, held: str) -> dict[str, Any]:
     }
 
 
-def _membership(group: str, added: tuple[str, ...], removed: tuple[str, ...]) -> dict[str, Any]:
+async def _groups_changed(store: Store, job: str, since: float) -> dict[str, tuple[str, str]]:
+    """Return source id and name of the groups whose members were changed, by target id, as the log has them."""
+    log = store.log(LogQuery(job, action="update", since=since))
+    return {row["target_id"]: (row["source_id"], row["name"]) async for row in log if row["operation"] == "members"}
+
+
+def _membership(named: tuple[str, str], group: str, added: tuple[str, ...], removed: tuple[str, ...]) -> dict[str, Any]:
     return {
         "operation": "members",
         "kind": "group",
+        "id": named[0],
+        "name": named[1],
         "target_id": group,
         "why": "the members of the group in the source differ",
         "held": "",
@@ -153,10 +162,10 @@ def _membership(group: str, added: tuple[str, ...], removed: tuple[str, ...]) ->
 
 
 def _plan_text(line: dict[str, Any]) -> str:
-    if line["operation"] == "members":
-        return f"members  group {line['target_id']}: {len(line['added'])} added, {len(line['removed'])} removed"
-    held = "  HELD" if line["held"] else ""
     who = f"{line['kind']} {plain(line['name'])} ({plain(line['id'])})"
+    if line["operation"] == "members":
+        return f"members  {who}: {len(line['added'])} added, {len(line['removed'])} removed"
+    held = "  HELD" if line["held"] else ""
     text = f"{line['operation']:<8} {who}: {plain(line['why'])}{held}"
     for change in line["changes"]:
         text += f"\n           {change['path']}: {_short(change['old'])} → {_short(change['new'])}"

@@ -191,6 +191,12 @@ def event_line(event: Json) -> str:
             text = f"{event['count']} events were dropped: this was read too slowly"
         case _:
             known = {"number", "at", "event", "job"}
-            facts = (f"{key} {value}" for key, value in event.items() if key not in known and value not in ("", None))
-            text = " ".join((name, *facts))
+            facts = ", ".join(_fact(key, value) for key, value in event.items() if key not in known and value)
+            text = name.replace(".", " ").replace("_", " ") + (f": {facts}" if facts else "")
     return plain(f"{event['at'][11:19]} {job or 'daemon'}: {text}")
+
+
+def _fact(name: str, value: Any) -> str:
+    if value is True:
+        return name
+    return f"{name} {'; '.join(map(str, value)) if isinstance(value, list) else value}"

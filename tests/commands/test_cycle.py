@@ -182,7 +182,7 @@ async def test_a_plan_is_lines_of_operations_and_a_summary(company: Company, she
     assert {(one["operation"], one.get("id"), one["kind"]) for one in operations} == {
         *(("create", name, "user") for name in ("ann", "bob", "cleo")),
         ("create", "team", "group"),
-        ("members", None, "group"),
+        ("members", "team", "group"),
     }
     assert all(one["why"] and "held" in one for one in operations)
     created = next(one for one in operations if one.get("id") == "ann")
@@ -190,6 +190,9 @@ async def test_a_plan_is_lines_of_operations_and_a_summary(company: Company, she
     assert summary["summary"] is True
     assert shape_of(summary, SHAPE) == SHAPE
     assert summary["counts"]["create"] == 4
+    assert "\nmembers  group team (team): 2 added, 0 removed\n" in (await shell("plan", "app")).out, (
+        "not by its target id"
+    )
     assert [seen.method for seen in server.requests if seen.method != "GET"] == []
     assert not list(company.directory.glob("state.db*")), "a plan leaves no state behind"
 

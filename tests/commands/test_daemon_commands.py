@@ -79,7 +79,7 @@ async def test_trigger_with_wait_exits_and_prints_as_cycle_would(
     assert ran.out.startswith("incremental cycle of app: read 4 users and 0 groups in ")
     assert "; did: 1 create; state active\n" in ran.out
     lines = [line.split(" ", 1)[1] for line in ran.err.splitlines()]
-    assert lines[0].startswith("app: cycle.started run 3 ")
+    assert lines[0].startswith("app: cycle started: run 3, by ")
     assert "app: sending: 1 of 1" in [line.split(",")[0] for line in lines]
     assert lines[-1].startswith("app: cycle ended: active: 1 create")
 
