@@ -10,6 +10,7 @@ import click
 
 from reconciler.commands.options import existing
 from reconciler.commands.printing import plain, print_json
+from reconciler.commands.reporting import several
 from reconciler.commands.speaking import Daemon, asks_daemon
 
 EXPEL_SECONDS = 600.0
@@ -38,7 +39,9 @@ def deprovision(user: str, daemon: Daemon, all_jobs: bool, yes: bool, release: b
     if as_json:
         print_json(answer)
     elif release:
-        click.echo(f"{answer['released']} entries are left to the rules again; the next cycles decide")
+        click.echo(
+            f"{several(answer['released'], 'entry is', 'entries are')} left to the rules again; the next cycles decide"
+        )
     else:
         _show(answer)
     sys.exit(answer["exit_code"])

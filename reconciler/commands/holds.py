@@ -9,6 +9,7 @@ import click
 
 from reconciler.commands.options import existing, is_there
 from reconciler.commands.printing import plain, print_json
+from reconciler.commands.reporting import several
 from reconciler.commands.speaking import Daemon, Json, asks_daemon, quoted
 from reconciler.errors import NoAnswer, ReconcilerError, StateError, StateLocked
 
@@ -67,7 +68,7 @@ def _path(hold: str | None, verb: str) -> str:
 
 def _decided(job: str, decided: Sequence[Json], word: str) -> None:
     for hold in decided:
-        click.echo(f"hold {hold['hold']} of {job}: {hold['count']} operations {word}")
+        click.echo(f"hold {hold['hold']} of {job}: {several(hold['count'], 'operation')} {word}")
 
 
 def _here(daemon: Daemon, job: str, hold: str | None, decision: Decision) -> list[Json]:
@@ -97,7 +98,8 @@ def _here(daemon: Daemon, job: str, hold: str | None, decision: Decision) -> lis
 
 
 def _text(hold: Json) -> str:
-    lines = [f"hold {hold['hold']} of {hold['job']}, {hold['count']} operations since {hold['since']}: {hold['why']}"]
+    count = several(hold["count"], "operation")
+    lines = [f"hold {hold['hold']} of {hold['job']}, {count} since {hold['since']}: {hold['why']}"]
     for one in hold["operations"]:
         members = f", {one['members']} members" if one["members"] else ""
         who = f"{one['kind']} {one['name'] or one['id']} ({one['id']})"

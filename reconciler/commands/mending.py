@@ -11,6 +11,7 @@ from reconciler import wiring
 from reconciler.commands.housing import in_house, known_job
 from reconciler.commands.options import config_option, lines_option
 from reconciler.commands.printing import plain, print_json
+from reconciler.commands.reporting import several
 from reconciler.core.model import KINDS, Kind, ObjectRules
 from reconciler.core.outcomes import Failed
 from reconciler.runtime.asking import Asking
@@ -83,7 +84,7 @@ def orphans(job: str, config: Path, as_json: bool) -> None:
 
     found, whole = in_house(config, work, scratch=True)
     if not as_json:
-        click.echo(f"{found} accounts without an owner")
+        click.echo(f"{several(found, 'account')} without an owner")
     sys.exit(0 if whole else 4)
 
 

@@ -26,6 +26,11 @@ def counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{n} {word.replace('_', ' ')}" for word, n in counts.items() if n) or "nothing"
 
 
+def several(n: int, one: str, many: str = "") -> str:
+    """Return how many there are of something: "1 operation", "2 operations"."""
+    return f"{n} {one if n == 1 else many or one + 's'}"
+
+
 def show_report(report: Mapping[str, Any], *, planned: bool = False) -> None:
     """Print what a cycle came to; what stands against it goes to stderr."""
     click.echo(summary(report, planned=planned))

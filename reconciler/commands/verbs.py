@@ -76,9 +76,12 @@ def resume(job: str, daemon: Daemon) -> None:
 )
 def restart(job: str, daemon: Daemon, scopes: tuple[str, ...]) -> None:
     """Stop a running cycle, clear what is known of a job, begin anew. Accounts are not touched by that."""
+    from reconciler.core.restarting import ResetScope, word_of
+
     done = daemon.ask_job(job, "restart", scopes=list(scopes))
     begun = "an initial cycle has begun" if done["ticket"] is not None else "it begins when the job runs again"
-    click.echo(f"{job}: cleared {', '.join(done['cleared'])}; {begun}")
+    cleared = ", ".join(word_of(ResetScope(one)) for one in done["cleared"])
+    click.echo(f"{job}: cleared {cleared}; {begun}")
 
 
 @click.command()

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from reconciler.commands.printing import plain
-from reconciler.commands.reporting import counted
+from reconciler.commands.reporting import counted, several
 
 Json = Mapping[str, Any]
 PARTS = {"users": "reading users", "groups": "reading groups", "apply": "sending", "members": "group members"}
@@ -48,8 +48,9 @@ def status_lines(status: Json, now: str) -> Iterator[str]:
         since = age(daemon["started"], now)
         ending = "; it is ending" if daemon["stopping"] else ""
         yield f"reconciler {daemon['version']}, process {daemon['pid']}, up for {since}, {daemon['config']}{ending}"
-    for job in status["jobs"]:
-        yield ""
+    for position, job in enumerate(status["jobs"]):
+        if daemon is not None or position:
+            yield ""
         yield f"{job['job']}: {_headline(job, now)}"
         yield from (f"  {plain(line)}" for line in _details(job, now))
     if not status["jobs"]:
@@ -93,7 +94,8 @@ def _details(job: Json, now: str) -> Iterator[str]:
         yield from _quarantine(job["quarantine"], now)
     yield from _triggers(job["triggers"], now)
     for hold in job["holds"]:
-        yield f"held: {hold['count']} operations for {age(hold['since'], now)} (hold {hold['hold']}): {hold['why']}"
+        count = several(hold["count"], "operation")
+        yield f"held: {count} for {age(hold['since'], now)} (hold {hold['hold']}): {hold['why']}"
     if job["should_be_off"]["count"]:
         since = ago(job["should_be_off"]["since"], now)
         yield f"should be off and is not: {job['should_be_off']['count']}, first {since} (reconciler overdue)"
@@ -163,7 +165,8 @@ def _quarantine(quarantine: Json, now: str) -> Iterator[str]:
         yield f"  {quarantine['arithmetic']}"
     if quarantine["request"]:
         yield f"  first: {quarantine['request']} → {quarantine['answer']}"
-    yield f"  tried {quarantine['series_count']} times since; next attempt {_until(quarantine['next_attempt'], now)}"
+    tried = several(quarantine["series_count"], "time")
+    yield f"  tried {tried} since; next attempt {_until(quarantine['next_attempt'], now)}"
 
 
 def step_line(step: Json) -> str:

@@ -40,6 +40,11 @@ WORDS = ("watermark", "escrows", "quarantine", "links", "force-deletes", "full")
 """What a person may write, beside Graph's names."""
 
 
+def word_of(scope: ResetScope) -> str:
+    """Return what a person writes for it."""
+    return dict(zip(ResetScope, WORDS, strict=False))[scope]
+
+
 def scopes_named(words: Iterable[str]) -> frozenset[ResetScope]:
     """Return what these words clear; nothing said (or Graph's None) is an ordinary restart.
 

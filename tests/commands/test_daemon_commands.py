@@ -126,7 +126,7 @@ async def test_a_job_is_paused_through_a_restart_resumed_and_restarted(spoken_to
         assert (shown["state"], shown["next_due"]) == ("paused", None)
         assert (await shell("resume", "app")).out.startswith("app goes on; its next cycle is due at ")
         ran = await shell("restart", "app", "--reset", "links", "--reset", "watermark")
-        assert ran.out == "app: cleared ConnectorDataStore, Watermark; an initial cycle has begun\n"
+        assert ran.out == "app: cleared links, watermark; an initial cycle has begun\n"
         finished = await daemon.event("cycle.finished", job="app")
         assert (finished["kind"], finished["adopt"]) == ("initial", 3)
         assert (await shell("restart", "app", "--reset", "everything")).code == 2
