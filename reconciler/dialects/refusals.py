@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -76,6 +77,17 @@ def shortened(text: str) -> str:
     """Return the words in one short line, credentials masked."""
     text = _CREDENTIAL.sub(r"\1 ***", _SPACES.sub(" ", text).strip())
     return text if len(text) <= _WORDS_MAX else text[: _WORDS_MAX - 1] + "…"
+
+
+def redirected(location: str) -> str:
+    """Return how a redirect is told; of where it leads no more than host and path, since a query may hold a secret."""
+    try:
+        to = urlsplit(shortened(location))
+        host = (to.hostname or "") + (f":{to.port}" if to.port is not None else "")
+    except ValueError:
+        return redirected("")
+    place = f"{to.scheme}://{host}{to.path}" if to.scheme in ("http", "https") and host else to.path
+    return f", a redirect{' to ' * bool(place)}{place}, which is never followed: put the final url into the config"
 
 
 def is_html(body: bytes) -> bool:

@@ -234,10 +234,12 @@ def failed(
     wait_seconds: float | None = None,
     attributes: Iterable[str] = (),
     hints: Mapping[str, str] | None = None,
+    location: str = "",
 ) -> Failed | None:
     """Return the fault that an answer means, None where it is none.
 
-    `doing` says what was asked; of `attributes`, which the request held, one may be named by the answer.
+    `doing` says what was asked; of `attributes`, which the request held, one may be named by the answer. `location`
+    is where a redirect leads.
     """
     content = refusals.object_of(body)
     words = ""
@@ -249,7 +251,7 @@ def failed(
     named = refusals.named(words, attributes) if fault in _NAMES_THE_ATTRIBUTE else None
     reason = f"{doing}: the app answered {status}"
     if 300 <= status < 400:
-        reason += ", a redirect, which is never followed: put the final url into the config"
+        reason += refusals.redirected(location)
     elif words:
         reason += f": {words}"
     return Failed(fault, refusals.hinted(reason, fault, hints), status, wait_seconds, named)

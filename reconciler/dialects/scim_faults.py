@@ -27,11 +27,12 @@ def failed(
     paths: Iterable[str] = (),
     hints: Mapping[str, str] | None = None,
     who: str = "the target",
+    location: str = "",
 ) -> Failed:
     """Return the fault that an answer means; `doing` says what was asked ("creating a user"), `who` answered.
 
     `paths` are those that the request held: one that the answer names becomes the fault's attribute. `hints` are the
-    profile's words for an administrator, by fault.
+    profile's words for an administrator, by fault; `location` is where a redirect leads.
     """
     content = refusals.object_of(body)
     fault = _fault(status, content, wait_seconds)
@@ -39,7 +40,7 @@ def failed(
     attribute = refusals.named(words, paths) if fault in _NAMES_THE_ATTRIBUTE else None
     reason = f"{doing}: {who} answered {status}"
     if 300 <= status < 400:
-        reason += ", a redirect, which is never followed: put the final url into the config"
+        reason += refusals.redirected(location)
     elif words:
         reason += f": {words}"
     return Failed(fault, hinted(reason, fault, hints), status, wait_seconds, attribute)

@@ -102,7 +102,15 @@ class Wire:
         return refusal
 
     def refused(self, answer: Response, status: int, doing: str, paths: Iterable[str] = ()) -> Failed:
-        refusal = scim_faults.failed(status, answer.body, doing=doing, paths=paths, hints=self._hints, who=self._who)
+        refusal = scim_faults.failed(
+            status,
+            answer.body,
+            doing=doing,
+            paths=paths,
+            hints=self._hints,
+            who=self._who,
+            location=answer.headers.get("location", ""),
+        )
         return replace(refusal, repeated=True) if answer.repeated else refusal
 
     def not_scim(self, answer: Response, doing: str) -> Failed:

@@ -246,7 +246,7 @@ class FileSource:
         if repeated := keys.add(ids):
             keep = [True] * len(ids)
             for position in repeated:
-                problems.add(f"has a '{self._key}' that is there before; the first is used", places[position])
+                problems.add(f"has the '{self._key}' of a row before it; the first is used", places[position])
                 keep[position] = False
             ids, rows, places = _kept(keep, ids, rows, places)
         return ids, rows, places

@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import BinaryIO, cast
 
-from reconciler.sources.file_page import RowPage
+from reconciler.sources.file_page import NOT_UTF_8, RowPage
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _CHUNK_BYTES = 64 * 1024
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
-_NOT_UTF_8 = "is not UTF-8"
 _UNDECODED = "reconciler.undecoded"
 """The name of our way with bytes that are no character: they stay bytes that are no UTF-8, in their own line."""
 
@@ -101,8 +100,8 @@ def _unmarked(stream: io.BufferedReader) -> io.BufferedReader:
 
 def _renamed(page: RowPage, encoding: str) -> RowPage:
     said = f"has bytes that are not {encoding}"
-    faults = [(place, fault.replace(_NOT_UTF_8, said)) for place, fault in page.faults]
-    return replace(page, faults=faults, unusable=page.unusable.replace(f"that {_NOT_UTF_8}", f"that {said}"))
+    faults = [(place, fault.replace(NOT_UTF_8, said)) for place, fault in page.faults]
+    return replace(page, faults=faults, unusable=page.unusable.replace(f"that {NOT_UTF_8}", f"that {said}"))
 
 
 def _keep(error: UnicodeError) -> tuple[str, int]:

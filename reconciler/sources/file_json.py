@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from reconciler.dialects import halves
-from reconciler.sources.file_page import Row, RowPage
+from reconciler.sources.file_page import NOT_UTF_8, Row, RowPage
 
 STEP_BYTES = 128 * 1024
 _FRAME_BYTES_MAX = 1024 * 1024
@@ -70,7 +70,7 @@ def fault_of(text: bytes, error: orjson.JSONDecodeError) -> str:
     try:
         text.decode()
     except UnicodeDecodeError:
-        return "is not UTF-8"
+        return NOT_UTF_8
     return f"is not valid JSON at character {error.pos + 1}"
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 Row = dict[str, Any]
+NOT_UTF_8 = 'is not UTF-8 (encoding = "cp1252" reads what Windows wrote)'
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ import orjson
 from reconciler.dialects import halves
 from reconciler.sources import file_bytes
 from reconciler.sources.file_json import STEP_BYTES, TOO_DEEP, array_pages, fault_of, is_too_deep
-from reconciler.sources.file_page import Row, RowPage
+from reconciler.sources.file_page import NOT_UTF_8, Row, RowPage
 
 _PAGE_ROWS = 1000
 _CELL_CHARACTERS_MAX = 16 * 1024 * 1024
@@ -186,7 +186,7 @@ def _delimited_pages(file: BinaryIO, delimiter: str | None, usual: str) -> Itera
     try:
         first_line = first.decode()
     except UnicodeDecodeError:
-        yield RowPage(unusable="has a header that is not UTF-8")
+        yield RowPage(unusable=f"has a header that {NOT_UTF_8}")
         return
     steps = _Steps(file)
     lines = chain([first] if first else [], chain.from_iterable(steps))
@@ -265,7 +265,7 @@ def _cell_pages(reader: Any, header: list[str], steps: _Steps, before: int) -> I
         except UnicodeDecodeError:
             undecoded += 1
             ended_at = reader.line_num + undecoded
-            faults.append((ended_at, "is not UTF-8"))
+            faults.append((ended_at, NOT_UTF_8))
             continue
         except csv.Error as error:
             faults.append((ended_at + 1, _quoting_fault(error, reader.line_num + undecoded)))

@@ -110,6 +110,7 @@ class Wire:
             wait_seconds=parse_retry_after(header, self._clock.now()) if header else None,
             attributes=attributes,
             hints=hints,
+            location=answer.headers.get("location", ""),
         )
         if refusal is None and refusals.is_html(answer.body):
             refusal = self.unreadable("the answer is a web page (a login?)", doing=doing, status=answer.status)

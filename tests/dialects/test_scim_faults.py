@@ -115,8 +115,27 @@ def test_an_administrator_is_told_what_the_profile_knows() -> None:
     assert failed(403, b"", doing="x", hints=hints).reason.endswith("(give the token the right to provision)")
 
 
-def test_a_redirect_says_what_to_do() -> None:
-    assert "final url" in failed(301, b"<html>moved</html>", doing="x").reason
+@pytest.mark.parametrize(
+    ("location", "said"),
+    [
+        ("", "301, a redirect, which is"),
+        (
+            "https://new.example.com:8443/scim/v2/Users?filter=x",
+            "a redirect to https://new.example.com:8443/scim/v2/Users,",
+        ),
+        (
+            "https://ann:secret@login.example.com/sso?token=secret#secret",
+            "a redirect to https://login.example.com/sso,",
+        ),
+        ("/scim/v2/Users", "a redirect to /scim/v2/Users,"),
+        ("http://[broken", "301, a redirect, which is"),
+    ],
+)
+def test_a_redirect_says_where_it_leads_and_what_to_do_and_no_secret(location: str, said: str) -> None:
+    reason = failed(301, b"<html>moved</html>", doing="x", location=location).reason
+    assert said in reason
+    assert "secret" not in reason
+    assert "final url" in reason
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,12 @@ WRONG: dict[str, tuple[str, bytes, str | None, str]] = {
         "utf-16-le",
         "has bytes that are not utf-16-le",
     ),
-    "another encoding": ("u.csv", CSV.encode("cp1252"), None, "u.csv line 2: is not UTF-8"),
+    "another encoding": (
+        "u.csv",
+        CSV.encode("cp1252"),
+        None,
+        'u.csv line 2: is not UTF-8 (encoding = "cp1252" reads what Windows wrote)',
+    ),
     "UTF-16 that is not said": ("u.csv", CSV.encode("utf-16"), None, 'u.csv: is UTF-16; encoding = "utf-16" reads it'),
     "UTF-8 that is not said": ("u.csv", CSV.encode("utf-8-sig"), "cp1252", "begins as UTF-8 does, and encoding says"),
     "UTF-16 without a mark": ("u.csv", CSV.encode("utf-16-le"), "utf-16", "has no byte order mark"),

@@ -11,6 +11,7 @@ import pytest
 
 from reconciler.ports import EntryPage, MembershipPage, ReadEnd, ReadEvent, Wanted
 from reconciler.sources.file import FileSource
+from reconciler.sources.file_page import NOT_UTF_8
 
 MAIL = Wanted(frozenset({"mail"}), frozenset())
 UNUSED_WITHOUT_IT = "nothing of it is used (add it to the file, or take away what reads it)"
@@ -98,7 +99,7 @@ async def given(events: AsyncIterator[ReadEvent]) -> tuple[list[str], ReadEnd]:
             "u.jsonl line 2: is not valid JSON at character 2",
         ),
         ("u.jsonl", b'{"id":"1","mail":"a"}\n["2"]\n{"id":"3"}\n', ["1", "3"], "u.jsonl line 2: is not a JSON object"),
-        ("u.jsonl", b'{"id":"1","mail":"a"}\n{"id":"\xff"}\n{"id":"3"}\n', ["1", "3"], "u.jsonl line 2: is not UTF-8"),
+        ("u.jsonl", b'{"id":"1","mail":"a"}\n{"id":"\xff"}\n{"id":"3"}\n', ["1", "3"], f"u.jsonl line 2: {NOT_UTF_8}"),
         (
             "u.json",
             b'[{"id":"1","mail":"a"},{oops},{"id":"3"}]',
@@ -106,10 +107,10 @@ async def given(events: AsyncIterator[ReadEvent]) -> tuple[list[str], ReadEnd]:
             "u.json entry 2: is not valid JSON at character 2",
         ),
         ("u.json", b'[{"id":"1","mail":"a"},2,{"id":"3"}]', ["1", "3"], "u.json entry 2: is not a JSON object"),
-        ("u.json", b'[{"id":"1","mail":"\xff"},{"id":"3","mail":null}]', ["3"], "u.json entry 1: is not UTF-8"),
+        ("u.json", b'[{"id":"1","mail":"\xff"},{"id":"3","mail":null}]', ["3"], f"u.json entry 1: {NOT_UTF_8}"),
         ("u.json", b'[{"id":"1","mail":"a"},]', ["1"], "u.json entry 2: is not valid JSON at character 1"),
         ("u.csv", b"id,mail\n1,a\n2,b,c\n3,d\n", ["1", "3"], "u.csv line 3: has 3 cells, the header has 2"),
-        ("u.csv", b"id,mail\n1,a\n2,\xff\n3,d\n", ["1", "3"], "u.csv line 3: is not UTF-8"),
+        ("u.csv", b"id,mail\n1,a\n2,\xff\n3,d\n", ["1", "3"], f"u.csv line 3: {NOT_UTF_8}"),
         (
             "u.csv",
             b'id,mail\n1,"a\nb"\n2,"b"c\n3,d\n',
@@ -130,9 +131,9 @@ async def given(events: AsyncIterator[ReadEvent]) -> tuple[list[str], ReadEnd]:
             "u.jsonl",
             b'{"id":"1","mail":"a"}\n{"id":"2"}\n\n{"id":1}\n',
             ["1", "2"],
-            "u.jsonl line 4: has a 'id' that is there before; the first is used",
+            "u.jsonl line 4: has the 'id' of a row before it; the first is used",
         ),
-        ("u.csv", b"id,mail\n1,a\n1,b\n", ["1"], "u.csv line 3: has a 'id' that is there before; the first is used"),
+        ("u.csv", b"id,mail\n1,a\n1,b\n", ["1"], "u.csv line 3: has the 'id' of a row before it; the first is used"),
         # a frame that is not the whole answer
         (
             "u.json",

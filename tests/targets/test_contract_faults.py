@@ -296,6 +296,7 @@ async def test_a_redirect_is_never_followed(by: Spoken) -> None:
         outcome = await at.target.create("user", {"userName": "ann"})
         assert isinstance(outcome, Failed)
         assert outcome.fault is Fault.NOT_SCIM
+        assert f"a redirect to {elsewhere.url}/Users, which is never followed" in outcome.reason
         assert elsewhere.requests == []
 
 
