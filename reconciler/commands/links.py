@@ -87,11 +87,14 @@ def unlink(job: str, source_id: str, config: Path, group: bool) -> None:
 def _show(config: Path, job: str, user: str | None, *, as_json: bool) -> None:
     async def work(house: wiring.House) -> None:
         await known_job(house, job)
-        for record in await house.store.list_links(job, user):
+        found = await house.store.list_links(job, user)
+        for record in found:
             if as_json:
                 print_json(_whole(record))
             else:
                 click.echo(_text(record))
+        if not found and not as_json:
+            click.echo("nobody is linked" if user is None else f"nobody called {plain(user)} is linked", err=True)
 
     in_house(config, work)
 

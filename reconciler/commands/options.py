@@ -44,6 +44,8 @@ def existing(path: Path) -> Path:
 def is_there(path: Path) -> bool:
     """Return whether a configuration is there; raises ConfigError where it is not for us to see."""
     try:
+        if path.is_dir():
+            raise ConfigError(Problem(str(path), "is a directory", f"name the file in it, {path / 'config.toml'}"))
         return path.is_file()
     except OSError as error:
         raise ConfigError(Problem(str(path), f"cannot be read: {error.strerror}")) from None

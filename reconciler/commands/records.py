@@ -77,11 +77,15 @@ def log(
             count = await (exporting.export_lines if as_lines else exporting.export_csv)(rows, export_to)
             click.echo(f"{count} records written to {export_to}", err=True)
             return
+        empty = True
         async for row in rows:
+            empty = False
             if as_json:
                 print_json(provisioning_summary(row))
             else:
                 click.echo(log_text(row))
+        if empty and not as_json:
+            click.echo("the log has no such record", err=True)
 
     in_house(config, work)
 

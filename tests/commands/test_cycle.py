@@ -241,6 +241,12 @@ async def test_an_unknown_job_is_exit_2_with_the_nearest_name(command: str, comp
     assert ran.err == "error: config.toml: there is no job ap (did you mean app?)\n"
 
 
+async def test_a_directory_is_no_configuration(company: Company, shell: Shell) -> None:
+    ran = await shell("check", "-c", str(company.directory))
+    assert ran.code == 2
+    assert f"is a directory (name the file in it, {company.directory / 'config.toml'})" in ran.err
+
+
 async def test_a_missing_configuration_is_exit_2_and_prints_no_json(tmp_path: Path, shell: Shell) -> None:
     ran = await shell("cycle", "app", "--json")
     assert (ran.code, ran.out) == (2, "")

@@ -28,6 +28,10 @@ async def test_links_are_shown_and_found_by_any_name(company: Company, shell: Sh
         assert (row["id"], row["target_id"], row["verdict"]) == ("ann", ann, "in_scope")
     ran = await shell("links", "app", "ann")
     assert ran.out == f"user  ann@example.com (ann) ↔ {ann}  in_scope\n"
+    nobody = await shell("links", "app", "zoe")
+    assert (nobody.code, nobody.out, nobody.err) == (0, "", "nobody called zoe is linked\n")
+    nobody = await shell("links", "app", "zoe", "--json")
+    assert (nobody.code, nobody.out, nobody.err) == (0, "", "")
 
 
 async def test_exported_links_can_be_imported_before_the_first_cycle(

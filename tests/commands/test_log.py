@@ -145,6 +145,13 @@ async def test_a_name_begins_no_line_and_steers_no_terminal(
     assert (SPELLED in said) == (words != "cycle app")
 
 
+async def test_of_whom_nothing_is_known_is_said_to_people(told: Company, shell: Shell) -> None:
+    ran = await shell("log", "app", "--user", "zoe")
+    assert (ran.code, ran.out, ran.err) == (0, "", "the log has no such record\n")
+    ran = await shell("log", "app", "--user", "zoe", "--json")
+    assert (ran.code, ran.out, ran.err) == (0, "", "")
+
+
 async def test_since_must_be_a_moment(told: Company, shell: Shell) -> None:
     ran = await shell("log", "--since", "0001-01-01")
     assert (ran.code, "--since 0001-01-01: neither a moment" in ran.err) == (2, True)
