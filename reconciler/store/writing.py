@@ -33,7 +33,7 @@ _HELD = select(_e.target_id, _e.row_id, _e.job_id, _e.source_id).select_from(
 )
 _ROWS = given("row_ids", "integer")
 _HAVING = (
-    select(_e.row_id, _e.source_id, _e.target_id)
+    select(_e.row_id, _e.kind, _e.source_id, _e.target_id)
     .select_from(in_turn(_ROWS, entries, _e.row_id == _ROWS.c.value))
     .where(_e.target_id.is_not(None))
 )
@@ -150,9 +150,11 @@ def _write_records(connection: Connection, job_id: int, target_ref: int, batch: 
     for key in refused:
         del last[key]
     _start_ledgers_anew(connection, job_id, [r for r in last.values() if r.kind == "group"])
-    let_go = _let_go(connection, last.values())
-    waiting.let_go(connection, job_id, [account for _, account in let_go])
-    ledgers.doubt(connection, job_id, let_go)
+    if let_go := _let_go(connection, last.values()):
+        waiting.let_go(connection, job_id, [account for _, _, account in let_go])
+        passed_on = {(r.kind, r.link.target_id) for r in last.values() if r.link is not None}
+        not_shown = [(source_id, account) for kind, source_id, account in let_go if (kind, account) not in passed_on]
+        ledgers.doubt(connection, job_id, not_shown)
     execute_many(connection, _RELEASE, ("its_row",), [(row_id,) for row_id in released])
     new = [r for r in last.values() if r.row_id is None]
     known = [(*written(r, target_ref), r.row_id, job_id) for r in last.values() if r.row_id is not None]
@@ -253,11 +255,11 @@ def _start_ledgers_anew(connection: Connection, job_id: int, groups: Sequence[Re
     )
 
 
-def _let_go(connection: Connection, records: Iterable[Record]) -> list[tuple[SourceId, TargetId]]:
+def _let_go(connection: Connection, records: Iterable[Record]) -> list[tuple[Kind, SourceId, TargetId]]:
     """Return whose accounts these are, and which, that these records have no more when they are written."""
     now = {r.row_id: r.link.target_id if r.link is not None else None for r in records if r.row_id is not None}
     rows = connection.execute(_HAVING, {"row_ids": list(now)}).all() if now else []
-    return [(source_id, target_id) for row_id, source_id, target_id in rows if now[row_id] != target_id]
+    return [(kind, source_id, account) for row_id, kind, source_id, account in rows if now[row_id] != account]
 
 
 def _row_ids(connection: Connection, job_id: int, records: Iterable[Record]) -> dict[Key, int]:

@@ -114,17 +114,23 @@ async def test_a_rehire_whose_account_is_shown_as_it_was_before_our_disable_is_s
     assert server.user("ann@example.com")["active"] is True
 
 
-async def test_a_rehire_in_the_same_cycle_keeps_the_account_on(tmp_path: Path, server: ScimServer) -> None:
+async def test_a_rehire_in_the_same_cycle_keeps_the_account_on_and_in_its_groups(
+    tmp_path: Path, server: ScimServer
+) -> None:
     company = Company(tmp_path, server)
+    company.tables = GROUPS
     company.people("ann", "bob")
+    company.group("g1", ["ann", "bob"], "Crew")
     await company.cycle()
     account = server.user("ann@example.com")["id"]
     del company.users["ann"]
     company.person("ann2", userPrincipalName="ann@example.com", displayName="Ann", employeeId="E-ann")
+    company.group("g1", ["ann2", "bob"], "Crew")
     report = await company.cycle()
     assert done(report) == {"adopt": 1}
     assert server.user("ann@example.com")["id"] == account
     assert server.user("ann@example.com")["active"] is True
+    assert account in server.members("Crew")
 
 
 async def test_a_new_person_never_gets_the_account_of_a_leaver(tmp_path: Path, server: ScimServer) -> None:

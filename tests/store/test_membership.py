@@ -273,11 +273,10 @@ async def test_somebody_without_an_account_hides_nobody_who_is_to_leave(work: Wo
 
 async def test_an_account_that_went_to_another_entry_stays_a_member(work: Work) -> None:
     await stage(work, group("g", "ann-new"))
-    await work.commit(
-        linked("ann-new", "t1"),
-        unlinked("ann-old", verdict=Verdict.GONE),
-        members_added=[(sid("g"), sid("ann-old"), tid("t1"))],
-    )
+    await work.commit(linked("ann-old", "t1"), members_added=[(sid("g"), sid("ann-old"), tid("t1"))])
+    left = await work.record("ann-old")
+    left.link, left.verdict = None, Verdict.GONE
+    await work.commit(left, linked("ann-new", "t1"))
     assert await delta(work) == MemberDelta((), (), (), filled=True)
 
 
