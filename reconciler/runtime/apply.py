@@ -71,7 +71,7 @@ class Applier:
             if self._course.stopped is None:
                 await self.perform(operation)
             elif not self._hand.leaves_alone(operation.record.key):
-                await self._not_sent(operation)
+                await self.not_done(operation)
 
     async def perform(self, operation: Operation) -> None:
         """Send one operation and write down what became of it. Nothing is created once questions are not answered."""
@@ -79,9 +79,15 @@ class Applier:
             if not left_alone:
                 await self._perform_in_turn(operation)
 
-    async def _not_sent(self, operation: Operation) -> None:
-        """Take back that it was attempted: an account that is found later is none that we have made."""
-        await self._journal.entry(replace(operation.record, fingerprint=None))
+    async def not_done(self, operation: Operation) -> None:
+        """Take back that it was attempted: an account that is found later is none that we have made.
+
+        Unless it, or an earlier try of this cycle, may have come through: then that is looked at before anything else.
+        """
+        if operation.in_doubt or operation.record.key in self._course.in_doubt:
+            await self._journal.entry(settling.attempted(operation, self._clock.now()))
+        else:
+            await self._journal.entry(replace(operation.record, fingerprint=None))
 
     async def _perform_in_turn(self, operation: Operation) -> None:
         if operation.word != "create":
@@ -104,7 +110,7 @@ class Applier:
 
     async def _create(self, operation: Operation) -> None:
         if self._course.unasked is not None or await self._out.has(operation.record.key):
-            await self._not_sent(operation)
+            await self.not_done(operation)
         else:
             self._refer(operation)
             await self._perform(operation)
@@ -146,12 +152,8 @@ class Applier:
         """
         if failure.fault in (Fault.UNREACHABLE, Fault.UNAUTHORIZED):
             self._course.stopped = self._course.stopped or failure
-            doubtful = failure.may_have_been_done or operation.in_doubt
-            if failure.unsent or (operation.word != "create" and not doubtful):
-                await self._not_sent(operation)
-            elif operation.word != "create":
-                # an earlier try of the same request may have come through
-                await self._journal.entry(settling.attempted(operation, self._clock.now()))
+            settling.keep_doubt(operation, failure)
+            await self.not_done(operation)
             return
         failure = telling.told_without_secrets(operation, failure)
         if failure.fault is Fault.FORBIDDEN and operation.word == "create":

@@ -40,6 +40,8 @@ class Sender(Protocol):
         self, operation: Operation, failure: Failed, took_ms: int = 0, *, together_with: Owner | None = None
     ) -> None: ...
 
+    async def not_done(self, operation: Operation) -> None: ...
+
     async def match_again(self, operation: Operation, found: Sequence[Account]) -> bool: ...
 
     async def enable_alone(self, operation: Operation) -> Operation: ...
@@ -89,23 +91,21 @@ class TakenNames:
         await self._fail_who_needs_no_name()
         await self._send_again()
         waiting, self.aside = self.aside, []
-        for operation in waiting:
-            await self._give_back(operation)
+        if self._course.stopped is None:
+            for operation in waiting:
+                await self._give_back(operation)
         for operation in waiting:
             if not self._hand.leaves_alone(operation.record.key):
-                failure, owner, account_id = await self._explain(operation, waiting)
-                rest = await self._sender.enable_alone(operation)
-                rest.record.claims = account_id
-                await self._sender.fail(rest, failure, together_with=owner)
+                await self._give_up(operation, waiting)
         self._unclear.clear()
         self._renamed.clear()
         self._agreed.clear()
 
     async def _send_again(self) -> None:
         for _ in range(ROUNDS_MAX):
-            waiting, self.aside = self.aside, []
-            if not waiting or self._course.stopped is not None:
+            if not self.aside or self._course.stopped is not None:
                 return
+            waiting, self.aside = self.aside, []
             for operation in waiting:
                 await self._sender.perform(operation)
             if len(self.aside) == len(waiting) and not await self._break_a_ring():
@@ -203,6 +203,16 @@ class TakenNames:
         operation.record = replace(operation.record, link=link)
         operation.changes = tuple(c._replace(old=meant.old) if c.path == meant.path else c for c in operation.changes)
 
+    async def _give_up(self, operation: Operation, waiting: Sequence[Operation]) -> None:
+        """Fail who has not got the name, and say who has it; where nothing more is sent, it is as if it had not been."""
+        if self._course.stopped is not None:
+            await self._sender.not_done(operation)
+            return
+        failure, owner, account_id = await self._explain(operation, waiting)
+        rest = await self._sender.enable_alone(operation)
+        rest.record.claims = account_id
+        await self._sender.fail(rest, failure, together_with=owner)
+
     async def _is_in_a_ring(
         self, waiting: Sequence[Operation], operation: Operation, holders: dict[int, Operation | None]
     ) -> bool:
@@ -239,7 +249,7 @@ class TakenNames:
         refusal, link = self._unclear.get(operation.record.key), operation.record.link
         found = await self._asking[operation.record.kind].ask_one(operation.match)
         if isinstance(found, Failed):
-            return refusal or found, None, None
+            return refusal or replace(found, unsent=True), None, None
         unseen = refusal or Failed(Fault.CONFLICT, f"the target says that the name is taken, and {NOT_SHOWN}", 409)
         shown = [account.id for account in found if link is None or account.id != link.target_id]
         for account_id in shown or await self._had(operation, waiting):

@@ -18,6 +18,7 @@ from tests.servers.faults import (
     WrongJson,
 )
 from tests.servers.quirks import Quirks
+from tests.servers.schemas import LIST_RESPONSE
 from tests.servers.scim import ScimServer
 
 ANN = "ann@example.com"
@@ -223,6 +224,71 @@ async def test_a_disable_that_was_refused_with_the_credential_is_sent_again_and_
     server.user(ANN)["active"] = False  # somebody else does it
     assert done(await company.cycle()) == {"disable": 1}
     assert len(server.sent("PATCH")) == refused + 1
+
+
+async def test_a_disable_without_an_answer_is_ours_where_the_target_was_given_up_before_it_was_sent_alone(
+    company: Company, server: ScimServer
+) -> None:
+    company.tables = '[jobs.app.deprovision]\ndelete_after = "7d"\n'
+    company.people("ann", "bob")
+    await company.cycle()
+    company.person("ann", accountEnabled=False, jobTitle="Former engineer")
+    server.script.on("PATCH", "/Users", then=DropAfterCommit(), times=FOR_EVER)
+    assert (await company.cycle()).exit_code == 4
+    assert server.user(ANN)["active"] is False
+    server.script.clear()
+    company.clock.turn(HOUR)
+    assert done(await company.cycle(full=True)) == {}
+    company.clock.turn(8 * DAY)
+    assert done(await company.cycle()) == {"delete": 1}
+
+
+@pytest.mark.parametrize(
+    ("hers", "method", "nth", "other"),
+    [
+        (Unauthorized(), "POST", 1, Unauthorized()),
+        (Status(409), "POST", 1, Unauthorized()),
+        (Status(409), "GET", 3, Status(500)),
+        (Status(409), "GET", 3, Status(401)),
+    ],
+    ids=["credential", "name, then credential", "name, and not by whom", "name, and not by whom for the credential"],
+)
+async def test_who_was_there_is_not_taken_for_what_a_refused_create_has_made(
+    company: Company, server: ScimServer, hers: ServerFault, method: str, nth: int, other: ServerFault
+) -> None:
+    company.concurrency = 1
+    company.tables = OUT_OF_SCOPE
+    company.people("ann", "bob")
+    server.script.on("POST", "/Users", then=hers, times=FOR_EVER, body="ann")
+    server.script.on(method, "/Users", then=other, nth=nth, times=FOR_EVER)
+    await company.cycle()
+    server.script.clear()
+    server.put("user", userName=ANN, active=True)
+    company.users["ann"]["department"] = "Alumni"
+    company.clock.turn(DAY)
+    assert done(await company.cycle()).keys() <= {"create", "skip"}
+    assert server.user(ANN)["active"] is True
+
+
+@pytest.mark.parametrize("then", [Unauthorized(), Status(409)])
+async def test_what_a_create_without_an_answer_made_is_hers_though_the_next_try_was_refused(
+    company: Company, server: ScimServer, then: ServerFault
+) -> None:
+    company.concurrency = 1
+    company.tables = OUT_OF_SCOPE
+    company.people("ann", "bob")
+    nobody = {"schemas": [LIST_RESPONSE], "totalResults": 0, "Resources": []}
+    server.script.on("GET", "/Users$", then=Status(200, body=nobody), times=FOR_EVER)
+    server.script.on("POST", "/Users", then=DropAfterCommit(), body="ann")
+    server.script.on("POST", "/Users", then=then, body="ann")
+    server.script.on("POST", "/Users", then=Unauthorized(), nth=2, times=FOR_EVER)
+    await company.cycle()
+    assert [seen.body["userName"] for seen in server.sent("POST")].count(ANN) > 1
+    server.script.clear()
+    company.users["ann"]["department"] = "Alumni"
+    company.clock.turn(DAY)
+    await company.cycle()
+    assert server.user(ANN)["active"] is False
 
 
 # --- two of one name ------------------------------------------------------------------------------------------------
