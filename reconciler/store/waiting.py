@@ -13,6 +13,8 @@ from reconciler.store.dialects import execute_many, put_many
 from reconciler.store.tables import MATTERS, accounts_let_go, entries, pending_references
 
 PAGE = 10_000
+SEARCHED_FOR_MAX = 100
+"""So many accounts at most are searched for in what refusals say: of more, any refusal may speak, as far as we know."""
 
 _p, _own, _wanted = pending_references.c, entries.alias("own"), entries.alias("wanted")
 _o, _w = _own.c, _wanted.c
@@ -64,13 +66,14 @@ def unsettle_who_names_one_let_go(connection: Connection, job_id: int, kinds: Se
 def unsettle_who_names(connection: Connection, job_id: int, kind: Kind, accounts: Collection[TargetId]) -> None:
     """Have those looked at who name one of these accounts; so does who was refused because it is not there."""
     named, after = frozenset[object](accounts), 0
+    many = len(accounts) > SEARCHED_FOR_MAX
     while rows := connection.execute(_NAMING, {"its_job": job_id, "its_kind": kind, "after": after}).all():
         after = rows[-1].row_id
         found = [
             (row_id,)
             for row_id, agreed, refusal in rows
             if (agreed is not None and _has_one(orjson.loads(agreed), named))
-            or (refusal is not None and any(one in refusal for one in accounts))
+            or (refusal is not None and (many or any(one in refusal for one in accounts)))
         ]
         execute_many(connection, _UNSETTLE, ("its_row",), found)
 

@@ -396,6 +396,17 @@ async def test_who_names_an_account_that_is_left_behind_is_unsettled(work: Work)
     assert await work.store.unsettled(work.id, "group", 0, 9) == []
 
 
+async def test_where_very_many_accounts_are_left_behind_everybody_who_was_refused_is_unsettled(work: Work) -> None:
+    refused = Escrow(2, 6.0, "UnprocessableEntity", "the title is too long")
+    await work.commit(linked("ann", "t1", fingerprint=print_of("a")))
+    await work.commit(linked("bob", "t2", fingerprint=print_of("a"), escrow=refused, due_at=100.0))
+    left_behind = [tid(f"boss-{number}") for number in range(101)]
+    await work.store.unsettle_who_names(work.id, "user", left_behind[1:])
+    assert await work.store.unsettled(work.id, "user", 0, 9) == []
+    await work.store.unsettle_who_names(work.id, "user", left_behind)
+    assert [record.source_id for record in await work.store.unsettled(work.id, "user", 0, 9)] == ["bob"]
+
+
 async def test_who_names_an_account_that_its_entry_has_no_more_is_unsettled_when_that_is_asked_for(
     work: Work, store: SqlStore
 ) -> None:
