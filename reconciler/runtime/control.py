@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime
 from difflib import get_close_matches
 
@@ -24,7 +25,7 @@ from reconciler.runtime.events import Event
 from reconciler.runtime.listening import Listening
 from reconciler.runtime.metrics import MEDIA_TYPE, Metrics
 from reconciler.runtime.openapi import openapi
-from reconciler.runtime.overview import hold_json, job_overview, moment
+from reconciler.runtime.overview import Kept, hold_json, kept_of, moment, overview
 from reconciler.runtime.parameters import Wrong, checked_body, checked_query
 from reconciler.runtime.peers import Peer, Right, Rights
 from reconciler.runtime.provisioned import Provisioned
@@ -295,13 +296,19 @@ class Control:
 
     async def _answer_pause(self, call: Call) -> web.Response:
         plans = self._service.plans
+        kept = await kept_of(self._store, call.job)  # before the write: what fails after it denies what was done
         done = await self._desk.pause(call.job, reason=call.body.get("reason", ""), by=call.by)
-        return refusal(done) if isinstance(done, Refused) else answered(await self._overview(plans[call.job]))
+        if isinstance(done, Refused):
+            return refusal(done)
+        return answered(self._shown(plans[call.job], replace(kept, standing=done)))
 
     async def _answer_resume(self, call: Call) -> web.Response:
         plans = self._service.plans
+        kept = await kept_of(self._store, call.job)  # as with a pause
         done = await self._desk.resume(call.job, by=call.by)
-        return refusal(done) if isinstance(done, Refused) else answered(await self._overview(plans[call.job]))
+        if isinstance(done, Refused):
+            return refusal(done)
+        return answered(self._shown(plans[call.job], replace(kept, standing=done)))
 
     async def _answer_restart(self, call: Call) -> web.Response:
         try:
@@ -370,11 +377,14 @@ class Control:
     # --- what they share -----------------------------------------------------------------------------------------
 
     async def _overview(self, plan: Plan) -> Json:
+        return self._shown(plan, await kept_of(self._store, plan.job.name))
+
+    def _shown(self, plan: Plan, kept: Kept) -> Json:
         """Return how a job stands, also where it has left the configuration since it was asked for."""
         service, name = self._service, plan.job.name
-        return await job_overview(
-            self._store,
+        return overview(
             plan,
+            kept,
             run=service.running(name),
             ended=service.ended(name),
             due_at=service.due_at(name),

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from reconciler.core.leaving import kept_causes, withholds_deletes
 from reconciler.core.model import Triggers
 from reconciler.core.standing import Pause, Quarantine, Standing
-from reconciler.ports import Hold, Store
+from reconciler.ports import Figures, Hold, Store
 from reconciler.runtime.announcing import Ear
 from reconciler.runtime.runs import Ended, Run
 from reconciler.runtime.world import Plan
@@ -27,9 +27,38 @@ def moment(seconds: float | None) -> str | None:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-async def job_overview(
-    store: Store,
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the state says of a job."""
+
+    standing: Standing
+    holds: Sequence[Hold]
+    last: Mapping[str, Any] | None
+    """The summary of its last cycle."""
+    figures: Figures
+    due_at: float | None
+
+
+async def job_overview(store: Store, plan: Plan) -> Json:
+    """Return how a job stands, by the state alone."""
+    return overview(plan, await kept_of(store, plan.job.name))
+
+
+async def kept_of(store: Store, job: str) -> Kept:
+    """Read what the state says of a job. Raises StateError."""
+    last = await store.history(job, 1)
+    return Kept(
+        standing=await store.standing(job),
+        holds=await store.held(job),
+        last=last[0] if last else None,
+        figures=await store.figures(job),
+        due_at=await store.next_due(job),
+    )
+
+
+def overview(
     plan: Plan,
+    kept: Kept,
     *,
     run: Run | None = None,
     ended: Ended | None = None,
@@ -37,11 +66,7 @@ async def job_overview(
     ear: Ear | None = None,
 ) -> Json:
     """Return how a job stands. `run`, `ended`, `due_at` and `ear` are what the daemon knows, where there is one."""
-    job = plan.job
-    standing = await store.standing(job.name)
-    holds = await store.held(job.name)
-    last = await store.history(job.name, 1)
-    figures = await store.figures(job.name)
+    job, standing, figures = plan.job, kept.standing, kept.figures
     return {
         "job": job.name,
         "source": job.source,
@@ -49,11 +74,11 @@ async def job_overview(
         "enabled": job.enabled,
         "only": list(job.only),
         "interval_seconds": job.interval_seconds,
-        "state": job_state(standing, run, enabled=job.enabled, held=bool(holds)),
+        "state": job_state(standing, run, enabled=job.enabled, held=bool(kept.holds)),
         "running": run_json(run) if run is not None else None,
-        "next_due": moment(due_at if due_at is not None else await _kept_due(store, plan, standing, run)),
+        "next_due": moment(due_at if due_at is not None else _kept_due(plan, kept, run)),
         "triggers": _triggers(job.triggers, ear),
-        "last_cycle": _last(last[0]) if last else None,
+        "last_cycle": _last(kept.last) if kept.last is not None else None,
         "last_run": ended_json(ended) if ended is not None else None,
         "last_success": moment(standing.last_success_at),
         "last_full": moment(standing.last_full_at),
@@ -61,7 +86,7 @@ async def job_overview(
         "paused": _pause(standing.paused) if standing.paused is not None else None,
         "quarantine": _quarantine(standing.quarantine) if standing.quarantine is not None else None,
         "stopped": moment(standing.stopped_at),
-        "holds": [hold_json(hold, operations=False) for hold in holds],
+        "holds": [hold_json(hold, operations=False) for hold in kept.holds],
         "managed": figures.managed,
         "escrow": {"count": figures.escrow, "since": moment(figures.escrow_since)},
         "should_be_off": {"count": figures.should_be_off, "since": moment(figures.should_be_off_since)},
@@ -143,10 +168,10 @@ def job_state(standing: Standing, run: Run | None, *, enabled: bool, held: bool)
     return "waiting" if enabled else "not enabled"
 
 
-async def _kept_due(store: Store, plan: Plan, standing: Standing, run: Run | None) -> float | None:
+def _kept_due(plan: Plan, kept: Kept, run: Run | None) -> float | None:
     """Return when the job is due by the state; None where it does not run by itself, or runs now."""
-    rests = not plan.job.enabled or standing.paused is not None or standing.stopped_at is not None
-    return None if rests or run is not None else await store.next_due(plan.job.name)
+    rests = not plan.job.enabled or kept.standing.paused is not None or kept.standing.stopped_at is not None
+    return None if rests or run is not None else kept.due_at
 
 
 def _triggers(triggers: Triggers, ear: Ear | None) -> Json:
@@ -162,7 +187,7 @@ def _triggers(triggers: Triggers, ear: Ear | None) -> Json:
     }
 
 
-def _last(summary: Json) -> Json:
+def _last(summary: Mapping[str, Any]) -> Json:
     return {**summary, "ended_at": moment(summary["ended_at"])}
 
 

@@ -204,7 +204,7 @@ class TakenNames:
         operation.changes = tuple(c._replace(old=meant.old) if c.path == meant.path else c for c in operation.changes)
 
     async def _give_up(self, operation: Operation, waiting: Sequence[Operation]) -> None:
-        """Fail who has not got the name, and say who has it; where nothing more is sent, it is as if it had not been."""
+        """Fail who has not got the name, and say who has it. Where nothing more is sent, the next cycle tries again."""
         if self._course.stopped is not None:
             await self._sender.not_done(operation)
             return

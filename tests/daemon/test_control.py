@@ -23,6 +23,7 @@ from structlog.testing import capture_logs
 
 from reconciler.core.notices import Settle
 from reconciler.core.standing import Quarantine, QuarantineReason, Standing
+from reconciler.errors import StateError
 from reconciler.runtime import control, listening
 from reconciler.runtime.openapi import SCHEMAS, openapi
 from reconciler.runtime.parameters import Wrong, checked_body, checked_query
@@ -170,23 +171,60 @@ async def test_a_daemon_that_is_not_ready_says_so_as_described(company: Company)
     assert list(conforms(answer, responses[str(status)]["content"]["application/json"]["schema"])) == []
 
 
+class FailingOnce(FailingStore):
+    """A state that cannot be read any more once it was written how a job stands, until it is mended."""
+
+    unread = False
+
+    async def standing(self, job: str) -> Standing:
+        if self.unread:
+            raise StateError("state.db: the disk does not read")
+        return await super().standing(job)
+
+    async def settle(self, job: str, change: Settle) -> Standing:
+        standing = await super().settle(job, change)
+        self.unread = True
+        return standing
+
+
+async def test_a_pause_that_is_answered_as_failed_has_paused_nothing(company: Company) -> None:
+    async with talking(company, kind=FailingOnce) as talk:
+        await talk.idle()
+        store = talk.office.store
+        assert isinstance(store, FailingOnce)
+        for verb, state in (("pause", "paused"), ("resume", "waiting")):
+            store.unread = True
+            assert (await talk("POST", f"/v1/jobs/app/{verb}"))[0] == 503
+            store.unread = False
+            before = (await talk("GET", "/v1/jobs/app"))[1]["state"]
+            status, shown = await talk("POST", f"/v1/jobs/app/{verb}")
+            assert (before != state, status, shown["state"]) == (True, 200, state)
+            assert list(conforms(shown, SCHEMAS["Job"])) == []
+            store.unread = False
+            assert (await talk("GET", "/v1/jobs/app"))[1] == shown
+
+
 class Dawdling(FailingStore):
-    """A state that takes until somebody lets it go on to say how a job stands."""
+    """A state that takes until somebody lets it go on to say how a job stands, or to change that."""
+
+    dawdles = ""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.asked, self.goes_on = anyio.Event(), anyio.Event()
-        self.goes_on.set()
 
     async def standing(self, job: str) -> Standing:
-        self.asked.set()
-        await self.goes_on.wait()
+        await self._dawdle("GET")
         return await super().standing(job)
 
     async def settle(self, job: str, change: Settle) -> Standing:
-        self.asked.set()
-        await self.goes_on.wait()
+        await self._dawdle("POST")
         return await super().settle(job, change)
+
+    async def _dawdle(self, over: str) -> None:
+        if over == self.dawdles:
+            self.asked.set()
+            await self.goes_on.wait()
 
 
 @pytest.mark.parametrize(
@@ -204,7 +242,7 @@ async def test_a_job_that_leaves_the_configuration_while_it_is_told_of_is_told_o
         await talk.idle()
         store = talk.office.store
         assert isinstance(store, Dawdling)
-        store.asked, store.goes_on = anyio.Event(), anyio.Event()
+        store.dawdles = method
         async with anyio.create_task_group() as tasks:
             answers: list[tuple[int, Any]] = []
 

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from reconciler.errors import NotAnnounced
 from reconciler.runtime.desk import Desk
-from reconciler.runtime.overview import job_overview
+from reconciler.runtime.overview import kept_of, overview
 from reconciler.runtime.service import Service
 from tests.cycles.company import Company
 from tests.daemon.office import Office, opened, with_config
@@ -88,9 +88,8 @@ def seconds(office: Office) -> list[float]:
 
 
 async def standing(office: Office, service: Service) -> dict[str, object]:
-    shown = await job_overview(
-        office.store, service.plans["app"], due_at=service.due_at("app"), ear=service.announcements.of("staff")
-    )
+    kept = await kept_of(office.store, "app")
+    shown = overview(service.plans["app"], kept, due_at=service.due_at("app"), ear=service.announcements.of("staff"))
     triggers: dict[str, object] = shown["triggers"]
     return triggers
 
