@@ -224,9 +224,7 @@ class Deciding:
         """Hand on what no safeguard keeps, and no other job does."""
         if any(operation.word == "create" for operation in positives):
             positives = await self.elsewhere.made_by_nobody_else(positives)
-        before = len(self._journal.refused)
-        await self.attempt([o for o in positives if o.word == "create" or o.changes])
-        positives = self._unrefused(positives, before)
+        positives = await self.attempt(positives)
         if pointed_at := self._course.pointed_at:
             # those whom others refer to go first, so that the others can be created whole
             positives.sort(key=lambda o: (o.record.kind, o.record.source_id) not in pointed_at)
@@ -238,19 +236,16 @@ class Deciding:
 
         Return those that are to be sent: the account that was found for one may have another owner by now.
         """
-        if not operations:
-            return []
-        before, now = len(self._journal.refused), self._clock.now()
-        attempts = [settling.attempted(operation, now) for operation in operations]
+        sent = [o for o in operations if o.word == "create" or o.negative or o.changes]
+        if not sent:
+            return list(operations)
+        known, now = len(self._journal.refused), self._clock.now()
+        attempts = [settling.attempted(operation, now) for operation in sent]
         await self._journal.entries(attempts)
         await self._journal.flush()
-        for operation, attempt in zip(operations, attempts, strict=True):
+        for operation, attempt in zip(sent, attempts, strict=True):
             operation.record.row_id = attempt.row_id
-        return self._unrefused(operations, before)
-
-    def _unrefused(self, operations: Sequence[Operation], before: int) -> list[Operation]:
-        """Return those whose account was not refused them since there were so many refusals in this cycle."""
-        refused = frozenset(self._journal.refused[before:])
+        refused = frozenset(self._journal.refused[known:])
         return [operation for operation in operations if operation.record.key not in refused]
 
     async def _take(self, candidate: Candidate, decision: Decision, positives: list[Operation]) -> None:
