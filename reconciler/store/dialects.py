@@ -24,9 +24,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
-    Update,
     bindparam,
-    update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
@@ -137,58 +135,32 @@ def put_many(
     keys: tuple[str, ...],
     values: tuple[str, ...],
     rows: Sequence[tuple[Any, ...]],
+    *,
+    by: tuple[str, ...] | None = None,
 ) -> None:
-    """Insert rows (keys, then values), overwriting `values` where a row with these keys exists."""
-    execute_many(connection, upsert(connection.dialect.name, table, keys, values), (*keys, *values), rows)
+    """Insert rows (keys, then values), overwriting `values` where a row with these keys exists: with those in `by`."""
+    execute_many(connection, upsert(connection.dialect.name, table, by or keys, values), (*keys, *values), rows)
 
 
 def execute_many(
     connection: Connection, statement: UpdateBase, names: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
-) -> int:
-    """Run a statement for many rows of plain tuples whose fields are `names`; return how many rows it touched.
+) -> None:
+    """Run a statement for many rows of plain tuples whose fields are `names`.
 
     The tuples go to the driver as they are: a dict for each row and a look at each value cost as much as SQLite itself.
     """
     if not rows:
-        return 0
+        return
     dialect = connection.dialect
     text = _text(statement, names, dialect)
     if dialect.name != "sqlite":
-        return connection.exec_driver_sql(text, list(rows)).rowcount
+        connection.exec_driver_sql(text, list(rows))
+        return
     columns, words = _columns(rows)
     if (parts := _PARTS_OF_AN_INSERT.fullmatch(text)) is not None:
-        return _in_blocks(connection, parts[1], parts[2], columns, words, len(rows))
-    return connection.exec_driver_sql(_with_words(text, words), list(zip(*columns, strict=True))).rowcount
-
-
-def update_many(
-    connection: Connection,
-    table: Table,
-    keys: tuple[str, ...],
-    values: tuple[str, ...],
-    rows: Sequence[tuple[Any, ...]],
-) -> int:
-    """Overwrite `values` of the rows with these keys (values, then keys; each once); return how many there were."""
-    if not rows:
-        return 0
-    if connection.dialect.name != "sqlite":
-        return execute_many(connection, _updating(table, keys), (*values, *map(_key, keys)), rows)
-    columns, words = _columns(rows)
-    numbered = {name: f"given.column{number}" for number, name in enumerate((*values, *keys), 1)}
-    change = ", ".join(f"{name} = {numbered[name]}" for name in values)
-    which = " AND ".join(f"{table.name}.{name} = {numbered[name]}" for name in keys)
-    before = f"UPDATE {table.name} SET {change} FROM (VALUES "  # noqa: S608  # these are names of columns
-    return _in_blocks(connection, before, f") AS given WHERE {which}", columns, words, len(rows))
-
-
-@cache
-def _updating(table: Table, keys: tuple[str, ...]) -> Update:
-    which = (table.c[name] == bindparam(_key(name)) for name in keys)
-    return update(table).where(*which)
-
-
-def _key(name: str) -> str:
-    return f"its_{name}"
+        _in_blocks(connection, parts[1], parts[2], columns, words, len(rows))
+    else:
+        connection.exec_driver_sql(_with_words(text, words), list(zip(*columns, strict=True)))
 
 
 _BLOCKS = (256, 64, 16, 4, 1)
@@ -201,16 +173,15 @@ _PARTS_OF_AN_INSERT = re.compile(r"(INSERT INTO .* VALUES )\(\?(?:, \?)*\)(.*)",
 
 def _in_blocks(
     connection: Connection, before: str, after: str, columns: list[Iterable[Any]], words: tuple[str, ...], count: int
-) -> int:
-    """Run a statement that takes many rows, between `before` and `after`; return how many rows it touched."""
-    values, touched = chain.from_iterable(zip(*columns, strict=True)), 0
+) -> None:
+    """Run a statement that takes many rows, between `before` and `after`."""
+    values = chain.from_iterable(zip(*columns, strict=True))
     each = words.count(_BOUND)
     for size in _BLOCKS:
         for _ in range(count // size):
             block = tuple(islice(values, size * each))
-            touched += connection.exec_driver_sql(_block(before, words, after, size), block).rowcount
+            connection.exec_driver_sql(_block(before, words, after, size), block)
         count %= size
-    return touched
 
 
 @lru_cache(maxsize=256)

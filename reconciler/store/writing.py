@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, delete, false, literal_column, null, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, false, literal_column, null, or_, select, update
 
 from reconciler.core.decisions import LEAVERS
 from reconciler.core.model import KINDS, Kind, SourceId, TargetId
@@ -14,7 +15,7 @@ from reconciler.core.records import Link, Record, Verdict
 from reconciler.errors import StateError
 from reconciler.ports import Batch
 from reconciler.store import claiming, ledgers, logbook, waiting
-from reconciler.store.dialects import execute_many, given, in_turn, put_many, update_many
+from reconciler.store.dialects import execute_many, given, in_turn, put_many
 from reconciler.store.identifying import fenced_job, known_job, under_way
 from reconciler.store.rows import READ, WRITTEN, written
 from reconciler.store.rows import record as record_of
@@ -32,10 +33,10 @@ _HELD = select(_e.target_id, _e.row_id, _e.job_id, _e.source_id).select_from(
     )
 )
 _ROWS = given("row_ids", "integer")
-_HAVING = (
-    select(_e.row_id, _e.kind, _e.source_id, _e.target_id)
-    .select_from(in_turn(_ROWS, entries, _e.row_id == _ROWS.c.value))
-    .where(_e.target_id.is_not(None))
+_LINKED_OR_FORGOTTEN = (
+    select(_ROWS.c.value, _e.row_id, _e.kind, _e.source_id, _e.target_id)
+    .select_from(_ROWS.outerjoin(entries, _e.row_id == _ROWS.c.value))
+    .where(or_(_e.target_id.is_not(None), _e.row_id.is_(None)))
 )
 _RELEASE = update(entries).where(entries.c.row_id == bindparam("its_row")).values(target_ref=null(), target_id=null())
 _FORGET = delete(entries).where(*(entries.c[name] == bindparam(name) for name in _KEY))
@@ -56,7 +57,7 @@ _SETTLE = (
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What came of a batch: the row of each entry that was written, and the entries whose link was refused."""
+    """What came of a batch: the row of each entry that has a new one, and the entries whose link was refused."""
 
     row_ids: Mapping[Key, int]
     refused: Sequence[Key]
@@ -150,24 +151,23 @@ def _write_records(connection: Connection, job_id: int, target_ref: int, batch: 
     for key in refused:
         del last[key]
     _start_ledgers_anew(connection, job_id, [r for r in last.values() if r.kind == "group"])
-    if let_go := _let_go(connection, last.values()):
+    let_go, forgotten = _let_go(connection, last.values())
+    if let_go:
         waiting.let_go(connection, job_id, [account for _, _, account in let_go])
         passed_on = {(r.kind, r.link.target_id) for r in last.values() if r.link is not None}
         not_shown = [(source_id, account) for kind, source_id, account in let_go if (kind, account) not in passed_on]
         ledgers.doubt(connection, job_id, not_shown)
     execute_many(connection, _RELEASE, ("its_row",), [(row_id,) for row_id in released])
-    new = [r for r in last.values() if r.row_id is None]
-    known = [(*written(r, target_ref), r.row_id, job_id) for r in last.values() if r.row_id is not None]
-    if update_many(connection, entries, ("row_id", "job_id"), WRITTEN, known) != len(known):
-        # A row was forgotten since it was read: what is written now counts.
-        new = list(last.values())
-    put_many(
-        *(connection, entries, _KEY, WRITTEN),
-        [(job_id, r.kind, r.source_id, *written(r, target_ref)) for r in new],
-    )
-    row_ids = {key: record.row_id for key, record in last.items() if record.row_id is not None}
-    row_ids.update(_row_ids(connection, job_id, new))
-    return Committed(row_ids, tuple(refused))
+    known, new = [], []
+    for r in last.values():
+        row = (job_id, r.kind, r.source_id, *written(r, target_ref))
+        if r.row_id is None or r.row_id in forgotten:
+            new.append(row)
+        else:
+            known.append((r.row_id, *row))
+    put_many(connection, entries, ("row_id", *_KEY), WRITTEN, known, by=("row_id",))
+    put_many(connection, entries, _KEY, WRITTEN, new)
+    return Committed(_row_ids(connection, job_id, new), tuple(refused))
 
 
 def _settle_links(
@@ -255,25 +255,36 @@ def _start_ledgers_anew(connection: Connection, job_id: int, groups: Sequence[Re
     )
 
 
-def _let_go(connection: Connection, records: Iterable[Record]) -> list[tuple[Kind, SourceId, TargetId]]:
-    """Return whose accounts these are, and which, that these records have no more when they are written."""
+def _let_go(
+    connection: Connection, records: Iterable[Record]
+) -> tuple[list[tuple[Kind, SourceId, TargetId]], set[int]]:
+    """Return whose accounts these are, and which, that these records have no more when they are written.
+
+    Return also the rows that were forgotten since they were read.
+    """
     now = {r.row_id: r.link.target_id if r.link is not None else None for r in records if r.row_id is not None}
-    rows = connection.execute(_HAVING, {"row_ids": list(now)}).all() if now else []
-    return [(kind, source_id, account) for row_id, kind, source_id, account in rows if now[row_id] != account]
+    let_go, forgotten = [], set()
+    rows = connection.execute(_LINKED_OR_FORGOTTEN, {"row_ids": list(now)}).all() if now else []
+    for number, row_id, kind, source_id, target_id in rows:
+        if row_id is None:
+            forgotten.add(number)
+        elif now[row_id] != target_id:
+            let_go.append((kind, source_id, target_id))
+    return let_go, forgotten
 
 
-def _row_ids(connection: Connection, job_id: int, records: Iterable[Record]) -> dict[Key, int]:
+def _row_ids(connection: Connection, job_id: int, rows: Iterable[tuple[Any, ...]]) -> dict[Key, int]:
     ids: defaultdict[Kind, list[SourceId]] = defaultdict(list)
-    for record in records:
-        ids[record.kind].append(record.source_id)
+    for _, kind, source_id, *_ in rows:
+        ids[kind].append(source_id)
     c = entries.c
     found: dict[Key, int] = {}
     for kind, source_ids in ids.items():
-        rows = connection.execute(
+        numbered = connection.execute(
             select(c.source_id, c.row_id).select_from(
                 in_turn(_GIVEN, entries, and_(c.job_id == job_id, c.kind == kind, c.source_id == _GIVEN.c.value))
             ),
             {"given": source_ids},
         ).all()
-        found.update({(kind, source_id): row_id for source_id, row_id in rows})
+        found.update({(kind, source_id): row_id for source_id, row_id in numbered})
     return found
