@@ -95,16 +95,26 @@ class Owners:
 
     def first(self, name: Hashable, id_: SourceId) -> SourceId:
         """Let an id speak for a name for which nobody does; return who does then."""
-        other = self.get(name)
+        digest = hash(name) or 1
+        number, slot = self._find(digest)
+        other = self._id_at(self._tables[number][slot + 1])
         if other is not None:
             return other
-        self.put(name, id_)
+        self._put(digest, number, slot, id_)
         return id_
 
     def put(self, name: Hashable, id_: SourceId) -> None:
         """Let an id speak for a name, whoever did before."""
         digest = hash(name) or 1
-        number, slot = self._find(digest)
+        self._put(digest, *self._find(digest), id_)
+
+    def drop(self, name: Hashable) -> None:
+        """Let nobody speak for a name."""
+        number, slot = self._find(hash(name) or 1)
+        if self._tables[number][slot]:
+            self._tables[number][slot + 1] = 0
+
+    def _put(self, digest: int, number: int, slot: int, id_: SourceId) -> None:
         if not self._counts[number]:
             self._tables[number] = _EMPTY_PAIRS[:]
         table, text = self._tables[number], id_.encode(errors="surrogatepass")
@@ -115,12 +125,6 @@ class Owners:
             self._counts[number] += 1
             if self._counts[number] * 6 > len(table) * 2:
                 self._tables[number] = _doubled_pairs(table)
-
-    def drop(self, name: Hashable) -> None:
-        """Let nobody speak for a name."""
-        number, slot = self._find(hash(name) or 1)
-        if self._tables[number][slot]:
-            self._tables[number][slot + 1] = 0
 
     def _find(self, digest: int) -> tuple[int, int]:
         """Return the table and the slot that a hash is in, or would be."""
