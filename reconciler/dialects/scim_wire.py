@@ -26,7 +26,7 @@ _WRITING = {"Accept": _ACCEPT, "Content-Type": "application/scim+json"}
 class Wire:
     """One SCIM base URL, spoken to through one client."""
 
-    __slots__ = ("_base", "_flags", "_hints", "_who", "client", "entries_max", "timeout_seconds")
+    __slots__ = ("_base", "_endpoints", "_flags", "_hints", "_who", "client", "entries_max", "timeout_seconds")
 
     def __init__(
         self,
@@ -45,14 +45,16 @@ class Wire:
         """
         base, _, flags = url.partition("?")
         self._base, self._flags = base.rstrip("/"), flags
+        self._endpoints = {kind: self.at(path) for kind, path in ENDPOINTS.items()}
         self._hints, self._who = hints, who
         self.client = client
         self.timeout_seconds, self.entries_max = timeout_seconds, entries_max
 
     def url(self, kind: Kind, target_id: str | None = None, query: str = "") -> str:
         """Return the encoded URL of an endpoint or of one resource; `query` is encoded already."""
-        path = ENDPOINTS[kind] if target_id is None else f"{ENDPOINTS[kind]}/{quote(target_id, safe='')}"
-        return self.at(path, query)
+        if target_id is None:
+            return self.at(ENDPOINTS[kind], query) if query else self._endpoints[kind]
+        return self.at(f"{ENDPOINTS[kind]}/{quote(target_id, safe='')}", query)
 
     def at(self, path: str, query: str = "") -> str:
         parts = "&".join(part for part in (query, self._flags) if part)

@@ -307,9 +307,9 @@ class SqlStore:
 
     async def commit(self, job_id: int, epoch: int, batch: Batch) -> Sequence[tuple[Kind, SourceId]]:
         committed = await self._do(writing.commit, job_id, epoch, batch)
-        for record in batch.records:
+        for record in batch.records if committed.row_ids else ():
             # Only now: had the commit failed, the numbers would name no rows.
-            record.row_id = committed.row_ids.get((record.kind, record.source_id), record.row_id)
+            record.row_id = committed.row_ids.get(record.key, record.row_id)
         return committed.refused
 
     # --- what waits ----------------------------------------------------------------------------------------------
