@@ -14,7 +14,7 @@ from reconciler.runtime.asking import Asking, Question
 from reconciler.runtime.course import SHOWN_WITHIN_SECONDS
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.taken_names import LIVING
-from reconciler.runtime.turns import EntryOf, Making
+from reconciler.runtime.turns import Key, Making, Way
 
 Answers = Mapping[SourceId, tuple[Account, ...] | Failed]
 
@@ -33,10 +33,11 @@ class Elsewhere:
         clock: Clock,
         making: Making,
     ) -> None:
-        self._job, self._job_id, self._source, self._store = job, job_id, source, store
+        self._job, self._job_id, self._store = job, job_id, store
         self._target, self._journal, self._clock, self._making = target, journal, clock, making
-        self._being_made: list[EntryOf] = []
-        self._not_shown: set[tuple[Kind, SourceId]] = set()
+        self._way: Way = (source, target.identity)
+        self._being_made: list[Key] = []
+        self._not_shown: set[Key] = set()
         """Whose account another job has, and the target does not show."""
 
     async def known(self, asking: Asking, kind: Kind, questions: Sequence[Question], answers: Answers) -> Answers:
@@ -70,24 +71,22 @@ class Elsewhere:
         That job may have begun after the target was asked. The next cycle looks at them again.
         """
         creates = [operation for operation in positives if operation.word == "create"]
-        elsewhere: set[int] = set()
-        for operation in creates:
-            entry = (self._source, self._target.identity, operation.record.kind, operation.record.source_id)
-            if self._making.begin(entry, self._job):
-                self._being_made.append(entry)
-            else:
-                elsewhere.add(id(operation))
-        for kind in {operation.record.kind: None for operation in creates}:
-            ids = [operation.record.source_id for operation in creates if operation.record.kind == kind]
+        keys = [operation.record.key for operation in creates]
+        elsewhere = self._making.begin(self._way, keys, self._job)
+        self._being_made += [key for key in keys if key not in elsewhere]
+        for kind in {kind: None for kind, _ in keys}:
+            ids = [source_id for its, source_id in keys if its == kind]
             linked = await self._still_linked(kind, await self._store.linked_elsewhere(self._job_id, kind, ids))
-            elsewhere |= {id(o) for o in creates if o.record.kind == kind and o.record.source_id in linked}
-        for operation in creates if elsewhere else ():
-            if id(operation) in elsewhere:
+            elsewhere |= {(kind, source_id) for source_id in linked}
+        if not elsewhere:
+            return list(positives)
+        for operation in creates:
+            if operation.record.key in elsewhere:
                 why = f"{operation.why}; another job of the app makes the account"
                 decision = Leave(why, "OwnedByOtherJob", operation.verdict)
                 self._journal.counts["skip"] += 1
                 await self._journal.entry(settling.left(operation.record, decision, None, self._clock.now()))
-        return [operation for operation in positives if id(operation) not in elsewhere]
+        return [o for o in positives if o.word != "create" or o.record.key not in elsewhere]
 
     async def _still_linked(self, kind: Kind, linked: Mapping[SourceId, TargetId]) -> Mapping[SourceId, TargetId]:
         """Return the links without those that another job has of a leaver to an account that is not there any more.
@@ -110,5 +109,5 @@ class Elsewhere:
 
     def end(self) -> None:
         """Let other jobs make accounts again: what became of those of this cycle is written down."""
-        self._making.end(self._being_made)
+        self._making.end(self._way, self._being_made)
         self._being_made = []

@@ -12,8 +12,8 @@ from reconciler.ports import JobState
 from reconciler.runtime.claims import Claimed
 
 Key = tuple[Kind, SourceId]
-EntryOf = tuple[Identity, Identity, Kind, SourceId]
-"""An entry of a source for a target, whichever job brings it there."""
+Way = tuple[Identity, Identity]
+"""From a source to a target, whichever job goes it."""
 
 
 class Hand:
@@ -125,16 +125,18 @@ class Making:
     __slots__ = ("_jobs",)
 
     def __init__(self) -> None:
-        self._jobs: dict[EntryOf, str] = {}
+        self._jobs: dict[Way, dict[Key, str]] = {}
 
-    def begin(self, entry: EntryOf, job: str) -> bool:
-        """Return whether this job may make the account; it keeps others from it until `end`."""
-        return self._jobs.setdefault(entry, job) == job
+    def begin(self, way: Way, entries: Iterable[Key], job: str) -> set[Key]:
+        """Return whose accounts another job makes; from making those of the rest it keeps the others until `end`."""
+        jobs = self._jobs.setdefault(way, {})
+        return {entry for entry in entries if jobs.setdefault(entry, job) != job}
 
-    def end(self, entries: Iterable[EntryOf]) -> None:
+    def end(self, way: Way, entries: Iterable[Key]) -> None:
         """Hear that what became of these is written down."""
+        jobs = self._jobs.get(way, {})
         for entry in entries:
-            self._jobs.pop(entry, None)
+            jobs.pop(entry, None)
 
 
 class Turns:
