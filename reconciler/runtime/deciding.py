@@ -123,8 +123,9 @@ class Deciding:
         last: bool,
     ) -> None:
         candidates = []
-        untold = await self.recovering.recover(rules, [record for _, record, _, _ in entries], afresh=afresh)
-        looks = await self.recovering.look(rules, [record for _, record, _, _ in entries])
+        records = [record for _, record, _, _ in entries]
+        untold = await self.recovering.recover(rules, records, afresh=afresh)
+        looks = await self.recovering.look(rules, records)
         for entry, record, memberships, fingerprint in entries:
             standing, until = judge(entry, rules.scope, groups, memberships), None
             if (leave_date := rules.leave_date) is not None:
