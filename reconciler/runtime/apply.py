@@ -75,9 +75,14 @@ class Applier:
 
     async def perform(self, operation: Operation) -> None:
         """Send one operation and write down what became of it. Nothing is created once questions are not answered."""
-        with self._hand.holding([operation.record.key]) as left_alone:
-            if not left_alone:
-                await self._perform_in_turn(operation)
+        keys = (operation.record.key,)
+        if self._hand.leaves_alone(*keys):
+            return
+        self._hand.take(keys)
+        try:
+            await self._perform_in_turn(operation)
+        finally:
+            self._hand.put_down(keys)
 
     async def not_done(self, operation: Operation) -> None:
         """Take back that it was attempted: an account that is found later is none that we have made.
