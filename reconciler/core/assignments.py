@@ -7,7 +7,8 @@ did not show. Nobody is judged out because of either. Who is entitled by another
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from reconciler.core.conditions import CompiledCondition, MemberLookup, compile_condition
 from reconciler.core.given import NOTHING_GIVEN, Given, GivenRules, Reaching
@@ -31,8 +32,7 @@ LOGIN_ATTRIBUTES = ("userPrincipalName", "userName", "mail")
 """Where an assigned user's name is looked for, beside the source id. Letter case does not matter."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entitled:
+class Entitled(NamedTuple):
     """Takes part. `through` says by which rule: "group APP-Phone", "assigned directly", "scope all", "role agent"."""
 
     through: str
@@ -252,7 +252,7 @@ class Assignments:
             otherwise = (
                 Entitled(through, tuple(roles)) if roles else self._conditionally(through, attributes, member_of)
             )
-            return replace(otherwise, roles_unknown=roles_unknown) if roles_unknown else otherwise
+            return otherwise._replace(roles_unknown=roles_unknown) if roles_unknown else otherwise
         if unknown or more_given:
             return EntitlementUnknown(_memberships_unknown(unknown) if unknown else more_given)
         excluded = self._excluded(attributes, source_id, member_of)

@@ -108,8 +108,7 @@ class Reject:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """The target must be asked whether it has an account for this entry."""
 
     match: tuple[tuple[str, str], ...]

@@ -105,8 +105,7 @@ class Account(NamedTuple):
     resource: Resource
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(NamedTuple):
     """The target did it. `account` is what it answered, None where it answered nothing to learn from."""
 
     account: Account | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from reconciler.core.assignments import (
     Assignments,
@@ -36,8 +37,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class InScope:
+class InScope(NamedTuple):
     """Takes part, through what and as what."""
 
     through: str
