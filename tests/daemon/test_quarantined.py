@@ -59,7 +59,7 @@ async def test_a_job_that_is_in_quarantine_for_stop_after_stops_with_one_mail_un
             (28.0, "job_stopped"),
         ]
         said = await status(office)
-        assert said.splitlines()[1].startswith("app: stopped")
+        assert said.splitlines()[0].startswith("app: stopped")
         assert "after long in quarantine; `reconciler restart app`" in said
 
         began, asked = len(office.began), len(server.requests)
