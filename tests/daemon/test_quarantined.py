@@ -74,7 +74,7 @@ async def test_a_job_that_is_in_quarantine_for_stop_after_stops_with_one_mail_un
         assert isinstance(restarted, Restarted)
         await office.until(40.6 * DAY)
         assert len(server.users) == 3
-        assert (await status(office)).startswith("\napp: next cycle in ")
+        assert (await status(office)).startswith("app: next cycle in ")
         assert (await mails(office))[-1] == (40.0, "quarantine_left")
 
 

@@ -19,6 +19,8 @@ BASE = "DC=example,DC=test"
 PEOPLE, GROUPS, LEFT = (f"OU={ou},{BASE}" for ou in ("People", "Groups", "Left"))
 ADMIN, ADMIN_PASSWORD = "Administrator@example.test", "Passw0rd-of-tests"
 READER, READER_PASSWORD = "reader@example.test", "Passw0rd-of-readers"
+_RUN_SECONDS_MAX = 3600
+"""Whoever is killed leaves it running, and it takes a port that is always the same."""
 _START_SECONDS_MAX = 60.0
 _POLL_SECONDS = 0.05
 _FREE_OF_PASSWORD = 32
@@ -95,7 +97,10 @@ class Samba:
         """Return when the server answers."""
         with (self.directory / "out").open("ab") as out:
             self._process = subprocess.Popen(
-                ["samba", "-F", "-s", str(self.directory / "etc" / "smb.conf"), "--debug-stdout", "-d1"],
+                [
+                    *("samba", "-F", "-s", str(self.directory / "etc" / "smb.conf"), "--debug-stdout", "-d1"),
+                    f"--maximum-runtime={_RUN_SECONDS_MAX}",
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
