@@ -75,14 +75,9 @@ class Applier:
 
     async def perform(self, operation: Operation) -> None:
         """Send one operation and write down what became of it. Nothing is created once questions are not answered."""
-        keys = (operation.record.key,)
-        if self._hand.leaves_alone(*keys):
-            return
-        self._hand.take(keys)
-        try:
-            await self._perform_in_turn(operation)
-        finally:
-            self._hand.put_down(keys)
+        with self._hand.holding([operation.record.key]) as left_alone:
+            if not left_alone:
+                await self._perform_in_turn(operation)
 
     async def not_done(self, operation: Operation) -> None:
         """Take back that it was attempted: an account that is found later is none that we have made.
