@@ -78,7 +78,8 @@ def plan(job: str, config: Path, full: bool, as_json: bool) -> None:
                 report = await run_cycle(going_by, world, full=full, observer=observe)
                 groups = await _groups_changed(world.store, job, report.started_at)
                 for group, added, removed in _rehearsed(world.target):
-                    tell(_membership(groups[group], group, added, removed))
+                    # of a group at which the target went away nothing is in the log
+                    tell(_membership(groups.get(group, ("", group)), group, added, removed))
                 return report
 
     report = in_house(config, work, scratch=True)

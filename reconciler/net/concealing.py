@@ -11,7 +11,7 @@ _CREDENTIAL_BYTES_MIN = 6
 
 def without_credential(outcome: Response | Failed, signed: str | None) -> Response | Failed:
     """Return a refusal without the credential that was sent: some say which token it is that they do not take."""
-    if isinstance(outcome, Failed) or not signed or 200 <= outcome.status < 300:
+    if isinstance(outcome, Failed) or not signed:
         return outcome
     return refused_without(outcome, signed.rpartition(" ")[2])
 
