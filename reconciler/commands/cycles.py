@@ -163,7 +163,8 @@ def _membership(named: tuple[str, str], group: str, added: tuple[str, ...], remo
 
 
 def _plan_text(line: dict[str, Any]) -> str:
-    who = f"{line['kind']} {plain(line['name'])} ({plain(line['id'])})"
+    key = f" ({plain(line['id'])})" if line["id"] else ""
+    who = f"{line['kind']} {plain(line['name'])}{key}"
     if line["operation"] == "members":
         return f"members  {who}: {len(line['added'])} added, {len(line['removed'])} removed"
     held = "  HELD" if line["held"] else ""

@@ -197,6 +197,21 @@ async def test_a_plan_is_lines_of_operations_and_a_summary(company: Company, she
     assert not list(company.directory.glob("state.db*")), "a plan leaves no state behind"
 
 
+async def test_a_plan_names_a_group_by_its_target_id_where_the_target_goes_away_at_it(
+    company: Company, shell: Shell, server: ScimServer
+) -> None:
+    company.tables = GROUPS + 'members = "exact"\n'
+    company.group("team", ["ann", "bob"])
+    await company.cycle()
+    company.group("team", ["ann", "bob", "cleo"])
+    company.write()
+    server.script.on("GET", "/Groups/", then=Unauthorized(), times=FOR_EVER)
+    ran = await shell("plan", "app")
+    assert ran.code == 4
+    (group,) = server.groups
+    assert f"members  group {group}: 1 added, 0 removed\n" in ran.out
+
+
 async def test_a_plan_changes_nothing_that_is_remembered(company: Company, shell: Shell, server: ScimServer) -> None:
     await company.cycle()
     company.users["ann"]["jobTitle"] = "Manager"
