@@ -48,6 +48,7 @@ class Cycles:
             # the other jobs go on, whatever mistake of ours brought this one down
             problem = "a mistake in reconciler brought the cycle down; its log has the traceback"
             self._log.exception("cycle.crashed", job=name)
+        run.over = True
         if report is not None:
             self._tell(report)
         if run.stopped_by:

@@ -48,6 +48,8 @@ class Run:
     stop: anyio.Event = field(default_factory=anyio.Event)
     """Ends it between two requests."""
     stopped_by: str = ""
+    over: bool = False
+    """What came of it is told; only when the job is due again is yet to be written down."""
     following: Following | None = None
 
 

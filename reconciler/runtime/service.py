@@ -175,7 +175,7 @@ class Service:
         return ticket
 
     def cut_short(self, name: str, *, by: str) -> int | None:
-        """End the job's running cycle before its time; return its number, None where none runs.
+        """End the job's running cycle before its time; return its number, None where none runs any more.
 
         What was to follow it at once does not.
         """
@@ -183,7 +183,7 @@ class Service:
         if following is not None:
             self.events.tell("cycle.dropped", name, run=following.number, by=by)
         run = self._running.get(name)
-        if run is None:
+        if run is None or run.over:
             return None
         if not run.stopped_by:
             run.stopped_by = by

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -352,6 +353,32 @@ async def test_a_stop_comes_between_two_requests(company: Company, server: ScimS
             assert len(await office.store.list_links("app", None)) == 24
             desk_of(office, service).trigger("app", full=False, by="ann")
         assert len(server.users) == 43
+
+
+class AskedMeanwhile(FailingStore):
+    """A state that is asked for something else by somebody, before it keeps when a job is due."""
+
+    meanwhile: Callable[[], object] | None = None
+    answered: object = None
+
+    async def set_next_due(self, job: str, at: float | None) -> None:
+        if self.meanwhile is not None:
+            self.answered = self.meanwhile()
+        await super().set_next_due(job, at)
+
+
+@pytest.mark.looptime
+async def test_a_cycle_that_has_ended_is_not_stopped_while_the_next_one_is_written_down(company: Company) -> None:
+    async with opened(company, AskedMeanwhile) as office:
+        assert isinstance(office.store, AskedMeanwhile)
+        async with office.open_for(1) as service:
+            desk = desk_of(office, service)
+            office.store.meanwhile = lambda: desk.stop("app", by="bob")
+            office.store.answered = "nothing yet"
+        assert office.store.answered is None
+        ended = service.ended("app")
+        assert ended is not None and ended.report is not None
+        assert (ended.problem, ended.report.state) == ("", "active")
 
 
 async def until_told(listener: object, name: str) -> Event:
