@@ -236,9 +236,9 @@ class Simulation:
             await hands.resume(self, job)
         await self._idle()
         await self.let_everybody_back()
+        await self._idle()  # a cycle that asked who is out before that goes by what it was told
         self.watch.perhaps_out.clear()
         self.watch.mark()
-        await self._idle()
 
     async def _idle(self) -> None:
         for job in self.jobs:
