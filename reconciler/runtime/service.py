@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -277,18 +278,20 @@ class Service:
     def _start(self, plan: Plan, asked: Asked) -> Ticket:
         name = plan.job.name
         self._ticks.cancel(name)  # what was armed is this cycle, before its time
-        self._due.pop(name, None)
+        due = self._due.pop(name, -math.inf)
         self.announcements.missed(name)  # this cycle sees it
         run = self._running[name] = Run(
             asked.number, self._clock.now(), full=asked.full, by=asked.by, occasion=asked.occasion
         )
-        self._tasks.start_soon(self._run_job, self._jobs, plan, run)
+        self._tasks.start_soon(self._run_job, self._jobs, plan, run, due)
         return Ticket(name, asked.number, queued=False)
 
-    async def _run_job(self, jobs: Jobs, plan: Plan, run: Run) -> None:
+    async def _run_job(self, jobs: Jobs, plan: Plan, run: Run, due: float) -> None:
         """Run one cycle under the configuration that was in force when it began, and arm the next one."""
         name = plan.job.name
         try:
+            if due > run.began:
+                await self._keep_due(name, run.began)  # who is killed in it finds the job overdue at the next start
             before = await self._standing(name)
             ended = await self._cycles.run(jobs, plan, run)
             self._wake_postman()
@@ -333,7 +336,7 @@ class Service:
         if plan is None or not plan.job.enabled:
             return
         now = self._clock.now()
-        at = quarantine.next_turn(standing, terms_of(plan), began, now)
+        at = now if name in self._again else quarantine.next_turn(standing, terms_of(plan), began, now)
         await self._keep_due(name, at)
         if not self._stopping and runs_by_itself(standing):
             self._arm(name, at)

@@ -65,6 +65,23 @@ async def test_who_is_overdue_runs_at_start_and_who_is_not_waits(
         assert office.began[0] == ("app", first)
 
 
+@pytest.mark.looptime
+@pytest.mark.parametrize("asked", ["once", "twice"])
+async def test_who_is_cut_off_in_a_cycle_before_its_time_is_overdue_at_the_next_start(
+    asked: str, company: Company
+) -> None:
+    async with opened(company) as office:
+        async with office.open_for(11, drain_seconds=70 if asked == "twice" else 0) as service:
+            await office.until(10)
+            office.takes_seconds["app"] = 120.0
+            service.begin_now("app", full=False, by="ann")
+            if asked == "twice":
+                service.begin_now("app", full=False, by="bob")
+        due = await office.store.next_due("app")
+        assert due is not None
+        assert due <= office.clock.now()
+
+
 class Adjusted(LoopClock):
     """A clock that somebody sets."""
 
