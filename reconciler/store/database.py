@@ -9,11 +9,13 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool, PoolProxiedConnection
+from sqlalchemy.util import LRUCache
 
 from reconciler.errors import StateError
 from reconciler.store.locking import Writer, lock_file, lock_server
@@ -24,6 +26,8 @@ BUSY_SECONDS = 10.0
 CACHE_KIB = 16 * 1024
 CHECKPOINT_PAGES = 16 * 1024
 """How much is written before the file itself is brought up to date: a batch touches most pages of an index again."""
+_dialects: dict[str, Dialect] = {}
+_compiled: LRUCache[Any, Any] = LRUCache(1000)
 
 
 @dataclass(slots=True)
@@ -151,7 +155,7 @@ def _open_writing(path: Path, writer: Writer, revisions: Revisions) -> Database:
         with sentences(place):
             if not path.exists():
                 _create(path)
-            connection = _engine(lambda: _connect(path, "rw"), "BEGIN IMMEDIATE").connect()
+            connection = _connection(lambda: _connect(path, "rw"), "BEGIN IMMEDIATE")
     except BaseException:
         os.close(lock)
         raise
@@ -175,7 +179,7 @@ def _open_reading(path: Path, revisions: Revisions) -> Database:
     with sentences(place):
         if not path.exists():
             raise no_state_yet(place)
-        connection = _engine(lambda: _connect(path, "ro"), "BEGIN").connect()
+        connection = _connection(lambda: _connect(path, "ro"), "BEGIN")
     database = Database(place, connection)
     with _closed_on_error(database), sentences(place), connection.begin():
         check_revision(current_revision(connection, place), revisions, place, may_migrate=False)
@@ -184,9 +188,9 @@ def _open_reading(path: Path, revisions: Revisions) -> Database:
 
 def _open_memory(revisions: Revisions) -> Database:
     """Open a state that nobody else sees and that ends with its store: for trials."""
-    connection = _engine(
+    connection = _connection(
         lambda: sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False), "BEGIN IMMEDIATE"
-    ).connect()
+    )
     _migrate_sqlite(connection, revisions, "memory")
     _pragma(connection, "foreign_keys = ON")
     return Database("memory", connection)
@@ -225,18 +229,23 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     )
 
 
-def _engine(connect: Callable[[], sqlite3.Connection], begin: str) -> Engine:
+def _connection(connect: Callable[[], sqlite3.Connection], begin: str) -> Connection:
     engine = create_engine("sqlite://", creator=connect, poolclass=NullPool, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
-    def settings(connection: sqlite3.Connection, _: object) -> None:
+    def settings(connection: sqlite3.Connection, entry: ConnectionPoolEntry) -> None:
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        entry.info["begin"] = begin
 
-    @event.listens_for(engine, "begin")
-    def begins(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+    connection = _compiling_once(engine, "sqlite")
+    connection.dialect.do_begin = _begin  # type: ignore[method-assign]  # because a listener costs as much as a statement
+    return connection
 
-    return engine
+
+def _begin(dbapi_connection: PoolProxiedConnection) -> None:
+    driver = dbapi_connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    driver.execute(dbapi_connection.info["begin"])
 
 
 def _pragma(connection: Connection, pragma: str) -> None:
@@ -260,7 +269,7 @@ def _open_server(url: URL, writer: Writer | None, revisions: Revisions) -> Datab
         url.set(drivername="postgresql+psycopg"), poolclass=NullPool, hide_parameters=True, paramstyle="format"
     )
     with sentences(place):
-        connection = engine.connect()
+        connection = _compiling_once(engine, place)
     database = Database(place, connection)
     with _closed_on_error(database), sentences(place):
         if writer is not None:
@@ -275,6 +284,19 @@ def _open_server(url: URL, writer: Writer | None, revisions: Revisions) -> Datab
             with connection.begin():
                 connection.exec_driver_sql("SET default_transaction_read_only = on")
     return database
+
+
+# --- both --------------------------------------------------------------------------------------------------------
+
+
+def _compiling_once(engine: Engine, server: str) -> Connection:
+    """Connect so that a statement is compiled once for all that is opened at a server in this process.
+
+    SQLAlchemy compiles for a dialect, and makes one for each engine.
+    """
+    connection = engine.connect()
+    engine.dialect = connection.dialect = _dialects.setdefault(server, connection.dialect)
+    return connection.execution_options(compiled_cache=_compiled)
 
 
 @contextmanager

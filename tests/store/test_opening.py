@@ -12,9 +12,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
+from sqlalchemy import Engine, event
+from sqlalchemy.engine.interfaces import CacheStats
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from reconciler.errors import StateError, StateLocked
 from reconciler.ports import Batch, GroupMembers
@@ -399,3 +403,26 @@ if may_mount():
             assert "the disk is full; nothing of this step was written. Make room" in said
             enlarge(disk, "9m")
             assert await whats_there(disk / "state.db") == written
+
+
+# --- what opening costs ------------------------------------------------------------------------------------------
+
+
+async def test_the_statements_of_a_state_are_compiled_once_in_a_process_however_many_are_opened(tmp_path: Path) -> None:
+    found: list[CacheStats] = []
+
+    def note(*told: Any) -> None:
+        if isinstance(compiled := told[4].compiled, SQLCompiler) and compiled.cache_key is not None:
+            found.append(told[4].cache_hit)
+
+    first, second = tmp_path / "first.db", tmp_path / "second.db"
+    for path in (first, second):
+        await (await opened(path)).close()  # the tables are made by statements of the migration's own
+    await with_ann(first)
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        await with_ann(second)
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    assert len(found) > 5
+    assert set(found) == {CacheStats.CACHE_HIT}
