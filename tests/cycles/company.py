@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import anyio
@@ -28,6 +27,7 @@ from reconciler.runtime.overdue import OverdueList, overdue_list
 from reconciler.runtime.provisioned import Provisioned
 from reconciler.runtime.report import CycleReport
 from reconciler.wiring.house import House
+from tests import states
 from tests.cycles.calendar import Calendar, NoLuck
 
 ATTRIBUTES = """
@@ -42,9 +42,6 @@ GROUPS = """
 [jobs.app.groups]
 attributes = [ { to = "displayName", from = "displayName", match = 1 }, { to = "members", from = "members" } ]
 """
-
-
-_NEW_STATES: list[bytes] = []
 
 
 class Address(Protocol):
@@ -167,14 +164,8 @@ allow_empty = {self.allow_empty}
 
     @asynccontextmanager
     async def staying_open(self) -> AsyncIterator[None]:
-        """Keep the state open, as a daemon does, for tests of many cycles that are not about opening it.
-
-        It begins as a copy of one that was made before: making its tables takes as long as four cycles.
-        """
-        state = self.directory / "state.db"
-        if not state.exists():
-            state.touch(mode=0o600)
-            state.write_bytes(await _new_state())
+        """Keep the state open, as a daemon does, for tests of many cycles that are not about opening it."""
+        self._begin()
         async with wiring.open_house(config.load(self.configure()), write=True) as house:
             self._house = house
             try:
@@ -184,12 +175,18 @@ allow_empty = {self.allow_empty}
 
     @asynccontextmanager
     async def opened(self, loaded: Config, *, write: bool, scratch: bool = False) -> AsyncIterator[House]:
-        """Open the state as a fresh process would, unless it stays open."""
+        """Open the state as a fresh process would, unless it stays open. It begins as a copy of a new one."""
         if self._house is not None and not scratch:
             yield replace(self._house, config=loaded, lanes=Lanes())
             return
+        if write and not scratch:
+            self._begin()
         async with wiring.open_house(loaded, write=write, scratch=scratch) as house:
             yield house
+
+    def _begin(self) -> None:
+        if self.state_url == "sqlite:///state.db":
+            states.begin(self.directory / "state.db")
 
     def _load(self, path: Path) -> Config:
         """Read the configuration; while the state stays open only when it is another one."""
@@ -300,18 +297,6 @@ allow_empty = {self.allow_empty}
             replace(opened, clock=self.clock, dice=self._dice).world("app", rehearse=True) as world,
         ):
             return await run_cycle(opened.plan("app"), world, full=full, observer=observe), seen
-
-
-async def _new_state() -> bytes:
-    """Return a state as its first opening makes it."""
-    if not _NEW_STATES:
-        with TemporaryDirectory() as directory:
-            place = Path(directory)
-            (place / "config.toml").write_text('[state]\nurl = "sqlite:///state.db"\n', "utf-8")
-            async with wiring.open_house(config.load(place / "config.toml"), write=True):
-                pass
-            _NEW_STATES.append((place / "state.db").read_bytes())
-    return _NEW_STATES[0]
 
 
 def done(report: CycleReport) -> Mapping[str, int]:

@@ -8,7 +8,6 @@ import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -19,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from reconciler.store.database import Database, open_database, sentences
 from reconciler.store.locking import Writer
 from reconciler.store.sql import SqlStore
+from tests import states
 from tests.sim.life import Killed, Life, chance
 from tests.sim.story import Story
 
@@ -43,11 +43,8 @@ class Disk:
 
     def open(self, life: Life, now: float) -> SqlStore:
         """Open the state for one life. Raises StateError."""
-        if not self.path.exists():
-            shutil.copyfile(_empty_state(), self.path)
-            self.path.chmod(0o600)
+        states.begin(self.path)
         database = open_database(f"sqlite:///{self.path}", Writer(1, "simulation", now))
-        _share_compiled(database.connection)
         return SqlStore(_Watched(database.place, database.connection, database.lock, life, self), _InLoop())
 
     def before(self, life: Life) -> str | None:
@@ -97,18 +94,6 @@ class _Watched(Database):
         self._disk.at_commit(self._life, written=True)
 
 
-_first: list[Connection] = []
-
-
-def _share_compiled(connection: Connection) -> None:
-    """Let all states of this process share the statements that SQLAlchemy compiled: it does so for each engine anew."""
-    _first.append(connection)
-    del _first[1:]
-    engine, first = connection.engine, _first[0].engine
-    engine.dialect = connection.dialect = first.dialect
-    engine._compiled_cache = first._compiled_cache
-
-
 def _refused(name: str) -> DBAPIError:
     error = sqlite3.OperationalError("refused")
     error.sqlite_errorname = name
@@ -123,14 +108,6 @@ class _InLoop(Executor):
 
     def shutdown(self, *_: Any, **__: Any) -> None:
         """Nothing runs."""
-
-
-@cache
-def _empty_state() -> Path:
-    """Return a state in which nothing is: to make its tables takes longer than many simulations."""
-    path = directory() / "empty.db"
-    open_database(f"sqlite:///{path}", Writer(1, "simulation", 0.0)).close()
-    return path
 
 
 def directory() -> Path:

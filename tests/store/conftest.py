@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from reconciler.store.sql import SqlStore
+from tests import states
 from tests.store.scenes import Work, open_work
 from tests.store.servers import emptied, running_postgresql, why_no_postgresql
 
@@ -24,8 +25,9 @@ def postgresql() -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", "sqlite inline", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Where the state is; with PostgreSQL the tables are dropped first."""
+    """Where the state is, in which nothing is yet; with PostgreSQL the tables are dropped first."""
     if request.param != "postgresql":
+        states.begin(tmp_path / "state.db")
         return f"sqlite:///{tmp_path}/state.db"
     url = str(request.getfixturevalue("postgresql"))
     emptied(url)

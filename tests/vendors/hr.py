@@ -18,6 +18,7 @@ from reconciler.runtime.cycle import run_cycle
 from reconciler.runtime.ondemand import provision
 from reconciler.runtime.provisioned import Provisioned
 from reconciler.runtime.report import CycleReport
+from tests import states
 from tests.cycles.calendar import Calendar, NoLuck
 from tests.servers.graph import CLIENT_ID, SECRET, TENANT, GraphServer
 
@@ -119,8 +120,9 @@ full_interval = "1000d"
         return path
 
     async def cycle(self, *, full: bool = False) -> CycleReport:
-        """Run one cycle as a fresh process would."""
+        """Run one cycle as a fresh process would; the state begins as a copy of a new one."""
         loaded = config.load(self.configure())
+        states.begin(self.directory / "state.db")
         async with wiring.open_house(loaded, write=True) as opened:
             house = replace(opened, clock=self.clock, dice=self.dice)
             async with house.world("entra") as world:
