@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, Select, and_, bindparam, delete, or_, select, tuple_, update
+from sqlalchemy import Connection, Select, and_, bindparam, delete, null, or_, select, tuple_, update
 
 from reconciler.core.levelling import spoken
 from reconciler.core.model import Identity, Kind, SourceId
@@ -15,6 +15,15 @@ from reconciler.store.rows import READ, record
 from reconciler.store.tables import entries, identities, jobs, spoken_of, taken_out
 
 Key = tuple[Kind, SourceId]
+
+_e, _s = entries.c, spoken_of.c
+_OF_JOB = select(_s.kind, _s.source_id).where(_s.job_id == bindparam("its_job"))
+_LOOK_AGAIN = (
+    update(entries)
+    .where(_e.job_id == bindparam("its_job"), tuple_(_e.kind, _e.source_id).in_(_OF_JOB))
+    .values(fingerprint=null(), due_at=bindparam("now"))
+)
+_LOOKED = delete(spoken_of).where(_s.job_id == bindparam("its_job"))
 
 
 def somebody(connection: Connection, user: str) -> list[tuple[str, Identity, Record]]:
@@ -62,11 +71,8 @@ def let_back(connection: Connection, people: Sequence[tuple[str, Kind, SourceId]
 
 def look_again(connection: Connection, job_id: int, now: float) -> None:
     """Have the cycle that opens the job look at whom a person took out or let back since it was opened last."""
-    e, s = entries.c, spoken_of.c
-    of_job = select(s.kind, s.source_id).where(s.job_id == job_id)
-    meant = and_(e.job_id == job_id, tuple_(e.kind, e.source_id).in_(of_job))
-    connection.execute(update(entries).where(meant).values(fingerprint=None, due_at=now))
-    connection.execute(delete(spoken_of).where(s.job_id == job_id))
+    connection.execute(_LOOK_AGAIN, {"its_job": job_id, "now": now})
+    connection.execute(_LOOKED, {"its_job": job_id})
 
 
 def _speak_of(connection: Connection, row: JobRow, kind: Kind, source_id: SourceId) -> None:

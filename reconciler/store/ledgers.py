@@ -64,6 +64,20 @@ _GROUPS_OF = tuple(
     for table in (memberships, ledger)
 )
 
+_s = staged_groups.c
+_LINKED = and_(
+    *(entries.c.job_id == _s.job_id, entries.c.kind == literal_column("'group'")),
+    *(entries.c.source_id == _s.group_id, entries.c.target_id.is_not(None)),
+)
+_DIRTY_GROUPS = (
+    select(_s.group_id)
+    .select_from(staged_groups.join(entries, _LINKED))
+    .where(_s.job_id == bindparam("job_id"), DIRTY, _s.group_id > bindparam("after"))
+    .where(or_(_s.due_at.is_(None), _s.due_at <= bindparam("now")))
+    .order_by(_s.group_id)
+    .limit(bindparam("most"))
+)
+
 
 def touch_groups_of(connection: Connection, job_id: int, members: Sequence[SourceId]) -> None:
     groups: set[SourceId] = set()
@@ -110,15 +124,7 @@ def put_off(connection: Connection, job_id: int, refused: Sequence[tuple[SourceI
 
 
 def dirty_groups(connection: Connection, job_id: int, after: str, limit: int, now: float) -> list[SourceId]:
-    c, e = staged_groups.c, entries.c
-    linked = and_(e.job_id == c.job_id, e.kind == "group", e.source_id == c.group_id, e.target_id.is_not(None))
-    rows = connection.execute(
-        select(c.group_id)
-        .select_from(staged_groups.join(entries, linked))
-        .where(c.job_id == job_id, DIRTY, c.group_id > after, or_(c.due_at.is_(None), c.due_at <= now))
-        .order_by(c.group_id)
-        .limit(limit)
-    )
+    rows = connection.execute(_DIRTY_GROUPS, {"job_id": job_id, "after": after, "now": now, "most": limit})
     return list(rows.scalars())
 
 

@@ -44,6 +44,32 @@ _OF_NAME = (
     .select_from(in_turn(_GIVEN, staged_groups, and_(_s.job_id == bindparam("job_id"), _s.name_key == _GIVEN.c.value)))
     .where(_s.present)
 )
+_m = memberships.c
+_OF_MEMBERS = select(_m.member_id, _m.group_id).select_from(
+    in_turn(_GIVEN, memberships, and_(_m.job_id == bindparam("job_id"), _m.member_id == _GIVEN.c.value))
+)
+_DIRECTLY = _OF_MEMBERS.where(_m.group_id.in_(select(_GROUPS.c.value)))
+_own = _OF_MEMBERS.cte("own")
+# From the groups at hand upwards, each once: there are far fewer of them than pairs of member and group.
+_up = select(_own.c.group_id.label("below"), _own.c.group_id.label("above")).distinct().cte("up", recursive=True)
+_above = _up.union(
+    select(_up.c.below, _m.group_id).select_from(
+        in_turn(_up, memberships, and_(_m.job_id == bindparam("job_id"), _m.member_id == _up.c.above))
+    )
+)
+_NESTED = (
+    select(_own.c.member_id, _above.c.above)
+    .join(_above, _above.c.below == _own.c.group_id)
+    .where(_above.c.above.in_(select(_GROUPS.c.value)))
+)
+_down = select(_GIVEN.c.value.label("id")).select_from(_GIVEN).cte("below", recursive=True)
+_below = _down.union(
+    select(_m.member_id).select_from(
+        in_turn(_down, memberships, and_(_m.job_id == bindparam("job_id"), _m.group_id == _down.c.id))
+    )
+)
+_BELOW = select(_below.c.id)
+_MEMBERS = select(_m.member_id).where(_m.job_id == bindparam("job_id"), _m.group_id == bindparam("group_id"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,29 +170,8 @@ def memberships_of(
     connection: Connection, job_id: int, members: Sequence[SourceId], groups: Sequence[SourceId], nested: bool
 ) -> dict[SourceId, frozenset[SourceId]]:
     of: defaultdict[SourceId, set[SourceId]] = defaultdict(set)
-    c = memberships.c
-    direct = select(c.member_id, c.group_id).select_from(
-        in_turn(_GIVEN, memberships, and_(c.job_id == bindparam("job_id"), c.member_id == _GIVEN.c.value))
-    )
-    if nested:
-        own = direct.cte("own")
-        # From the groups at hand upwards, each once: there are far fewer of them than pairs of member and group.
-        above = (
-            select(own.c.group_id.label("below"), own.c.group_id.label("above")).distinct().cte("up", recursive=True)
-        )
-        above = above.union(
-            select(above.c.below, c.group_id).select_from(
-                in_turn(above, memberships, and_(c.job_id == bindparam("job_id"), c.member_id == above.c.above))
-            )
-        )
-        statement = (
-            select(own.c.member_id, above.c.above)
-            .join(above, above.c.below == own.c.group_id)
-            .where(above.c.above.in_(select(_GROUPS.c.value)))
-        )
-    else:
-        statement = direct.where(c.group_id.in_(select(_GROUPS.c.value)))
-    for member, group in connection.execute(statement, {"given": members, "groups": groups, "job_id": job_id}):
+    given_them = {"given": members, "groups": groups, "job_id": job_id}
+    for member, group in connection.execute(_NESTED if nested else _DIRECTLY, given_them):
         of[member].add(group)
     nothing: frozenset[SourceId] = frozenset()
     return {member: frozenset(of[member]) if member in of else nothing for member in members}
@@ -218,20 +223,11 @@ def _digest(members: Iterable[SourceId]) -> bytes:
 
 
 def _members(connection: Connection, job_id: int, group_id: SourceId) -> set[SourceId]:
-    c = memberships.c
-    return set(connection.execute(select(c.member_id).where(c.job_id == job_id, c.group_id == group_id)).scalars())
+    return set(connection.execute(_MEMBERS, {"job_id": job_id, "group_id": group_id}).scalars())
 
 
 def with_those_below(connection: Connection, job_id: int, changed: set[SourceId]) -> frozenset[SourceId]:
     """Return these and everybody who is in a group among them: whoever is nested changes with the group between."""
     if not changed:
         return frozenset()
-    c = memberships.c
-    below = select(_GIVEN.c.value.label("id")).select_from(_GIVEN).cte("below", recursive=True)
-    below = below.union(
-        select(c.member_id).select_from(
-            in_turn(below, memberships, and_(c.job_id == bindparam("job_id"), c.group_id == below.c.id))
-        )
-    )
-    rows = connection.execute(select(below.c.id), {"given": list(changed), "job_id": job_id})
-    return frozenset(rows.scalars())
+    return frozenset(connection.execute(_BELOW, {"given": list(changed), "job_id": job_id}).scalars())

@@ -63,6 +63,27 @@ _AGREED = (
     .limit(SCAN)
 )
 
+_OWNERS = (
+    select(
+        *(entries.c.target_id, jobs.c.name, entries.c.source_id, entries.c.verdict, entries.c.person),
+        *(entries.c.escrow_failures, entries.c.due_at, entries.c.linked_at),
+        *(entries.c.disabled_at, entries.c.disabled_because),
+        *(identities.c.type, identities.c.place, identities.c.key),
+    )
+    .select_from(
+        in_turn(
+            _GIVEN,
+            entries,
+            and_(
+                *(entries.c.target_ref == bindparam("ref"), entries.c.kind == bindparam("kind")),
+                entries.c.target_id == _GIVEN.c.value,
+            ),
+        )
+    )
+    .join(jobs, jobs.c.id == entries.c.job_id)
+    .join(identities, identities.c.id == jobs.c.source_ref)
+)
+
 
 def compare(
     connection: Connection, job_id: int, kind: Kind, page: Sequence[tuple[SourceId, bytes]], seen: Seen, now: float
@@ -132,18 +153,7 @@ def owners(connection: Connection, target: Identity, kind: Kind, ids: Sequence[T
     ref = identity_ref(connection, target)
     if ref is None:
         return {}
-    c, source = entries.c, identities.c
-    rows = connection.execute(
-        select(
-            *(c.target_id, jobs.c.name, c.source_id, c.verdict, c.person),
-            *(c.escrow_failures, c.due_at, c.linked_at, c.disabled_at, c.disabled_because),
-            *(source.type, source.place, source.key),
-        )
-        .select_from(in_turn(_GIVEN, entries, and_(c.target_ref == ref, c.kind == kind, c.target_id == _GIVEN.c.value)))
-        .join(jobs, jobs.c.id == c.job_id)
-        .join(identities, source.id == jobs.c.source_ref),
-        {"given": ids},
-    )
+    rows = connection.execute(_OWNERS, {"given": ids, "ref": ref, "kind": kind})
     return {
         target_id: Owner(
             *(job, kind, source_id, verdict, person, Identity(*identity), due_at if failures is not None else None),

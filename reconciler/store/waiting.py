@@ -39,6 +39,7 @@ _NAMING = (
     .order_by(_e.row_id)
     .limit(PAGE)
 )
+_LET_GO = select(accounts_let_go.c.target_id).where(accounts_let_go.c.job_id == bindparam("its_job"))
 _UNSETTLE = update(entries).where(_e.row_id == bindparam("its_row")).values(fingerprint=null())
 
 
@@ -55,12 +56,11 @@ def let_go(connection: Connection, job_id: int, accounts: Collection[TargetId]) 
 
 
 def unsettle_who_names_one_let_go(connection: Connection, job_id: int, kinds: Sequence[Kind]) -> None:
-    of_job = accounts_let_go.c.job_id == job_id
-    accounts = connection.execute(select(accounts_let_go.c.target_id).where(of_job)).scalars().all()
+    accounts = connection.execute(_LET_GO, {"its_job": job_id}).scalars().all()
     if accounts:
         for kind in kinds:
             unsettle_who_names(connection, job_id, kind, accounts)
-        connection.execute(delete(accounts_let_go).where(of_job))
+        connection.execute(delete(accounts_let_go).where(accounts_let_go.c.job_id == job_id))
 
 
 def unsettle_who_names(connection: Connection, job_id: int, kind: Kind, accounts: Collection[TargetId]) -> None:
