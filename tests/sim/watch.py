@@ -15,6 +15,7 @@ from tests.sim.allowance import Allowance, Key
 from tests.sim.app import Changed, seen_of
 from tests.sim.circles import Circles
 from tests.sim.life import EPOCH, Calendar
+from tests.sim.lists import Lists
 from tests.sim.rules import ENTERPRISE, PROTECTED, TARGET_HOST, Rules, seconds_of
 from tests.sim.town import Town
 from tests.sim.under_way import Cycle, UnderWay
@@ -61,8 +62,7 @@ class Watch:
         self._town, self._rules, self._seconds, self._calendar = town, rules, seconds, calendar
         self._people: dict[str, Standing] = {}
         self._circles = Circles(town)
-        self._listed: dict[tuple[str, str], float] = {}
-        """When somebody was last in a group, by its name and her id; infinity: is so now."""
+        self._lists = Lists()
         self.written = Written(state)
         self.taken_out: set[str] = set()
         """Who was taken out by hand."""
@@ -137,9 +137,7 @@ class Watch:
                 one.causes[cause] = math.inf if is_so else min(one.causes.get(cause, -math.inf), now)
             if id_ in self.perhaps_out:
                 one.on = one.off = one.in_scope = math.inf
-        listed = {(group["displayName"], id_) for group in town.groups.values() for id_ in group["members"]}
-        for key in {*self._listed, *listed}:
-            self._listed[key] = math.inf if key in listed else min(self._listed.get(key, math.inf), now)
+        self._lists.mark(town.groups.values(), now)
         certain = {id_ for id_, one in self._people.items() if one.on == math.inf and one.off < math.inf}
         self._circles.mark(rules, certain, now, shown=not self.shows_no_groups())
 
@@ -341,7 +339,7 @@ class Watch:
         """Return until when somebody was in a group that is assigned now, if only as it was before that."""
         rules = self._rules()
         groups = rules.assigned if rules.scope == "assigned" and self._only_lists_keep_out(id_) else []
-        return max((self._listed.get((group, id_), -math.inf) for group in groups), default=-math.inf)
+        return self._lists.had(id_, groups, nested=rules.nested)
 
     def _counted_until(self, id_: str) -> float:
         """Return until when somebody may have counted as a member whom only lists of members keep out now.
