@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +13,7 @@ import click
 import orjson
 
 from reconciler.commands.options import existing, named_config
-from reconciler.core.model import ObjectRules
+from reconciler.core.model import PSEUDO_ATTRIBUTES, ObjectRules
 from reconciler.errors import EvaluationError, ExpressionSyntaxError
 from reconciler.language import Context, Expression, Ignored, LookupTable, Redacted, Step, compile_expression, trace
 from reconciler.language.moments import parse_moment
@@ -69,7 +69,7 @@ def evaluate(
     if job_name is not None:
         rules = _with_job(named_config(ctx, path), job_name, user, world)
         if expression is None:
-            _evaluate_all(rules, world, traced=traced, as_json=as_json)
+            _evaluate_all(rules, world, job_name, user, traced=traced, as_json=as_json)
             return
     assert expression is not None  # one of the two, as said above
     if expression == "-":
@@ -86,6 +86,7 @@ def evaluate(
     except ExpressionSyntaxError as error:
         _print_syntax_error(expression, error, as_json=as_json)
         raise SystemExit(2) from None
+    _say_what_is_open([expression], world, job_name, user)
     if as_json:
         _print_json(answer)
     else:
@@ -108,7 +109,9 @@ def _with_job(path: Path, job_name: str, user: str | None, world: dict[str, Any]
     return rules
 
 
-def _evaluate_all(rules: ObjectRules, world: Mapping[str, Any], *, traced: bool, as_json: bool) -> None:
+def _evaluate_all(
+    rules: ObjectRules, world: Mapping[str, Any], job_name: str, user: str | None, *, traced: bool, as_json: bool
+) -> None:
     from reconciler.commands import evaluating
 
     try:
@@ -119,6 +122,8 @@ def _evaluate_all(rules: ObjectRules, world: Mapping[str, Any], *, traced: bool,
     for path, expression, constant in evaluating.mappings(rules):
         answer = {"result": constant} if expression is None else _answer(expression, context, traced=traced)
         answers.append({"to": path, **({} if expression is None else {"expression": expression}), **answer})
+    written = [answer["expression"] for answer in answers if "expression" in answer]
+    _say_what_is_open(written, world, job_name, user)
     if as_json:
         _print_json({"mappings": answers})
     else:
@@ -129,6 +134,22 @@ def _evaluate_all(rules: ObjectRules, world: Mapping[str, Any], *, traced: bool,
             click.echo(f"{answer['to']:<{width}}  {shown}")
     if any("error" in answer for answer in answers):
         raise SystemExit(1)
+
+
+def _say_what_is_open(
+    expressions: Iterable[str], world: Mapping[str, Any], job_name: str | None, user: str | None
+) -> None:
+    """Say on stderr what a cycle would know of somebody of the source, and this does not: scope, roles, groups."""
+    if user is None:
+        return
+    compiled = [_compiled(text) for text in expressions]
+    read = frozenset[str]().union(*(one.reads for one in compiled))
+    unknown = [f"{name} counts as null" for name in sorted((read & PSEUDO_ATTRIBUTES) - world["attributes"].keys())]
+    if not world["groups"] and any(one.groups for one in compiled):
+        unknown.append("MemberOf as false")
+    if unknown:
+        told = f"scope, roles and groups are not judged here: {', '.join(unknown)}"
+        click.echo(f"note: {told}; `reconciler provision {job_name} {user} --dry-run` judges them", err=True)
 
 
 def _valued(answer: Answer) -> Answer:
