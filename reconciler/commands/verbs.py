@@ -76,12 +76,17 @@ def resume(job: str, daemon: Daemon) -> None:
 )
 def restart(job: str, daemon: Daemon, scopes: tuple[str, ...]) -> None:
     """Stop a running cycle, clear what is known of a job, begin anew. Accounts are not touched by that."""
-    from reconciler.core.restarting import ResetScope, word_of
+    from reconciler.core.restarting import BEGINS_ANEW, ResetScope, word_of
 
     done = daemon.ask_job(job, "restart", scopes=list(scopes))
-    begun = "an initial cycle has begun" if done["ticket"] is not None else "it begins when the job runs again"
-    cleared = ", ".join(word_of(ResetScope(one)) for one in done["cleared"])
-    click.echo(f"{job}: cleared {cleared}; {begun}")
+    scopes_done = {ResetScope(one) for one in done["cleared"]}
+    cleared = ", ".join(word_of(one) for one in sorted(scopes_done - {ResetScope.FORCE_DELETES}))
+    told = [f"cleared {cleared}"] if cleared else []
+    if ResetScope.FORCE_DELETES in scopes_done:
+        told.append("no safeguard holds the disables and deletes of the next cycle")
+    kind = "an initial cycle" if scopes_done & BEGINS_ANEW else "a cycle"
+    told.append(f"{kind} has begun" if done["ticket"] is not None else f"{kind} begins when the job runs again")
+    click.echo(f"{job}: {'; '.join(told)}")
 
 
 @click.command()

@@ -24,6 +24,8 @@ class ResetScope(StrEnum):
 RESTART = frozenset({ResetScope.WATERMARK, ResetScope.ESCROWS, ResetScope.QUARANTINE})
 """What a restart clears where nothing is said: the links are kept (docs/decisions/0005-restart.md)."""
 FULL = RESTART | {ResetScope.LINKS}
+BEGINS_ANEW = frozenset({ResetScope.WATERMARK, ResetScope.LINKS})
+"""What makes the next cycle an initial one."""
 
 _WORDS = {
     "watermark": {ResetScope.WATERMARK},

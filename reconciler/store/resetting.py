@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, exists, select, 
 
 from reconciler.core import quarantine
 from reconciler.core.notices import Notice
-from reconciler.core.restarting import ResetScope
+from reconciler.core.restarting import BEGINS_ANEW, ResetScope
 from reconciler.core.standing import Standing
 from reconciler.store import claiming, standings, tallying
 from reconciler.store.identifying import fenced_job, job_named
@@ -32,7 +32,7 @@ def reset(connection: Connection, name: str, scopes: Collection[ResetScope], now
     if row is not None:
         # The epoch grows, so that a cycle that began before can write nothing more.
         connection.execute(update(jobs).where(jobs.c.id == row.id).values(epoch=row.epoch + 1))
-        if ResetScope.WATERMARK in scopes or ResetScope.LINKS in scopes:
+        if not BEGINS_ANEW.isdisjoint(scopes):
             connection.execute(update(jobs).where(jobs.c.id == row.id).values(watermark=None, completed_rules=None))
             connection.execute(update(entries).where(entries.c.job_id == row.id).values(fingerprint=None))
         _propose_again(connection, row.id, now)
@@ -92,7 +92,7 @@ def _restarted(
         standing, told = quarantine.lifted(name, standing, now, how="a person restarted the job")
     if ResetScope.ESCROWS in scopes:
         standing = replace(standing, failing_cycles=0)
-    if ResetScope.WATERMARK in scopes or ResetScope.LINKS in scopes:
+    if not BEGINS_ANEW.isdisjoint(scopes):
         standing = replace(standing, watermark_at=None, compare_next=True)
     if ResetScope.FORCE_DELETES in scopes:
         standing = replace(standing, force_deletes=True)
