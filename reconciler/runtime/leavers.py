@@ -64,7 +64,7 @@ class Leavers:
             until = settling.WHEN_ALL_ARE if initial else now
             async for record in self._due(kind, until):
                 if record.verdict is Verdict.GONE:
-                    await self.leave(rules, record, record.why or "no longer in the source")
+                    await self.leave(rules, record, _why_gone(record))
 
     async def _told(self, kind: Kind, rules: KindRules) -> None:
         """Plan for those of whom the source itself said that they are gone: that needs no complete reading."""
@@ -149,3 +149,9 @@ class Leavers:
         rejected = settling.rejected(record, None, code, why, now)
         rejected.due_at = settling.earliest(rejected.due_at, due_at)
         await self._journal.entry(rejected, telling.rejected(rejected, code, why, now))
+
+
+def _why_gone(record: Record) -> str:
+    """Return what the source said of somebody who is gone, without what decisions have added to it since."""
+    said, _, _ = record.why.partition("; ")
+    return said or "no longer in the source"

@@ -167,6 +167,15 @@ async def test_force_deletes_lets_everybody_go_once(company: Company, server: Sc
     assert done(await company.cycle()) == {"held": 7}, "that was good for one cycle"
 
 
+async def test_what_was_rejected_and_is_forced_is_not_said_to_be_rejected(company: Company, server: ScimServer) -> None:
+    await seven_of_twenty_leave(company)
+    await company.reject()
+    await company.cycle()
+    await company.restart("force-deletes")
+    assert done(await company.cycle()) == {"disable": 7}
+    assert {row["reason"] for row in await company.log() if row["action"] == "disable"} == {"no longer in the source"}
+
+
 async def test_forced_deletes_are_over_with_the_next_cycle_although_it_did_not_read_everything(
     company: Company, server: ScimServer
 ) -> None:

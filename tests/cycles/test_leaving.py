@@ -135,6 +135,20 @@ async def test_somebody_who_leaves_is_disabled_after_the_days_of_grace_and_delet
     assert server.requests == []
 
 
+async def test_a_delete_is_told_with_what_the_source_said_and_not_with_what_was_waited_for(
+    company: Company, server: ScimServer
+) -> None:
+    company.people("ann", "bob")
+    await company.cycle()
+    del company.users["bob"]
+    await company.cycle()
+    await company.cycle(full=True)
+    company.clock.turn(31 * DAY)
+    assert done(await company.cycle()) == {"delete": 1}
+    why = "no longer in the source; disabled long enough, so the account is deleted"
+    assert [row["reason"] for row in await company.log() if row["action"] == "delete"] == [why]
+
+
 @pytest.mark.parametrize("leave", [gone, inactive], ids=["gone", "inactive"])
 async def test_who_is_on_although_we_disabled_her_is_disabled_again_and_deleted_later(
     company: Company, server: ScimServer, leave: Leave
