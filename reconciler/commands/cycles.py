@@ -20,6 +20,7 @@ from reconciler.commands.running import run_async
 from reconciler.core.decisions import Operation
 from reconciler.ports import Diagnosis, LogQuery, Store
 from reconciler.runtime.cycle import run_cycle
+from reconciler.runtime.reading import wanted_by
 from reconciler.runtime.report import CycleReport
 
 
@@ -32,9 +33,9 @@ def test(job: str, config: Path, as_json: bool) -> None:
 
     async def work() -> dict[str, list[Diagnosis]]:
         loaded = configuration.load(config)
-        wiring.job_named(loaded, job)
+        wanted = wanted_by(wiring.plan_of(loaded, wiring.job_named(loaded, job)))
         async with wiring.open_connections(loaded, job) as (source, target):
-            return {"source": await source.test(), "target": await target.test()}
+            return {"source": await source.test(wanted), "target": await target.test()}
 
     found = run_async(work)
     good = all(line.ok for lines in found.values() for line in lines)

@@ -137,11 +137,12 @@ class Source(Protocol):
         """Return full entries for ids; None: the source is sure that there is none; left out: not known."""
         ...
 
-    async def test(self) -> list[Diagnosis]:
-        """Sign in, and look at each part: one line each, and nothing that costs more than a page.
+    async def test(self, wanted: Wanted) -> list[Diagnosis]:
+        """Sign in, and look at each part: one line each, and nothing that costs a server more than a page.
 
         The first line says whether the source as a whole can be worked with, and with its `fault` why it cannot; the
-        others are about parts.
+        others are about parts. What a reading of what is wanted would find to be lacking is told, in the same words,
+        where that can be known without one.
         """
         ...
 

@@ -86,7 +86,7 @@ class Closing:
         breach = health.breach_of(course, counts, figures, standing)
         proves: bool | None = True
         if breach is None and not course.halted:
-            breach = await health.breach_of_source(self._world, self._job, self._reading)
+            breach = await health.breach_of_source(self._world, self._plan, self._reading)
         if breach is None and not course.halted:
             proves = health.proves(standing, counts, figures, self._reading)
         looks_dead = not course.halted and not health.at_once(breach) and health.looks_dead(course, counts)

@@ -32,10 +32,10 @@ from reconciler.runtime.joining import Joining, Removals
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.leavers import Leavers
 from reconciler.runtime.pruning import prune
-from reconciler.runtime.reading import Reader
+from reconciler.runtime.reading import Reader, wanted_by
 from reconciler.runtime.referring import Referring
 from reconciler.runtime.report import CycleReport, not_begun, not_run
-from reconciler.runtime.rules import KindRules
+from reconciler.runtime.rules import compiled
 from reconciler.runtime.spool import Spool
 from reconciler.runtime.turns import Hand, UnderWay
 from reconciler.runtime.world import Observer, Plan, World
@@ -67,7 +67,7 @@ async def run_cycle(
     if standing.paused is not None and not though_paused:
         return not_run(plan.job.name, standing.paused, world.clock.now())
     if plan.job.require_test and not await world.store.history(plan.job.name, 1):
-        lines = [*await world.source.test(), *await world.target.test()]
+        lines = [*await world.source.test(wanted_by(plan)), *await world.target.test()]
         if not all(line.ok for line in lines):
             failed = [f"{line.text} ({line.hint})" if line.hint else line.text for line in lines if not line.ok]
             return not_begun(plan.job.name, failed, world.clock.now())
@@ -110,9 +110,7 @@ class _Cycle:
         self._turns, self._hand, self._canary = world.turns.of(plan.job.name), Hand(), Canary(plan.job)
         self._beside = Beside(plan.job, plan.beside)
         self._store, self._clock = world.store, world.clock
-        self._rules = {
-            kind: rules for kind in KINDS if (rules := KindRules.compile(plan.job, kind, plan.profile)) is not None
-        }
+        self._rules = compiled(plan.job, plan.profile)
 
     async def run(self) -> CycleReport:
         at, ticking = self._clock.now(), self._clock.monotonic()

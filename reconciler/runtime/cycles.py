@@ -68,7 +68,7 @@ class Cycles:
                 return False
             case "test":
                 async with jobs.world(name) as world:
-                    breach = await test_connection(world, standing, plan.job)
+                    breach = await test_connection(world, standing, plan)
                 await self._store.settle(name, lambda s: quarantine.after_test(terms, s, breach, self._clock.now()))
                 self._log.info("quarantine.tested", job=name, answers=breach is None)
                 return breach is None

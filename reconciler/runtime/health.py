@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from reconciler.core import quarantine
 from reconciler.core.alerts import Failures
 from reconciler.core.decisions import LEAVERS
-from reconciler.core.model import Job
 from reconciler.core.notices import FailedEntry
 from reconciler.core.outcomes import Failed, Fault
 from reconciler.core.quarantine import Breach, Tally, Terms
@@ -15,7 +14,7 @@ from reconciler.core.records import Record
 from reconciler.core.standing import QuarantineReason, Standing
 from reconciler.ports import Figures, Source, Store, Target
 from reconciler.runtime.course import Course
-from reconciler.runtime.reading import Reading
+from reconciler.runtime.reading import Reading, wanted_by
 from reconciler.runtime.world import Plan, World
 
 NAMED_MAX = 1000
@@ -49,15 +48,15 @@ def breach_of(course: Course, counts: Mapping[str, int], figures: Figures, stand
     return quarantine.by_counts(tally, in_quarantine=counted, first=course.first_failure)
 
 
-async def breach_of_source(world: World, job: Job, reading: Reading) -> Breach | None:
+async def breach_of_source(world: World, plan: Plan, reading: Reading) -> Breach | None:
     """Return the breach of a source of which nobody could be read. What may have passed is asked for once more."""
     fault = reading.nobody_because
     if fault is None:
         return None
     return (
-        await test_source(world.source, job.source)
+        await test_source(world.source, plan)
         if fault.fault in _PASSING
-        else quarantine.by_source(fault, job.source)
+        else quarantine.by_source(fault, plan.job.source)
     )
 
 
@@ -94,10 +93,10 @@ def _done(counts: Mapping[str, int]) -> int:
     return sum(counts.get(word, 0) for word in OPERATIONS)
 
 
-async def test_connection(world: World, standing: Standing, job: Job) -> Breach | None:
+async def test_connection(world: World, standing: Standing, plan: Plan) -> Breach | None:
     """Ask the side that a job is in quarantine for the least that shows whether it answers; return what is wrong."""
     if standing.quarantine is not None and standing.quarantine.source:
-        return await test_source(world.source, job.source)
+        return await test_source(world.source, plan)
     return await test_target(world.target)
 
 
@@ -109,11 +108,11 @@ async def test_target(target: Target) -> Breach | None:
     return None
 
 
-async def test_source(source: Source, name: str) -> Breach | None:
+async def test_source(source: Source, plan: Plan) -> Breach | None:
     """Ask the source whether it lets us in; what is wrong with one of its parts does not count, as in a cycle."""
-    for line in (await source.test())[:1]:
+    for line in (await source.test(wanted_by(plan)))[:1]:
         if not line.ok:
-            return quarantine.by_source(line.fault or Failed(Fault.UNREACHABLE, line.text), name)
+            return quarantine.by_source(line.fault or Failed(Fault.UNREACHABLE, line.text), plan.job.source)
     return None
 
 

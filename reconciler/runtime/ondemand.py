@@ -35,8 +35,8 @@ from reconciler.runtime.journal import Journal
 from reconciler.runtime.leavers import Leavers
 from reconciler.runtime.overhearing import Overheard
 from reconciler.runtime.provisioned import Provisioned, Row, State, Subject
-from reconciler.runtime.reading import Reader
-from reconciler.runtime.rules import KindRules
+from reconciler.runtime.reading import Reader, wanted_by
+from reconciler.runtime.rules import KindRules, compiled
 from reconciler.runtime.spool import Spool
 from reconciler.runtime.turns import Hand, Key, UnderWay
 from reconciler.runtime.watching import Watching
@@ -71,7 +71,7 @@ async def provision(
 async def _provision(
     plan: Plan, world: World, names: Sequence[str], *, dry_run: bool, by: str, waits_seconds: float
 ) -> Provisioned | tuple[NotOne, ...]:
-    rules = {kind: found for kind in KINDS if (found := KindRules.compile(plan.job, kind, plan.profile)) is not None}
+    rules = compiled(plan.job, plan.profile)
     began = world.clock.monotonic()
     named, problems = await find(world.source, world.store, plan.job, _wanted(rules.get("user")), names)
     if problems:
@@ -294,7 +294,7 @@ class _Visit:
             await drain(decide, self._spool, self._applier, concurrency=self._plan.concurrency)
             self._unknown += [(kind, one) for one in page if one not in given]
             if self._unknown and not self._why_unknown:
-                bad = [line.text for line in await self._world.source.test() if not line.ok]
+                bad = [line.text for line in await self._world.source.test(wanted_by(self._plan)) if not line.ok]
                 self._why_unknown = bad[0] if bad else ""
             gone = [one for one in page if not given.get(one, True)]
             records = await self._store.records(self._state.job_id, kind, gone) if gone else {}

@@ -33,13 +33,18 @@ from reconciler.runtime.course import Course
 from reconciler.runtime.deciding import NO_MEMBERSHIPS, Deciding
 from reconciler.runtime.fitting import Fitting
 from reconciler.runtime.journal import Journal
-from reconciler.runtime.rules import Fingerprint, KindRules, wanted_of
+from reconciler.runtime.rules import Fingerprint, KindRules, compiled, wanted_of
 from reconciler.runtime.staging import Staging
 from reconciler.runtime.world import Plan, World
 
 PAGE = 1000
 LOOKED_AT_APART = 1000
 """More entries than so many that must be looked at although they did not change: everybody is read instead."""
+
+
+def wanted_by(plan: Plan) -> Wanted:
+    """Return what the cycles of a job ask of its source."""
+    return Beside(plan.job, plan.beside).with_groups(wanted_of(compiled(plan.job, plan.profile)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import orjson
 from reconciler.core.assignments import Memberships
 from reconciler.core.characters import Odd, plain
 from reconciler.core.mapping import Mapper
-from reconciler.core.model import PSEUDO_ATTRIBUTES, Direct, Entry, Job, Kind, LeaveDate, ObjectRules
+from reconciler.core.model import KINDS, PSEUDO_ATTRIBUTES, Direct, Entry, Job, Kind, LeaveDate, ObjectRules
 from reconciler.core.planning import Planner
 from reconciler.core.profile import Profile
 from reconciler.core.scoping import ScopeRules
@@ -26,6 +26,11 @@ class Fingerprint(Protocol):
     """Tells whether anything that decides on an entry has changed. Raises Odd where it must be `levelled` first."""
 
     def __call__(self, entry: Entry, of: Memberships, *, levelled: bool = False) -> bytes: ...
+
+
+def compiled(job: Job, profile: Profile) -> dict[Kind, KindRules]:
+    """Return the rules of each kind that a job has to do with."""
+    return {kind: rules for kind in KINDS if (rules := KindRules.compile(job, kind, profile)) is not None}
 
 
 def wanted_of(rules: Mapping[Kind, KindRules]) -> Wanted:

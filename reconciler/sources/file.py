@@ -110,7 +110,7 @@ class FileSource:
             found.update(dict.fromkeys(missing))
         return found
 
-    async def test(self) -> list[Diagnosis]:
+    async def test(self, wanted: Wanted) -> list[Diagnosis]:
         """Read every file to its end; one line for each."""
         lines = []
         for kind in ("user", "group"):

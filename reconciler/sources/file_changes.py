@@ -112,7 +112,7 @@ class ChangeFiles:
         found = {row.id: self._entry(kind, row, wanted) for row in rows.values() if row.attributes is not None}
         return {one: found.get(one) for one in ids if one in rows or says_all}
 
-    async def test(self) -> list[Diagnosis]:
+    async def test(self, wanted: Wanted) -> list[Diagnosis]:
         """Look at the snapshots, at what is kept, and at the change files that wait; apply none of them."""
         try:
             look = await self._do(self._kept.look)
@@ -121,7 +121,7 @@ class ChangeFiles:
         except (sqlite3.Error, OSError) as error:
             return [Diagnosis("kept", False, self._trouble(error))]
         lines = [Diagnosis("kept", True, f"{self._kept_at}: {counts[0]:,} users, {counts[1]:,} groups")]
-        lines += await self._snapshots.test() if self._snapshots is not None else []
+        lines += await self._snapshots.test(wanted) if self._snapshots is not None else []
         found = _Found()
         paths = await self._do(partial(self._changes_there, found))
         lines += [Diagnosis("change file", False, why) for why in found.of("user")]

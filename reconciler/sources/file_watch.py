@@ -36,8 +36,8 @@ class Watched:
     async def fetch(self, kind: Kind, ids: Sequence[SourceId], wanted: Wanted) -> Mapping[SourceId, Entry | None]:
         return await self._source.fetch(kind, ids, wanted)
 
-    async def test(self) -> list[Diagnosis]:
-        return await self._source.test()
+    async def test(self, wanted: Wanted) -> list[Diagnosis]:
+        return await self._source.test(wanted)
 
     async def close(self) -> None:
         await self._source.close()

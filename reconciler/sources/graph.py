@@ -41,10 +41,9 @@ class GraphSource:
         clock: Clock,
         timeout_seconds: float = 30.0,
         allow_empty: frozenset[str] = frozenset(),
-        asked: Sequence[Wanted] = (),
         entries_max: int | None = None,
     ) -> None:
-        self._name, self._client, self._allow_empty, self._asked = name, client, allow_empty, asked
+        self._name, self._client, self._allow_empty = name, client, allow_empty
         self._wire = GraphWire(client, clock, url, timeout_seconds, entries_max=entries_max)
         self._rounds = Rounds(self._wire)
         self.identity = Identity("graph", url, tenant.lower())
@@ -83,9 +82,9 @@ class GraphSource:
         told = {one: entry for one, entry in found.items() if not isinstance(entry, Failed)}
         return {**told, **dict.fromkeys(deleted)}
 
-    async def test(self) -> list[Diagnosis]:
-        """Sign in, name the permissions that are missing for what the jobs ask, and read a little of each part."""
-        return await graph_connection.test(self._wire, self._asked)
+    async def test(self, wanted: Wanted) -> list[Diagnosis]:
+        """Sign in, name the permissions that are missing for what is wanted, and read a little of each part."""
+        return await graph_connection.test(self._wire, wanted)
 
     async def close(self) -> None:
         await self._client.aclose()

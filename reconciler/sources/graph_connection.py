@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from reconciler.core.outcomes import Failed, Fault
 from reconciler.dialects import graph, graph_reading
 from reconciler.ports import Diagnosis, Wanted
@@ -19,54 +17,52 @@ async def granted(wire: GraphWire) -> frozenset[str] | None:
     return None if isinstance(header, Failed) else graph.granted_permissions(header or "")
 
 
-async def test(wire: GraphWire, asked: Sequence[Wanted]) -> list[Diagnosis]:
-    """Sign in, look at the permissions that the jobs need, and read the first page of each part."""
+async def test(wire: GraphWire, wanted: Wanted) -> list[Diagnosis]:
+    """Sign in, look at the permissions that are needed, and read the first page of each part."""
     header = await wire.client.header()
     if isinstance(header, Failed):
         step = "connection" if header.fault in (Fault.UNREACHABLE, Fault.INTERRUPTED) else "sign-in"
         return [Diagnosis(step, False, header.reason, fault=header)]
     lines = [Diagnosis("sign-in", True, "the tenant gives us a token")]
-    lines += _permissions(graph.granted_permissions(header or ""), asked)
-    lines += await _users(wire, asked)
-    if any(one.groups or one.memberships for one in asked):
+    lines += _permissions(graph.granted_permissions(header or ""), wanted)
+    lines.append(await _users(wire, wanted))
+    if wanted.groups or wanted.memberships:
         lines.append(await _groups(wire))
-    for app in dict.fromkeys(one.app for one in asked if one.app is not None):
-        lines.append(await _app(wire, app))
+    if wanted.app is not None:
+        lines.append(await _app(wire, wanted.app))
     return lines
 
 
-def _permissions(have: frozenset[str] | None, asked: Sequence[Wanted]) -> list[Diagnosis]:
+def _permissions(have: frozenset[str] | None, wanted: Wanted) -> list[Diagnosis]:
     if have is None:
         return [Diagnosis("permissions", True, "the token does not show what it permits; Graph will say")]
     lines = [Diagnosis("permissions", True, f"granted: {', '.join(sorted(have)) or 'none'}")]
-    for one_of, why in _needed(asked).items():
+    for one_of, why in _needed(wanted).items():
         if have.isdisjoint(one_of):
             lines.append(Diagnosis("permissions", False, f"the permission {one_of[0]} is missing: {why}", _GRANT))
     return lines
 
 
-def _needed(asked: Sequence[Wanted]) -> dict[tuple[str, ...], str]:
+def _needed(wanted: Wanted) -> dict[tuple[str, ...], str]:
     """Return what is needed (any one of several permissions), and what for."""
     needed: dict[tuple[str, ...], str] = {graph_reading.READS_USERS: "users cannot be read without it"}
-    if any(one.groups or one.memberships for one in asked):
+    if wanted.groups or wanted.memberships:
         needed[graph_reading.READS_GROUPS] = "groups and their members cannot be read without it"
-    if any(one.app is not None for one in asked):
+    if wanted.app is not None:
         needed[graph_reading.READS_APPS] = "who is assigned to an app cannot be read without it"
-    names = frozenset().union(*(one.user_attributes for one in asked))
-    needed |= {one_of: f"{name} is hidden without it" for name, one_of in graph_reading.NEEDS.items() if name in names}
-    return needed
+    hidden = [name for name in graph_reading.NEEDS if name in wanted.user_attributes]
+    return needed | {graph_reading.NEEDS[name]: f"{name} is hidden without it" for name in hidden}
 
 
-async def _users(wire: GraphWire, asked: Sequence[Wanted]) -> list[Diagnosis]:
-    names = frozenset[str]().union(*(one.user_attributes for one in asked))
-    how = graph_reading.reading("user", names)
+async def _users(wire: GraphWire, wanted: Wanted) -> Diagnosis:
+    how = graph_reading.reading("user", wanted.user_attributes)
     if how.unusable:
-        return [Diagnosis("users", False, f"{', '.join(how.unusable)}: no property of Graph is called so")]
+        return Diagnosis("users", False, f"{', '.join(how.unusable)}: no property of Graph is called so")
     try:
         await wire.get(how.sample, doing="reading a user", retry=False)
     except Unreadable as unreadable:
-        return [Diagnosis("users", False, unreadable.why, fault=unreadable.fault)]
-    return [Diagnosis("users", True, f"users can be read with {', '.join(how.properties)}")]
+        return Diagnosis("users", False, unreadable.why, fault=unreadable.fault)
+    return Diagnosis("users", True, f"users can be read with {', '.join(how.properties)}")
 
 
 async def _groups(wire: GraphWire) -> Diagnosis:

@@ -170,11 +170,12 @@ class JoinedSource:
                 found.update(dict.fromkeys(absent))
         return found
 
-    async def test(self) -> list[Diagnosis]:
-        """Test each part."""
+    async def test(self, wanted: Wanted) -> list[Diagnosis]:
+        """Test each part for what is asked of it."""
         lines: list[Diagnosis] = []
-        for name, part in zip(self._joining.names, self._sources, strict=True):
-            lines += [replace(line, step=f"{name}: {line.step}") for line in await part.test()]
+        for side, (name, part) in enumerate(zip(self._joining.names, self._sources, strict=True)):
+            said = await part.test(self._joining.wanted_of(side, wanted))
+            lines += [replace(line, step=f"{name}: {line.step}") for line in said]
         return lines
 
     def changes(self) -> AsyncGenerator[None, None]:

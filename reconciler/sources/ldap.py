@@ -83,7 +83,7 @@ class LdapSource:
         """See `ports.Source.fetch`."""
         return await self._in_thread(lambda: self._directory.fetch(kind, ids, wanted))
 
-    async def test(self) -> list[Diagnosis]:
+    async def test(self, wanted: Wanted) -> list[Diagnosis]:
         """Sign in, and look at the first users and groups."""
         return await self._in_thread(self._test)
 

@@ -106,7 +106,7 @@ class RestSource:
             found.update({} if problems.found else {one: None for one in ids if one not in found})
         return {one: None if entry is not None and entry.gone else entry for one, entry in found.items()}
 
-    async def test(self) -> list[Diagnosis]:
+    async def test(self, wanted: Wanted) -> list[Diagnosis]:
         """Ask for the first page of each list."""
         lines = []
         listings = [("users", self._description.users.listing)]

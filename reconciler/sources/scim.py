@@ -100,7 +100,7 @@ class ScimSource:
                         found[source_id] = None if row is None else shape.entry(row)
         return found
 
-    async def test(self) -> list[Diagnosis]:
+    async def test(self, wanted: Wanted) -> list[Diagnosis]:
         """Ask for what the server says of itself, and for one user and one group."""
         lines = []
         try:

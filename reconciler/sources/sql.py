@@ -59,7 +59,7 @@ class SqlSource:
         """See `ports.Source.fetch`."""
         return await self._do(partial(self._fetch, kind, ids, wanted)) if ids else {}
 
-    async def test(self) -> list[Diagnosis]:
+    async def test(self, wanted: Wanted) -> list[Diagnosis]:
         """Sign in, and run each query: one line for each."""
         return await self._do(self._test)
 

@@ -1,6 +1,6 @@
 """Puts the parts together: the only room that knows everybody."""
 
-from reconciler.wiring.house import House, open_connections, open_house, state_url
+from reconciler.wiring.house import House, open_connections, open_house, plan_of, state_url
 from reconciler.wiring.mails import build_post
 from reconciler.wiring.naming import job_named
 from reconciler.wiring.reloading import connection_changes
@@ -16,6 +16,7 @@ __all__ = [
     "job_named",
     "open_connections",
     "open_house",
+    "plan_of",
     "state_url",
     "target_identity",
 ]

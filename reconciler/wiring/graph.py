@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import assert_never
 from urllib.parse import urlsplit
 
 from reconciler import logs
 from reconciler.config import (
     CertificateProof,
-    Config,
     FederatedProof,
     GraphSourceSettings,
     GraphTargetSettings,
-    JoinedSourceSettings,
     SecretProof,
 )
-from reconciler.core.model import KINDS
 from reconciler.net.assertion import by_certificate, from_file
 from reconciler.net.auth import ClientCredentials
 from reconciler.net.client import Client, Lanes
-from reconciler.ports import Clock, Dice, Exchange, Source, Wanted
-from reconciler.runtime.rules import KindRules, wanted_of
+from reconciler.ports import Clock, Dice, Exchange, Source
 from reconciler.sources.graph import GraphSource
 from reconciler.wiring.connecting import Connect
 from reconciler.wiring.credentials import reader
-from reconciler.wiring.joining import joining_of
 
 CONCURRENCY = 4
 """How many requests of one source are in flight at most."""
 
 
-def graph_source(
-    config: Config, settings: GraphSourceSettings, clock: Clock, dice: Dice, lanes: Lanes, connect: Connect
-) -> Source:
+def graph_source(settings: GraphSourceSettings, clock: Clock, dice: Dice, lanes: Lanes, connect: Connect) -> Source:
     """Return the source that is a tenant."""
     exchange = connect(ca_file=settings.ca_file, proxy=settings.proxy, connections=CONCURRENCY)
     lane = lanes.lane(
@@ -51,7 +44,6 @@ def graph_source(
         timeout_seconds=settings.timeout_seconds,
         entries_max=settings.entries_max,
         allow_empty=frozenset(settings.allow_empty),
-        asked=_asked(config, settings.name),
     )
 
 
@@ -89,17 +81,3 @@ def _masked(read: Callable[[], str]) -> Callable[[], str]:
         return token
 
     return masked
-
-
-def _asked(config: Config, name: str) -> Sequence[Wanted]:
-    """Return what the jobs of a source ask of it, for a test of its permissions."""
-    asked = []
-    for job in config.jobs.values():
-        source = config.sources[job.source]
-        if job.source == name or (isinstance(source, JoinedSourceSettings) and name in source.of):
-            compiled = [KindRules.compile(job, kind, config.job_profiles[job.name]) for kind in KINDS]
-            wanted = wanted_of({rules.kind: rules for rules in compiled if rules is not None})
-            if isinstance(source, JoinedSourceSettings):
-                wanted = joining_of(source).wanted_of(source.of.index(name), wanted)
-            asked.append(wanted)
-    return asked

@@ -61,27 +61,7 @@ class House:
 
     def plan(self, job_name: str) -> Plan:
         """Return what a job's cycles go by."""
-        job = self.config.jobs[job_name]
-        settings = self.config.targets[job.target]
-        profile = self.config.job_profiles[job_name]
-        version = configuration.rules_version(job, profile)
-        kept_seconds, expires = self.config.log_retention_seconds, settings.credential_expires
-        return Plan(job, profile, version, settings.concurrency, kept_seconds, expires, self._beside(job))
-
-    def _beside(self, job: Job) -> tuple[Job, ...]:
-        """Return the jobs to which an account may pass whose owner leaves the scope of this one."""
-        target = target_identity(self.config, job.name)
-        # Whom the source itself assigns to an app, and who is meant by `only`, is known to that job alone.
-        return tuple(
-            other
-            for name, other in self.config.jobs.items()
-            if name != job.name
-            and other.enabled
-            and other.source == job.source
-            and other.service_principal is None
-            and not other.only
-            and target_identity(self.config, name) == target
-        )
+        return plan_of(self.config, job_name)
 
     @asynccontextmanager
     async def world(
@@ -124,6 +104,16 @@ class House:
             house = replace(self, store=copied.store, turns=copied.turns)
             async with house.world(job_name, rehearse=True) as world:
                 yield world
+
+
+def plan_of(config: Config, job_name: str) -> Plan:
+    """Return what a job's cycles go by."""
+    job = config.jobs[job_name]
+    settings = config.targets[job.target]
+    profile = config.job_profiles[job_name]
+    version = configuration.rules_version(job, profile)
+    kept_seconds, expires = config.log_retention_seconds, settings.credential_expires
+    return Plan(job, profile, version, settings.concurrency, kept_seconds, expires, _beside(config, job))
 
 
 @asynccontextmanager
@@ -179,6 +169,22 @@ async def _connected(
         target = build_target(config, job_name, clock, dice, lanes, facts, measure, connect)
         stack.push_async_callback(_close, target)
         yield source, target
+
+
+def _beside(config: Config, job: Job) -> tuple[Job, ...]:
+    """Return the jobs to which an account may pass whose owner leaves the scope of this one."""
+    target = target_identity(config, job.name)
+    # Whom the source itself assigns to an app, and who is meant by `only`, is known to that job alone.
+    return tuple(
+        other
+        for name, other in config.jobs.items()
+        if name != job.name
+        and other.enabled
+        and other.source == job.source
+        and other.service_principal is None
+        and not other.only
+        and target_identity(config, name) == target
+    )
 
 
 async def _close(opened: Source | Target) -> None:

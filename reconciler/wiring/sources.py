@@ -84,7 +84,7 @@ def build_source(
         case ScimSourceSettings():
             return _scim_source(settings, clock, dice, lanes, connect)
         case GraphSourceSettings():
-            return graph_source(config, settings, clock, dice, lanes, connect)
+            return graph_source(settings, clock, dice, lanes, connect)
         case JoinedSourceSettings():
             parts = [build_source(config, part, clock, dice, lanes, connect) for part in settings.of]
             return JoinedSource(name, parts, joining_of(settings), copy=copy)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from reconciler import config, wiring
 from reconciler.runtime.cycle import run_cycle
+from reconciler.runtime.reading import wanted_by
 from reconciler.runtime.report import CycleReport
 
 SOURCES = Path(__file__).parents[2] / "docs" / "sources"
@@ -39,7 +40,7 @@ async def first_cycle(
     path = directory / "page.toml"
     path.write_text(written)
     async with wiring.open_house(config.load(path), write=True) as house, house.world("phone") as world:
-        lines = await world.source.test()
+        lines = await world.source.test(wanted_by(house.plan("phone")))
         assert all(line.ok for line in lines), lines
         report = await run_cycle(house.plan("phone"), world)
     assert report.problems == []

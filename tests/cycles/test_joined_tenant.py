@@ -10,6 +10,7 @@ import pytest
 
 from reconciler import config, wiring
 from reconciler.errors import ConfigError
+from reconciler.runtime.reading import wanted_by
 from tests.cycles.company import done
 from tests.cycles.entra import AGENT, CHIEF, Tenant
 from tests.servers.graph import GraphServer
@@ -91,7 +92,7 @@ async def test_the_permissions_that_its_part_of_the_work_needs_are_tested(entra:
         wiring.open_house(config.load(entra.company.configure()), write=True) as house,
         house.world("app") as world,
     ):
-        lines = await world.source.test()
+        lines = await world.source.test(wanted_by(house.plan("app")))
     assert any(line.step.startswith("entra: ") and not line.ok for line in lines), lines
 
 

@@ -113,7 +113,8 @@ class System:
 
     async def tested(self) -> list[str]:
         """Test the connection; return what was found to be wrong."""
-        return [line.text for line in await self.is_.test() if not line.ok]
+        lines = await (self.source.test(WANTED) if self.name in SOURCES else self.target.test())
+        return [line.text for line in lines if not line.ok]
 
     @property
     def source(self) -> Source:

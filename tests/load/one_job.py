@@ -82,7 +82,7 @@ class People:
     async def fetch(self, kind: Kind, ids: Sequence[SourceId], wanted: Wanted) -> Mapping[SourceId, Entry | None]:
         return {}
 
-    async def test(self) -> list[Diagnosis]:
+    async def test(self, wanted: Wanted) -> list[Diagnosis]:
         return []
 
     async def close(self) -> None:

@@ -171,7 +171,7 @@ class PeopleContract:
         await scene.hire("ann", text="x")
         await scene.found("crew", "ann")
         async with opened(scene) as source:
-            lines = await source.test()
+            lines = await source.test(scene.wanted)
         assert lines and all(line.ok for line in lines), lines
 
 

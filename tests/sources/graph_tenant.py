@@ -31,9 +31,7 @@ class Office:
         self.server, self.tenant, self.wanted = server, server.tenant, wanted
         self.ids: dict[str, str] = {}
 
-    def open(
-        self, *, tenant: str = TENANT, wanted: Wanted | None = None, allow_empty: Sequence[str] = (), url: str = ""
-    ) -> GraphSource:
+    def open(self, *, tenant: str = TENANT, allow_empty: Sequence[str] = (), url: str = "") -> GraphSource:
         exchange, clock = AiohttpExchange(connections=2), Calendar()
         origin = self.server.origin
         auth = ClientCredentials(
@@ -52,7 +50,6 @@ class Office:
             client=Client(exchange, clock, NoLuck(), lane=Lane(4, None), auth=auth),
             clock=clock,
             allow_empty=frozenset(allow_empty),
-            asked=(wanted or self.wanted,),
         )
 
     def id_of(self, who: str) -> SourceId:

@@ -265,14 +265,14 @@ async def test_pages_of_a_domain_are_read_to_the_last(reader: SambaScene) -> Non
 async def test_a_connection_that_is_not_protected_is_refused_by_the_domain_itself(reader: SambaScene) -> None:
     reader.address = Address(reader.samba.plain_url)
     async with opened(reader) as source:
-        [line] = await source.test()
+        [line] = await source.test(ALL)
     assert (line.ok, line.hint) == (False, "the directory wants a protected connection: ldaps://, or start_tls = true")
 
 
 async def test_a_wrong_password_is_said_in_words(reader: SambaScene) -> None:
     reader.bind = SimpleBind(READER, lambda: "wrong")
     async with opened(reader) as source:
-        [line] = await source.test()
+        [line] = await source.test(ALL)
     assert line.text == f"bind {reader.address.url}: Invalid credentials (user name or password is wrong)"
 
 

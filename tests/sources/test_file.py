@@ -224,7 +224,7 @@ async def test_fetching_gives_full_entries_and_is_sure_of_those_a_whole_file_lac
 async def test_the_connection_test_counts_rows_and_names_columns(tmp_path: Path) -> None:
     users, groups = tmp_path / "users.csv", tmp_path / "groups.jsonl"
     users.write_text("id,mail\n1,a@x\n2,b@x\n")
-    well, badly = await source(users=users, groups=groups).test()
+    well, badly = await source(users=users, groups=groups).test(EVERYTHING)
     assert (well.step, well.ok, well.text) == ("users file", True, f"{users}: 2 users with id, mail")
     assert not badly.ok
     assert "groups.jsonl: there is no such file" in badly.text

@@ -369,7 +369,7 @@ async def test_a_directory_of_changes_that_is_gone_is_not_one_without_news(scene
         assert not any(end.complete for end in seen.ends.values())
         assert f"{scene.directory / 'in'}" in seen.ends["user"].problems[0]
     async with opened(scene) as source:
-        assert [line.step for line in await source.test() if not line.ok] == ["change file"]
+        assert [line.step for line in await source.test(WANTED) if not line.ok] == ["change file"]
 
 
 async def test_a_csv_of_changes_that_lost_a_column_empties_nobody(tmp_path: Path) -> None:
@@ -439,7 +439,7 @@ async def test_a_place_that_cannot_be_written_is_said_and_makes_nobody_a_leaver(
     seen = await look(scene)
     assert not seen.complete and "kept.db, where what the change files say is kept" in seen.ends["user"].problems[0]
     source = scene.open()
-    assert not (await source.test())[0].ok
+    assert not (await source.test(WANTED))[0].ok
     assert await source.fetch("user", [SourceId("ann")], WANTED) == {}
     await source.close()
 

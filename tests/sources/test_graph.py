@@ -243,11 +243,14 @@ async def test_the_connection_test_names_every_permission_that_is_missing(office
     office.wanted = replace(WANTED, user_attributes=ATTRIBUTES | {"employeeLeaveDateTime"}, app=APP)
     office.tenant.permissions = {"User.Read.All"}
     async with opened(office) as source:
-        lines = await source.test()
+        lines = await source.test(office.wanted)
     missing = [line.text.partition(" is missing")[0].rpartition(" ")[2] for line in lines if line.step == "permissions"]
     assert missing[1:] == ["GroupMember.Read.All", "Application.Read.All", "User-LifeCycleInfo.Read.All"]
     assert [line.step for line in lines if not line.ok and line.step != "permissions"] == ["groups", "app"]
     assert lines[0].ok and lines[0].step == "sign-in"
+    async with opened(office) as source:
+        lines = await source.test(Wanted(frozenset({"jobTitle"}), frozenset()))
+    assert all(line.ok for line in lines), "a job is not asked for what another one needs"
 
 
 # --- what is asked ---

@@ -468,7 +468,7 @@ async def test_the_connection_test_names_the_part(scene: Files) -> None:
     await scene.hire("ann", text="x")
     scene.breaks = "hr"
     async with opened(scene) as source:
-        lines = await source.test()
+        lines = await source.test(ALL)
     assert [(line.step, line.ok) for line in lines] == [
         ("directory: users file", True),
         ("directory: groups file", True),

@@ -75,7 +75,7 @@ class Tells:
         there = self.people if kind == "user" else self.teams
         return {} if self.is_asked_in_vain else {one: self._entry(kind, one) if one in there else None for one in ids}
 
-    async def test(self) -> list[Diagnosis]:
+    async def test(self, wanted: Wanted) -> list[Diagnosis]:
         return []
 
     async def close(self) -> None:

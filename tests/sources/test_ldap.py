@@ -142,7 +142,7 @@ async def test_who_is_not_let_in_says_so_and_takes_nobody_for_gone(scene: SlapdS
     assert found == {_FAULTS.get(case, Fault.UNREACHABLE)}
     one = source(address, bind)
     try:
-        lines = await one.test()
+        lines = await one.test(ALL)
         assert not lines[-1].ok
         assert said in f"{lines[-1].text} {lines[-1].hint}"
         assert {line.fault.fault if line.fault is not None else None for line in lines if not line.ok} == found
@@ -205,7 +205,7 @@ async def test_an_anchor_that_may_not_be_read_is_an_incomplete_reading(scene: Sl
     assert not seen.ends["user"].complete
     assert "employeeNumber" in seen.ends["user"].problems[0]
     async with opened(scene) as one:
-        assert not (await one.test())[1].ok
+        assert not (await one.test(ALL))[1].ok
 
 
 @pytest.mark.parametrize("changes", ["auto", "search"])

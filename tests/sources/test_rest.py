@@ -170,7 +170,7 @@ async def test_a_system_that_cannot_be_worked_with_at_all_is_told_from_a_list_th
 
     one = source(answers, WAYS["link"])
     _, end = await read(one.read(WANTED, None))
-    [line] = await one.test()
+    [line] = await one.test(WANTED)
     assert not end.complete and not line.ok
     assert (end.fault.fault if end.fault is not None else None) is fault
     if end.fault is not None and line.fault is not None:

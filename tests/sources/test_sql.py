@@ -256,7 +256,7 @@ async def test_a_password_that_is_not_there_is_a_sign_in_that_is_refused(path: P
     url = make_url("sqlite://").set(database=str(path))
     one = SqlSource("hr", url, Queries(PEOPLE), read_password=missing, clock=SystemClock())
     [end] = [event for event in await given(one.read(USERS, None)) if isinstance(event, ReadEnd)]
-    [line] = await one.test()
+    [line] = await one.test(USERS)
     await one.close()
     assert end.fault is not None and line.fault == end.fault
     assert (end.fault.fault, end.fault.request) == (Fault.UNAUTHORIZED, f"connect {one.identity.place}")
@@ -346,7 +346,7 @@ async def test_colons_and_percent_signs_in_a_query_are_its_own(path: Path) -> No
 
 async def test_a_connection_test_shows_every_query(path: Path) -> None:
     one = source(path, Queries(PEOPLE, "SELECT id FROM teams", "SELECT 1 AS group_id, 2 AS member", changed="at"))
-    lines = await one.test()
+    lines = await one.test(USERS)
     await one.close()
     assert [(line.step, line.ok) for line in lines] == [
         ("database", True),
@@ -478,7 +478,7 @@ async def test_a_server_that_does_not_let_us_in_is_said(
 ) -> None:
     url = make_url(postgresql).set(drivername="postgresql+psycopg").set(**elsewhere)
     one = SqlSource("hr", url, Queries(PEOPLE), clock=SystemClock())
-    lines = await one.test()
+    lines = await one.test(USERS)
     assert [line.ok for line in lines] == [False]
     assert said in lines[0].text
     assert lines[0].fault is not None and lines[0].fault.fault is fault
