@@ -8,7 +8,7 @@ from reconciler.core import quarantine
 from reconciler.core.alerts import Failures
 from reconciler.core.decisions import LEAVERS
 from reconciler.core.notices import FailedEntry
-from reconciler.core.outcomes import Failed, Fault
+from reconciler.core.outcomes import Fault
 from reconciler.core.quarantine import Breach, Tally, Terms
 from reconciler.core.records import Record
 from reconciler.core.standing import QuarantineReason, Standing
@@ -111,8 +111,8 @@ async def test_target(target: Target) -> Breach | None:
 async def test_source(source: Source, plan: Plan) -> Breach | None:
     """Ask the source whether it lets us in; what is wrong with one of its parts does not count, as in a cycle."""
     for line in (await source.test(wanted_by(plan)))[:1]:
-        if not line.ok:
-            return quarantine.by_source(line.fault or Failed(Fault.UNREACHABLE, line.text), plan.job.source)
+        if line.fault is not None:
+            return quarantine.by_source(line.fault, plan.job.source)
     return None
 
 

@@ -9,6 +9,8 @@ import pytest
 from reconciler import config, wiring
 from reconciler.core.notices import Notice
 from reconciler.core.standing import Quarantine, QuarantineReason
+from reconciler.runtime import health
+from reconciler.runtime.reading import wanted_by
 from tests.cycles.calendar import HOUR
 from tests.cycles.company import Company, done
 from tests.servers.faults import FOR_EVER, Drop, ServerFault, Status, Unauthorized
@@ -93,6 +95,18 @@ async def test_a_fault_of_one_person_is_no_quarantine(company: Company, server: 
     [digest] = await mails(company)
     assert (str(digest.kind), digest.facts["failed"], digest.facts["judged"]) == ("failures", 1, 4)
     assert [entry["id"] for entry in digest.facts["entries"]] == ["ann"]
+
+
+async def test_what_is_wrong_with_a_list_of_a_source_that_answers_keeps_no_job_in_quarantine(company: Company) -> None:
+    company.people(*PEOPLE)
+    path = company.write()
+    (company.directory / company.users_file).unlink()
+    async with wiring.open_house(config.load(path), write=True) as house, house.world("app") as world:
+        plan = house.plan("app")
+        assert not (await world.source.test(wanted_by(plan)))[0].ok
+        assert await health.test_source(world.source, plan) is None
+    assert (await company.cycle(write=False)).state == "incomplete"
+    assert (await company.standing()).quarantine is None
 
 
 @pytest.mark.parametrize("fault", [Status(503), Status(500), Drop()], ids=["503", "500", "cut connections"])
