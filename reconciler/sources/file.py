@@ -14,7 +14,7 @@ import anyio.lowlevel
 import orjson
 
 from reconciler.core.met import Keys
-from reconciler.core.model import PSEUDO_ATTRIBUTES, Entry, Identity, Kind, SourceId
+from reconciler.core.model import KINDS, PSEUDO_ATTRIBUTES, Entry, Identity, Kind, SourceId
 from reconciler.ports import (
     Clock,
     Diagnosis,
@@ -30,6 +30,7 @@ from reconciler.sources.file_archive import archived
 from reconciler.sources.file_names import is_pattern, meant, newest
 from reconciler.sources.file_page import Row, RowPage
 from reconciler.sources.file_rows import PLAIN, Format, RowFile, Unreadable, is_delimited, open_rows, unit
+from reconciler.sources.lacking import lacking
 from reconciler.sources.one_thread import OneThread
 
 _PAGE_ENTRIES = 1000
@@ -111,12 +112,12 @@ class FileSource:
         return found
 
     async def test(self, wanted: Wanted) -> list[Diagnosis]:
-        """Read every file to its end; one line for each."""
+        """Read every file to its end, where it has the columns that are wanted; one line for each."""
         lines = []
-        for kind in ("user", "group"):
+        for kind in KINDS:
             path = self.path(kind)
             if path is not None:
-                lines.append(await self._test(kind, path))
+                lines.append(await self._test(kind, path, wanted))
         return lines
 
     async def close(self) -> None:
@@ -141,19 +142,27 @@ class FileSource:
         named = self._named[kind]
         return None if named is None else newest(named)
 
-    async def _test(self, kind: Kind, path: Path) -> Diagnosis:
-        problems, count, columns = Problems(path), 0, dict[str, None]()
-        needed = {self._key, self._members} if kind == "group" else {self._key}
+    async def _test(self, kind: Kind, path: Path, wanted: Wanted) -> Diagnosis:
+        problems, count, columns = Problems(path), 0, dict[str, Any]()
+        needed = self._needed(kind, wanted)
+        if kind == "group" and wanted.memberships:
+            needed |= {self._members}
         async for _, rows, _ in self.rows(kind, needed, problems):
             count += len(rows)
             for row in rows:
-                columns.update(dict.fromkeys(row))
+                columns.update(row)
         step = f"{kind}s file"
-        text = f"{path}: {count:,} {kind}s" + (f" with {', '.join(columns)}" if columns else "")
+        usable, of = " can be used" if problems.count else "", f" with {', '.join(columns)}" if columns else ""
+        text = f"{path}: {count:,} {kind}s{usable}{of}"
         if problems.count:
             hint = "nobody is taken for absent until the file is whole"
             return Diagnosis(step, False, f"{text}. {'. '.join(problems.listed())}", hint)
         return Diagnosis(step, True, text)
+
+    def _needed(self, kind: Kind, wanted: Wanted) -> Set[str]:
+        """Return the columns that entries are made of."""
+        names = wanted.user_attributes if kind == "user" else wanted.group_attributes
+        return (names - NOT_COLUMNS) | {self._key}
 
     async def _read_memberships(self) -> AsyncIterator[ReadEvent]:
         path = self.path("group")
@@ -183,12 +192,10 @@ class FileSource:
 
     async def _entries(self, kind: Kind, wanted: Wanted, problems: Problems) -> AsyncGenerator[list[Entry]]:
         """Yield full pages of entries; what is wrong goes to `problems`."""
-        names = wanted.user_attributes if kind == "user" else wanted.group_attributes
         waiting: list[Entry] = []
-        needed = (names - NOT_COLUMNS) | {self._key}
-        async with aclosing(self.rows(kind, needed, problems)) as steps:
+        async with aclosing(self.rows(kind, self._needed(kind, wanted), problems)) as steps:
             async for ids, rows, _ in steps:
-                if kind == "group" and self._members not in names:
+                if kind == "group" and self._members not in wanted.group_attributes:
                     # Members travel in pages of their own: as an attribute they would weigh on every look at the group.
                     for row in rows:
                         row.pop(self._members, None)
@@ -313,18 +320,7 @@ async def _survey(file: RowFile, needed: Set[str]) -> str:
         if page.columns:
             break
         await anyio.lowlevel.checkpoint()
-    return _missing_columns(sorted(missing), seen) if has_rows else ""
-
-
-def _missing_columns(missing: list[str], seen: Set[str]) -> str:
-    by_folded = {name.casefold(): name for name in seen}
-    told = []
-    for name in missing:
-        near = by_folded.get(name.casefold())
-        told.append(f"'{name}'" + (f" (there is '{near}')" if near else ""))
-    many, it = ("s", "them") if len(told) > 1 else ("", "it")
-    mend = f"add {it} to the file, or take away what reads {it}"
-    return f"lacks the column{many} {', '.join(told)}; nothing of it is used ({mend})"
+    return lacking(sorted(missing), seen, "file") if has_rows else ""
 
 
 def id_of(value: object) -> SourceId | None:

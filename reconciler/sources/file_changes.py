@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence, Set
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
@@ -31,6 +31,7 @@ from reconciler.sources.file_kept import Applied, Kept, Reading, Row, Writing
 from reconciler.sources.file_late import Lateness
 from reconciler.sources.file_names import meant, there_now
 from reconciler.sources.file_rows import Format, is_delimited
+from reconciler.sources.file_waiting import Foreseen
 from reconciler.sources.one_thread import OneThread
 
 _Part = Literal["memberships", "user", "group"]
@@ -116,23 +117,31 @@ class ChangeFiles:
         """Look at the snapshots, at what is kept, and at the change files that wait; apply none of them."""
         try:
             look = await self._do(self._kept.look)
-            counts = [await self._do(partial(look.count, kind)) for kind in KINDS]
-            await self._do(look.close)
+            try:
+                return await self._tested(look, wanted)
+            finally:
+                await self._do(look.close)
         except (sqlite3.Error, OSError) as error:
             return [Diagnosis("kept", False, self._trouble(error))]
+
+    async def _tested(self, look: Reading, wanted: Wanted) -> list[Diagnosis]:
+        counts = [await self._do(partial(look.count, kind)) for kind in KINDS]
         lines = [Diagnosis("kept", True, f"{self._kept_at}: {counts[0]:,} users, {counts[1]:,} groups")]
-        lines += await self._snapshots.test(wanted) if self._snapshots is not None else []
+        new = await self._do(partial(self._new_snapshots, look, _Found()))
+        if self._snapshots is not None:
+            # what one lacks that was applied before, change files may have brought since
+            of_users = wanted.user_attributes if "user" in new else frozenset()
+            of_groups = wanted.group_attributes if "group" in new else frozenset()
+            lines += await self._snapshots.test(Wanted(of_users, of_groups, memberships=wanted.memberships))
         found = _Found()
         paths = await self._do(partial(self._changes_there, found))
         lines += [Diagnosis("change file", False, why) for why in found.of("user")]
-        for path in paths:
-            try:
-                count = await self._do(partial(self._count, path))
-                lines.append(Diagnosis("change file", True, f"{path}: {count:,} changes"))
-            except NotWhole as reason:
-                lines.append(Diagnosis("change file", False, f"{path}: {reason}", "nothing of it is applied"))
-            except OSError as error:
-                lines.append(Diagnosis("change file", False, f"{path}: cannot be read: {error.strerror}"))
+        foreseen = await self._do(partial(Foreseen, look, self._form, self._columns))
+        lines += await self._do(partial(foreseen.take_in, paths))
+        asked: dict[Kind, bool] = {"user": wanted.users, "group": wanted.groups or wanted.memberships}
+        for kind in (kind for kind in KINDS if asked[kind] and kind not in new):
+            if why := self._lacking(kind, foreseen.columns[kind], wanted, there=kind in foreseen.there):
+                lines.append(Diagnosis(f"{kind}s", False, f"{self._kept_at}: {why}"))
         return lines
 
     async def settled(self) -> list[str]:
@@ -181,7 +190,7 @@ class ChangeFiles:
             found.add(KINDS, f"{self._changes.parent} cannot be looked into: {error.strerror}")
             return []
 
-    def _new_snapshots(self, writing: Writing, found: _Found) -> dict[Kind, tuple[Path, float]]:
+    def _new_snapshots(self, kept: Writing | Reading, found: _Found) -> dict[Kind, tuple[Path, float]]:
         """Return the snapshots that were not applied as they are now, and when they were written."""
         new: dict[Kind, tuple[Path, float]] = {}
         for kind in KINDS:
@@ -193,7 +202,7 @@ class ChangeFiles:
             except OSError:
                 new[kind] = (path, 0.0)  # what is wrong with it is said where it is read
                 continue
-            applied = writing.applied(path)
+            applied = kept.applied(path)
             if applied is None or applied.version != version:
                 new[kind] = (path, modified_at)
             elif why := self._snapshots.too_old(modified_at):
@@ -285,14 +294,6 @@ class ChangeFiles:
             writing.undo_file()
             raise
 
-    def _count(self, path: Path) -> int:
-        look = self._kept.look()
-        try:
-            known = {kind: look.columns(kind) for kind in KINDS}
-        finally:
-            look.close()
-        return sum(map(len, changes_in(path, self._form, self._columns, known)))
-
     # --- giving ------------------------------------------------------------------------------------------------------
 
     async def _part(
@@ -306,7 +307,8 @@ class ChangeFiles:
     ) -> AsyncGenerator[ReadEvent]:
         kind: Kind = "user" if part == "user" else "group"
         problems = [f"source {self._name}: {why}" for why in found]
-        lacking = await self._do(partial(self._lacking, look, kind, wanted))
+        there, columns = await self._do(partial(look.any, kind)), await self._do(partial(look.columns, kind))
+        lacking = self._lacking(kind, columns, wanted, there=there)
         if lacking:
             problems.append(f"source {self._name}: {lacking}")
         else:
@@ -332,15 +334,16 @@ class ChangeFiles:
         path = self._snapshots.path(kind) if self._snapshots is not None else None
         return path is not None and look.applied(path) is not None
 
-    def _lacking(self, look: Reading, kind: Kind, wanted: Wanted) -> str:
-        """Return why nothing of a kind can be used; empty where it can."""
-        if not look.any(kind):
+    def _lacking(self, kind: Kind, columns: Set[str], wanted: Wanted, *, there: bool) -> str:
+        """Return why nothing of a kind can be used; empty where it can. `there`: whether there is anybody."""
+        if not there:
             what = f"{kind}s"
             hint = f'where that is right: allow_empty = ["{what}"]'
             return "" if what in self._allow_empty else f"there are no {what} ({hint})"
         names = wanted.user_attributes if kind == "user" else wanted.group_attributes
-        missing = sorted(names - NOT_COLUMNS - look.columns(kind))
-        return f"the {kind}s lack the columns {', '.join(missing)}; nothing of them is used" if missing else ""
+        missing = sorted(names - NOT_COLUMNS - columns)
+        mend = "add them to the files, or take away what reads them"
+        return f"the {kind}s lack the columns {', '.join(missing)}; nothing of them is used ({mend})" if missing else ""
 
     async def _pages(self, pages: Iterator[list[Row]]) -> AsyncGenerator[list[Row]]:
         while (rows := await self._do(lambda: next(pages, None))) is not None:

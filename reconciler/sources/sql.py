@@ -60,8 +60,8 @@ class SqlSource:
         return await self._do(partial(self._fetch, kind, ids, wanted)) if ids else {}
 
     async def test(self, wanted: Wanted) -> list[Diagnosis]:
-        """Sign in, and run each query: one line for each."""
-        return await self._do(self._test)
+        """Sign in, look whether each query has the columns that are wanted, and run it: one line for each."""
+        return await self._do(partial(self._test, wanted))
 
     async def close(self) -> None:
         await self._do(self._database.forget)
@@ -109,17 +109,15 @@ class SqlSource:
         except Unusable:
             return {}  # left out of the answer: not known
 
-    def _test(self) -> list[Diagnosis]:
+    def _test(self, wanted: Wanted) -> list[Diagnosis]:
         lines = []
         try:
             with self._database.reading(self._password()) as connection:
                 lines.append(Diagnosis("database", True, f"{self.identity.place}: signed in, reading only"))
-                for part, sql in (("users", self._queries.users), ("groups", self._queries.groups)):
+                of = self._queries
+                for part, sql in (("users", of.users), ("groups", of.groups), ("members", of.members)):
                     if sql is not None:
-                        lines.append(self._tested(connection, part, Query(sql), self._of_test(part)))
-                if self._queries.members is not None:
-                    query = Query(self._queries.members)
-                    lines.append(self._tested(connection, "members", query, NEEDED_OF_MEMBERS))
+                        lines.append(self._tested(connection, part, Query(sql), self._needed(part, wanted)))
         except Unusable as unusable:
             text, fault = f"{self.identity.place}: {unusable.why}", self._fault(unusable)
             lines.append(Diagnosis("database", False, text, fault=fault))
@@ -131,10 +129,13 @@ class SqlSource:
             return None
         return Failed(unusable.fault, unusable.why, request=f"connect {self.identity.place}")
 
-    def _of_test(self, part: str) -> Set[str]:
+    def _needed(self, part: str, wanted: Wanted) -> Set[str]:
+        """Return the columns that a query must have for a reading of what is wanted."""
+        if part == "members":
+            return NEEDED_OF_MEMBERS if wanted.memberships else frozenset()
         kind: Kind = "user" if part == "users" else "group"
-        wanted = Wanted(frozenset(), frozenset({"displayName"}))
-        return Part(self._queries, kind, wanted, self._token(None)).needed
+        needed = Part(self._queries, kind, wanted, self._token(None)).needed
+        return needed | {"displayName"} if kind == "group" and wanted.memberships else needed
 
     def _tested(self, connection: Connection, part: str, query: Query, needed: Set[str]) -> Diagnosis:
         where = f"[sources.{self._name}] {part}"

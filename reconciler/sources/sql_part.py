@@ -14,6 +14,7 @@ from reconciler.core.model import PSEUDO_ATTRIBUTES, Entry, Kind, SourceId
 from reconciler.core.outcomes import Failed
 from reconciler.ports import ReadEnd, Wanted
 from reconciler.sources import sql_values
+from reconciler.sources.lacking import lacking
 from reconciler.sources.sql_queries import Unusable
 
 NEEDED_OF_MEMBERS = frozenset({"group_id", "member_id"})
@@ -147,10 +148,5 @@ class Problems:
 
 def need(have: Sequence[str], needed: Set[str]) -> None:
     """Raise Unusable where a column is not there."""
-    by_folded = {name.casefold(): name for name in have}
-    missing = [
-        f"'{name}'" + (f" (there is '{near}': quote the name)" if (near := by_folded.get(name.casefold())) else "")
-        for name in sorted(needed - set(have))
-    ]
-    if missing:
-        raise Unusable(f"lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}; nothing of it is used")
+    if why := lacking(sorted(needed - set(have)), have, "query"):
+        raise Unusable(why)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import os
 import socket
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import orjson
 import pytest
 from aiohttp import web
 
@@ -16,6 +19,23 @@ from tests.cycles.company import Company
 from tests.net.sockets import refusing
 from tests.servers.faults import FOR_EVER, Status, Unauthorized
 from tests.servers.scim import ScimServer
+
+
+def keep(company: Company, name: str) -> None:
+    """Write the users' file; the column that is called so, whatever its letters, has these."""
+    people = company.users.values()
+    rows = [{name if name.lower() == key.lower() else key: one[key] for key in one} for one in people]
+    path = company.directory / company.users_file
+    company.configure()
+    if path.suffix == ".json":
+        path.write_bytes(orjson.dumps(rows))
+    elif path.suffix == ".jsonl":
+        path.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+    else:
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]), delimiter="," if path.suffix == ".csv" else "\t")
+            writer.writeheader()
+            writer.writerows(rows)
 
 
 @asynccontextmanager
@@ -138,6 +158,48 @@ async def test_a_token_that_is_not_there_is_a_matter_of_sign_in(company: Company
     code, found, text = await bad(shell)
     assert (code, found) == (4, "sign-in")
     assert "guessed-wrongly" not in text
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "json", "jsonl"])
+async def test_a_column_that_the_job_reads_and_the_file_lacks_is_told_as_the_reading_tells_it(
+    ending: str, company: Company, shell: Shell
+) -> None:
+    company.job += "\nrequire_test = true"
+    company.tables = 'filter = { attribute = "department", operator = "EQUALS", value = "Development" }'
+    company.users_file = f"users.{ending}"
+    keep(company, "department")
+    assert (await shell("test", "app")).code == 0
+    for lost in ("department", "jobTitle", "accountEnabled"):
+        keep(company, lost.upper())
+        said = f"users.{ending}: lacks the column '{lost}' (there is '{lost.upper()}'); nothing of it is used"
+        ran = await shell("test", "app")
+        assert ran.code == 4
+        assert f"BAD source users file: {company.directory}/users.{ending}: 0 users can be used. {said}" in ran.out
+        ran = await shell("plan", "app", "--json")
+        assert (ran.code, said in ran.out) == (4, True)
+        ran = await shell("cycle", "app")
+        assert ran.code == 4
+        assert "the connection test failed, so the job does not start" in ran.out + ran.err
+
+
+async def test_a_column_that_a_query_does_not_give_is_told(company: Company, shell: Shell) -> None:
+    with sqlite3.connect(company.directory / "hr.db") as database:
+        database.execute("CREATE TABLE people (id TEXT, userPrincipalName TEXT, displayName TEXT, accountEnabled INT)")
+    database.close()
+    query = "SELECT people.*, 'Engineer' AS {} FROM people"
+    for name, wrong in (("jobTitle", []), ("title", ["users"])):
+        company.source = f"""
+type = "sql"
+url = "sqlite:///{company.directory}/hr.db"
+users = "{query.format(name)}"
+active = "accountEnabled"
+allow_empty = ["users"]
+"""
+        company.configure()
+        ran = await shell("test", "app", "--json")
+        assert [line["step"] for line in ran.json()["source"] if not line["ok"]] == wrong
+        assert ran.code == (4 if wrong else 0)
+    assert "[sources.staff] users lacks the column 'jobTitle'" in ran.out
 
 
 async def test_a_source_file_that_is_not_there(company: Company, shell: Shell) -> None:

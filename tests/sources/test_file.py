@@ -230,6 +230,25 @@ async def test_the_connection_test_counts_rows_and_names_columns(tmp_path: Path)
     assert "groups.jsonl: there is no such file" in badly.text
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("groups.csv", "id,displayName\ncrew,Crew\n"),
+        ("groups.jsonl", '{"id":"crew","displayName":"Crew"}\n'),
+        ("groups.json", '[{"id":"crew","displayName":"Crew"}]'),
+    ],
+)
+async def test_the_connection_test_asks_a_file_for_what_the_job_reads(tmp_path: Path, name: str, content: str) -> None:
+    groups = tmp_path / name
+    groups.write_text(content)
+    (line,) = await source(groups=groups).test(USERS)
+    assert (line.ok, line.text) == (True, f"{groups}: 1 groups with id, displayName")
+    titles = Wanted(frozenset(), frozenset({"title"}), groups=True, memberships=True)
+    (line,) = await source(groups=groups).test(titles)
+    assert not line.ok
+    assert f"{name}: lacks the columns 'members', 'title'; nothing of it is used" in line.text
+
+
 def test_the_identity_is_the_place_and_the_key(tmp_path: Path) -> None:
     path = tmp_path / "u.csv"
     assert source(users=path, key="employeeId").identity == Identity("file", str(path), "employeeId")

@@ -390,6 +390,41 @@ async def test_a_csv_of_changes_that_lost_a_column_empties_nobody(tmp_path: Path
     await source.close()
 
 
+async def test_the_connection_test_says_of_change_files_what_a_reading_would(tmp_path: Path) -> None:
+    (tmp_path / "users.json").write_bytes(orjson.dumps([person("ann")]))
+    source = opened_on(
+        tmp_path / "*.jsonl", FileSource("staff", users=tmp_path / "users.json", groups=None, clock=Noon())
+    )
+    titles, departments = (Wanted(frozenset({name}), frozenset()) for name in ("title", "department"))
+
+    async def both_say(said: str) -> None:
+        """Test before reading, which takes the files in."""
+        told = [line.text for line in await source.test(departments) if not line.ok]
+        problems = (await read(source, departments)).ends["user"].problems
+        assert len(told) == 1 and said in told[0] and said in problems[0], (told, problems)
+
+    await both_say("users.json: lacks the column 'department'; nothing of it is used")
+    assert all(line.ok for line in await source.test(titles))
+    assert (await read(source, titles)).complete
+    await both_say("the users lack the columns department; nothing of them is used")
+    (tmp_path / "1.jsonl").write_bytes(orjson.dumps(person("bob", department="Sales")) + b"\n")
+    assert all(line.ok for line in await source.test(departments)), "a file that waits brings it"
+    assert (await read(source, departments)).complete
+    assert all(line.ok for line in await source.test(departments)), "what was applied holds, the snapshot too"
+    await source.close()
+
+
+async def test_the_connection_test_does_not_ask_of_an_applied_file_what_came_later(tmp_path: Path) -> None:
+    (tmp_path / "1.csv").write_text("operation,kind,id,title\nupsert,,ann,Chief\n")
+    source, wanted = opened_on(tmp_path / "*.csv"), Wanted(frozenset({"title"}), frozenset())
+    assert (await read(source, wanted)).complete
+    (tmp_path / "2.csv").write_text("operation,kind,id,title,city\nupsert,,ann,Chief,Rome\n")
+    for _ in range(2):
+        assert all(line.ok for line in await source.test(wanted))
+        assert (await read(source, wanted)).complete
+    await source.close()
+
+
 async def test_what_was_applied_is_put_away_and_nothing_is_lost_where_names_collide(scene: Scene) -> None:
     archive = scene.directory / "archive"
     for title in ("1", "2", "3"):

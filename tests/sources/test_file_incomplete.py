@@ -32,9 +32,12 @@ class Noon:
         raise AssertionError("reading a file waits for nothing")
 
 
+def staff(path: Path, allow_empty: frozenset[str] = frozenset()) -> FileSource:
+    return FileSource("staff", users=path, groups=None, allow_empty=allow_empty, clock=Noon())
+
+
 async def read_users(path: Path, allow_empty: frozenset[str] = frozenset()) -> tuple[list[str], ReadEnd]:
-    source = FileSource("staff", users=path, groups=None, allow_empty=allow_empty, clock=Noon())
-    return await given(source.read(MAIL, None))
+    return await given(staff(path, allow_empty).read(MAIL, None))
 
 
 async def given(events: AsyncIterator[ReadEvent]) -> tuple[list[str], ReadEnd]:
@@ -150,6 +153,7 @@ async def given(events: AsyncIterator[ReadEvent]) -> tuple[list[str], ReadEnd]:
         # unusable: nothing is given
         ("u.json", b'{"error":"try again"}', [], "u.json: holds no JSON list"),
         ("u.csv", b"id,Mail\n1,a\n", [], f"u.csv: lacks the column 'mail' (there is 'Mail'); {UNUSED_WITHOUT_IT}"),
+        ("u.tsv", b"id\temail\n1\ta\n", [], f"u.tsv: lacks the column 'mail' (there is 'email'); {UNUSED_WITHOUT_IT}"),
         ("u.csv", b"mail\na\n", [], f"u.csv: lacks the column 'id'; {UNUSED_WITHOUT_IT}"),
         ("u.csv", b"id,mail,mail\n1,a,b\n", [], "u.csv: has the column 'mail' twice"),
         ("u.jsonl", b'{"id":"1"}\n{"id":"2"}\n', [], f"u.jsonl: lacks the column 'mail'; {UNUSED_WITHOUT_IT}"),
@@ -162,6 +166,9 @@ async def test_what_is_wrong_is_named_by_file_and_place(
     path = tmp_path / name
     path.write_bytes(content)
     assert await read_users(path) == (ids, ReadEnd("user", complete=False, problems=(problem,)))
+    (line,) = await staff(path).test(MAIL)
+    told = f"{path}: {len(ids)} users can be used"
+    assert (line.ok, line.text.startswith(told), line.text.endswith(f". {problem}")) == (False, True, True), line
 
 
 @pytest.mark.parametrize(("name", "content"), [("u.jsonl", ""), ("u.json", "[]"), ("u.csv", "id,mail\n")])
@@ -169,6 +176,7 @@ async def test_an_empty_file_that_may_be_empty_is_complete(tmp_path: Path, name:
     path = tmp_path / name
     path.write_text(content)
     assert await read_users(path, frozenset({"users"})) == ([], ReadEnd("user", complete=True))
+    assert (await staff(path, frozenset({"users"})).test(MAIL))[0].ok
     assert not (await read_users(path, frozenset({"groups"})))[1].complete
 
 
@@ -177,6 +185,7 @@ async def test_an_attribute_that_one_late_row_has_is_a_column(tmp_path: Path) ->
     path.write_text("".join(f'{{"id":"{n}"}}\n' for n in range(30_000)) + '{"id":"last","mail":"a"}\n')
     ids, end = await read_users(path)
     assert (len(ids), end.complete) == (30_001, True)
+    assert (await staff(path).test(MAIL))[0].ok
 
 
 async def test_a_file_that_is_not_there_or_no_file_is_a_problem_and_no_exception(tmp_path: Path) -> None:

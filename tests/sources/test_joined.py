@@ -474,3 +474,12 @@ async def test_the_connection_test_names_the_part(scene: Files) -> None:
         ("directory: groups file", True),
         ("hr: users file", False),
     ]
+
+
+async def test_the_connection_test_asks_each_part_for_what_comes_from_it(scene: Files) -> None:
+    await scene.hire("ann", text="x")
+    del scene.hr["ann"]["job_title"]
+    async with opened(scene) as source:
+        (line,) = [line for line in await source.test(ALL) if not line.ok]
+        assert all(line.ok for line in await source.test(Wanted(frozenset({"mail", "colours"}), frozenset())))
+    assert line.step == "hr: users file" and "hr.jsonl: lacks the column 'job_title'" in line.text

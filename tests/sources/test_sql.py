@@ -346,7 +346,7 @@ async def test_colons_and_percent_signs_in_a_query_are_its_own(path: Path) -> No
 
 async def test_a_connection_test_shows_every_query(path: Path) -> None:
     one = source(path, Queries(PEOPLE, "SELECT id FROM teams", "SELECT 1 AS group_id, 2 AS member", changed="at"))
-    lines = await one.test(USERS)
+    lines = await one.test(replace(MEMBERS, user_attributes=USERS.user_attributes))
     await one.close()
     assert [(line.step, line.ok) for line in lines] == [
         ("database", True),
@@ -356,6 +356,22 @@ async def test_a_connection_test_shows_every_query(path: Path) -> None:
     ]
     assert "28 rows with id, mail, at" in lines[1].text
     assert "[sources.hr] members lacks the column 'member_id'" in lines[3].text
+
+
+async def test_a_connection_test_asks_a_query_for_what_the_job_reads(path: Path) -> None:
+    one = source(path, Queries("SELECT id, mail AS email FROM people", "SELECT id FROM teams", "SELECT 1, 2"))
+    assert [line.ok for line in await one.test(Wanted(frozenset(), frozenset()))] == [True] * 4
+    lines = await one.test(replace(MEMBERS, user_attributes=frozenset({"mail", "title"})))
+    unused = "nothing of it is used (add it to the query, or take away what reads it)"
+    assert [line.text for line in lines if not line.ok] == [
+        "[sources.hr] users lacks the columns 'mail' (there is 'email'), 'title';"
+        " nothing of it is used (add them to the query, or take away what reads them)",
+        f"[sources.hr] groups lacks the column 'displayName'; {unused}",
+        "[sources.hr] members lacks the columns 'group_id', 'member_id';"
+        " nothing of it is used (add them to the query, or take away what reads them)",
+    ]
+    (problem,) = problems(await read(one, wanted=Wanted(frozenset({"mail", "title"}), frozenset())))
+    assert problem.removeprefix("source hr users: ") in lines[1].text
 
 
 def test_values_of_drivers_become_values_of_entries() -> None:
