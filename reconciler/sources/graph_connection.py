@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reconciler.core.model import Kind
 from reconciler.core.outcomes import Failed, Fault
 from reconciler.dialects import graph, graph_reading
 from reconciler.ports import Diagnosis, Wanted
@@ -25,9 +26,9 @@ async def test(wire: GraphWire, wanted: Wanted) -> list[Diagnosis]:
         return [Diagnosis(step, False, header.reason, fault=header)]
     lines = [Diagnosis("sign-in", True, "the tenant gives us a token")]
     lines += _permissions(graph.granted_permissions(header or ""), wanted)
-    lines.append(await _users(wire, wanted))
+    lines.append(await _entries(wire, "user", wanted.user_attributes))
     if wanted.groups or wanted.memberships:
-        lines.append(await _groups(wire))
+        lines.append(await _entries(wire, "group", wanted.group_attributes))
     if wanted.app is not None:
         lines.append(await _app(wire, wanted.app))
     return lines
@@ -54,23 +55,15 @@ def _needed(wanted: Wanted) -> dict[tuple[str, ...], str]:
     return needed | {graph_reading.NEEDS[name]: f"{name} is hidden without it" for name in hidden}
 
 
-async def _users(wire: GraphWire, wanted: Wanted) -> Diagnosis:
-    how = graph_reading.reading("user", wanted.user_attributes)
+async def _entries(wire: GraphWire, kind: Kind, names: frozenset[str]) -> Diagnosis:
+    how = graph_reading.reading(kind, names)
     if how.unusable:
-        return Diagnosis("users", False, f"{', '.join(how.unusable)}: no property of Graph is called so")
+        return Diagnosis(f"{kind}s", False, f"{', '.join(how.unusable)}: no property of Graph is called so")
     try:
-        await wire.get(how.sample, doing="reading a user", retry=False)
+        await wire.get(how.sample, doing=f"reading a {kind}", retry=False)
     except Unreadable as unreadable:
-        return Diagnosis("users", False, unreadable.why, fault=unreadable.fault)
-    return Diagnosis("users", True, f"users can be read with {', '.join(how.properties)}")
-
-
-async def _groups(wire: GraphWire) -> Diagnosis:
-    try:
-        await wire.get("/groups?$select=id,displayName&$top=1", doing="reading a group", retry=False)
-    except Unreadable as unreadable:
-        return Diagnosis("groups", False, unreadable.why)
-    return Diagnosis("groups", True, "groups can be read")
+        return Diagnosis(f"{kind}s", False, unreadable.why, fault=unreadable.fault if kind == "user" else None)
+    return Diagnosis(f"{kind}s", True, f"{kind}s can be read with {', '.join(how.properties)}")
 
 
 async def _app(wire: GraphWire, app: str) -> Diagnosis:

@@ -31,7 +31,7 @@ from reconciler.ports import (
     chunks,
 )
 from reconciler.sources.rest_joined import Joined
-from reconciler.sources.rest_shape import Lacking, Shape
+from reconciler.sources.rest_shape import Lacking, Shape, lacking, undescribed
 from reconciler.sources.rest_token import Token
 
 PAGE = 1000
@@ -107,19 +107,21 @@ class RestSource:
         return {one: None if entry is not None and entry.gone else entry for one, entry in found.items()}
 
     async def test(self, wanted: Wanted) -> list[Diagnosis]:
-        """Ask for the first page of each list."""
+        """Ask for the first page of each list, and look whether it has what is wanted."""
         lines = []
-        listings = [("users", self._description.users.listing)]
-        listings += [(join.name, join.listing) for join in self._description.users.joins]
-        listings += [("groups", self._description.groups.listing)] if self._description.groups else []
-        listings += [(one.id, one.listing) for one in self._assigned()]
-        for step, listing in listings:
+        users, groups = self._description.users, self._description.groups
+        listings = [("users", users.listing, undescribed(users, wanted.user_attributes))]
+        listings += [(join.name, join.listing, frozenset()) for join in users.joins]
+        listings += [("groups", groups.listing, undescribed(groups, wanted.group_attributes))] if groups else []
+        listings += [(one.id, one.listing, frozenset()) for one in self._assigned()]
+        for step, listing, fields in listings:
             try:
                 async with aclosing(self._pages(listing, self._variables, {}, _Problems(self._name, step))) as pages:
                     items: list[dict[str, Any]] = await anext(pages, [])
                 names = ", ".join(dict.fromkeys(name for item in items for name in item))
                 shown = f"{len(items)} on the first page{f' with {names}' if names else ''}"
-                lines.append(Diagnosis(step, True, f"{listing.path}: {shown}"))
+                why = lacking(items, fields)
+                lines.append(Diagnosis(step, not why, f"{listing.path}: {shown}{f'; {why}' if why else ''}"))
             except Unreadable as unreadable:
                 lines.append(Diagnosis(step, False, f"{listing.path}: {unreadable.why}", fault=unreadable.fault))
                 break

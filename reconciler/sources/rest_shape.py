@@ -19,6 +19,17 @@ class Lacking(Unreadable):
     """A page has nothing of what rules read and nobody described. Nothing of the list was given yet."""
 
 
+def undescribed(entries: Entries, wanted: frozenset[str]) -> frozenset[str]:
+    """Return the attributes that nobody described: fields of this name, which the first page must have."""
+    return wanted - _NOT_FIELDS - {"id"} - entries.attributes.keys()
+
+
+def lacking(page: Sequence[Mapping[str, Any]], fields: Set[str]) -> str:
+    """Return why a list cannot be used whose first page this is; empty where it can."""
+    missing = sorted(name for name in fields if not any(rest.has(item, name) for item in page))
+    return f"there is no {', '.join(missing)}: describe it in [sources.X.attributes]" if page and missing else ""
+
+
 class Shape:
     """What attributes are taken from where. `joined` holds the lists of `joins` when the first entry is made."""
 
@@ -30,8 +41,7 @@ class Shape:
         """`allow_empty`: the names of joined lists that may have nothing in them."""
         self.kind, self._entries, self._joined, self._allow_empty = kind, entries, joined, allow_empty
         names, described = wanted - _NOT_FIELDS, {"id": rest.Take(entries.listing.id), **entries.attributes}
-        self._open = frozenset(names - described.keys())
-        """Attributes that nobody described: fields of this name, which the first page must have."""
+        self._open = undescribed(entries, wanted)
         self.takes = {name: described.get(name, rest.Take(name)) for name in names | (_TRIED & described.keys())}
         used = {take.path.split(".")[0] for take in self.takes.values()}
         self.joins = [join for join in entries.joins if join.name in used]
@@ -40,9 +50,8 @@ class Shape:
     def judged(self, page: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the page. Raises Lacking where the first lacks what rules read and nobody described."""
         if page and not self.any:
-            missing = sorted(name for name in self._open if not any(rest.has(item, name) for item in page))
-            if missing:
-                raise Lacking(f"there is no {', '.join(missing)}: describe it in [sources.X.attributes]")
+            if why := lacking(page, self._open):
+                raise Lacking(why)
             self.any = True
         return page
 

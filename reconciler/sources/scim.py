@@ -101,7 +101,7 @@ class ScimSource:
         return found
 
     async def test(self, wanted: Wanted) -> list[Diagnosis]:
-        """Ask for what the server says of itself, and for one user and one group."""
+        """Ask for what the server says of itself, and for one user and one group; look whether all has a path."""
         lines = []
         try:
             config = await self._server.config()
@@ -114,6 +114,8 @@ class ScimSource:
             where = _ENDPOINTS[kind]
             if isinstance(got, Failed):
                 lines.append(Diagnosis(f"{kind}s", False, got.reason, fault=got if kind == "user" else None))
+            elif why := self._without_path(kind, wanted):
+                lines.append(Diagnosis(f"{kind}s", False, f"{where}: {why}"))
             else:
                 lines.append(Diagnosis(f"{kind}s", True, f"{where}: {got.get('totalResults', 'some')} {kind}s"))
         pages = "cursors" if config["cursor"] else "indexes"
@@ -146,7 +148,7 @@ class ScimSource:
                     yield present
                 delta = False
         except NoPath as error:
-            problems.add(f"{error}: name its path in [sources.{self._name}.attributes]")
+            problems.add(self._mended(error))
         except Unreadable as unreadable:
             problems.ended_by(unreadable)
         yield problems.end(kind, delta=delta)
@@ -282,6 +284,17 @@ class ScimSource:
     def _shape(self, kind: Kind, wanted: Wanted) -> Shape:
         names = wanted.user_attributes if kind == "user" else wanted.group_attributes
         return Shape(kind, names, self._named if kind == "user" else {})
+
+    def _without_path(self, kind: Kind, wanted: Wanted) -> str:
+        """Return what of a kind cannot be asked for; empty where all can."""
+        try:
+            self._shape(kind, wanted)
+        except NoPath as error:
+            return self._mended(error)
+        return ""
+
+    def _mended(self, error: NoPath) -> str:
+        return f"{error}: name its path in [sources.{self._name}.attributes]"
 
     def _selection(self, reading: _Reading) -> Selection:
         return Selection(reading.kind, reading.shape.query("meta"), reading.shape.missing)

@@ -196,6 +196,17 @@ async def test_a_property_that_graph_has_not_is_named(office: Office) -> None:
     assert "cost centre: no property of Graph" in odd.ends["user"].problems[0]
 
 
+async def test_the_connection_test_names_a_property_that_graph_has_not(office: Office) -> None:
+    await office.hire("ann")
+    await office.found("crew", "ann")
+    for name in ("departmnt", "cost centre"):
+        wanted = replace(WANTED, user_attributes=frozenset({name}), group_attributes=frozenset({name}))
+        async with opened(office) as source:
+            wrong = [line for line in await source.test(wanted) if not line.ok]
+        assert [line.step for line in wrong] == ["users", "groups"]
+        assert all(name in line.text for line in wrong)
+
+
 # --- what permissions hide ---
 
 

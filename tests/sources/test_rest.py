@@ -248,6 +248,10 @@ async def test_an_attribute_that_nobody_described_must_be_a_field() -> None:
     ids, end = await read(source(Lists(), WAYS["link"]).read(wanted, None))
     assert (ids, end.complete) == ([], False)
     assert "there is no departmnt" in end.problems[0]
+    [line] = await source(Lists(), WAYS["link"]).test(wanted)
+    assert not line.ok and end.problems[0].rpartition("users: ")[2] in line.text
+    [line] = await source(Lists(), WAYS["link"]).test(WANTED)
+    assert line.ok
 
 
 LINKS = [

@@ -20,7 +20,7 @@ from tests.cycles.calendar import Calendar, NoLuck
 from tests.servers.quirks import Quirks
 from tests.servers.real import RealScimServer, scim2_server_by_cursor
 from tests.servers.scim import ScimServer
-from tests.sources.contract import SourceContract
+from tests.sources.contract import SourceContract, look, opened
 
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
@@ -173,6 +173,20 @@ class TestRealServers(SourceContract):
     @pytest.fixture
     def scene(self, any_real_scim_server: RealScimServer) -> Scene:
         return Scene(any_real_scim_server)
+
+
+async def test_an_attribute_that_is_no_path_is_named_by_the_reading_and_by_the_connection_test() -> None:
+    async with ScimServer() as server:
+        scene = Scene(server)
+        scene.wanted = Wanted(frozenset({"cost centre"}), frozenset())
+        await scene.hire("ann")
+        seen = await look(scene)
+        async with opened(scene) as source:
+            (line,) = [line for line in await source.test(scene.wanted) if not line.ok]
+            assert all(line.ok for line in await source.test(Scene.wanted))
+    said = "cost centre is no attribute of SCIM"
+    assert said in seen.ends["user"].problems[0] and said in line.text
+    assert line.text.endswith("name its path in [sources.app.attributes]")
 
 
 @pytest.fixture(scope="module")
