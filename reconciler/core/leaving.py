@@ -72,14 +72,16 @@ class Deprovisioning:
                     return waits
                 return Operation("delete", record, standing.why, verdict, fingerprint, cause=standing.cause)
             case DeprovisionAction.DELETE if self.rules.kind == "group" or not self.can_disable:
-                return Leave(f"{standing.why}; delete is not among the actions", "DeleteNotAllowed", verdict)
+                return Leave(f"{standing.why}; {self._why_not_deleted}", "DeleteNotAllowed", verdict)
             case DeprovisionAction.DELETE | DeprovisionAction.DISABLE:
                 pass  # who may not be deleted is disabled at least
         shown_on = found is not None and _is_active(found.resource, self.profile.active)
         if (link.disabled_at is not None and not shown_on) or self.stays_off(record, link, standing, found):
             return self.settled(record, link, standing, now)
         if not self.can_disable:
-            return Leave(f"{standing.why}; nothing is mapped to {self.profile.active}", "DisableNotAllowed", verdict)
+            unmapped = f"nothing is mapped to {self.profile.active}"
+            why = unmapped if self.profile.can_disable else "the app cannot disable accounts"
+            return Leave(f"{standing.why}; {why}", "DisableNotAllowed", verdict)
         if Action.UPDATE not in self.rules.actions:
             return Leave(f"{standing.why}; update is not among the actions", "UpdateNotAllowed", verdict)
         waits = self.waits(record, link, standing, now)
@@ -208,6 +210,14 @@ class Deprovisioning:
     def _may_delete(self) -> bool:
         possible = self.profile.can_delete_groups if self.rules.kind == "group" else self.profile.can_delete
         return possible and Action.DELETE in self.rules.actions
+
+    @property
+    def _why_not_deleted(self) -> str:
+        if Action.DELETE not in self.rules.actions:
+            return "delete is not among the actions"
+        if self.rules.kind == "user" and self.profile.confirm_delete is not None:
+            return "the job does not repeat confirm_delete, without which nobody is deleted"
+        return f"the app cannot delete {'groups' if self.rules.kind == 'group' else 'accounts'}"
 
 
 def disabled_again(delete: Operation, shown: Account, profile: Profile) -> Operation:

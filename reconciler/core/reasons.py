@@ -329,7 +329,8 @@ MEANINGS: Mapping[Reason, Meaning] = {
     "DeleteNotAllowed": Meaning(
         "success",
         "The rules do not let accounts be deleted",
-        'Delete the account in the app, or add "delete" to `actions`.',
+        'Delete the account in the app, or allow the delete: add "delete" to `actions`, or `confirm_delete` where it '
+        "is missing.",
     ),
     "DisableNotAllowed": Meaning(
         "nonServiceFailure",

@@ -463,6 +463,31 @@ def test_a_group_whose_delete_is_no_action_is_left() -> None:
     assert code(decide(record, OUT, mappings=GROUP_MAPPINGS, kind="group", actions=actions)) == "DeleteNotAllowed"
 
 
+@pytest.mark.parametrize(
+    ("action", "kind", "actions", "profile", "code", "why"),
+    [
+        ("delete", "user", {Action.UPDATE}, {}, "DeleteNotAllowed", "delete is not among the actions"),
+        (
+            *("delete", "user", set(Action), {"confirm_delete": "gone for good"}, "DeleteNotAllowed"),
+            "the job does not repeat confirm_delete, without which nobody is deleted",
+        ),
+        ("delete", "user", set(Action), {}, "DeleteNotAllowed", "the app cannot delete accounts"),
+        ("disable", "group", set(Action), {}, "DeleteNotAllowed", "the app cannot delete groups"),
+        ("disable", "user", set(Action), {}, "DisableNotAllowed", "the app cannot disable accounts"),
+    ],
+)
+def test_what_is_not_done_with_a_leaver_is_told_with_what_stands_against_it(
+    action: str, kind: Kind, actions: set[Action], profile: dict[str, Any], code: str, why: str
+) -> None:
+    powerless = replace(PROFILE, can_disable=False, can_delete=False, can_delete_groups=False, **profile)
+    rules = job(deprovision=Deprovision(out_of_scope=DeprovisionAction(action)))
+    record = replace(linked(), kind=kind)
+    mappings = MAPPINGS if kind == "user" else GROUP_MAPPINGS
+    left = decide(record, OUT, rules, kind=kind, actions=frozenset(actions), profile=powerless, mappings=mappings)
+    assert isinstance(left, Leave)
+    assert (left.code, left.why) == (code, f"{OUT.why}; {why}")
+
+
 # --- what the target does not keep -------------------------------------------------------------------------------
 
 
