@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from reconciler.core import notices
+from reconciler.core.decisions import LEAVERS
 from reconciler.core.model import Kind, SourceId
 from reconciler.core.notices import Notice, NoticeKind, StillOn
 from reconciler.core.records import Record
@@ -101,7 +102,7 @@ def tell(
 def _overdue(record: Record, said: Said | None, now: float) -> Overdue:
     since = record.off_since if record.off_since is not None else now
     hindrance: Hindrance = "waits"
-    why = record.why
+    why = record.why if record.verdict in LEAVERS else "the cycle was given up before it was sent"
     if said is not None:
         hindrance, why = said.hindrance, said.why
     elif record.escrow is not None:

@@ -248,8 +248,11 @@ def not_shown(record: Record, active: str) -> Record:
     return replace(record, link=link, attempted_off_at=may_be_ours)
 
 
-def held(operation: Operation, now: float) -> Record:
-    """Return the record of an entry whose operation is held: whatever showed the cause, the next cycle finds it too."""
+def not_sent(operation: Operation, now: float) -> Record:
+    """Return the record of an entry whose operation is held, or was given up before anything was done.
+
+    Whatever showed the cause, the next cycle finds it too.
+    """
     record = replace(operation.record, fingerprint=None, due_at=now)
     if operation.negative:
         record.off_since = record.off_since or now

@@ -84,10 +84,9 @@ class Applier:
 
         Unless it, or an earlier try of this cycle, may have come through: then that is looked at before anything else.
         """
-        if operation.in_doubt or operation.record.key in self._course.in_doubt:
-            await self._journal.entry(settling.attempted(operation, self._clock.now()))
-        else:
-            await self._journal.entry(replace(operation.record, fingerprint=None))
+        doubtful = operation.in_doubt or operation.record.key in self._course.in_doubt
+        remembered = settling.attempted if doubtful else settling.not_sent
+        await self._journal.entry(remembered(operation, self._clock.now()))
 
     async def _perform_in_turn(self, operation: Operation) -> None:
         if operation.word != "create":

@@ -234,7 +234,7 @@ class Holding:
         self._journal.counts["held"] += 1
         self._tell([operation], why)
         if rest is None:
-            await self._journal.entry(settling.held(operation, self._clock.now()))
+            await self._journal.entry(settling.not_sent(operation, self._clock.now()))
         if one.key not in self._before.get(safeguard, {}):
             self._journal.log(telling.staged(operation, reason, why, safeguard, self._clock.now()))
 

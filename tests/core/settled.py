@@ -141,7 +141,7 @@ def _happenings(before: Record) -> Iterator[tuple[str, Record]]:
         for name, failure in _FAILURES.items():
             yield f"{what}, {name}", settling.failed(_of(before, what), failure, NOW)
         yield f"{what} about to be sent", settling.attempted(_of(before, what), NOW)
-        yield f"{what} held", settling.held(_of(before, what), NOW)
+        yield f"{what} held", settling.not_sent(_of(before, what), NOW)
         yield f"{what} rejected by a person", settling.let_be(_of(before, what), "let be", NOW)
         yield f"{what}, the first change alone", _first_alone(_of(before, what))
     for name, leave in _LEAVES.items():

@@ -250,12 +250,12 @@ def test_since_when_somebody_should_be_off_is_kept() -> None:
     disable.record.off_since = NOW - DAY
     assert settling.attempted(disable, NOW).off_since == NOW - DAY
     assert settling.failed(disable, Failed(Fault.INVALID, "no"), NOW).off_since == NOW - DAY
-    assert settling.held(disable, NOW).off_since == NOW - DAY
+    assert settling.not_sent(disable, NOW).off_since == NOW - DAY
     assert settling.let_be(disable, "why", NOW).off_since == NOW - DAY
     disable.record.off_since = None
     for record in (
         settling.failed(disable, Failed(Fault.INVALID, "no"), NOW),
-        settling.held(disable, NOW),
+        settling.not_sent(disable, NOW),
         settling.let_be(disable, "why", NOW),
     ):
         assert record.off_since == NOW
@@ -323,7 +323,7 @@ def test_the_next_try_goes_by_what_a_comparison_has_shown() -> None:
     record = settling.failed(update, Failed(Fault.INVALID, "no"), NOW)
     assert record.link is not None
     assert record.link.agreed == {"title": "Shown", "active": True}
-    assert settling.held(update, NOW).link == record.link
+    assert settling.not_sent(update, NOW).link == record.link
     disable = operation(
         *("disable", Change("active", True, False)),
         link=linked({"active": False}, disabled_at=NOW - DAY, disabled_because="gone", delete_at=NOW + DAY),
@@ -331,7 +331,7 @@ def test_the_next_try_goes_by_what_a_comparison_has_shown() -> None:
     )
     for record in (
         settling.failed(disable, Failed(Fault.INVALID, "no"), NOW),
-        settling.held(disable, NOW),
+        settling.not_sent(disable, NOW),
         settling.let_be(disable, "why", NOW),
     ):
         assert record.link == linked({"active": True}), "somebody had switched it on"
@@ -349,11 +349,11 @@ def test_a_failure_in_scope_forgets_that_somebody_had_left_and_keeps_the_leave_d
 
 def test_what_is_held_is_found_by_the_next_cycle_too() -> None:
     enable = operation("enable", Change("active", False, True), link=linked({"active": True}))
-    record = settling.held(enable, NOW)
+    record = settling.not_sent(enable, NOW)
     assert (record.fingerprint, record.due_at, record.off_since) == (None, NOW, None)
     assert record.link is not None
     assert record.link.agreed == {"active": False}, "as it was shown"
-    assert settling.held(operation("create"), NOW).link is None
+    assert settling.not_sent(operation("create"), NOW).link is None
 
 
 def test_what_a_person_rejected_stays_as_it_is() -> None:

@@ -117,6 +117,25 @@ async def test_an_unanswered_create_that_the_search_hides_is_found_in_the_list(
     assert (account["active"], account["userName"]) == ((False, ANN) if leaves else (True, "ann.married@example.com"))
 
 
+@pytest.mark.parametrize("gone", [True, False])
+async def test_a_leaver_whom_a_comparison_has_shown_on_is_switched_off_though_that_cycle_was_given_up(
+    company: Company, server: ScimServer, gone: bool
+) -> None:
+    company.people("ann", "bob")
+    await company.cycle()
+    if gone:
+        del company.users["ann"]
+    else:
+        company.users["ann"]["accountEnabled"] = False
+    await company.cycle()
+    server.user(ANN)["active"] = True
+    server.script.on("PATCH", "/Users", then=Unauthorized(), times=FOR_EVER)
+    assert done(await company.cycle(full=True)) == {}
+    server.script.clear()
+    assert done(await company.cycle()) == {"disable": 1}
+    assert server.user(ANN)["active"] is False
+
+
 async def test_who_was_refused_after_an_add_without_an_answer_is_taken_out_when_she_leaves(
     company: Company, server: ScimServer
 ) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from reconciler.runtime.overdue import OverdueList
 from tests.cycles.calendar import DAY, HOUR
 from tests.cycles.company import Company, done
-from tests.servers.faults import FOR_EVER, Status
+from tests.servers.faults import FOR_EVER, Status, Unauthorized
 from tests.servers.scim import ScimServer
 
 
@@ -95,6 +97,23 @@ async def test_a_disable_that_fails_is_listed_and_told_after_a_day_once_a_day(
     company.clock.turn(DAY)
     await company.cycle()
     assert len([notice for notice in await company.notices() if notice.kind == "not_off"]) == 2
+    server.script.clear()
+    assert done(await company.cycle()) == {"disable": 1}
+    assert (await company.overdue()).total == 0
+
+
+@pytest.mark.parametrize("gone", [True, False])
+async def test_a_disable_that_was_not_sent_is_listed(company: Company, server: ScimServer, gone: bool) -> None:
+    company.people("ann", "bob")
+    await company.cycle()
+    if gone:
+        del company.users["ann"]
+    else:
+        company.users["ann"]["accountEnabled"] = False
+    server.script.on("PATCH", "/Users", then=Unauthorized(), times=FOR_EVER)
+    await company.cycle()
+    [one] = (await company.overdue()).people
+    assert (one.id, one.hindrance, one.why) == ("ann", "waits", "the cycle was given up before it was sent")
     server.script.clear()
     assert done(await company.cycle()) == {"disable": 1}
     assert (await company.overdue()).total == 0
