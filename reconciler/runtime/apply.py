@@ -312,9 +312,7 @@ class Applier:
             return False
         if await self._journal.owner(self._target.identity, record.kind, found[0].id) is not None:
             return False
-        # a refusal has made nothing: what is found there was not made by us
-        record.attempted_at = None
-        await self._journal.entry(replace(record, fingerprint=None))
+        await self.not_done(operation)
         self.again.append((record.kind, record.source_id))
         return True
 

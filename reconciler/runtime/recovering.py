@@ -90,12 +90,12 @@ class Recovering:
     def gives_up(self, record: Record, failure: Failed, standing: Standing) -> bool:
         """Believe that what the target does not show so soon after its create was never made; False: that must wait.
 
-        So it must for a leaver, as nobody would look again, and for a group of which a second one could be made.
+        So it must for a leaver, as nobody would look again, and for a group of which a second one could be made. The
+        create stays in doubt until another one is sent: that may be kept back, and she may leave.
         """
         late = self._profile.shows_late(record.kind)
         if failure is not MAY_SHOW_LATER or late or not isinstance(standing, InScope):
             return False
-        record.attempted_at, record.attempted_match = None, ()
         self._course.in_doubt.add(record.key)  # a refusal of the next create may be by what this one made
         return True
 

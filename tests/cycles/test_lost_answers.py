@@ -564,3 +564,37 @@ async def test_who_leaves_after_an_account_that_did_not_show_yet_has_refused_her
         assert done(await company.cycle()) == {"create": 1, "disable": 1}
         assert server.user("ann@example.com")["active"] is False
         assert await quiet(company, server)
+
+
+@HOWS
+@pytest.mark.parametrize("kept_back", ["by a limit", "by the actions"])
+async def test_who_leaves_when_no_second_create_was_sent_is_looked_for_all_the_same(
+    tmp_path: Path, how: str, kept_back: str
+) -> None:
+    async with ScimServer(SLOW_TO_SHOW) as server:
+        company = Company(tmp_path, server)
+        await hire_and_be_cut_off(company, server)
+        if kept_back == "by a limit":
+            company.job += "\ncreation_threshold = 0"
+        else:
+            company.tables = 'actions = ["update", "delete"]\n' + company.tables
+        company.clock.turn(60.0)
+        await company.cycle()
+        leave(company, how)
+        server.show_everything()
+        assert done(await company.cycle()) == {"create": 1, "disable": 1}
+        assert server.user("ann@example.com")["active"] is False
+        assert await quiet(company, server)
+
+
+async def test_what_a_create_without_an_answer_made_counts_as_made_also_where_only_a_refusal_shows_it(
+    tmp_path: Path,
+) -> None:
+    async with ScimServer(Quirks(invisible_for_requests=4)) as server:
+        company = Company(tmp_path, server)
+        await hire_and_be_cut_off(company, server)
+        server.clear_requests()
+        assert done(await company.cycle()) == {"create": 1}
+        assert server.sent("POST"), "it was refused"
+        assert [row["reason"] for row in await company.log() if row["action"] == "create"][-1].startswith("made by")
+        assert await quiet(company, server)
