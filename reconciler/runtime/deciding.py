@@ -149,12 +149,12 @@ class Deciding:
             unsettled = standing.roles_unknown if isinstance(standing, InScope) else standing.unsettled
             candidate = Candidate(entry, record, standing, None if unsettled else fingerprint, memberships)
             candidate.until = until
-            failure = untold.get(record.source_id)
-            if failure is not None and not self.recovering.gives_up(record, failure, standing):
-                await self._unanswered(candidate, failure)
-                continue
             if isinstance(standing, InScope) or standing.entitled:
                 candidate.mapped = self.evaluating.wanted(rules, candidate, groups)
+            failure = untold.get(record.source_id)
+            if failure is not None and not self.recovering.gives_up(candidate, failure):
+                await self._unanswered(candidate, failure)
+                continue
             if rules.parting is not None and isinstance(standing, Leaving) and rules.planner.leaving.sets(standing):
                 candidate.parting = self.evaluating.parting(rules.parting, entry.attributes)
             candidates.append(candidate)

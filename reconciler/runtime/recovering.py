@@ -10,9 +10,10 @@ from reconciler.core.model import Kind, SourceId, TargetId
 from reconciler.core.outcomes import Account, Failed, Fault, Missing
 from reconciler.core.profile import Profile
 from reconciler.core.records import Link, Record, Verdict
-from reconciler.core.scoping import InScope, Standing
+from reconciler.core.scoping import InScope
 from reconciler.ports import Clock, MatchPairs, Store, Target
 from reconciler.runtime.asking import ANOTHER_TIME, Asking, Question
+from reconciler.runtime.candidates import Candidate
 from reconciler.runtime.course import MAY_SHOW_LATER, NOT_SHOWN_YET, SHOWN_WITHIN_SECONDS, Course
 from reconciler.runtime.journal import Journal
 from reconciler.runtime.rules import KindRules
@@ -87,14 +88,17 @@ class Recovering:
                 self._journal.counts["create"] += 1
         return untold
 
-    def gives_up(self, record: Record, failure: Failed, standing: Standing) -> bool:
+    def gives_up(self, candidate: Candidate, failure: Failed) -> bool:
         """Believe that what the target does not show so soon after its create was never made; False: that must wait.
 
-        So it must for a leaver, as nobody would look again, and for a group of which a second one could be made. The
-        create stays in doubt until another one is sent: that may be kept back, and she may leave.
+        So it must for a leaver, as nobody would look again, and where a second one could be made: of a group, or by
+        another name than the first. The create stays in doubt until another one is sent: that may be kept back, and she
+        may leave.
         """
-        late = self._profile.shows_late(record.kind)
-        if failure is not MAY_SHOW_LATER or late or not isinstance(standing, InScope):
+        record, mapped = candidate.record, candidate.mapped
+        if failure is not MAY_SHOW_LATER or not isinstance(candidate.standing, InScope):
+            return False
+        if self._profile.shows_late(record.kind) or mapped is None or mapped.match_values != record.attempted_match:
             return False
         self._course.in_doubt.add(record.key)  # a refusal of the next create may be by what this one made
         return True

@@ -598,3 +598,19 @@ async def test_what_a_create_without_an_answer_made_counts_as_made_also_where_on
         assert server.sent("POST"), "it was refused"
         assert [row["reason"] for row in await company.log() if row["action"] == "create"][-1].startswith("made by")
         assert await quiet(company, server)
+
+
+async def test_who_is_renamed_while_a_create_without_an_answer_may_not_show_yet_gets_no_second_account(
+    tmp_path: Path,
+) -> None:
+    async with ScimServer(Quirks(invisible_for_requests=1000)) as server:
+        company = Company(tmp_path, server)
+        await hire_and_be_cut_off(company, server)
+        company.users["ann"]["userPrincipalName"] = "ann.married@example.com"
+        company.clock.turn(60.0)
+        assert done(await company.cycle()) == {"failure": 1}
+        server.show_everything()
+        assert done(await company.cycle()) == {"create": 1, "update": 1}
+        names = sorted(user["userName"] for user in server.users.values())
+        assert names == ["ann.married@example.com", "bob@example.com"]
+        assert await quiet(company, server)
