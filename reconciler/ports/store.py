@@ -188,8 +188,8 @@ class Store(Protocol):
 
     async def attempted_elsewhere(
         self, job_id: int, kind: Kind, source_ids: Sequence[SourceId]
-    ) -> Mapping[SourceId, MatchPairs]:
-        """Return what a create was sent with by another job of the same source and target, and has no answer yet."""
+    ) -> Mapping[SourceId, Attempt]:
+        """Return the creates of other jobs of the same source and target for these entries that have no answer yet."""
         ...
 
     async def pass_link(self, job_id: int, epoch: int, kind: Kind, source_id: SourceId, to: Claim, now: float) -> bool:

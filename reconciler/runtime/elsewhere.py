@@ -60,15 +60,16 @@ class Elsewhere:
         names = {one.source_id: tuple(one.match) for one in questions}
         unlinked = [one for one in names if one not in found and not isinstance(answers[one], Failed)]
         sent = await self._store.attempted_elsewhere(self._job_id, kind, unlinked) if unlinked else {}
-        for source_id, match in sent.items():
-            if match != names[source_id] and (made := await asking.ask_one(match)):
+        for source_id, attempt in sent.items():
+            if attempt.match != names[source_id] and (made := await asking.ask_one(attempt.match)):
                 found[source_id] = made
         return found
 
     async def made_by_nobody_else(self, positives: Sequence[Operation]) -> list[Operation]:
         """Return the operations without creates for those whose account another job makes, or has made.
 
-        That job may have begun after the target was asked. The next cycle looks at them again.
+        That job may have begun after the target was asked; and what it made without an answer may not show yet. The
+        next cycle looks at them again.
         """
         creates = [operation for operation in positives if operation.word == "create"]
         keys = [operation.record.key for operation in creates]
@@ -77,7 +78,10 @@ class Elsewhere:
         for kind in {kind: None for kind, _ in keys}:
             ids = [source_id for its, source_id in keys if its == kind]
             linked = await self._still_linked(kind, await self._store.linked_elsewhere(self._job_id, kind, ids))
-            elsewhere |= {(kind, source_id) for source_id in linked}
+            sent = await self._store.attempted_elsewhere(self._job_id, kind, ids)
+            shown_since = self._clock.now() - SHOWN_WITHIN_SECONDS
+            not_shown = [attempt.source_id for attempt in sent.values() if attempt.at > shown_since]
+            elsewhere |= {(kind, source_id) for source_id in (*linked, *not_shown)}
         if not elsewhere:
             return list(positives)
         for operation in creates:

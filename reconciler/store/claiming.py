@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, exists, null, or_, select, update
 
@@ -36,11 +37,14 @@ _OF_PAGE = and_(
     entries.c.kind == bindparam("kind"),
     entries.c.source_id == _GIVEN.c.value,
 )
+_ATTEMPT = (jobs.c.name, entries.c.source_id, entries.c.agreed, entries.c.attempted_at)
 _IN_DOUBT = (
-    select(entries.c.source_id, entries.c.agreed).select_from(in_turn(_GIVEN, entries, _OF_PAGE)).where(*_NO_ANSWER)
+    select(*_ATTEMPT)
+    .select_from(in_turn(_GIVEN, entries, _OF_PAGE).join(jobs, jobs.c.id == entries.c.job_id))
+    .where(*_NO_ANSWER)
 )
 _ATTEMPTS = (
-    select(jobs.c.name, entries.c.source_id, entries.c.agreed, entries.c.attempted_at)
+    select(*_ATTEMPT)
     .join(jobs, jobs.c.id == entries.c.job_id)
     .where(
         jobs.c.target_ref == bindparam("target"),
@@ -74,7 +78,12 @@ def attempts(connection: Connection, target: Identity, kind: Kind, matches: Coll
     if ref is None or not matches:
         return []
     rows = connection.execute(_ATTEMPTS, {"target": ref, "kind": kind, "sent_with": [*map(sent_with, matches)]})
-    return [Attempt(job, source_id, pairs(match), at) for job, source_id, match, at in rows]
+    return [_attempt(row) for row in rows]
+
+
+def _attempt(row: Sequence[Any]) -> Attempt:
+    job, source_id, match, at = row
+    return Attempt(job, source_id, pairs(match), at)
 
 
 def claims(
@@ -111,11 +120,11 @@ def linked_elsewhere(
 
 def attempted_elsewhere(
     connection: Connection, job_id: int, kind: Kind, source_ids: Sequence[SourceId]
-) -> dict[SourceId, MatchPairs]:
-    found: dict[SourceId, MatchPairs] = {}
+) -> dict[SourceId, Attempt]:
+    found: dict[SourceId, Attempt] = {}
     for other_id in connection.execute(_OTHERS, {"its_job": job_id}).scalars().all() if source_ids else ():
         rows = connection.execute(_IN_DOUBT, {"given": source_ids, "job_id": other_id, "kind": kind})
-        found = {**{source_id: pairs(match) for source_id, match in rows}, **found}
+        found = {**{attempt.source_id: attempt for attempt in map(_attempt, rows)}, **found}
     return found
 
 

@@ -293,7 +293,7 @@ class SqlStore:
 
     async def attempted_elsewhere(
         self, job_id: int, kind: Kind, source_ids: Sequence[SourceId]
-    ) -> Mapping[SourceId, MatchPairs]:
+    ) -> Mapping[SourceId, Attempt]:
         return await self._do(claiming.attempted_elsewhere, job_id, kind, source_ids)
 
     async def pass_link(self, job_id: int, epoch: int, kind: Kind, source_id: SourceId, to: Claim, now: float) -> bool:

@@ -773,3 +773,31 @@ async def test_who_moves_and_is_renamed_while_her_create_is_in_doubt_gets_no_sec
     for job in ("other", "app"):
         assert done(await cycle_of(company, job)) == {}
     assert server.requests == []
+
+
+@pytest.mark.parametrize("moves", [False, True])
+async def test_who_is_in_another_job_while_a_create_without_an_answer_may_not_show_yet_gets_no_second_account(
+    tmp_path: Path, moves: bool
+) -> None:
+    async with ScimServer(Quirks(lax_unique=True, invisible_for_requests=1000)) as server:
+        company = Company(tmp_path, server)
+        company.tables = department_is("app", "Sales") + second_job('scope = "all"')
+        company.person("ann", department="Sales")
+        server.script.on("POST", "/Users", then=DropAfterCommit())
+        server.script.on("GET", "/Users", then=Drop(), nth=2, times=FOR_EVER)
+        await cycle_of(company, "app")
+        server.script.clear()
+        company.clock.turn(60.0)
+        if moves:
+            company.users["ann"].update(department="Research", userPrincipalName="ann.married@example.com")
+        report = await cycle_of(company, "other")
+        assert (done(report), report.failures) == ({}, []), "it waits, and no word of it: the other job says so"
+        server.show_everything()
+        for job in ("app", "other", "app"):
+            await cycle_of(company, job)
+        hers = company.users["ann"]["userPrincipalName"]
+        assert [(user["userName"], user["active"]) for user in server.users.values()] == [(hers, True)]
+        server.clear_requests()
+        for job in ("app", "other"):
+            assert done(await cycle_of(company, job)) == {}
+        assert server.requests == []

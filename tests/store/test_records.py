@@ -186,10 +186,12 @@ async def test_creates_without_an_answer_are_found_by_their_names_across_jobs(wo
         Attempt("phone", sid("ann"), ann, 1.0),
         Attempt("beside", sid("anna"), ann, 4.0),
     ]
-    assert await store.attempted_elsewhere(work.id, "user", ids("anna", "ann", "bob")) == {"anna": ann}
+    assert await store.attempted_elsewhere(work.id, "user", ids("anna", "ann", "bob")) == {
+        "anna": Attempt("beside", sid("anna"), ann, 4.0)
+    }
     assert await store.attempted_elsewhere(beside.id, "user", ids("ann", "bob", "dan", "eve")) == {
-        "ann": ann,
-        "bob": bob,
+        "ann": Attempt("phone", sid("ann"), ann, 1.0),
+        "bob": Attempt("phone", sid("bob"), bob, 2.0),
     }
     await work.commit(linked("ann", "t2"))
     assert [found.job for found in await store.attempts(TARGET, "user", {ann})] == ["beside"]
