@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 
@@ -82,11 +82,10 @@ def shortened(text: str) -> str:
 def redirected(location: str) -> str:
     """Return how a redirect is told; of where it leads no more than host and path, since a query may hold a secret."""
     try:
-        to = urlsplit(shortened(location))
-        host = (to.hostname or "") + (f":{to.port}" if to.port is not None else "")
+        to = urlsplit(location)
     except ValueError:
         return redirected("")
-    place = f"{to.scheme}://{host}{to.path}" if to.scheme in ("http", "https") and host else to.path
+    place = shortened(urlunsplit((to.scheme, to.netloc.rpartition("@")[2], to.path, "", "")))
     return f", a redirect{' to ' * bool(place)}{place}, which is never followed: put the final url into the config"
 
 

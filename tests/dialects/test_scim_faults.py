@@ -128,6 +128,8 @@ def test_an_administrator_is_told_what_the_profile_knows() -> None:
             "a redirect to https://login.example.com/sso,",
         ),
         ("/scim/v2/Users", "a redirect to /scim/v2/Users,"),
+        ("//new.example.com/scim/v2", "a redirect to //new.example.com/scim/v2,"),
+        ("http://[::1]:8080/scim", "a redirect to http://[::1]:8080/scim,"),
         ("http://[broken", "301, a redirect, which is"),
     ],
 )
