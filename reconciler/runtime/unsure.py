@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from reconciler.core.records import Record
 
 
@@ -21,7 +23,7 @@ class Unsure:
         """Return what a report must say, in a sentence; it names one of them by key, so that somebody can look why."""
         if self._first is None:
             return []
-        key = self._first.source_id
+        key = shlex.quote(self._first.source_id)
         whose = f"1 {self._first.kind} takes" if self._count == 1 else f"{self._count:,} entries take"
         return [
             f"it is not known whether {whose} part, so nothing is done to them:"

@@ -296,6 +296,10 @@ async def test_a_cycle_says_of_how_many_it_cannot_tell_whether_they_take_part(co
     report = await company.cycle()
     assert list(report.problems) == [f"it is not known whether 1 user takes part, so nothing is done to them: {look}"]
     assert done(report) == {"disable": 1}
+    company.users["ann"]["accountEnabled"] = True
+    company.person("uid=dan, ou=people", accountEnabled="no longer")
+    (problem,) = (await company.cycle()).problems
+    assert "`reconciler provision app 'uid=dan, ou=people' --dry-run`" in problem, "it can be pasted"
 
 
 # --- inactive, and not known whether in scope --------------------------------------------------------------------
