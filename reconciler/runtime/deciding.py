@@ -304,10 +304,10 @@ class Deciding:
         candidate.record.claims = claims
         if isinstance(candidate.standing, InScope):
             settling.is_back(candidate.record)
-        record = settling.rejected(candidate.record, candidate.fingerprint, decision.error_code, decision.why, now)
+        # to wait is not to fail once more: what is waited for may show in the next cycle
+        before = replace(candidate.record, escrow=None) if not_shown_yet else candidate.record
+        record = settling.rejected(before, candidate.fingerprint, decision.error_code, decision.why, now)
         record.due_at = settling.earliest(record.due_at, candidate.until)
-        if not_shown_yet:
-            record.due_at = now  # it may show in the next cycle
         await self._journal.entry(record, telling.rejected(record, decision.error_code, decision.why, now))
         known = not_shown_yet or (record.escrow is not None and record.escrow.failures > 1)
         self._course.failed(record.source_id, "match", decision.error_code, decision.why, known=known)

@@ -108,7 +108,7 @@ class Leavers:
             if self._course.stopped is None and self._course.unasked is None:
                 self._course.failed(record.source_id, "match", failure.error_code, failure.reason)
             if failure is MAY_SHOW_LATER:
-                await self._reject(record, failure.error_code, failure.reason, due_at=now)
+                await self._reject(replace(record, escrow=None), failure.error_code, failure.reason)
             return
         for shown in (await self._deciding.recovering.look(rules, [record])).values():
             seen = self._deciding.recovering.seen(rules, record, shown, leaving=True)
@@ -144,10 +144,9 @@ class Leavers:
             case _:
                 raise AssertionError("somebody who is gone is not asked for")
 
-    async def _reject(self, record: Record, code: Reason, why: str, *, due_at: float | None = None) -> None:
+    async def _reject(self, record: Record, code: Reason, why: str) -> None:
         now = self._clock.now()
         rejected = settling.rejected(record, None, code, why, now)
-        rejected.due_at = settling.earliest(rejected.due_at, due_at)
         await self._journal.entry(rejected, telling.rejected(rejected, code, why, now))
 
 

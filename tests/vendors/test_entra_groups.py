@@ -113,6 +113,22 @@ async def test_a_group_whose_create_got_no_answer_is_not_made_again_while_it_may
     assert done(await hr.cycle()) == {}
 
 
+async def test_a_group_that_waited_and_is_refused_then_has_failed_once_more_and_not_each_time(
+    hr: HumanResources, graph: GraphServer
+) -> None:
+    with_groups(hr, "Sales")
+    shows_late(hr, graph)
+    graph.script.on("POST", "/groups$", then=Drop())
+    for _ in range(4):
+        await hr.cycle()
+        hr.clock.turn(60.0)
+    hr.clock.turn(300.0)
+    graph.script.on("POST", "/groups$", then=Status(400))
+    assert done(await hr.cycle()) == {"failure": 1}
+    hr.clock.turn(6 * HOUR)
+    assert done(await hr.cycle()) == {"create": 1}
+
+
 async def test_a_group_that_waited_for_its_turn_for_long_and_got_no_answer_may_not_show_yet_either(
     hr: HumanResources, graph: GraphServer
 ) -> None:
