@@ -93,13 +93,14 @@ def to_be_sent(record: Record, paths: Collection[str], account: Account, now: fl
 
 
 def left(record: Record, decision: Leave, fingerprint: bytes | None, now: float) -> Record:
-    """Return the record of an entry for which nothing had to be sent."""
+    """Return the record of an entry for which nothing had to be sent; whose create is in doubt is looked at again."""
+    in_doubt = record.attempted_at is not None and record.link is None
     return replace(
         record,
         link=_off_or_on(record.link, decision, now) if record.link is not None else None,
         verdict=decision.verdict,
         why=decision.why,
-        fingerprint=fingerprint,
+        fingerprint=None if in_doubt else fingerprint,
         due_at=decision.due_at,
         escrow=None,
         off_since=(record.off_since or now) if decision.code == "GracePeriod" else None,

@@ -587,6 +587,24 @@ async def test_who_leaves_when_no_second_create_was_sent_is_looked_for_all_the_s
         assert await quiet(company, server)
 
 
+@pytest.mark.parametrize("shows", [True, False])
+async def test_whose_create_is_in_doubt_and_not_to_be_sent_again_is_looked_for_until_it_is_known(
+    tmp_path: Path, shows: bool
+) -> None:
+    async with ScimServer(SLOW_TO_SHOW) as server:
+        company = Company(tmp_path, server)
+        await hire_and_be_cut_off(company, server)
+        company.tables = 'actions = ["update", "delete"]\n' + company.tables
+        company.clock.turn(60.0)
+        assert done(await company.cycle()) == {}
+        if shows:
+            server.show_everything()
+        else:
+            company.clock.turn(300.0)
+        assert done(await company.cycle()) == ({"create": 1} if shows else {})
+        assert await quiet(company, server)
+
+
 async def test_what_a_create_without_an_answer_made_counts_as_made_also_where_only_a_refusal_shows_it(
     tmp_path: Path,
 ) -> None:
