@@ -138,7 +138,7 @@ def put_many(
     *,
     by: tuple[str, ...] | None = None,
 ) -> None:
-    """Insert rows (keys, then values), overwriting `values` where a row with these keys exists: with those in `by`."""
+    """Insert rows (keys, then values), overwriting `values` where there is a row with these keys (those in `by`)."""
     execute_many(connection, upsert(connection.dialect.name, table, by or keys, values), (*keys, *values), rows)
 
 

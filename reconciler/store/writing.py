@@ -155,8 +155,8 @@ def _write_records(connection: Connection, job_id: int, target_ref: int, batch: 
     if let_go:
         waiting.let_go(connection, job_id, [account for _, _, account in let_go])
         passed_on = {(r.kind, r.link.target_id) for r in last.values() if r.link is not None}
-        not_shown = [(source_id, account) for kind, source_id, account in let_go if (kind, account) not in passed_on]
-        ledgers.doubt(connection, job_id, not_shown)
+        ownerless = [(source_id, account) for kind, source_id, account in let_go if (kind, account) not in passed_on]
+        ledgers.doubt(connection, job_id, ownerless)
     execute_many(connection, _RELEASE, ("its_row",), [(row_id,) for row_id in released])
     known, new = [], []
     for r in last.values():
