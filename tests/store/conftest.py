@@ -11,7 +11,7 @@ import pytest
 from reconciler.store.sql import SqlStore
 from tests import states
 from tests.store.scenes import Work, open_work
-from tests.store.servers import emptied, running_postgresql, why_no_postgresql
+from tests.store.servers import dropped, emptied, running_postgresql, why_no_postgresql
 
 
 @pytest.fixture(scope="session")
@@ -24,14 +24,29 @@ def postgresql() -> Iterator[str]:
 
 
 @pytest.fixture(params=["sqlite", "sqlite inline", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Where the state is, in which nothing is yet; with PostgreSQL the tables are dropped first."""
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a state, whether there is one or not."""
     if request.param != "postgresql":
-        states.begin(tmp_path / "state.db")
         return f"sqlite:///{tmp_path}/state.db"
-    url = str(request.getfixturevalue("postgresql"))
-    emptied(url)
-    return url
+    return str(request.getfixturevalue("postgresql"))
+
+
+@pytest.fixture
+def url(place: str, tmp_path: Path) -> str:
+    """The URL of a state in which nothing is yet."""
+    if place.startswith("postgresql"):
+        emptied(place)
+    else:
+        states.begin(tmp_path / "state.db")
+    return place
+
+
+@pytest.fixture
+def unmade(place: str) -> str:
+    """The URL of a state whose tables are to be made."""
+    if place.startswith("postgresql"):
+        dropped(place)
+    return place
 
 
 @pytest.fixture

@@ -47,6 +47,16 @@ def running_postgresql(directory: Path) -> Iterator[str]:
 
 
 def emptied(url: str) -> None:
+    """Take every row out of a state, and let its numbers begin anew: a tenth of what making its tables takes."""
+    from psycopg import connect  # because it is not everywhere
+
+    tables = ", ".join(f'"{table.name}"' for table in metadata.sorted_tables)
+    with connect(url, autocommit=True) as connection:
+        if connection.execute("SELECT to_regclass('alembic_version')").fetchone() != (None,):
+            connection.execute(f"TRUNCATE {tables} RESTART IDENTITY".encode())
+
+
+def dropped(url: str) -> None:
     """Drop every table of a state."""
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
     with engine.begin() as connection:

@@ -14,14 +14,14 @@ from reconciler.store.sql import SqlStore
 from reconciler.store.tables import metadata
 from tests.cycles.company import GROUPS, MANAGER, Company, done
 from tests.servers.scim import ScimServer
-from tests.store.servers import emptied
+from tests.store.servers import dropped
 
 Rows = dict[str, list[tuple[object, ...]]]
 
 
 @pytest.fixture
 def state(postgresql: str) -> str:
-    emptied(postgresql)
+    dropped(postgresql)
     return postgresql
 
 

@@ -159,8 +159,8 @@ def test_the_migrations_make_the_tables_that_the_program_works_with(tmp_path: Pa
     assert shapes(migrated) == shapes(made)
 
 
-def test_the_migrations_make_the_same_tables_on_postgresql(url: str) -> None:
-    database = open_database(url, WRITER)
+def test_the_migrations_make_the_same_tables_on_postgresql(unmade: str) -> None:
+    database = open_database(unmade, WRITER)
     try:
         with database.transaction() as connection:
             context = MigrationContext.configure(connection, opts={"compare_type": True})
