@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Literal
-
-from sqlalchemy import URL
+from typing import TYPE_CHECKING, Literal
 
 from reconciler.config.auth_settings import Auth, Proof, RestAuth
 from reconciler.core.model import ActiveRule, Job
@@ -17,6 +15,9 @@ from reconciler.dialects.rest import Description
 from reconciler.dialects.rest_operations import Api
 from reconciler.errors import Problem
 from reconciler.secrets import Secret
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
 
 
 @dataclass(frozen=True, slots=True)

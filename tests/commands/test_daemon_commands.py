@@ -362,11 +362,23 @@ async def test_they_import_next_to_nothing() -> None:
         "heavy = {'aiohttp', 'anyio', 'sqlalchemy', 'pydantic', 'rich', 'structlog', 'asyncio', 'http'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
+    assert await _said_by(code) == b"[]\n"
+
+
+async def test_a_configuration_without_a_database_is_read_without_what_speaks_to_one() -> None:
+    code = (
+        "import sys; from pathlib import Path; from reconciler import config;"
+        "config.load(Path('config.example.toml')); print('sqlalchemy' in sys.modules)"
+    )
+    assert await _said_by(code) == b"False\n"
+
+
+async def _said_by(code: str) -> bytes:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", code), cwd=ROOT, stdout=asyncio.subprocess.PIPE
     )
     out, _ = await process.communicate()
-    assert out == b"[]\n"
+    return out
 
 
 async def test_progress_is_shown_with_its_rate(spoken_to: Company, server: ScimServer, shell: Shell) -> None:
