@@ -1,6 +1,7 @@
 """Servers that several rooms test against."""
 
 import asyncio
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,11 @@ asyncio.set_event_loop(None)
 # Nothing is judged by how fast a machine is that others work on, too.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+def pytest_collection_finish() -> None:
+    """Let nobody look for garbage among ten thousand tests and what they import: all of it is needed to the end."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
