@@ -11,7 +11,7 @@ import ldap
 
 from reconciler.core.outcomes import Failed, Fault
 from reconciler.sources.ldap_answers import Endless, Stopped
-from reconciler.sources.ldap_tls import why_not
+from reconciler.sources.ldap_tls import NOT_AGREED, unusable, why_not
 
 _LOOK_SECONDS_MAX = 5.0
 _SAID_LENGTH_MAX = 500
@@ -70,6 +70,8 @@ def refusal(error: Exception, step: str, address: Address, password: str) -> Ref
     if not isinstance(error, ldap.LDAPError):
         broken = step == "search" and not isinstance(error, Endless | Stopped)
         said = "the answer cannot be read" if broken else str(error) or "it was stopped"
+        if isinstance(error, ValueError) and step != "search":  # libldap's "option error"
+            said = unusable(address.ca_file, address.client_cert, address.client_key) or said
         text = f"{step} {address.url}: {said}"
         return Refused(text, fault=_fault(error, step, text, address))
     told = error.args[0] if error.args and isinstance(error.args[0], Mapping) else {}
@@ -134,6 +136,8 @@ def _hint(error: Exception, more: str, address: Address) -> str:
     host = urlsplit(address.url).hostname or unquote(address.url)
     if "certificate" in more:
         return f"does ca_file hold the authority of {host}'s certificate, and is the certificate for this name?"
+    if more.startswith(NOT_AGREED):
+        return f"does {host} speak TLS on port {address.port}? ldaps:// usually has port 636, StartTLS 389"
     match error:
         case ldap.SERVER_DOWN() | ldap.TIMEOUT() | ldap.CONNECT_ERROR():
             return f"is {host} running, and can it be reached from here?"

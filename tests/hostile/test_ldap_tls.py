@@ -77,6 +77,28 @@ async def test_the_same_authority_signs_a_directory_that_is_trusted(start_tls: b
 
 
 @WAYS
+@pytest.mark.parametrize(
+    ("written", "why"), [(None, "No such file or directory"), (b"no certificate", "no certificate or crl found")]
+)
+async def test_an_authority_of_ours_that_cannot_be_used_is_named(
+    written: bytes | None, why: str, start_tls: bool, tmp_path: Path
+) -> None:
+    ours, other = Authority(tmp_path, "ours"), tmp_path / "other.pem"
+    if written is not None:
+        other.write_bytes(written)
+    async with speaking(ours.server(), start_tls=start_tls) as (_, url):
+        is_refused(await seen_by(url, other, start_tls=start_tls), url, f"ca_file {other} cannot be used: {why}")
+
+
+async def test_a_port_that_speaks_no_tls_is_told_as_that(tmp_path: Path) -> None:
+    ours = Authority(tmp_path, "ours")
+    async with speaking(None, start_tls=True) as (_, url):
+        seen = await seen_by(url.replace("ldap:", "ldaps:"), ours.file, start_tls=False)
+    [end] = seen.ends.values()
+    assert "does 127.0.0.1 speak TLS on port " in end.problems[0]
+
+
+@WAYS
 async def test_an_old_tls_is_not_spoken_to_a_directory(start_tls: bool, tmp_path: Path) -> None:
     ours = Authority(tmp_path, "ours")
     old = ours.server()
