@@ -145,7 +145,7 @@ class SqlSource:
                 need(have, needed)
                 count = scalar(connection, query.count())
         except Unusable as unusable:
-            return Diagnosis(part, False, f"{where} {unusable.why}", "nobody is taken for absent because of it")
+            return Diagnosis(part, False, f"{where}: {unusable.why}", "nobody is taken for absent because of it")
         return Diagnosis(part, True, f"{where}: {count:,} rows with {', '.join(have)}")
 
     def _password(self) -> str | None:

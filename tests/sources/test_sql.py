@@ -355,7 +355,7 @@ async def test_a_connection_test_shows_every_query(path: Path) -> None:
         ("members", False),
     ]
     assert "28 rows with id, mail, at" in lines[1].text
-    assert "[sources.hr] members lacks the column 'member_id'" in lines[3].text
+    assert "[sources.hr] members: lacks the column 'member_id'" in lines[3].text
 
 
 async def test_a_connection_test_asks_a_query_for_what_the_job_reads(path: Path) -> None:
@@ -364,10 +364,10 @@ async def test_a_connection_test_asks_a_query_for_what_the_job_reads(path: Path)
     lines = await one.test(replace(MEMBERS, user_attributes=frozenset({"mail", "title"})))
     unused = "nothing of it is used (add it to the query, or take away what reads it)"
     assert [line.text for line in lines if not line.ok] == [
-        "[sources.hr] users lacks the columns 'mail' (there is 'email'), 'title';"
+        "[sources.hr] users: lacks the columns 'mail' (there is 'email'), 'title';"
         " nothing of it is used (add them to the query, or take away what reads them)",
-        f"[sources.hr] groups lacks the column 'displayName'; {unused}",
-        "[sources.hr] members lacks the columns 'group_id', 'member_id';"
+        f"[sources.hr] groups: lacks the column 'displayName'; {unused}",
+        "[sources.hr] members: lacks the columns 'group_id', 'member_id';"
         " nothing of it is used (add them to the query, or take away what reads them)",
     ]
     (problem,) = problems(await read(one, wanted=Wanted(frozenset({"mail", "title"}), frozenset())))
