@@ -143,7 +143,7 @@ class Closing:
             counts=dict(self._journal.counts),
             requests={method: n - begun.requests.get(method, 0) for method, n in requests.items()},
             failures=self._course.failures,
-            problems=problems,
+            problems=list(dict.fromkeys(problems)),
             arithmetic=holding.arithmetic,
             only=self._job.only,
         )

@@ -284,7 +284,8 @@ async def test_a_directory_that_is_away_makes_nobody_a_leaver(firm: Firm) -> Non
     firm.slapd.stop()
     report = await firm.cycle()
     assert (report.state, done(report)) == ("unreachable", {})
-    assert any("Can't contact LDAP server" in problem for problem in report.problems)
+    parts, job = [problem for problem in report.problems if "Can't contact LDAP server" in problem]
+    assert parts.startswith("the directory: ") and job.startswith("the source staff is out of reach: ")
     quarantine = await firm.quarantine()
     assert quarantine is not None
     assert (quarantine.rule, quarantine.request) == (
