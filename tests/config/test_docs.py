@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,7 @@ def section(heading: str) -> str:
     return re.split(r"^##+ ", PAGE.split(f"{heading}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
 
 
+@cache
 def tables() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for name, schema in (

@@ -6,6 +6,7 @@ import ast
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -37,6 +38,7 @@ def checklists() -> tuple[Checklist, ...]:
     )
 
 
+@cache
 def shown() -> dict[str, list[str]]:
     """Return the tests that show each row: "E1" → ["tests/vendors/test_dialpad.py::test_…"]."""
     by_row: dict[str, list[str]] = {}
