@@ -56,9 +56,10 @@ _OF_THE_SOURCE = (
 _SCRATCH = (spool, listing_keys, listing)
 
 
-_BIND = update(jobs).where(jobs.c.id == bindparam("its_job"))
+_SET = update(jobs).where(jobs.c.id == bindparam("its_job"))
 """Sets the columns that are given beside it."""
 _OPEN = insert(cycles)
+_CLOSE = update(cycles).where(cycles.c.job_id == bindparam("its_job"), cycles.c.epoch == bindparam("its_epoch"))
 _PROGRESS = select(jobs.c.watermark, jobs.c.completed_rules).where(jobs.c.id == bindparam("its_job"))
 _NEWEST_ROW = select(func.max(entries.c.row_id))
 _HISTORY = (
@@ -97,7 +98,7 @@ def open_job(
     _empty(connection, row.id, _SCRATCH)
     expelling.look_again(connection, row.id, now)
     epoch = row.epoch + 1
-    connection.execute(_BIND, {"its_job": row.id, "epoch": epoch, "source_ref": refs[0], "target_ref": refs[1]})
+    connection.execute(_SET, {"its_job": row.id, "epoch": epoch, "source_ref": refs[0], "target_ref": refs[1]})
     made_up = hashlib.blake2b(f"{row.id}/{epoch}".encode(), key=key, digest_size=16).hexdigest()
     opened = {
         "job_id": row.id,
@@ -136,11 +137,11 @@ def close_cycle(
     moved = {"watermark": watermark, "completed_rules": rules}
     moved = {name: value for name, value in moved.items() if value is not None}
     if moved:
-        connection.execute(update(jobs).where(jobs.c.id == job_id).values(**moved))
-    closed: dict[str, Any] = {"closed_at": now, "summary": orjson.dumps(summary)}
+        connection.execute(_SET, {"its_job": job_id, **moved})
+    closed: dict[str, Any] = {"its_job": job_id, "its_epoch": epoch, "closed_at": now, "summary": orjson.dumps(summary)}
     if summary.get("cycle_id"):
         closed["cycle_id"] = summary["cycle_id"]
-    connection.execute(update(cycles).where(cycles.c.job_id == job_id, cycles.c.epoch == epoch).values(**closed))
+    connection.execute(_CLOSE, closed)
     claiming.wake(connection)
     _empty(connection, job_id, _SCRATCH)
     if tallying.is_steady(summary):
@@ -151,8 +152,7 @@ def close_cycle(
 
 def close_visit(connection: Connection, job_id: int, epoch: int, now: float) -> None:
     fenced_job(connection, job_id, epoch)
-    opened = (cycles.c.job_id == job_id, cycles.c.epoch == epoch)
-    connection.execute(update(cycles).where(*opened).values(closed_at=now))
+    connection.execute(_CLOSE, {"its_job": job_id, "its_epoch": epoch, "closed_at": now})
     claiming.wake(connection)
     _empty(connection, job_id, _SCRATCH)
 
