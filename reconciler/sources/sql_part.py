@@ -107,19 +107,20 @@ class Part:
         if not all(ids):
             problems.add(f"a row has neither text nor a whole number as '{self.queries.key}'")
         repeated = set(keys.add(ids))
-        if any(ids[position] for position in repeated):
-            problems.add(f"two rows have the same '{self.queries.key}'; the first is used. Does a JOIN double rows?")
+        if twice := [ids[position] for position in sorted(repeated) if ids[position]]:
+            why = f"two rows have the same '{self.queries.key}'; the first is used. Does a JOIN double rows?"
+            problems.add(why, twice[0])
         if self.queries.changed in given:
-            self._note_changes([row[given.index(self.queries.changed)] for row in page], problems)
+            self._note_changes([row[given.index(self.queries.changed)] for row in page], ids, problems)
         return [
             Entry(self.kind, SourceId(one), row, gone=self.queries.is_deleted(row))
             for position, (one, row) in enumerate(zip(ids, sql_values.rows(given, page), strict=True))
             if one and position not in repeated
         ]
 
-    def _note_changes(self, values: Sequence[Any], problems: Problems) -> None:
-        if not all(map(sql_values.is_moment, values)):
-            problems.add(f"'{self.queries.changed}' is neither a time nor seconds since 1970")
+    def _note_changes(self, values: Sequence[Any], ids: Sequence[str], problems: Problems) -> None:
+        if no_moment := [one for one, value in zip(ids, values, strict=True) if not sql_values.is_moment(value)]:
+            problems.add(f"'{self.queries.changed}' is neither a time nor seconds since 1970", no_moment[0])
         self.token.note(self.kind, sql_values.newest(values, self.token.until))
 
 
@@ -128,22 +129,24 @@ class Problems:
 
     def __init__(self, where: str, fault_of: Callable[[Unusable], Failed | None]) -> None:
         self._where, self._query, self._fault_of = where, "", fault_of
-        self._found: dict[str, None] = {}
+        self._found: dict[str, str] = {}
         self._fault: Failed | None = None
 
     def within(self, query: str) -> None:
         """Let what is added from now on be about this query."""
         self._query = f" {query}"
 
-    def add(self, why: str) -> None:
-        self._found[f"{self._where}{self._query}: {why}"] = None
+    def add(self, why: str, key: str = "") -> None:
+        """Note what is wrong. `key`: of a row of which it is so; the first is told."""
+        self._found.setdefault(f"{self._where}{self._query}: {why}", key)
 
     def unusable(self, unusable: Unusable) -> None:
         self.add(unusable.why)
         self._fault = self._fault or self._fault_of(unusable)
 
     def end(self, part: Literal["memberships", "user", "group"], *, delta: bool = False) -> ReadEnd:
-        return ReadEnd(part, complete=not self._found, problems=tuple(self._found), delta=delta, fault=self._fault)
+        told = tuple(f"{why} (the first: {key})" if key else why for why, key in self._found.items())
+        return ReadEnd(part, complete=not self._found, problems=told, delta=delta, fault=self._fault)
 
 
 def need(have: Sequence[str], needed: Set[str]) -> None:

@@ -241,7 +241,9 @@ async def test_a_row_twice_makes_the_reading_incomplete(company: Company, databa
     reads(company, database, users=f"{COLUMNS} UNION ALL {COLUMNS}")
     report = await company.cycle()
     assert (report.state, done(report)) == ("incomplete", {"create": 2})
-    assert "two rows have the same 'id'" in report.problems[0]
+    [problem] = report.problems
+    assert "two rows have the same 'id'" in problem
+    assert problem.endswith("(the first: 1)")
 
 
 async def test_a_bad_query_for_groups_does_not_keep_a_leaver_in_her_account(

@@ -170,7 +170,7 @@ async def test_seconds_since_1970_are_moments_too(path: Path) -> None:
 
 async def test_what_is_no_moment_makes_the_reading_incomplete(path: Path) -> None:
     events = await read(source(path, Queries("SELECT id, mail, mail AS at FROM people", changed="at")))
-    assert problems(events) == ("source hr users: 'at' is neither a time nor seconds since 1970",)
+    assert problems(events) == ("source hr users: 'at' is neither a time nor seconds since 1970 (the first: 1)",)
 
 
 async def test_members_come_by_group_and_groups_without_any_are_empty(path: Path) -> None:
