@@ -68,16 +68,17 @@ class Applier:
     async def work(self) -> None:
         """Send operations one after the other; several workers run side by side."""
         while (operation := await self._spool.take()) is not None:
-            if self._course.stopped is None:
-                await self.perform(operation)
-            elif not self._hand.leaves_alone(operation.record.key):
-                await self.not_done(operation)
+            await self.perform(operation)
 
     async def perform(self, operation: Operation) -> None:
         """Send one operation and write down what became of it. Nothing is created once questions are not answered."""
         with self._hand.holding([operation.record.key]) as left_alone:
-            if not left_alone:
+            if left_alone:
+                return
+            if self._course.stopped is None:
                 await self._perform_in_turn(operation)
+            else:
+                await self.not_done(operation)
 
     async def not_done(self, operation: Operation) -> None:
         """Take back that it was attempted: an account that is found later is none that we have made.

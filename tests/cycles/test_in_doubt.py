@@ -117,6 +117,19 @@ async def test_an_unanswered_create_that_the_search_hides_is_found_in_the_list(
     assert (account["active"], account["userName"]) == ((False, ANN) if leaves else (True, "ann.married@example.com"))
 
 
+async def test_of_those_who_wait_for_a_name_nobody_is_sent_any_more_once_the_target_refuses_us(
+    company: Company, server: ScimServer
+) -> None:
+    company.concurrency = 1
+    company.people("ann", "bob", "dan")
+    server.script.on("POST", "/Users", then=Status(409), times=3)
+    server.script.on("POST", "/Users", then=Unauthorized(), times=FOR_EVER)
+    assert (await company.cycle()).state == "unreachable"
+    assert len(server.sent("POST")) == 4
+    server.script.clear()
+    assert done(await company.cycle()) == {"create": 3}
+
+
 @pytest.mark.parametrize("gone", [True, False])
 async def test_a_leaver_whom_a_comparison_has_shown_on_is_switched_off_though_that_cycle_was_given_up(
     company: Company, server: ScimServer, gone: bool
