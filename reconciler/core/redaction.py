@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
+from functools import lru_cache
 from typing import Any
 
 from reconciler.core.model import AttributeMapping, Direct, FromExpression, ObjectRules
-from reconciler.language import compile_expression
+from reconciler.language import Expression, compile_expression
 
 HIDDEN = "[Redact]"
 _LONG = 4
@@ -40,7 +41,7 @@ def without(text: str, values: Collection[Any]) -> str:
 
 
 def _redacts(mapping: AttributeMapping) -> bool:
-    return isinstance(mapping.source, FromExpression) and "Redact" in compile_expression(mapping.source.text).calls
+    return isinstance(mapping.source, FromExpression) and "Redact" in _expression(mapping.source.text).calls
 
 
 def _reads(mapping: AttributeMapping) -> frozenset[str]:
@@ -48,9 +49,15 @@ def _reads(mapping: AttributeMapping) -> frozenset[str]:
         case Direct(attribute=attribute):
             return frozenset({attribute})
         case FromExpression(text=text):
-            return compile_expression(text).reads
+            return _expression(text).reads
         case _:
             return frozenset()
+
+
+@lru_cache(maxsize=1000)
+def _expression(text: str) -> Expression:
+    """Return what is known of an expression, which many jobs may have and each cycle asks for several times."""
+    return compile_expression(text)
 
 
 def _said(value: Any) -> Iterator[str]:
