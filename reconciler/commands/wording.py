@@ -48,6 +48,9 @@ def status_lines(status: Json, now: str) -> Iterator[str]:
         since = age(daemon["started"], now)
         ending = "; it is ending" if daemon["stopping"] else ""
         yield f"reconciler {daemon['version']}, process {daemon['pid']}, up for {since}, {daemon['config']}{ending}"
+        if refused := daemon.get("config_refused"):  # a daemon of an older version does not say it
+            yield "  the last reload refused the configuration; the one before is in force"
+            yield from (f"    {plain(problem)}" for problem in refused)
     for position, job in enumerate(status["jobs"]):
         if daemon is not None or position:
             yield ""

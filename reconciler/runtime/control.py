@@ -398,6 +398,7 @@ class Control:
             "started": moment(self._began),
             "now": moment(self._clock.now()),
             "config": self._config,
+            "config_refused": self._service.config_refused,
             "stopping": self._service.stopping,
         }
 

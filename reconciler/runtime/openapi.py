@@ -52,7 +52,15 @@ SCHEMAS: Json = {
     "OpenAPI": {"type": "object"},
     "Jobs": _object(jobs=_list(_TEXT)),
     "Status": _object(
-        daemon=_object(version=_TEXT, pid=_WHOLE, started=_MOMENT, now=_MOMENT, config=_TEXT, stopping=_FLAG),
+        daemon=_object(
+            version=_TEXT,
+            pid=_WHOLE,
+            started=_MOMENT,
+            now=_MOMENT,
+            config=_TEXT,
+            config_refused=_list(_TEXT),
+            stopping=_FLAG,
+        ),
         jobs=_list(_ref("Job")),
     ),
     "Ticket": _object(

@@ -59,6 +59,8 @@ class Service:
             store, clock, self.events, lambda: self._plans, lambda name, occasion: self._begin(name, occasion=occasion)
         )
         self._running: dict[str, Run] = {}
+        self.config_refused: list[str] = []
+        """What is wrong with the configuration that the last reload refused; empty: it took it."""
         self._again: dict[str, Asked] = {}
         """Jobs that were asked for while they were running: they run once more."""
         self._woken: set[str] = set()
@@ -370,10 +372,11 @@ class Service:
         try:
             reloaded = await self._reload(self._jobs)
         except ReconcilerError as error:
-            problems = str(error).splitlines()
+            problems = self.config_refused = str(error).splitlines()
             self._log.error("config.refused", by=by, problems=problems, kept="the configuration as it was")
             self.events.tell("config.refused", by=by, problems=problems)
             return error
+        self.config_refused = []
         before, self._jobs, self._plans = self._plans, reloaded.jobs, reloaded.jobs.plans()
         changes = list(reloaded.changes) or ["nothing changed"]
         self._log.info("config.reloaded", by=by, changes=changes)

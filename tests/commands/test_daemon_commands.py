@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -113,6 +114,23 @@ async def test_a_stopped_cycle_is_told_to_who_waits(spoken_to: Company, server: 
         assert (await shell("stop", "app")).out == "no cycle of app is running\n"
         assert await daemon.stop() == 0
     assert len(server.users) == 3, "what was under way was waited for"
+
+
+async def test_a_configuration_that_was_refused_is_told_until_one_is_taken(spoken_to: Company, shell: Shell) -> None:
+    async with Daemon(spoken_to.directory) as daemon:
+        await daemon.event("cycle.finished", job="app")
+        config = spoken_to.directory / "config.toml"
+        sound = config.read_text()
+        config.write_text(sound.replace('target = "app"', 'target = "apq"'))
+        daemon.send(signal.SIGHUP)
+        [problem] = (await daemon.event("config.refused"))["problems"]
+        said = (await shell("status")).out
+        assert f"the last reload refused the configuration; the one before is in force\n    {problem}\n" in said
+        config.write_text(sound)
+        daemon.send(signal.SIGHUP)
+        await daemon.event("config.reloaded")
+        assert "refused" not in (await shell("status")).out
+        assert await daemon.stop() == 0
 
 
 async def test_a_job_is_paused_through_a_restart_resumed_and_restarted(spoken_to: Company, shell: Shell) -> None:
