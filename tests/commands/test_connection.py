@@ -199,7 +199,7 @@ allow_empty = ["users"]
         ran = await shell("test", "app", "--json")
         assert [line["step"] for line in ran.json()["source"] if not line["ok"]] == wrong
         assert ran.code == (4 if wrong else 0)
-    assert "[sources.staff] users lacks the column 'jobTitle'" in ran.out
+    assert "[sources.staff] users: lacks the column 'jobTitle'" in ran.out
 
 
 async def test_a_source_file_that_is_not_there(company: Company, shell: Shell) -> None:
