@@ -78,5 +78,5 @@ class TakingOver:
 
     async def _pass_to(self, candidate: Candidate, link: Link) -> None:
         candidate.record = replace(candidate.record, link=link, verdict=settling.came_back(candidate.record.verdict))
-        await self._journal.entry(replace(candidate.record, fingerprint=None))
+        await self._journal.entry(replace(candidate.record, fingerprint=None), touches_groups=True)
         await self._journal.flush()

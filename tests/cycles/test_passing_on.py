@@ -285,6 +285,27 @@ async def test_who_takes_an_account_over_stays_in_its_groups_while_that_is_in_do
     assert done(await company.cycle()) == {"members_removed": 1}
 
 
+async def test_who_takes_an_account_over_comes_into_groups_though_the_first_change_of_it_is_refused(
+    company: Company, server: ScimServer
+) -> None:
+    company.tables = GROUPS + department_is("app", "Sales")
+    company.tables += second_job('scope = "all"') + department_is("other", "Research") + 'disable_after = "1d"'
+    company.people("ann", "bob")
+    company.users["ann"]["department"], company.users["bob"]["department"] = "Research", "Sales"
+    company.group("g1", ["ann", "bob"], "Crew")
+    await cycle_of(company, "other")
+    assert done(await cycle_of(company, "app")) == {"create": 2, "members_added": 1}
+    company.users["ann"] |= {"department": "Sales", "jobTitle": "In sales"}
+    for job in ("app", "other"):
+        assert done(await cycle_of(company, job)) == {}, "the one waits for the other, and that for a day"
+    server.script.on("PATCH", "/Users/", then=Status(400), times=FOR_EVER)
+    assert done(await cycle_of(company, "app"))["failure"] == 1
+    server.script.clear()
+    await cycle_of(company, "app")
+    assert server.members("Crew") == {server.user(ANN)["id"], server.user("bob@example.com")["id"]}
+    assert server.user(ANN)["title"] == "In sales"
+
+
 @pytest.mark.parametrize("order", [("app", "other"), ("other", "app")])
 async def test_who_moves_to_another_job_when_her_account_is_not_there_any_more_gets_a_new_one(
     company: Company, server: ScimServer, order: tuple[str, str]
