@@ -6,7 +6,7 @@ repeated while they last: after a day, then every week.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import partial
@@ -88,6 +88,18 @@ def absence(
     )
     standing, due = _once(standing, NoticeKind.ABSENCE_NOT_JUDGED, standing.unjudged_cycles >= UNJUDGED_CYCLES, at)
     return standing, [give()] if due else ()
+
+
+def unknown_groups(
+    job: str, standing: Standing, groups: Collection[str], at: float
+) -> tuple[Standing, Sequence[Notice]]:
+    """Say that the rules name groups that the source does not have: all of them, as often as another one is missing."""
+    prefix = f"{NoticeKind.GROUPS_UNKNOWN}/"
+    missing = {f"{prefix}{group}" for group in groups}
+    alerted = {name: last for name, last in standing.alerted.items() if not name.startswith(prefix) or name in missing}
+    new = dict.fromkeys(sorted(missing - alerted.keys()), at)
+    standing = replace(standing, alerted={**alerted, **new})
+    return standing, [notices.groups_unknown(job, at, groups=list(groups))] if new else ()
 
 
 def watermark(

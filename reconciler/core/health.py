@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
@@ -36,6 +36,8 @@ class CycleEnd:
     """It showed that what a quarantine was for is over, unless there is a breach."""
     failures: Failures = field(default_factory=lambda: Failures(0, 0))
     problems: Sequence[str] = ()
+    unknown_groups: Collection[str] = ()
+    """Names of the rules that a source which was read whole has no group for."""
     target: str = ""
     expires: date | None = None
     """The last day of the target's credential."""
@@ -98,13 +100,18 @@ def _ended(terms: Terms, end: CycleEnd) -> Sequence[Settle]:
             return standing, ()
         return alerts.absence(terms.job, standing, judged=end.judged, problems=end.problems, at=end.at)
 
+    def groups(standing: Standing) -> tuple[Standing, Sequence[Notice]]:
+        if not end.judged:
+            return standing, ()
+        return alerts.unknown_groups(terms.job, standing, end.unknown_groups, end.at)
+
     def watermark(standing: Standing) -> tuple[Standing, Sequence[Notice]]:
         return alerts.watermark(terms.job, standing, terms.interval_seconds, end.at, end.problems)
 
     def credential(standing: Standing) -> tuple[Standing, Sequence[Notice]]:
         return alerts.expiring(terms.job, standing, end.target, end.expires, end.at)
 
-    return finished, weighed, failures, absence, watermark, credential
+    return finished, weighed, failures, absence, groups, watermark, credential
 
 
 def _in_turn(

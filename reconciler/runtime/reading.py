@@ -76,6 +76,8 @@ class Reading:
     """In a full cycle: the groups that the source showed."""
     unknown_groups: set[SourceId] = field(default_factory=set)
     """Groups that the rules name and the source does not show any more: not known, so not gone."""
+    missing_groups: tuple[str, ...] = ()
+    """The names that the rules give to these, and to groups that were never there."""
     ended: bool = False
     fault: Failed | None = None
     """Why the source could not be worked with, as the first part that ended by it says."""
@@ -170,9 +172,7 @@ class Reader:
                         if part == "assignments":
                             await self.staging.end_assignments(complete=complete)
                         if part == "memberships":
-                            self.reading.unknown_groups = await self.staging.end_memberships(
-                                complete=complete, delta=delta
-                            )
+                            await self._end_memberships(complete=complete, delta=delta)
                             if since is not None and complete and (self.staging.is_back or await self._many_wait()):
                                 return False
                     case EntryPage(kind=kind, entries=entries):
@@ -332,9 +332,13 @@ class Reader:
                     complete = complete and "memberships" not in self._fitting.short
                     self.reading.complete["memberships"], self.reading.delta["memberships"] = complete, False
                     self.reading.problems += problems
-                    self.reading.unknown_groups = await self.staging.end_memberships(complete=complete, delta=False)
+                    await self._end_memberships(complete=complete, delta=False)
                 case _:
                     pass
+
+    async def _end_memberships(self, *, complete: bool, delta: bool) -> None:
+        self.reading.unknown_groups = await self.staging.end_memberships(complete=complete, delta=delta)
+        self.reading.missing_groups = self.staging.missing
 
     async def fetch(
         self, rules: KindRules, ids: Sequence[SourceId], *, last: bool = True

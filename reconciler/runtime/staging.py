@@ -39,6 +39,8 @@ class Staging:
         self._names = tuple(sorted({name for rules_of in rules.values() for name in rules_of.scope.group_names}))
         self.named = KnownGroups({}, complete=True)
         """The groups that the rules name, and the assignments, as far as they are known."""
+        self.missing: tuple[str, ...] = ()
+        """Those of the names that no group has, now that all memberships were read."""
         self.is_back = False
         """Whether a group is there that was not, and its source says only that its members are as they were."""
         self._seen: set[SourceId] = set()
@@ -94,11 +96,11 @@ class Staging:
             # a group that a complete reading does not show is not there, whatever was staged earlier
             named = {name: tuple(i for i in ids if i in self._seen) for name, ids in staged_before.items()}
         self.named = self._assigning.known(KnownGroups(named, complete=complete))
-        missing = self.named.missing(self._names)
-        self._problems += [f"the source has no group {name}: who is in it is unknown" for name in missing]
+        self.missing = self.named.missing(self._names)
+        self._problems += [f"the source has no group {name}: who is in it is unknown" for name in self.missing]
         if not shows_all:
             return set()
-        unknown = {group_id for name in missing for group_id in staged_before.get(name, ())}
+        unknown = {group_id for name in self.missing for group_id in staged_before.get(name, ())}
         await self._store.drop_groups(self._job_id, self._seen | unknown, look_again=self._incremental)
         return unknown
 
