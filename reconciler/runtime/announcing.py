@@ -82,17 +82,20 @@ class Announcements:
         """Return how a source is listened to; None where it is not."""
         return self._ears.get(source)
 
-    async def announce(self, name: str, occasion: str) -> Prospect:
-        """Have a job run soon, unless it rests: then it runs when it is let go on."""
+    async def announce(self, name: str, occasion: str, *, heard: bool = False) -> Prospect:
+        """Have a job run soon, unless it rests: then it runs when it is let go on.
+
+        `heard`: the source itself said it, so it can be reached again, if it could not.
+        """
         plan = self._plans().get(name)
         if plan is None or not plan.job.enabled or self._tasks is None:
             return "not enabled"
-        if await self._rests(name):
+        if await self._rests(name, heard=heard):
             self.miss(name, occasion)
             return "resting"
         if name not in self._soon:
             self._soon.add(name)
-            self._tasks.start_soon(self._run_soon, name, plan.job.triggers.debounce_seconds, occasion)
+            self._tasks.start_soon(self._run_soon, name, plan.job.triggers.debounce_seconds, occasion, heard)
         return "soon"
 
     def miss(self, name: str, occasion: str) -> None:
@@ -103,23 +106,23 @@ class Announcements:
         """Return what a job that rested missed, and forget it; empty: nothing."""
         return self._missed.pop(name, "")
 
-    async def _run_soon(self, name: str, debounce_seconds: float, occasion: str) -> None:
+    async def _run_soon(self, name: str, debounce_seconds: float, occasion: str, heard: bool) -> None:
         """Wait for more of the same, then run the job once for all."""
         await self._clock.sleep(debounce_seconds)
         self._soon.discard(name)
-        if await self._rests(name):
+        if await self._rests(name, heard=heard):
             self.miss(name, occasion)
             return
         self._begin(name, occasion)
 
-    async def _rests(self, name: str) -> bool:
+    async def _rests(self, name: str, *, heard: bool) -> bool:
         """Return whether nobody but a person, or its own time, may begin a cycle of the job."""
         try:
             standing = await self._store.standing(name)
         except ReconcilerError as error:
             self._log.error("job.standing_not_known", job=name, problem=str(error))
             return True
-        return _rests(standing)
+        return _rests(standing, heard=heard)
 
     async def _listen(self, jobs: Jobs, source: str, ear: Ear) -> None:
         """Listen to a source for as long as it is wanted, whatever becomes of the listening."""
@@ -172,8 +175,10 @@ class Announcements:
     async def _announced(self, source: str, occasion: str) -> None:
         for name, plan in self._plans().items():
             if plan.job.source == source and plan.job.triggers.announced:
-                await self.announce(name, occasion)
+                await self.announce(name, occasion, heard=True)
 
 
-def _rests(standing: Standing) -> bool:
-    return standing.paused is not None or standing.stopped_at is not None or standing.quarantine is not None
+def _rests(standing: Standing, *, heard: bool) -> bool:
+    quarantine = standing.quarantine
+    waits = quarantine is not None and not (heard and quarantine.source)  # what is heard is tested before any cycle
+    return standing.paused is not None or standing.stopped_at is not None or waits

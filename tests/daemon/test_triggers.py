@@ -8,8 +8,12 @@ import anyio
 import pytest
 from structlog.testing import capture_logs
 
+from reconciler.core import quarantine
+from reconciler.core.outcomes import Failed, Fault
+from reconciler.core.quarantine import Breach
 from reconciler.errors import NotAnnounced
 from reconciler.runtime.desk import Desk
+from reconciler.runtime.health import terms_of
 from reconciler.runtime.overview import kept_of, overview
 from reconciler.runtime.service import Service
 from tests.cycles.company import Company
@@ -19,6 +23,7 @@ from tests.net.doubles import EPOCH
 from tests.servers.scim import ScimServer
 
 SECOND = 1 / 60
+AWAY = Failed(Fault.UNREACHABLE, "nobody answers")
 
 
 class Voice:
@@ -201,6 +206,27 @@ async def test_a_paused_job_is_left_alone_and_catches_up_when_it_is_resumed(offi
         await desk.pause("app", reason="", by="ann")
         await desk.resume("app", by="ann")
     assert seconds(office) == [1200], "at once, and only for what was missed"
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(
+    ("breach", "ended"),
+    [(quarantine.by_source(AWAY, "staff"), True), (quarantine.by_fault(AWAY), False)],
+    ids=["its own", "the app's"],
+)
+async def test_a_source_that_is_heard_again_ends_a_quarantine_of_its_own(
+    office: Office, voice: Voice, breach: Breach, ended: bool
+) -> None:
+    async with office.open_for(20) as service:
+        await office.until(5)
+        terms = terms_of(service.plans["app"])
+        await office.store.settle("app", lambda s: quarantine.after_cycle(terms, s, breach, office.clock.now()))
+        await voice.say()
+        await office.until(10)
+        kept = await office.store.standing("app")
+        assert (kept.quarantine is None) == ended
+        assert bool(seconds(office)) == ended
+        assert len(await office.store.history("app", 9)) == 2 + ended
 
 
 @pytest.mark.looptime
