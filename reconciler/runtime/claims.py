@@ -35,8 +35,6 @@ class Claims:
         """
         claimed = self._claimed_last if last else self.claimed
         keys = [(kind, asking.key(path, value)) for path, value in match]
-        if len(keys) == 1 and not last:
-            return claimed.first(keys[0], own) == own
         for key in keys:
             if claimed.get(key) not in (None, own):
                 return False
