@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -149,7 +150,8 @@ def _say_what_is_open(
         unknown.append("MemberOf as false")
     if unknown:
         told = f"scope, roles and groups are not judged here: {', '.join(unknown)}"
-        click.echo(f"note: {told}; `reconciler provision {job_name} {user} --dry-run` judges them", err=True)
+        command = f"reconciler provision {job_name} {shlex.quote(user)} --dry-run"
+        click.echo(f"note: {told}; `{command}` judges them", err=True)
 
 
 def _valued(answer: Answer) -> Answer:

@@ -264,6 +264,9 @@ def test_what_only_a_cycle_knows_of_somebody_is_named(tmp_path: Path) -> None:
         "note: scope, roles and groups are not judged here: IsSoftDeleted counts as null; "
         "`reconciler provision app ann --dry-run` judges them\n"
     )
+    spaced = run("--job", "app", "--user", "ann o", "-c", job(tmp_path, id="ann o")).stderr
+    assert "`reconciler provision app 'ann o' --dry-run`" in spaced, "it can be pasted"
+    path = job(tmp_path)
     asked = ('IIF(MemberOf("Leads"), [role], "-")', "--job", "app", "--user", "ann", "-c", path)
     assert "role counts as null, MemberOf as false;" in run(*asked).stderr
     assert "MemberOf" not in run(*asked, "--group", "Leads").stderr
