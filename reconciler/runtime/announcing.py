@@ -10,7 +10,6 @@ import anyio
 from anyio.abc import TaskGroup
 
 from reconciler import logs
-from reconciler.core.standing import Standing
 from reconciler.errors import NotAnnounced, ReconcilerError
 from reconciler.ports import Clock, Store
 from reconciler.runtime.events import Events
@@ -82,20 +81,17 @@ class Announcements:
         """Return how a source is listened to; None where it is not."""
         return self._ears.get(source)
 
-    async def announce(self, name: str, occasion: str, *, heard: bool = False) -> Prospect:
-        """Have a job run soon, unless it rests: then it runs when it is let go on.
-
-        `heard`: the source itself said it, so it can be reached again, if it could not.
-        """
+    async def announce(self, name: str, occasion: str) -> Prospect:
+        """Have a job run soon, unless it rests: then it runs when it is let go on."""
         plan = self._plans().get(name)
         if plan is None or not plan.job.enabled or self._tasks is None:
             return "not enabled"
-        if await self._rests(name, heard=heard):
+        if await self._rests(name):
             self.miss(name, occasion)
             return "resting"
         if name not in self._soon:
             self._soon.add(name)
-            self._tasks.start_soon(self._run_soon, name, plan.job.triggers.debounce_seconds, occasion, heard)
+            self._tasks.start_soon(self._run_soon, name, plan.job.triggers.debounce_seconds, occasion)
         return "soon"
 
     def miss(self, name: str, occasion: str) -> None:
@@ -106,23 +102,33 @@ class Announcements:
         """Return what a job that rested missed, and forget it; empty: nothing."""
         return self._missed.pop(name, "")
 
-    async def _run_soon(self, name: str, debounce_seconds: float, occasion: str, heard: bool) -> None:
+    async def _run_soon(self, name: str, debounce_seconds: float, occasion: str) -> None:
         """Wait for more of the same, then run the job once for all."""
         await self._clock.sleep(debounce_seconds)
         self._soon.discard(name)
-        if await self._rests(name, heard=heard):
+        if await self._rests(name):
             self.miss(name, occasion)
             return
         self._begin(name, occasion)
 
-    async def _rests(self, name: str, *, heard: bool) -> bool:
-        """Return whether nobody but a person, or its own time, may begin a cycle of the job."""
+    async def _rests(self, name: str) -> bool:
+        """Return whether nobody but a person, or its own time, may begin a cycle of the job.
+
+        In quarantine because of its source it is tested as soon as that is heard: so it can be reached again.
+        """
         try:
             standing = await self._store.standing(name)
         except ReconcilerError as error:
             self._log.error("job.standing_not_known", job=name, problem=str(error))
             return True
-        return _rests(standing, heard=heard)
+        found = standing.quarantine
+        waits = found is not None and not (found.source and self._is_heard(name))
+        return standing.paused is not None or standing.stopped_at is not None or waits
+
+    def _is_heard(self, name: str) -> bool:
+        plan = self._plans().get(name)
+        ear = self._ears.get(plan.job.source) if plan is not None else None
+        return ear is not None and ear.since is not None
 
     async def _listen(self, jobs: Jobs, source: str, ear: Ear) -> None:
         """Listen to a source for as long as it is wanted, whatever becomes of the listening."""
@@ -175,10 +181,4 @@ class Announcements:
     async def _announced(self, source: str, occasion: str) -> None:
         for name, plan in self._plans().items():
             if plan.job.source == source and plan.job.triggers.announced:
-                await self.announce(name, occasion, heard=True)
-
-
-def _rests(standing: Standing, *, heard: bool) -> bool:
-    quarantine = standing.quarantine
-    waits = quarantine is not None and not (heard and quarantine.source)  # what is heard is tested before any cycle
-    return standing.paused is not None or standing.stopped_at is not None or waits
+                await self.announce(name, occasion)

@@ -230,6 +230,21 @@ async def test_a_source_that_is_heard_again_ends_a_quarantine_of_its_own(
 
 
 @pytest.mark.looptime
+async def test_a_source_that_is_not_heard_stays_in_a_quarantine_of_its_own_whoever_says_that_it_changed(
+    office: Office, voice: Voice
+) -> None:
+    async with office.open_for(20) as service:
+        await office.until(5)
+        terms, breach = terms_of(service.plans["app"]), quarantine.by_source(AWAY, "staff")
+        await office.store.settle("app", lambda s: quarantine.after_cycle(terms, s, breach, office.clock.now()))
+        voice.refuses = 100
+        await voice.break_off()
+        await office.until(6)
+        assert await service.announcements.announce("app", "a webhook") == "resting"
+    assert seconds(office) == []
+
+
+@pytest.mark.looptime
 async def test_a_job_that_is_paused_within_the_debounce_time_does_not_run(office: Office, voice: Voice) -> None:
     async with office.open_for(10) as service:
         await office.until(5)
