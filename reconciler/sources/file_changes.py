@@ -32,6 +32,7 @@ from reconciler.sources.file_late import Lateness
 from reconciler.sources.file_names import meant, there_now
 from reconciler.sources.file_rows import Format, is_delimited
 from reconciler.sources.file_waiting import Foreseen
+from reconciler.sources.lacking import lacking
 from reconciler.sources.one_thread import OneThread
 
 _Part = Literal["memberships", "user", "group"]
@@ -308,9 +309,8 @@ class ChangeFiles:
         kind: Kind = "user" if part == "user" else "group"
         problems = [f"source {self._name}: {why}" for why in found]
         there, columns = await self._do(partial(look.any, kind)), await self._do(partial(look.columns, kind))
-        lacking = self._lacking(kind, columns, wanted, there=there)
-        if lacking:
-            problems.append(f"source {self._name}: {lacking}")
+        if why := self._lacking(kind, columns, wanted, there=there):
+            problems.append(f"source {self._name}: {why}")
         else:
             if after is None and self._says_all(kind):
                 pages = look.everybody(kind)
@@ -341,9 +341,8 @@ class ChangeFiles:
             hint = f'where that is right: allow_empty = ["{what}"]'
             return "" if what in self._allow_empty else f"there are no {what} ({hint})"
         names = wanted.user_attributes if kind == "user" else wanted.group_attributes
-        missing = sorted(names - NOT_COLUMNS - columns)
-        mend = "add them to the files, or take away what reads them"
-        return f"the {kind}s lack the columns {', '.join(missing)}; nothing of them is used ({mend})" if missing else ""
+        why = lacking(sorted(names - NOT_COLUMNS - columns), columns, "files")
+        return f"what is kept of the {kind}s {why}" if why else ""
 
     async def _pages(self, pages: Iterator[list[Row]]) -> AsyncGenerator[list[Row]]:
         while (rows := await self._do(lambda: next(pages, None))) is not None:

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Literal
 
+Place = Literal["file", "files", "query"]
 
-def lacking(missing: Sequence[str], there: Iterable[str], place: Literal["file", "query"]) -> str:
+
+def lacking(missing: Sequence[str], there: Iterable[str], place: Place) -> str:
     """Return what is wrong, to continue a sentence that begins with the name of the place; empty where nothing is."""
     if not missing:
         return ""
@@ -18,7 +20,7 @@ def lacking(missing: Sequence[str], there: Iterable[str], place: Literal["file",
     return f"lacks the column{many} {told}; nothing of it is used ({mend})"
 
 
-def _near(name: str, by_folded: dict[str, str], place: Literal["file", "query"]) -> str:
+def _near(name: str, by_folded: dict[str, str], place: Place) -> str:
     near = get_close_matches(name.casefold(), by_folded, 1)
     if not near:
         return ""
