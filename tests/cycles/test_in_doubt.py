@@ -6,6 +6,7 @@ import pytest
 
 from tests.cycles.calendar import DAY, HOUR
 from tests.cycles.company import GROUPS, MANAGER, Company, done
+from tests.cycles.test_leaving import Leave, gone, inactive
 from tests.servers.faults import (
     FOR_EVER,
     Delay,
@@ -130,16 +131,13 @@ async def test_of_those_who_wait_for_a_name_nobody_is_sent_any_more_once_the_tar
     assert done(await company.cycle()) == {"create": 3}
 
 
-@pytest.mark.parametrize("gone", [True, False])
+@pytest.mark.parametrize("leave", [gone, inactive], ids=["gone", "inactive"])
 async def test_a_leaver_whom_a_comparison_has_shown_on_is_switched_off_though_that_cycle_was_given_up(
-    company: Company, server: ScimServer, gone: bool
+    company: Company, server: ScimServer, leave: Leave
 ) -> None:
     company.people("ann", "bob")
     await company.cycle()
-    if gone:
-        del company.users["ann"]
-    else:
-        company.users["ann"]["accountEnabled"] = False
+    leave(company)
     await company.cycle()
     server.user(ANN)["active"] = True
     server.script.on("PATCH", "/Users", then=Unauthorized(), times=FOR_EVER)

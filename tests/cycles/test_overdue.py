@@ -7,6 +7,7 @@ import pytest
 from reconciler.runtime.overdue import OverdueList
 from tests.cycles.calendar import DAY, HOUR
 from tests.cycles.company import Company, done
+from tests.cycles.test_leaving import Leave, gone, inactive
 from tests.servers.faults import FOR_EVER, Status, Unauthorized
 from tests.servers.scim import ScimServer
 
@@ -102,14 +103,11 @@ async def test_a_disable_that_fails_is_listed_and_told_after_a_day_once_a_day(
     assert (await company.overdue()).total == 0
 
 
-@pytest.mark.parametrize("gone", [True, False])
-async def test_a_disable_that_was_not_sent_is_listed(company: Company, server: ScimServer, gone: bool) -> None:
+@pytest.mark.parametrize("leave", [gone, inactive], ids=["gone", "inactive"])
+async def test_a_disable_that_was_not_sent_is_listed(company: Company, server: ScimServer, leave: Leave) -> None:
     company.people("ann", "bob")
     await company.cycle()
-    if gone:
-        del company.users["ann"]
-    else:
-        company.users["ann"]["accountEnabled"] = False
+    leave(company)
     server.script.on("PATCH", "/Users", then=Unauthorized(), times=FOR_EVER)
     await company.cycle()
     [one] = (await company.overdue()).people
