@@ -90,16 +90,16 @@ def absence(
     return standing, [give()] if due else ()
 
 
-def unknown_groups(
+def missing_groups(
     job: str, standing: Standing, groups: Collection[str], at: float
 ) -> tuple[Standing, Sequence[Notice]]:
     """Say that the rules name groups that the source does not have: all of them, as often as another one is missing."""
-    prefix = f"{NoticeKind.GROUPS_UNKNOWN}/"
+    prefix = f"{NoticeKind.GROUPS_MISSING}/"
     missing = {f"{prefix}{group}" for group in groups}
     alerted = {name: last for name, last in standing.alerted.items() if not name.startswith(prefix) or name in missing}
     new = dict.fromkeys(sorted(missing - alerted.keys()), at)
     standing = replace(standing, alerted={**alerted, **new})
-    return standing, [notices.groups_unknown(job, at, groups=list(groups))] if new else ()
+    return standing, [notices.groups_missing(job, at, groups=list(groups))] if new else ()
 
 
 def watermark(

@@ -36,7 +36,7 @@ class CycleEnd:
     """It showed that what a quarantine was for is over, unless there is a breach."""
     failures: Failures = field(default_factory=lambda: Failures(0, 0))
     problems: Sequence[str] = ()
-    unknown_groups: Collection[str] = ()
+    missing_groups: Collection[str] = ()
     """Names of the rules that a source which was read whole has no group for."""
     target: str = ""
     expires: date | None = None
@@ -103,7 +103,7 @@ def _ended(terms: Terms, end: CycleEnd) -> Sequence[Settle]:
     def groups(standing: Standing) -> tuple[Standing, Sequence[Notice]]:
         if not end.judged:
             return standing, ()
-        return alerts.unknown_groups(terms.job, standing, end.unknown_groups, end.at)
+        return alerts.missing_groups(terms.job, standing, end.missing_groups, end.at)
 
     def watermark(standing: Standing) -> tuple[Standing, Sequence[Notice]]:
         return alerts.watermark(terms.job, standing, terms.interval_seconds, end.at, end.problems)

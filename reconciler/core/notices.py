@@ -25,7 +25,7 @@ class NoticeKind(StrEnum):
     WATERMARK_OLD = "watermark_old"
     ABSENCE_NOT_JUDGED = "absence_not_judged"
     """Two cycles running could not say who has left, because a reading was not whole."""
-    GROUPS_UNKNOWN = "groups_unknown"
+    GROUPS_MISSING = "groups_missing"
     """The rules name groups that the source does not have."""
     NOT_OFF = "not_off"
     """Somebody who should be switched off is not, for so long that a person should know."""
@@ -262,10 +262,10 @@ def absence_not_judged(
     return _notice(NoticeKind.ABSENCE_NOT_JUDGED, job, at, facts, at)
 
 
-def groups_unknown(job: str, at: float, *, groups: Sequence[str]) -> Notice:
+def groups_missing(job: str, at: float, *, groups: Sequence[str]) -> Notice:
     """Return the notice that the rules name these groups, and the source has none of that name."""
     facts = {"groups": sorted(groups)[:LISTED_MAX], "n_groups": len(groups)}
-    return _notice(NoticeKind.GROUPS_UNKNOWN, job, at, facts, at)
+    return _notice(NoticeKind.GROUPS_MISSING, job, at, facts, at)
 
 
 def not_off(job: str, at: float, *, people: Sequence[StillOn], total: int = 0) -> Notice:

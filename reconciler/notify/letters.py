@@ -34,7 +34,7 @@ TITLES: Mapping[NoticeKind, str] = {
     NoticeKind.NO_CYCLE: "no cycle has finished for long",
     NoticeKind.WATERMARK_OLD: "the source's changes are not taken over",
     NoticeKind.ABSENCE_NOT_JUDGED: "leavers may go unnoticed, the source is not read whole",
-    NoticeKind.GROUPS_UNKNOWN: "the source lacks groups that the rules name",
+    NoticeKind.GROUPS_MISSING: "the source lacks groups that the rules name",
     NoticeKind.NOT_OFF: "people should be switched off and are not",
     NoticeKind.CREDENTIAL_EXPIRING: "a credential ends soon, or has ended",
     NoticeKind.DOUBTFUL: "a mail may not have arrived",

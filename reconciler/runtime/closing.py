@@ -105,7 +105,7 @@ class Closing:
             proves=proves is not False,
             failures=await health.failures_of(self._store, self._state.job_id, begun.cycle_id, figures),
             problems=self._reading.problems,
-            unknown_groups=self._reading.missing_groups,
+            missing_groups=self._reading.missing_groups,
             target=self._job.target,
             expires=self._plan.credential_expires,
         )

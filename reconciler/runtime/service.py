@@ -338,6 +338,7 @@ class Service:
         if plan is None or not plan.job.enabled:
             return
         now = self._clock.now()
+        # where another one is to follow, the job is due until that has ended
         at = now if name in self._again else quarantine.next_turn(standing, terms_of(plan), began, now)
         await self._keep_due(name, at)
         if not self._stopping and runs_by_itself(standing):

@@ -120,22 +120,22 @@ def test_a_credential_that_ends_is_told() -> None:
 
 def test_a_group_that_is_missing_is_told_once_and_another_one_with_it() -> None:
     def told(standing: Standing, *groups: str, judged: bool | None = True) -> tuple[Standing, list[Notice]]:
-        return ended(standing, unknown_groups=groups, judged=judged)
+        return ended(standing, missing_groups=groups, judged=judged)
 
     first, mails = told(WELL, "Crew")
-    assert mails == [notices.groups_unknown("app", NOW, groups=["Crew"])]
+    assert mails == [notices.groups_missing("app", NOW, groups=["Crew"])]
     again, mails = told(first, "Crew")
     assert (again.alerted, mails) == (first.alerted, [])
     for judged in (None, False):  # what was not read whole says nothing of what is there
         unread, mails = told(first, judged=judged)
-        assert ("groups_unknown/Crew" in unread.alerted, mails) == (True, [])
+        assert ("groups_missing/Crew" in unread.alerted, mails) == (True, [])
     more, mails = told(first, "Crew", "Staff")
-    assert mails == [notices.groups_unknown("app", NOW, groups=["Crew", "Staff"])]
+    assert mails == [notices.groups_missing("app", NOW, groups=["Crew", "Staff"])]
     fewer, mails = told(more, "Staff")
-    assert (set(fewer.alerted), mails) == ({"groups_unknown/Staff"}, [])
+    assert (set(fewer.alerted), mails) == ({"groups_missing/Staff"}, [])
     well, mails = told(fewer)
     assert (well.alerted, mails) == ({}, [])
-    assert told(well, "Crew")[1] == [notices.groups_unknown("app", NOW, groups=["Crew"])]
+    assert told(well, "Crew")[1] == [notices.groups_missing("app", NOW, groups=["Crew"])]
 
 
 def test_a_watermark_that_stands_still_is_told_with_what_stands_in_its_way() -> None:

@@ -48,7 +48,7 @@ ALL = (
     notices.no_cycle("app", 1.0, interval_seconds=60.0, last_finished_at=None),
     notices.watermark_old("app", 1.0, interval_seconds=60.0, watermark_at=None),
     notices.absence_not_judged("app", 1.0, cycles_running=2, last_judged_at=None),
-    notices.groups_unknown("app", 1.0, groups=["Crew"]),
+    notices.groups_missing("app", 1.0, groups=["Crew"]),
     notices.not_off("app", 1.0, people=[StillOn("u1", "ann", "held", 0.5)]),
     notices.credential_expiring("app", 1.0, target="phone", expires=date(2026, 8, 1), days_left=14),
     notices.doubtful(notices.trial("app", 1.0), 2.0),
@@ -223,8 +223,8 @@ LOST_TOO = replace(LOST, error_code="Timeout", id="u2")
             {"cycles_running": 2, "last_judged_at": 3.0, "problems": ["p"] * 20, "n_problems": 30},
         ),
         (
-            notices.groups_unknown("app", 1.0, groups=[f"{n:02}" for n in range(30, 0, -1)]),
-            "app/groups_unknown/1.0",
+            notices.groups_missing("app", 1.0, groups=[f"{n:02}" for n in range(30, 0, -1)]),
+            "app/groups_missing/1.0",
             {"groups": [f"{n:02}" for n in range(1, 21)], "n_groups": 30},
         ),
         (

@@ -222,7 +222,7 @@ async def test_a_named_group_that_the_source_lacks_judges_nobody_out(company: Co
     assert "the source has no group APP" in report.problems[0]
     assert done(report) == {"disable": 1}, "who is inactive is inactive, whatever group is missing"
     await company.cycle()
-    told = [notice for notice in await company.notices() if notice.kind == "groups_unknown"]
+    told = [notice for notice in await company.notices() if notice.kind == "groups_missing"]
     assert [notice.facts["groups"] for notice in told] == [["APP"]], "once"
     assert len(server.members("APP")) == 4
     assert server.user("ann@example.com")["active"] is True

@@ -125,7 +125,7 @@ def every_notice() -> Iterator[Notice]:
         for problems in ([], ["users.csv line 17: no id"], ["users.csv line 17: no id"] * 40):
             yield notices.absence_not_judged("app", AT, cycles_running=2, last_judged_at=last, problems=problems)
     for groups in (["Crew"], ["<b>Crew</b>", "O'Neil's"], [f"Crew {n}" for n in range(40)]):
-        yield notices.groups_unknown("app", AT, groups=groups)
+        yield notices.groups_missing("app", AT, groups=groups)
     for people in ([], [StillOn("u1", "ann", "held by a safeguard", AT - 2 * DAY)] * 30):
         yield notices.not_off("app", AT, people=people)
         yield notices.not_off("app", AT, people=people, total=1)
